@@ -1,0 +1,12 @@
+"""Face detection by MTCNN: three small networks, one pyramid, one suppression."""
+
+from flaskapp.detection.detector import (
+    LARGEST_IMAGE,
+    SMALLEST_FACE,
+    Detector,
+    Face,
+    default_detector,
+    detect_faces,
+)
+
+__all__ = ["LARGEST_IMAGE", "SMALLEST_FACE", "Detector", "Face", "default_detector", "detect_faces"]

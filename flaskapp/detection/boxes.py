@@ -1,0 +1,79 @@
+"""Arithmetic on boxes: overlap, suppression, squares. NumPy only, nothing is changed in place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["clip_boxes", "overlaps", "shift_boxes", "square_boxes", "suppress"]
+
+
+def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
+    """Return how much one box overlaps each of the others.
+
+    Args:
+        box_xyxy: (4,) left, top, right, bottom.
+        boxes_xyxy: (N, 4).
+        of_smaller: divide the common area by the smaller box's area instead of the area
+            that both cover together, so that a box inside another counts as 1.
+
+    Returns:
+        (N,) in [0, 1].
+    """
+    corner = np.maximum(box_xyxy[:2], boxes_xyxy[:, :2])
+    opposite = np.minimum(box_xyxy[2:], boxes_xyxy[:, 2:])
+    common = np.prod(np.maximum(opposite - corner, 0.0), axis=1)
+    area, areas = _areas(box_xyxy[None]), _areas(boxes_xyxy)
+    whole = np.minimum(area, areas) if of_smaller else area + areas - common
+    return np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
+
+
+def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
+    return np.prod(np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0.0), axis=1)
+
+
+def suppress(
+    boxes_xyxy: np.ndarray, scores: np.ndarray, largest_overlap: float, *, of_smaller: bool = False
+) -> np.ndarray:
+    """Keep the best of each cluster of overlapping boxes (greedy non-maximum suppression).
+
+    A box is dropped when it overlaps a better box *that is itself kept*: a dropped box takes
+    nobody with it. Equal scores are settled by order, so the answer is always the same.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        scores: (N,), higher is better.
+        largest_overlap: two kept boxes overlap by at most this.
+        of_smaller: see ``overlaps``.
+
+    Returns:
+        Indices of the kept boxes, best first.
+    """
+    waiting = np.argsort(-scores, kind="stable")
+    kept = []
+    while waiting.size:
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        overlap = overlaps(boxes_xyxy[best], boxes_xyxy[waiting], of_smaller=of_smaller)
+        waiting = waiting[overlap <= largest_overlap]
+    return np.array(kept, dtype=np.intp)
+
+
+def square_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Return boxes (N, 4) grown along their shorter side to squares about the same centres."""
+    centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([centres - half, centres + half], axis=1)
+
+
+def shift_boxes(boxes_xyxy: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return boxes (N, 4) whose corners moved by ``offsets`` (N, 4), in parts of their sides.
+
+    A side counts its last pixel too (hence the 1): the networks were trained that way.
+    """
+    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + 1
+    return boxes_xyxy + offsets * np.tile(sides, 2)
+
+
+def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """Return boxes (N, 4) cut off at the borders of a photo of this width and height."""
+    return np.clip(boxes_xyxy, 0, np.tile(np.array(size_wh, boxes_xyxy.dtype), 2))

@@ -1,0 +1,98 @@
+"""One photo at many sizes, and square pieces of it at the size that a network reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+__all__ = ["Level", "Pyramid"]
+
+# Where a piece reaches beyond the photo it shows mid-grey, which the networks read as 0.
+OUTSIDE = (128, 128, 128)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The photo at one size.
+
+    Attributes:
+        pixels: uint8 (height, width, 3) RGB.
+        scale_xy: width and height as parts of the photo's; they differ by rounding.
+    """
+
+    pixels: np.ndarray
+    scale_xy: np.ndarray
+
+
+class Pyramid:
+    """A photo and its halves, from which every other size is made.
+
+    Resizing from a picture at most twice as large costs a fraction of resizing from the
+    photo, and each pixel still counts: halving averages four pixels into one.
+
+    Args:
+        photo: uint8 (height, width, 3) RGB.
+    """
+
+    def __init__(self, photo: np.ndarray) -> None:
+        self.size_wh = (photo.shape[1], photo.shape[0])
+        self._photo_wh = np.array(self.size_wh, float)
+        self._halves = [Level(np.ascontiguousarray(photo), np.ones(2))]
+
+    def level(self, scale: float) -> Level:
+        """Return the photo resized by ``scale``."""
+        source = self._source(scale)
+        width, height = np.maximum(np.round(self._photo_wh * scale), 1).astype(int).tolist()
+        pixels = cv2.resize(source.pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return Level(pixels, np.array([width, height]) / self._photo_wh)
+
+    def pieces(self, squares_xyxy: np.ndarray, side: int) -> np.ndarray:
+        """Cut out squares and resize them.
+
+        The first and last pixel of a piece lie on the square's edges, as in the networks'
+        training.
+
+        Args:
+            squares_xyxy: (N, 4) in the photo's pixels; they may reach beyond the photo.
+            side: of the pieces, in pixels.
+
+        Returns:
+            float32 (N, side, side, 3) RGB in [0, 255].
+        """
+        pieces = np.empty((len(squares_xyxy), side, side, 3), np.float32)
+        for piece, square in zip(pieces, squares_xyxy, strict=True):
+            piece[:] = self._piece(square, side)
+        return pieces
+
+    def _piece(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
+        width = max(float(square_xyxy[2] - square_xyxy[0]), 1.0)
+        source = self._source(side / width)
+        step = source.scale_xy * width / (side - 1)
+        start = (square_xyxy[:2] + 0.5) * source.scale_xy - 0.5
+        to_source = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
+        return cv2.warpAffine(
+            source.pixels,
+            to_source,
+            (side, side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=OUTSIDE,
+        )
+
+    def _source(self, scale: float) -> Level:
+        """Return the smallest half that need not be enlarged to reach ``scale``."""
+        for index in range(64):
+            if index == len(self._halves):
+                self._halves.append(self._half(self._halves[-1]))
+            half = self._halves[index]
+            if half.scale_xy.max() / 2 < scale or max(half.pixels.shape[:2]) < 2:
+                return half
+        raise AssertionError("a photo cannot be halved so often")
+
+    def _half(self, level: Level) -> Level:
+        height, width = (max(side // 2, 1) for side in level.pixels.shape[:2])
+        pixels = cv2.resize(level.pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return Level(pixels, np.array([width, height]) / self._photo_wh)
+

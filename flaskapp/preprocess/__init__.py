@@ -1,0 +1,101 @@
+"""From the bytes of a photo to the numbers that the network reads.
+
+A chain of verbs, one a step: ``decode_photo`` → ``find_faces`` → ``select_face`` →
+``crop_face`` → ``to_model_input``. Training, evaluation and serving all go through it;
+``CROP_GEOMETRY`` says how faces are cut and is stored beside the weights, which mean
+nothing with another cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flaskapp.detection import Detector, Face, default_detector
+from flaskapp.preprocess.alignment import (
+    CROP_GEOMETRY,
+    CROP_SIZE,
+    TEMPLATE,
+    align_face,
+    crop_scale,
+    to_model_input,
+)
+from flaskapp.preprocess.decoding import MAX_BYTES, MAX_PIXELS, Photo, decode_photo
+from flaskapp.preprocess.selection import Choice, prominent_faces, select_face
+
+__all__ = [
+    "CROP_GEOMETRY",
+    "CROP_SIZE",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "TEMPLATE",
+    "Photo",
+    "align_face",
+    "crop_face",
+    "crop_photo",
+    "decode_photo",
+    "find_faces",
+    "prominent_faces",
+    "select_face",
+    "to_model_input",
+]
+
+
+def find_faces(photo: Photo, detector: Detector | None = None) -> tuple[Face, ...]:
+    """Return the faces of a photo, left to right, in its full-scale upright pixels.
+
+    Args:
+        photo: as decoded.
+        detector: one with other settings than the default.
+    """
+    faces = (detector or default_detector()).detect_faces(photo.pixels)
+    return tuple(face.moved(photo.scale_xy) for face in faces)
+
+
+def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+    """Return one face aligned, from as many pixels as the photo has.
+
+    A large photo was decoded at reduced scale; only if the face is so small there that
+    cutting it would enlarge it, all its pixels are decoded.
+
+    Args:
+        photo: as decoded.
+        landmarks: (5, 2) x, y in the photo's full-scale upright pixels.
+
+    Returns:
+        uint8 (100, 100, 3) RGB.
+    """
+    reduced = _to_pixels(photo, landmarks)
+    if photo.encoded is not None and crop_scale(reduced) > 1:
+        photo = photo.at_full_scale()
+        reduced = _to_pixels(photo, landmarks)
+    return align_face(photo.pixels, reduced)
+
+
+def crop_photo(
+    data: bytes, landmarks: Sequence[Sequence[float]] | np.ndarray | None = None, choice: Choice = "centre"
+) -> np.ndarray:
+    """Return the aligned face of an encoded photo, in one step.
+
+    Args:
+        data: the whole file.
+        landmarks: (5, 2) in the photo's upright pixels, if known; else they are detected.
+        choice: which of several detected faces is taken.
+
+    Returns:
+        uint8 (100, 100, 3) RGB.
+
+    Raises:
+        PhotoError: the photo cannot be read or shows no face.
+    """
+    photo = decode_photo(data)
+    if landmarks is None:
+        landmarks = select_face(find_faces(photo), choice=choice, size_wh=photo.size_wh).landmarks
+    return crop_face(photo, landmarks)
+
+
+def _to_pixels(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+    # A landmark at 0 is the middle of the first pixel, whatever the scale.
+    scale = np.array(photo.scale_xy)
+    return (np.asarray(landmarks, dtype=np.float64) + 0.5) / scale - 0.5

@@ -1,0 +1,269 @@
+"""From bytes to an upright RGB photo, and nothing else from bytes that are no photo."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from flaskapp.errors import (
+    AnimatedPhotoError,
+    EmptyPhotoError,
+    PhotoError,
+    PhotoTooLargeError,
+    TruncatedPhotoError,
+    UnreadablePhotoError,
+    UnsupportedFormatError,
+)
+
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Photo", "decode_photo"]
+
+MAX_BYTES = 12 * 1024 * 1024
+"""Largest photo file; a 12-megapixel JPEG from a phone has 3 to 8 MB."""
+
+MAX_PIXELS = 50_000_000
+"""Largest photo; phones' finest mode makes 48 to 50 megapixels. Decoded: 150 MB."""
+
+REDUCED_SIDE = 1920
+"""A large JPEG is decoded at a half, a quarter or an eighth of its size as long as its longer
+side keeps this many pixels. A phone's 12-megapixel photo is halved."""
+
+ACCEPTED = "Use a JPEG, PNG, WebP or HEIC photo."
+DAMAGED = "Copy the file again from where it came from, or use another photo."
+
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation; 1 is upright already."""
+
+BACKGROUND = (255, 255, 255)
+"""Shows through transparent pixels. White: what viewers and browsers put there, and what the
+same portrait has once it is saved as JPEG, so both files give one score."""
+
+# Pillow warns of much that is an error of ours (too many pixels) or no matter (EXIF that
+# stops early). A filter set here is the thread-safe way to silence it: those of
+# warnings.catch_warnings are shared by all threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+        pixels: uint8 (height, width, 3) RGB, upright; reduced if the photo is large.
+        size_wh: width and height of the upright photo at full scale. Boxes and landmarks
+            that leave the program are in these pixels.
+        encoded: the file's bytes while ``pixels`` are reduced, to look closer at a small
+            face; None when there is nothing more to see.
+    """
+
+    pixels: np.ndarray
+    size_wh: tuple[int, int]
+    encoded: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            received = f"{self.pixels.dtype} {self.pixels.shape}"
+            raise ValueError(f"A photo's pixels must be uint8 (height, width, 3). Received: {received}")
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Full-scale pixels per pixel of ``pixels``, along x and y; 1 or slightly around 2, 4, 8."""
+        height, width = self.pixels.shape[:2]
+        return self.size_wh[0] / width, self.size_wh[1] / height
+
+    def at_full_scale(self) -> Photo:
+        """Return this photo with all its pixels."""
+        return self if self.encoded is None else _decode(self.encoded, reduce=False)
+
+
+def decode_photo(data: bytes) -> Photo:
+    """Decode a JPEG, PNG, WebP or HEIC photo.
+
+    The content decides, not a name. Turned upright by its EXIF orientation; transparent
+    pixels show white; grey, palette, CMYK and 16-bit photos become 8-bit RGB. Of a
+    multi-picture JPEG, as many phones write it, the first picture counts.
+
+    Args:
+        data: the whole file.
+
+    Raises:
+        EmptyPhotoError: no bytes.
+        PhotoTooLargeError: more than ``MAX_BYTES`` or ``MAX_PIXELS``; found before decoding.
+        UnsupportedFormatError: another format.
+        AnimatedPhotoError: several pictures one after another.
+        TruncatedPhotoError: the end of the file is missing.
+        UnreadablePhotoError: damaged in another way.
+    """
+    return _decode(data, reduce=True)
+
+
+def _decode(data: bytes, *, reduce: bool) -> Photo:
+    if not data:
+        raise EmptyPhotoError("The file is empty.", DAMAGED)
+    if len(data) > MAX_BYTES:
+        raise PhotoTooLargeError(
+            f"The file has {len(data) / 1024**2:.1f} MB; at most {MAX_BYTES // 1024**2} MB are accepted.",
+            "Save it as JPEG, or make it smaller.",
+        )
+    kind = _sniff(data)
+    try:
+        return _decode_known(data, kind, reduce=reduce)
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels() from error
+    except Exception as error:  # decoders meet damage with whatever error is nearest
+        raise _damaged(data, kind) from error
+
+
+def _decode_known(data: bytes, kind: str, *, reduce: bool) -> Photo:
+    if kind == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        if math.prod(image.size) > MAX_PIXELS:
+            raise _too_many_pixels(image.size)
+        if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
+            raise _animated()
+        full_size = image.size
+        if kind == "JPEG" and reduce:
+            image.draft(None, _reduced_size(image.size))
+        image.load()
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        rgb = _to_rgb(image)
+    if orientation in ORIENTATIONS:
+        rgb = rgb.transpose(ORIENTATIONS[orientation])
+    size_wh = full_size[::-1] if orientation in (5, 6, 7, 8) else full_size
+    return Photo(np.asarray(rgb), size_wh, data if rgb.size != size_wh else None)
+
+
+def _reduced_size(size_wh: tuple[int, int]) -> tuple[int, int]:
+    """Return the least size that decoding may reduce to, for Pillow's ``draft``.
+
+    It takes the strongest of 1/8, 1/4, 1/2 that leaves both sides at least so large.
+    """
+    part = min(REDUCED_SIDE / max(size_wh), 1.0)
+    return max(int(size_wh[0] * part), 1), max(int(size_wh[1] * part), 1)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16-bit grey; convert("RGB") would clip all but the darkest 256 of its greys.
+        grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.has_transparency_data:
+        # Transparent pixels still have colours, often leftovers of what was cut away.
+        visible = image.convert("RGBA")
+        flat = Image.new("RGB", image.size, BACKGROUND)
+        flat.paste(visible, mask=visible)
+        return flat
+    return image.convert("RGB")
+
+
+SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WEBP"),
+)
+"""How each format that Pillow reads for us begins: place, bytes, Pillow's name."""
+
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
+MOVING_HEIC_BRANDS = {b"hevc", b"hevx", b"hevm", b"hevs"}
+
+KNOWN_OTHERS = (
+    (0, b"GIF8", "a GIF"),
+    (0, b"BM", "a BMP"),
+    (0, b"II*\x00", "a TIFF or raw photo"),
+    (0, b"MM\x00*", "a TIFF or raw photo"),
+    (0, b"%PDF", "a PDF"),
+    (0, b"<", "a web page or SVG drawing"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\xff\x0a", "a JPEG XL"),
+    (4, b"JXL ", "a JPEG XL"),
+    (4, b"jP  ", "a JPEG 2000"),
+)
+"""How some other files begin, to name them in the refusal."""
+
+
+def _sniff(data: bytes) -> str:
+    """Return Pillow's name of the format, judged by content."""
+    for place, magic, kind in SIGNATURES:
+        if data.startswith(magic, place):
+            return kind
+    if data.startswith(b"ftyp", 4):
+        return _sniff_boxes(data)
+    for place, magic, name in KNOWN_OTHERS:
+        if data.startswith(magic, place):
+            raise UnsupportedFormatError(f"This is {name}, which is not accepted.", ACCEPTED)
+    raise UnsupportedFormatError("This is not a photo of a known format.", ACCEPTED)
+
+
+def _sniff_boxes(data: bytes) -> str:
+    """Tell HEIC from its relatives by the brands in its first box (ISO/IEC 23008-12)."""
+    length = int.from_bytes(data[:4], "big")
+    major, compatible = data[8:12], data[16 : min(length, 256)]
+    brands = {major, *(compatible[at : at + 4] for at in range(0, len(compatible), 4))}
+    if major in MOVING_HEIC_BRANDS or (major == b"msf1" and brands & MOVING_HEIC_BRANDS):
+        raise _animated()
+    if brands & HEIC_BRANDS:
+        return "HEIF"
+    name = "an AVIF" if brands & {b"avif", b"avis"} else "a video or another relative of HEIC"
+    raise UnsupportedFormatError(f"This is {name}, which is not accepted.", ACCEPTED)
+
+
+def _animated() -> AnimatedPhotoError:
+    return AnimatedPhotoError("The file is an animation.", f"Save one picture of it. {ACCEPTED}")
+
+
+def _too_many_pixels(size_wh: tuple[int, int] | None = None) -> PhotoTooLargeError:
+    received = f"{size_wh[0]}×{size_wh[1]} pixels" if size_wh else "far too many pixels"
+    return PhotoTooLargeError(
+        f"The photo has {received}; at most {MAX_PIXELS // 10**6} million are accepted.", "Make it smaller."
+    )
+
+
+def _damaged(data: bytes, kind: str) -> UnreadablePhotoError:
+    name = {"HEIF": "HEIC", "WEBP": "WebP"}.get(kind, kind)
+    if _is_cut_short(data, kind):
+        return TruncatedPhotoError(f"The end of this {name} photo is missing.", DAMAGED)
+    return UnreadablePhotoError(f"This {name} photo is damaged.", DAMAGED)
+
+
+def _is_cut_short(data: bytes, kind: str) -> bool:
+    """Say whether a file that could not be decoded lacks what its format ends with."""
+    if kind == "JPEG":
+        return b"\xff\xd9" not in data[-1024:]
+    if kind == "PNG":
+        return b"IEND" not in data[-1024:]
+    if kind == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return _end_of_boxes(data) > len(data)
+
+
+def _end_of_boxes(data: bytes) -> int:
+    """Return where the last of HEIC's boxes says that it ends."""
+    position = 0
+    while position + 16 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        if length == 1:  # the real length, of eight bytes, follows the box's name
+            length = int.from_bytes(data[position + 8 : position + 16], "big")
+        if length < 8:  # 0: up to the end of the file; the rest is damage
+            return len(data)
+        position += length
+    return position

@@ -1,0 +1,77 @@
+"""Which of a photo's faces is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from flaskapp.detection import Face
+from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
+
+__all__ = ["Choice", "prominent_faces", "select_face"]
+
+Choice = Literal["refuse", "centre", "largest"]
+
+PROMINENT_HEIGHT = 1 / 3
+"""Part of the largest face's height below which a face is background, not a candidate."""
+
+
+def select_face(
+    faces: Sequence[Face],
+    face_index: int | None = None,
+    choice: Choice = "refuse",
+    size_wh: tuple[int, int] | None = None,
+) -> Face:
+    """Return the one face that a photo is about, or refuse to guess.
+
+    Args:
+        faces: all faces of the photo, left to right.
+        face_index: the caller's own choice, counted from 0 in the order of ``faces``.
+        choice: what to do when several prominent faces are left and none was chosen:
+            "refuse", take the one nearest to the photo's "centre", or take the "largest".
+        size_wh: width and height of the photo, needed for "centre".
+
+    Raises:
+        NoFaceError: ``faces`` is empty.
+        BadFaceIndexError: there is no face of that number.
+        SeveralFacesError: several prominent faces, and ``choice`` is "refuse".
+    """
+    if not faces:
+        raise NoFaceError(
+            "No face was found.",
+            "Use a photo that shows one face from the front, well lit, at least 40 pixels wide and not cut off.",
+        )
+    if face_index is not None:
+        return _face_at(faces, face_index)
+    candidates = prominent_faces(faces)
+    if len(candidates) == 1:
+        return candidates[0]
+    if choice == "largest":
+        return max(candidates, key=lambda face: face.height)
+    if choice == "centre":
+        if size_wh is None:
+            raise ValueError('size_wh is needed for the choice "centre".')
+        return min(candidates, key=lambda face: _distance_to_centre(face, size_wh))
+    raise SeveralFacesError(
+        f"{len(faces)} faces were found, and which one is meant is unclear.",
+        f"Choose one by its number, 0 to {len(faces) - 1} from left to right, or use a photo of one person.",
+        faces=faces,
+    )
+
+
+def prominent_faces(faces: Sequence[Face]) -> tuple[Face, ...]:
+    """Return the faces at least a third as high as the largest one, in their order."""
+    tallest = max((face.height for face in faces), default=0.0)
+    return tuple(face for face in faces if face.height >= PROMINENT_HEIGHT * tallest)
+
+
+def _face_at(faces: Sequence[Face], face_index: int) -> Face:
+    if 0 <= face_index < len(faces):
+        return faces[face_index]
+    found = "one face was found, number 0" if len(faces) == 1 else f"faces 0 to {len(faces) - 1} were found"
+    raise BadFaceIndexError(f"There is no face number {face_index}: {found}.", "Faces count from 0, left to right.")
+
+
+def _distance_to_centre(face: Face, size_wh: tuple[int, int]) -> float:
+    left, top, right, bottom = face.box_xyxy
+    return float(abs(complex(left + right - size_wh[0], top + bottom - size_wh[1])) / 2)
