@@ -1,0 +1,79 @@
+# make run     two portraits compared; sets everything up the first time
+# make setup   the environment that compares, in .venv
+# make test    every test, in an environment of its own, .venv-dev
+# make lint    style and types
+# make format  put the style right
+# make lock    renew the pinned dependencies (UPGRADE=--upgrade for newer versions)
+# make benchmark  how fast, and against whom
+# make clean   remove what the targets above made
+#
+# PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call.
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test lint format lock benchmark clean
+
+# The first of these that is a Python we support; a name may exist and still not start.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { echo $$name; break; }; done)
+PORTRAITS := flaskapp/static/portraits
+PIP_INSTALL := -m pip install --disable-pip-version-check
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: .venv/.ready
+
+run: .venv/.ready
+	@.venv/bin/facial-recognition compare $(PORTRAITS)/grace_hopper.jpg $(PORTRAITS)/eileen_collins.jpg \
+		|| test $$? -ne 2  # 1 and 3 are answers, 2 is a failure
+	@echo
+	@echo "Those were Grace Hopper and Eileen Collins. Now two photos of your own:"
+	@echo "    .venv/bin/facial-recognition compare REFERENCE PROBE --plot result.png"
+	@echo "    .venv/bin/facial-recognition --help"
+
+test: .venv-dev/.ready
+	.venv-dev/bin/python -m pytest $(PYTEST)
+
+lint: .venv-dev/.ready
+	.venv-dev/bin/ruff check
+	.venv-dev/bin/ruff format --check
+	.venv-dev/bin/mypy
+
+format: .venv-dev/.ready
+	.venv-dev/bin/ruff check --fix
+	.venv-dev/bin/ruff format
+
+# One command line for both locks. They are universal: markers choose by platform and by
+# Python. The first is made under the second's versions, so that both agree.
+COMPILE := .venv-dev/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-build --no-emit-index-url --annotation-style line --custom-compile-command "make lock" \
+	--group build $(UPGRADE)
+
+lock: .venv-dev/.ready
+	$(COMPILE) --extra train --extra dev pyproject.toml -o requirements-train.lock
+	$(COMPILE) --constraint requirements-train.lock pyproject.toml -o requirements.lock
+
+benchmark: .venv/.ready
+	.venv/bin/python -m benchmarks
+
+clean:
+	rm -rf .venv .venv-dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# Two stamps an environment, so that only a changed lock installs everything anew.
+.venv/.ready: .venv/.locked pyproject.toml setup.py
+.venv-dev/.ready: .venv-dev/.locked pyproject.toml setup.py
+.venv/.ready .venv-dev/.ready:
+	$(@D)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.locked: requirements.lock
+.venv-dev/.locked: requirements-train.lock
+.venv/.locked .venv-dev/.locked:
+	@test -n "$(PYTHON)" || { echo "This needs Python 3.11, 3.12 or 3.13. Name it with PYTHON=/path/to/python."; exit 1; }
+	@echo "Setting up $(@D) with $(PYTHON): once, a minute or a few."
+	@# Debian's Python comes without the pip for new environments unless python3-venv is installed.
+	@$(PYTHON) -m venv --clear $(@D) >/dev/null || { $(PYTHON) -m venv --clear --without-pip $(@D) \
+		&& $(PYTHON) -m pip --python $(@D)/bin/python install --quiet pip; }
+	$(@D)/bin/python $(PIP_INSTALL) --require-hashes --only-binary :all: -r $<
+	@touch $@
