@@ -1,0 +1,47 @@
+"""The one layer of our own: the distance between two embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class L1Distance(keras.layers.Layer):
+    """Element-wise L1 distance ``|reference - probe|`` of two embeddings.
+
+    The layer keeps one number per dimension, so that the Dense sigmoid behind it can
+    weigh each dimension (Koch, Zemel and Salakhutdinov, "Siamese Neural Networks for
+    One-shot Image Recognition", 2015, equation for the prediction vector).
+
+    Input shapes: two tensors of the same shape, ``(batch, dimensions)``.
+    Output shape: ``(batch, dimensions)``; every value is at least 0.
+
+    Example:
+        >>> L1Distance()([[[1.0, 5.0]], [[4.0, 3.0]]])  # doctest: +SKIP
+        [[3.0, 2.0]]
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Check that there are exactly two inputs of one shape.
+
+        Raises:
+            ValueError: the layer was given one tensor, more than two, or two shapes.
+        """
+        if len(input_shape) != 2 or not all(isinstance(shape, (tuple, list)) for shape in input_shape):
+            raise ValueError(f"L1Distance expects a list of two embeddings. Received: input_shape={input_shape}")
+        reference, probe = (tuple(shape) for shape in input_shape)
+        if reference[1:] != probe[1:]:
+            raise ValueError(f"L1Distance expects two embeddings of one shape. Received: {reference} and {probe}")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return ``|reference - probe|`` for ``inputs = [reference, probe]``."""
+        reference, probe = inputs
+        return ops.absolute(ops.subtract(reference, probe))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape of one embedding."""
+        return tuple(input_shape[0])

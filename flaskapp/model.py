@@ -1,0 +1,171 @@
+"""The Siamese network in plain Keras 3: two photos of faces in, one similarity score out.
+
+``embedding network``: 100×100×3 → four convolutional blocks → one 3×3 depthwise convolution
+over the whole map → Dropout → Dense 4096 → unit length. ``Siamese network``: the same
+embedding network twice (shared weights), L1 distance, Dense sigmoid.
+
+Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from flaskapp.layers import L1Distance
+
+INPUT_SHAPE = (100, 100, 3)
+FILTERS = (64, 128, 128, 256)
+# Further residual units per block: early layers work on large maps and cost most, late
+# ones hold most of the weights; (0, 0, 1, 2) learned fastest per minute of two cores.
+RESIDUAL_UNITS = (0, 0, 1, 2)
+EMBEDDING_SIZE = 4096
+DROPOUT_RATE = 0.3
+
+Normalization = Callable[..., keras.layers.Layer]
+
+
+def _convolve(
+    x: Any, filters: int, name: str, normalization: Normalization, kernel_size: int = 3, strides: int = 1
+) -> Any:
+    channels = 1 if keras.config.image_data_format() == "channels_first" else -1
+    x = layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    return normalization(axis=channels, name=f"{name}_norm")(x)
+
+
+def _residual_unit(x: Any, filters: int, name: str, normalization: Normalization) -> Any:
+    """Two 3×3 convolutions and the way around them (He et al., "Deep Residual Learning", 2016)."""
+    y = layers.ReLU(name=f"{name}_relu1")(_convolve(x, filters, f"{name}_1", normalization))
+    y = _convolve(y, filters, f"{name}_2", normalization)
+    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, y]))
+
+
+def _block(x: Any, number: int, filters: int, residual_units: int, normalization: Normalization) -> Any:
+    name = f"block{number}"
+    first = number == 1
+    x = _convolve(x, filters, name, normalization, kernel_size=5 if first else 3, strides=2 if first else 1)
+    x = layers.ReLU(name=f"{name}_relu")(x)
+    for unit in range(1, residual_units + 1):
+        x = _residual_unit(x, filters, f"{name}_unit{unit}", normalization)
+    return layers.MaxPooling2D(name=f"{name}_pool")(x)
+
+
+def build_trunk(
+    residual_units: Sequence[int] = RESIDUAL_UNITS, normalization: Normalization = layers.BatchNormalization
+) -> keras.Model:
+    """Build the convolutional part of the embedding network.
+
+    Args:
+        residual_units: how many residual units follow the first convolution of each block.
+        normalization: what makes the normalisation layers; another class with the same
+            variables may compute the same thing faster on one backend.
+
+    Returns:
+        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 256)``. Its
+        input is channels-last whatever Keras's image data format; the weights are the same.
+
+    Raises:
+        ValueError: ``residual_units`` does not have one number per block.
+    """
+    if len(residual_units) != len(FILTERS):
+        raise ValueError(f"residual_units expects {len(FILTERS)} numbers. Received: {tuple(residual_units)}")
+    face = keras.Input(INPUT_SHAPE, name="face")
+    x = face
+    if keras.config.image_data_format() == "channels_first":
+        x = layers.Permute((3, 1, 2), name="channels_first")(x)
+    for number, (filters, units) in enumerate(zip(FILTERS, residual_units, strict=True), start=1):
+        x = _block(x, number, filters, units, normalization)
+    channels = 1 if keras.config.image_data_format() == "channels_first" else -1
+    # One weight per place and channel instead of a flattened 2,304-wide Dense layer, as
+    # MobileFaceNet's global depthwise convolution (Chen et al., 2018).
+    x = layers.DepthwiseConv2D(3, use_bias=False, name="global_depthwise")(x)
+    x = normalization(axis=channels, name="global_norm")(x)
+    return keras.Model(face, layers.Flatten(name="flatten")(x), name="trunk")
+
+
+def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
+    """Build the twin: one aligned face in, one embedding out.
+
+    Returns:
+        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
+        ``(batch, 4096)`` of unit length.
+    """
+    trunk = build_trunk(residual_units)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout")(trunk.output)
+    x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
+    x = layers.UnitNormalization(name="unit_length")(x)
+    return keras.Model(trunk.input, x, name="embedding_network")
+
+
+def build_siamese_network(embedding_network: keras.Model | None = None) -> keras.Model:
+    """Build the whole verifier around one embedding network.
+
+    Args:
+        embedding_network: the twin; a new one with random weights if not given.
+
+    Returns:
+        A model from ``[reference, probe]``, each float32 ``(batch, 100, 100, 3)`` in [0, 1],
+        to the similarity score ``(batch, 1)`` in [0, 1]; the higher, the more alike.
+    """
+    twin = embedding_network or build_embedding_network()
+    reference = keras.Input(INPUT_SHAPE, name="reference")
+    probe = keras.Input(INPUT_SHAPE, name="probe")
+    distance = L1Distance(name="l1_distance")([twin(reference), twin(probe)])
+    score = layers.Dense(1, activation="sigmoid", name="similarity_score")(distance)
+    return keras.Model([reference, probe], score, name="siamese_network")
+
+
+def random_projection(inputs: int, outputs: int = EMBEDDING_SIZE, seed: int = 2026) -> np.ndarray:
+    """Return a fixed Gaussian matrix that keeps distances.
+
+    For a difference d the mean of ``|d · column|`` over Gaussian columns is
+    ``|d| · sqrt(2/π)``: the L1 distance of 4,096 projections is the Euclidean distance of
+    what was projected up to a constant and an error of about 1 %
+    (Johnson and Lindenstrauss, 1984; Vempala, "The Random Projection Method", 2004).
+
+    Returns:
+        float32 ``(inputs, outputs)``, entries of mean 0 and variance ``1 / outputs``.
+    """
+    values = np.random.default_rng(seed).standard_normal((inputs, outputs))
+    return (values / np.sqrt(outputs)).astype(np.float32)
+
+
+def fold_projection(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
+    """Put a learned linear projection, spread over 4,096 outputs, into the Dense layer.
+
+    Args:
+        network: an embedding network.
+        kernel: float ``(256, n)``, the projection learned behind the trunk.
+        bias: float ``(n,)``.
+
+    Raises:
+        ValueError: the kernel does not fit the trunk's output.
+    """
+    dense = network.get_layer("embedding")
+    expected = dense.kernel.shape[0]
+    if kernel.shape[0] != expected:
+        raise ValueError(f"kernel expects {expected} rows. Received: {kernel.shape}")
+    spread = random_projection(kernel.shape[1])
+    dense.set_weights([kernel @ spread, bias @ spread])
+
+
+def set_score(network: keras.Model, scale: float, offset: float) -> None:
+    """Make the score ``sigmoid(offset - scale · mean |reference - probe|)``.
+
+    Args:
+        network: a Siamese network.
+        scale: how fast the score falls with the mean L1 distance; more than 0.
+        offset: the score's log-odds at distance 0.
+
+    Raises:
+        ValueError: ``scale`` is not positive.
+    """
+    if not scale > 0:
+        raise ValueError(f"scale expects a number above 0. Received: scale={scale}")
+    dense = network.get_layer("similarity_score")
+    kernel = np.full(dense.kernel.shape, -scale / EMBEDDING_SIZE, np.float32)
+    dense.set_weights([kernel, np.array([offset], np.float32)])
