@@ -1,0 +1,257 @@
+"""Base training from folders to ``siamese_model_final.h5``: three steps, one command.
+
+1. The trunk learns the teacher's numbers (``distillation``).
+2. They are folded into Dense 4096 + L1 + sigmoid (``model.fold_projection``).
+3. The head is trained on pairs as far as other people gain by it (``head``).
+
+Then the score is calibrated, and band and threshold are chosen, on people set aside for
+that; and how often each verdict is wrong is counted on people set aside for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from flaskapp import preprocess
+from flaskapp.dataset import sets
+from flaskapp.dataset.crops import crops_of
+from flaskapp.dataset.sets import FaceTable
+from flaskapp.errors import DataError
+from flaskapp.evaluation.calibration import fit_calibration
+from flaskapp.model import (
+    EMBEDDING_SIZE,
+    build_embedding_network,
+    build_siamese_network,
+    build_trunk,
+    fold_projection,
+    set_score,
+)
+from flaskapp.training.batches import Batches, Jitter
+from flaskapp.training.distillation import Distillation, Progress, Schedule, fast_layout
+from flaskapp.training.fused import FusedBatchNormalization
+from flaskapp.training.head import LabelledFeatures, build_head, train_head
+from flaskapp.training.scores import Labelled, labelled, log_odds
+from flaskapp.training.shipping import ship
+
+VALIDATION_PHOTOS = 1800
+IMPOSTOR_PAIRS = 200_000
+HEAD_PHOTOS = 24_000
+FIRST_PAIRS = 40_000
+# Below this cosine to the mean of its own person, by the teacher, a photo is mislabelled.
+MISLABELLED_COSINE = 0.3
+
+Say = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a base training run.
+
+    Attributes:
+        epochs: passes over the training photos.
+        minutes: of distillation at most, over all resumptions.
+        batch_size: faces.
+        rate: Muon's learning rate.
+        seed: of everything.
+    """
+
+    epochs: float = 10.0
+    minutes: float = float("inf")
+    batch_size: int = 64
+    rate: float = 0.035
+    seed: int = 2026
+
+
+def train_base(
+    sets_file: Path,
+    work: Path,
+    out: Path,
+    recipe: Recipe,
+    progress: Progress = iter,
+    say: Say = print,
+    workers: int = 2,
+) -> None:
+    """Make weights from folders of photos; goes on where an earlier call in ``work`` stopped.
+
+    Args:
+        sets_file: TOML, see ``flaskapp.dataset.sets``.
+        work: folder for crops, checkpoints and the log.
+        out: the ``.h5`` to write, with its ``.json`` beside it.
+        recipe: the settings.
+        progress: wraps long iterations.
+        say: gets a line now and then.
+        workers: processes that cut faces.
+
+    Raises:
+        DataError: the sets cannot be used, or have nobody to learn from or to choose with.
+    """
+    table, crops = prepare(sets_file, work, progress, say, workers)
+    for role in (sets.VALIDATION, sets.CALIBRATION, sets.REPORTING):
+        if len(labelled(table, role).rows) == 0:
+            raise DataError(f"The sets hold no {sets.ROLE_NAMES[role]} people with two photos each.")
+    say("Step 1 of 3: distilling the teacher")
+    student = distil(table, crops, work, recipe, progress)
+    say("Steps 2 and 3: folding its numbers into the head, training the head on pairs")
+    siamese = build_from_student(student)
+    errors = fit_head(siamese, student, table, crops, recipe.seed)
+    say("FNMR of validation people (mean of FMR 1 % and 0.1 %), before and after: " + _arrow(errors))
+    say("Calibrating, and counting verdicts on people held out")
+    ship(siamese, table, crops, out, recipe, progress_log=work / "log.csv", head_errors=errors)
+    say(f"Written: {out.name} and {out.with_suffix('.json').name}")
+
+
+def _arrow(errors: list[float]) -> str:
+    return f"{errors[0]:.4f} → {min(errors):.4f}"
+
+
+def prepare(
+    sets_file: Path, work: Path, progress: Progress = iter, say: Say = print, workers: int = 2
+) -> tuple[FaceTable, np.ndarray]:
+    """List the photos, leave out whom training must not see, cut every face.
+
+    Returns:
+        The table, and the crops uint8 (N, 100, 100, 3); a photo without a face is LEFT_OUT.
+    """
+    table = sets.load_faces(*sets.read_sets(sets_file))
+    crops = crops_of(table, work, progress, workers)
+    table.role[~np.array([crop.any() for crop in crops])] = sets.LEFT_OUT
+    for name, counts in table.counts().items():
+        say(f"  {name}: " + ", ".join(f"{count} {role}" for role, count in counts.items() if count))
+    return table, crops
+
+
+def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, progress: Progress = iter) -> keras.Model:
+    """Train the student, resuming what ``work`` holds; return it.
+
+    Raises:
+        DataError: too few training photos have a teacher embedding.
+    """
+    rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(table.teacher).any(axis=1))
+    if len(rows) < recipe.batch_size:
+        raise DataError(
+            f"Distillation expects teacher embeddings for at least {recipe.batch_size} training photos. "
+            f"Received: {len(rows)}.",
+            hint="Name a teacher file in the sets file.",
+        )
+    batches = Batches(crops, np.nan_to_num(table.teacher), rows, recipe.batch_size, Jitter(), recipe.seed)
+    schedule = Schedule(int(recipe.epochs * batches.per_epoch), recipe.minutes, recipe.rate)
+    people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
+    faces, person = crops[people], table.person[people]
+    return Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person)).run(progress)
+
+
+def vector_figures(student: keras.Model, faces: np.ndarray, person: np.ndarray) -> dict[str, float]:
+    """Return how well the student's 128 numbers tell people apart, by cosine, for the log."""
+    vectors = student.predict(preprocess.to_model_input(faces), batch_size=128, verbose=0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    first, second = np.triu_indices(len(person), 1)
+    return fnmr_figures((vectors @ vectors.T)[first, second], person[first] == person[second])
+
+
+def fnmr_figures(scores: np.ndarray, same: np.ndarray) -> dict[str, float]:
+    """Return FNMR at FMR 1 % and 0.1 %: plain shares for a log, without intervals."""
+    impostor = np.sort(scores[~same])
+    figures = {}
+    for fmr in (0.01, 0.001):
+        threshold = impostor[len(impostor) - 1 - int(fmr * len(impostor))]
+        figures[f"fnmr_at_fmr_{fmr}"] = round(float(np.mean(scores[same] <= threshold)), 5)
+    return figures
+
+
+def build_from_student(student: keras.Model) -> keras.Model:
+    """Return the float32 Siamese network that says what the student says; its score is untrained."""
+    twin, trunk = build_embedding_network(), build_trunk()
+    trunk.set_weights(trunk_weights(student))
+    for layer in trunk.layers:
+        twin.get_layer(layer.name).set_weights(layer.get_weights())
+    fold_projection(twin, *student.get_layer("projection").get_weights())
+    return build_siamese_network(twin)
+
+
+def trunk_weights(student: keras.Model) -> list[np.ndarray]:
+    """Return the student's weights without its projection, in the trunk's order."""
+    return student.get_weights()[:-2]
+
+
+def trunk_features(student: keras.Model, crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the trunk's output for rows of the crops, in float32 arithmetic: (len(rows), 256)."""
+    with fast_layout("float32"):
+        trunk = build_trunk(normalization=FusedBatchNormalization)
+    trunk.set_weights(trunk_weights(student))
+    parts = np.array_split(rows, max(1, len(rows) // 2048))
+    return np.concatenate(
+        [trunk.predict(preprocess.to_model_input(crops[part]), batch_size=128, verbose=0) for part in parts]
+    )
+
+
+def fit_head(
+    siamese: keras.Model, student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int
+) -> list[float]:
+    """Give the score its numbers and train the head on features of the fixed trunk.
+
+    Returns:
+        The validation figure before and after each epoch; the network has the best epoch's head.
+    """
+    rng = np.random.default_rng(seed)
+    training = labelled_features(student, crops, _well_labelled(table, rng))
+    people = labelled(table, sets.VALIDATION)
+    people = Labelled(*(values[:VALIDATION_PHOTOS] for values in vars(people).values()))
+    validation = labelled_features(student, crops, people)
+    head = build_head(training.features.shape[1])
+    twin = siamese.get_layer("embedding_network")
+    head.get_layer("twin").get_layer("embedding").set_weights(twin.get_layer("embedding").get_weights())
+    anchors, others, same = training.pairs(FIRST_PAIRS, rng)
+    embeddings = _twin_embeddings(head, training.features)
+    distance = log_odds(embeddings, np.full(EMBEDDING_SIZE, 1 / EMBEDDING_SIZE), anchors, others)
+    calibration = fit_calibration(distance, same > 0.5)
+    set_score(head, -calibration.scale, calibration.offset)
+    errors = train_head(head, training, _validation_figure(validation, people, rng), seed)
+    twin.get_layer("embedding").set_weights(head.get_layer("twin").get_layer("embedding").get_weights())
+    siamese.get_layer("similarity_score").set_weights(head.get_layer("similarity_score").get_weights())
+    return errors
+
+
+def labelled_features(student: keras.Model, crops: np.ndarray, people: Labelled) -> LabelledFeatures:
+    """Return the trunk's features of labelled photos."""
+    return LabelledFeatures(trunk_features(student, crops, people.rows), people.person)
+
+
+def _well_labelled(table: FaceTable, rng: np.random.Generator) -> Labelled:
+    """Return some training people's photos, without those that the teacher says are somebody else."""
+    people = labelled(table, sets.TRAINING)
+    _, group = np.unique(people.person, return_inverse=True)
+    vectors = np.nan_to_num(table.teacher[people.rows])
+    centres = np.zeros((group.max() + 1, vectors.shape[1]), np.float32)
+    np.add.at(centres, group, vectors)
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
+    kept = np.sum(vectors * centres[group], axis=1) > MISLABELLED_COSINE
+    chosen = np.flatnonzero(kept)
+    chosen = np.sort(rng.permutation(chosen)[:HEAD_PHOTOS])
+    return Labelled(people.rows[chosen], people.person[chosen], people.set_index[chosen])
+
+
+def _twin_embeddings(head: keras.Model, features: np.ndarray) -> np.ndarray:
+    return head.get_layer("twin").predict(features, batch_size=512, verbose=0)
+
+
+def _validation_figure(
+    validation: LabelledFeatures, people: Labelled, rng: np.random.Generator
+) -> Callable[[keras.Model], float]:
+    """Return what measures a head on validation people: the mean FNMR at FMR 1 % and 0.1 %."""
+    first, second, same = people.pairs()
+    impostor = rng.permutation(np.flatnonzero(~same))[:IMPOSTOR_PAIRS]
+    chosen = np.sort(np.concatenate([np.flatnonzero(same), impostor]))
+    first, second, same = first[chosen], second[chosen], same[chosen]
+
+    def figure(head: keras.Model) -> float:
+        kernel = head.get_layer("similarity_score").get_weights()[0].reshape(-1)
+        scores = log_odds(_twin_embeddings(head, validation.features), kernel, first, second)
+        return float(np.mean(list(fnmr_figures(scores, same).values())))
+
+    return figure

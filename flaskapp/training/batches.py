@@ -1,0 +1,79 @@
+"""Faces on their way into the network: order, augmentation, batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from flaskapp import preprocess
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far a training face may differ from its photo, mirrored every other time.
+
+    Attributes:
+        shift: pixels of the 100, to any side.
+        turn: degrees, either way.
+        zoom: share of the size, either way.
+        brightness: share of the brightness, either way.
+        contrast: share of the contrast, either way.
+    """
+
+    shift: float = 2.0
+    turn: float = 4.0
+    zoom: float = 0.04
+    brightness: float = 0.2
+    contrast: float = 0.2
+
+    def apply(self, crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return changed copies of uint8 (N, 100, 100, 3) faces, uint8 again."""
+        return np.stack([self._apply_one(crop, rng) for crop in crops])
+
+    def _apply_one(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        size = crop.shape[0]
+        turn, zoom, dx, dy, gain, contrast = rng.uniform(-1, 1, 6)
+        warp = cv2.getRotationMatrix2D(((size - 1) / 2,) * 2, turn * self.turn, 1 + zoom * self.zoom)
+        warp[:, 2] += dx * self.shift, dy * self.shift
+        if rng.random() < 0.5:
+            warp = warp @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
+        crop = cv2.warpAffine(crop, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        gain, contrast = 1 + gain * self.brightness, 1 + contrast * self.contrast
+        middle = float(crop.mean())
+        return cv2.convertScaleAbs(np.maximum(crop * np.float32(contrast * gain) + np.float32(middle * gain * (1 - contrast)), 0))
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A seeded, endless stream of training batches that can start anywhere.
+
+    Attributes:
+        crops: uint8 (N, 100, 100, 3), memory-mapped or not.
+        targets: float32 (N, …), what belongs to each face.
+        rows: int (M,), the rows to draw from.
+        size: faces in a batch.
+        jitter: augmentation.
+        seed: of order and augmentation.
+    """
+
+    crops: np.ndarray
+    targets: np.ndarray
+    rows: np.ndarray
+    size: int
+    jitter: Jitter
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """How many whole batches one pass over the rows gives."""
+        return len(self.rows) // self.size
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch number ``step``: float32 (size, 100, 100, 3) in [0, 1] and its targets."""
+        epoch, place = divmod(step, self.per_epoch)
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+        rows = np.sort(order[place * self.size : (place + 1) * self.size])
+        rng = np.random.default_rng((self.seed, epoch, place))
+        return preprocess.to_model_input(self.jitter.apply(self.crops[rows], rng)), self.targets[rows]

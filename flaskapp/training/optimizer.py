@@ -1,0 +1,36 @@
+"""Muon for convolution kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class ConvolutionMuon(keras.optimizers.Muon):
+    """Keras's Muon, which orthogonalises matrices only, extended to convolution kernels.
+
+    A kernel (height, width, in, out) is updated as the matrix (height · width · in, out)
+    (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024).
+    Depthwise kernels, Dense layers, scales and offsets take AdamW steps.
+
+    Args:
+        learning_rate: for the kernels: the spectral norm of one step.
+        adam_learning_rate: for everything else.
+        **arguments: of ``keras.optimizers.Muon``.
+    """
+
+    def __init__(self, learning_rate: float = 0.035, adam_learning_rate: float = 0.0012, **arguments: Any) -> None:
+        arguments = {"ns_steps": 4, "rms_rate": None, "weight_decay": None, "global_clipnorm": 1.0} | arguments
+        super().__init__(learning_rate, adam_lr_ratio=adam_learning_rate / learning_rate, **arguments)
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) != 4 or "depthwise" in variable.path
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """Orthogonalise a kernel as a matrix, in bfloat16: five digits are not needed here."""
+        matrix = ops.cast(ops.reshape(x, (-1, x.shape[-1])), "bfloat16")
+        matrix = super().zeropower_via_newtonschulz5(matrix, steps)
+        return ops.cast(ops.reshape(matrix, x.shape), x.dtype)
