@@ -1,0 +1,196 @@
+"""Lists of photo pairs: which two photos to compare, and whether they show one person.
+
+Three kinds of file are read, told apart by their first line:
+
+* LFW's view 1 (``pairsDevTest.txt``): ``N``, then N genuine and N impostor lines;
+* LFW's view 2 (``pairs.txt``): ``folds<TAB>N``, then N genuine and N impostor lines a fold;
+* CSV with the columns ``reference``, ``probe`` and ``same``; further columns are passed over,
+  so that a list of scores can be read again as a list of pairs.
+
+LFW's formats: http://vis-www.cs.umass.edu/lfw/README.txt.
+"""
+
+from __future__ import annotations
+
+import csv
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from flaskapp.errors import DataError
+
+__all__ = ["PhotoPair", "photos_of", "read_pairs"]
+
+COLUMNS = ("reference", "probe", "same")
+YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
+
+GENUINE_LINE = "a name and two photo numbers"
+IMPOSTOR_LINE = "a name and a photo number, twice"
+
+
+@dataclass(frozen=True)
+class PhotoPair:
+    """Two photos to compare, and the truth about them.
+
+    Attributes:
+        reference: path of the photo compared against, relative to the photos' root, with ``/``.
+        probe: path of the new photo, likewise.
+        same: whether both show the same person (a genuine pair).
+        fold: number of the fold, from 0, where the list has folds.
+    """
+
+    reference: str
+    probe: str
+    same: bool
+    fold: int | None = None
+
+    def __post_init__(self) -> None:
+        for path in (self.reference, self.probe):
+            _check_relative(path)
+        if self.reference == self.probe and not self.same:
+            raise DataError(f"An impostor pair expects two photos. Received: {self.reference!r} twice.")
+
+
+def read_pairs(path: str | Path) -> list[PhotoPair]:
+    """Read a list of pairs, in the file's own order.
+
+    Args:
+        path: a file in one of LFW's two formats or a CSV file; UTF-8.
+
+    Raises:
+        DataError: the file is absent, of no known form, incomplete, or names a photo outside
+            the root. The message names file and line, what was expected and what was received.
+
+    Example:
+        >>> read_pairs("pairsDevTest.txt")[0]  # doctest: +SKIP
+        PhotoPair(reference='Abdullah_Gul/Abdullah_Gul_0013.jpg', ..., same=True, fold=None)
+    """
+    path = Path(path)
+    lines = _lines_of(path)
+    first = lines[0].strip() if lines else ""
+    numbers = first.split()
+    if re.fullmatch(r"\d+(\s+\d+)?", first, re.ASCII):
+        pairs = _lfw_pairs(_Place(path.name), lines, [int(number) for number in numbers])
+    elif set(COLUMNS) <= {column.strip() for column in first.split(",")}:
+        pairs = _csv_pairs(_Place(path.name), lines)
+    else:
+        raise _Place(path.name, 1).error(FIRST_LINES, first)
+    return list(pairs)
+
+
+def photos_of(pairs: Iterable[PhotoPair]) -> list[str]:
+    """List every photo of the pairs once, in the order in which they are first met.
+
+    >>> photos_of([PhotoPair("a.jpg", "b.jpg", True), PhotoPair("a.jpg", "c.jpg", False)])
+    ['a.jpg', 'b.jpg', 'c.jpg']
+    """
+    return list(dict.fromkeys(photo for pair in pairs for photo in (pair.reference, pair.probe)))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file's name and line, for messages."""
+
+    file: str
+    line: int | None = None
+
+    def error(self, expected: str, received: object) -> DataError:
+        where = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return DataError(f"{where}: expects {expected}. Received: {received!r}.")
+
+    def pair(self, reference: str, probe: str, same: bool, fold: int | None = None) -> PhotoPair:
+        try:
+            return PhotoPair(reference, probe, same, fold)
+        except DataError as error:
+            raise DataError(f"{self.file}, line {self.line}: {error.message}", error.hint) from None
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        # A spreadsheet's CSV often opens with a byte order mark, which "utf-8-sig" takes off.
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"There is no list of pairs {path.name}.", "Check the path.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path.name} is not text in UTF-8.", f"Its first line is {FIRST_LINES}.") from None
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Give the path of a file.") from None
+
+
+def _lfw_pairs(place: _Place, lines: list[str], numbers: list[int]) -> Iterator[PhotoPair]:
+    folds, each = numbers if len(numbers) == 2 else (None, numbers[0])
+    expected = 2 * each * (folds or 1)
+    body = [(number, line) for number, line in enumerate(lines[1:], start=2) if line.strip()]
+    if len(body) != expected or not expected:
+        wanted = f"{max(expected, 2)} lines of pairs after its first line {lines[0].strip()!r}"
+        raise place.error(wanted, f"{len(body)} lines")
+    for index, (number, line) in enumerate(body):
+        fold, within = divmod(index, 2 * each)
+        parse = _genuine_line if within < each else _impostor_line
+        yield parse(_Place(place.file, number), line, None if folds is None else fold)
+
+
+def _genuine_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
+    match _fields(line):
+        case [name, first, second] if _are_numbers(first, second):
+            return place.pair(_lfw_path(name, first), _lfw_path(name, second), True, fold)
+    raise place.error(GENUINE_LINE, line)
+
+
+def _impostor_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
+    match _fields(line):
+        case [name, first, other, second] if _are_numbers(first, second) and name != other:
+            return place.pair(_lfw_path(name, first), _lfw_path(other, second), False, fold)
+    raise place.error(f"{IMPOSTOR_LINE}, of two people", line)
+
+
+def _fields(line: str) -> list[str]:
+    """Split at tabs, as LFW's files do; at any space where a copy has lost its tabs."""
+    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+
+
+def _are_numbers(*fields: str) -> bool:
+    return all(re.fullmatch(r"\d{1,9}", field, re.ASCII) for field in fields)
+
+
+def _lfw_path(name: str, number: str) -> str:
+    """Name a photo as LFW lays them out.
+
+    >>> _lfw_path("Abdullah_Gul", "13")
+    'Abdullah_Gul/Abdullah_Gul_0013.jpg'
+    """
+    return f"{name}/{name}_{int(number):04d}.jpg"
+
+
+def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[PhotoPair]:
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    empty = True
+    for row in reader:
+        empty = False
+        yield _csv_pair(_Place(place.file, reader.line_num), row)
+    if empty:
+        raise place.error("at least one pair below its first line", "none")
+
+
+def _csv_pair(place: _Place, row: dict[str, str | None]) -> PhotoPair:
+    reference, probe, same = ((row[column] or "").strip() for column in COLUMNS)
+    if not (reference and probe and same):
+        raise place.error("a reference, a probe and same", {column: row[column] for column in COLUMNS})
+    if same.lower() not in YES | NO:
+        raise place.error("1, 0, true, false, yes or no under same", same)
+    return place.pair(reference, probe, same.lower() in YES)
+
+
+def _check_relative(path: str) -> None:
+    """Refuse whatever could lead out of the photos' root, on any operating system."""
+    windows = PureWindowsPath(path)
+    climbs = posixpath.normpath(windows.as_posix()).split("/")[0] == ".."
+    if not path or "\0" in path or "://" in path or windows.anchor or climbs:
+        raise DataError(
+            f"A pair expects paths below the photos' root. Received: {path!r}.",
+            "Write them relative to the root, without going up.",
+        )

@@ -1,0 +1,122 @@
+"""Lists of pairs: what is read, and what is refused with file and line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs
+from flaskapp.errors import DataError
+
+SHARED = Path(os.environ.get("FR_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+
+VIEW_1 = "2\nAnn\t1\t2\nBob_Jr\t3\t14\nAnn\t1\tBob_Jr\t2\nCy\t1\tDee\t12\n"
+VIEW_2 = "2\t1\nAnn\t1\t2\nAnn\t1\tBob\t2\nCy\t3\t4\nCy\t1\tDee\t2\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_text(text: str, name: str = "pairs.txt", encoding: str = "utf-8") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write_text
+
+
+def test_view_1_holds_genuine_pairs_then_impostor_pairs(write):
+    assert read_pairs(write(VIEW_1)) == [
+        PhotoPair("Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", True),
+        PhotoPair("Bob_Jr/Bob_Jr_0003.jpg", "Bob_Jr/Bob_Jr_0014.jpg", True),
+        PhotoPair("Ann/Ann_0001.jpg", "Bob_Jr/Bob_Jr_0002.jpg", False),
+        PhotoPair("Cy/Cy_0001.jpg", "Dee/Dee_0012.jpg", False),
+    ]
+
+
+def test_view_2_keeps_its_folds(write):
+    pairs = read_pairs(write(VIEW_2))
+    assert [(pair.fold, pair.same) for pair in pairs] == [(0, True), (0, False), (1, True), (1, False)]
+
+
+@pytest.mark.parametrize("text", [VIEW_1.replace("\n", "\r\n"), VIEW_1.rstrip("\n"), VIEW_1.replace("\t", " ")])
+def test_line_ends_and_lost_tabs_change_nothing(write, text):
+    assert read_pairs(write(text)) == read_pairs(write(VIEW_1, "other.txt"))
+
+
+def test_csv_with_every_way_to_say_yes_and_no(write):
+    rows = [f"a.jpg,b{word}.jpg,{word}" for word in ("1", "true", "YES", "0", "False", "no")]
+    pairs = read_pairs(write("reference,probe,same\n" + "\n".join(rows)))
+    assert [pair.same for pair in pairs] == [True, True, True, False, False, False]
+
+
+def test_csv_of_a_spreadsheet(write):
+    text = 'same, probe ,reference,note\r\n1,"x, y.jpg",ü/a.jpg,fine\r\n'
+    assert read_pairs(write(text, "p.csv", "utf-8-sig")) == [PhotoPair("ü/a.jpg", "x, y.jpg", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "line 1: expects the number of pairs"),
+        ("left,right,same\na,b,1\n", "line 1: expects the number of pairs"),
+        ("2\nAnn\t1\t2\n", "expects 4 lines of pairs after its first line '2'. Received: '1 lines'"),
+        (VIEW_1 + "Cy\t1\tDee\t12\n", "expects 4 lines of pairs"),
+        ("0\n", "lines of pairs after its first line '0'"),
+        ("1\nAnn\t1\tBob\t2\nAnn\t1\t2\n", "line 2: expects a name and two photo numbers"),
+        ("1\nAnn\t1\tx\nAnn\t1\tBob\t2\n", "line 2: expects a name and two photo numbers"),
+        ("1\nAnn\t1\t2\nAnn\t1\tAnn\t2\n", "line 3: expects a name and a photo number, twice, of two"),
+        ("1\n../x\t1\t2\nAnn\t1\tBob\t2\n", "line 2: A pair expects paths below"),
+        ("reference,probe,same\n", "at least one pair"),
+        ("reference,probe,same\na.jpg,b.jpg\n", "line 2: expects a reference, a probe and same"),
+        ("reference,probe,same\na.jpg,,1\n", "line 2: expects a reference, a probe and same"),
+        ("reference,probe,same\na.jpg,b.jpg,1\na.jpg,b.jpg,maybe\n", "line 3: expects 1, 0, true"),
+        ("reference,probe,same\na.jpg,a.jpg,0\n", "line 2: An impostor pair expects two photos"),
+    ],
+)
+def test_a_bad_list_is_refused_with_file_and_line(write, text, said):
+    with pytest.raises(DataError) as caught:
+        read_pairs(write(text))
+    assert said in str(caught.value)
+    assert "pairs.txt" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../a.jpg", "a/../../b.jpg", "C:\\a.jpg", "\\\\host\\a.jpg", "..\\a.jpg", "http://x/a.jpg", ""],
+)
+def test_a_pair_never_leaves_the_root(path):
+    with pytest.raises(DataError, match="below the photos' root"):
+        PhotoPair(path, "b.jpg", True)
+    with pytest.raises(DataError, match="below the photos' root"):
+        PhotoPair("b.jpg", path, True)
+
+
+def test_going_up_within_the_root_is_allowed():
+    assert PhotoPair("a/../b.jpg", "c...jpg", False).reference == "a/../b.jpg"
+
+
+def test_what_is_no_readable_text_is_refused(tmp_path, write):
+    for path in (tmp_path / "absent.txt", tmp_path, write("1\nAnn\t1\té\n", encoding="latin-1")):
+        with pytest.raises(DataError):
+            read_pairs(path)
+
+
+def test_photos_are_listed_once_in_first_seen_order(write):
+    assert photos_of([]) == []
+    photos = photos_of(read_pairs(write(VIEW_1)))
+    assert photos[:4] == [
+        "Ann/Ann_0001.jpg", "Ann/Ann_0002.jpg", "Bob_Jr/Bob_Jr_0003.jpg", "Bob_Jr/Bob_Jr_0014.jpg",
+    ]  # fmt: skip
+    assert len(photos) == len(set(photos)) == 7
+
+
+@pytest.mark.skipif(not (SHARED / "lfw-devtest").is_dir(), reason="needs shared/lfw-devtest")
+def test_lfw_development_test_is_read_whole():
+    folder = SHARED / "lfw-devtest"
+    pairs = read_pairs(folder / "pairsDevTest.txt")
+    assert len(pairs) == 1000
+    assert sum(pair.same for pair in pairs) == 500
+    assert len(photos_of(pairs)) == 1549
+    assert all((folder / photo).is_file() for photo in photos_of(pairs))
