@@ -1,0 +1,144 @@
+"""Turning a distance into a similarity score: two numbers, fitted by logistic regression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapp.errors import DataError
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs, check_share
+
+MOST_STEPS = 100
+# Newton's method doubles its right digits at every step near the end, so the step after one
+# this small would change nothing that float64 can hold.
+SMALLEST_STEP = 1e-10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """``similarity_score = sigmoid(scale · distance + offset)``.
+
+    Attributes:
+        scale: negative: the larger the distance, the less alike.
+        offset: log odds of "same person" at distance 0.
+        log_loss: mean of −log(score given to the truth), natural logarithm, over the pairs as
+            weighted in the fit.
+        genuine: genuine pairs it was fitted on.
+        impostor: impostor pairs it was fitted on.
+        genuine_share: share of genuine pairs that the score assumes.
+    """
+
+    scale: float
+    offset: float
+    log_loss: float
+    genuine: int
+    impostor: int
+    genuine_share: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
+            raise ValueError(f"Expected finite numbers. Received: {self.scale}, {self.offset}")
+        if self.scale >= 0:
+            raise DataError(
+                f"A score has to fall as the distance grows. Received: scale={self.scale:g}.",
+                "The embeddings do not tell people apart: train longer, or check the labels.",
+            )
+
+    def score(self, distance: npt.ArrayLike) -> FloatArray:
+        """Return similarity scores in [0, 1] for distances of any shape."""
+        return sigmoid(self.scale * np.asarray(distance, dtype=np.float64) + self.offset)
+
+    def to_json(self) -> dict[str, float | int]:
+        """Return what is stored beside the weights."""
+        return asdict(self)
+
+
+def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share: float | None = 0.5) -> Calibration:
+    """Fit scale and offset so that the score is the chance of "same person".
+
+    Logistic regression by Newton's method in float64. The targets are Platt's (in "Advances
+    in Large Margin Classifiers", MIT Press 2000, pages 61-74): (n₊ + 1)/(n₊ + 2) and
+    1/(n₋ + 2) in place of 1 and 0. Distances that separate both kinds without error then
+    still have a finite answer, and with many pairs nothing changes.
+
+    Args:
+        distance: float (N,), finite, smaller = more alike.
+        same: bool (N,), True = genuine.
+        genuine_share: weigh both kinds as if this share of pairs were genuine; 0.5 lets a
+            score of one half mean "as likely as not" where either is equally common. None =
+            as in these pairs.
+
+    Raises:
+        DataError: the pairs are of one kind only, there are none, all distances are the same,
+            or genuine pairs are not nearer to each other than impostor pairs.
+    """
+    check_share(genuine_share)
+    values, truths = check_pairs(distance, same)
+    if not np.isfinite(values).all():
+        raise ValueError("Expected finite distances. Received: NaN")
+    check_both_kinds(truths, "Calibration")
+    centre, spread = float(values.mean()), float(values.std())
+    if spread <= 1e-12 * max(1.0, abs(centre)):
+        raise DataError("Calibration expects distances that differ. Received: all the same.")
+    genuine, impostor = int(truths.sum()), int((~truths).sum())
+    share = genuine / truths.size if genuine_share is None else genuine_share
+    weights = np.where(truths, share / genuine, (1 - share) / impostor)
+    targets = np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
+    slope, level = _newton((values - centre) / spread, targets, weights)
+    scale, offset = slope / spread, level - slope * centre / spread
+    return Calibration(
+        scale=scale,
+        offset=offset,
+        log_loss=float(weights @ _log_loss(scale * values + offset, truths)),
+        genuine=genuine,
+        impostor=impostor,
+        genuine_share=share,
+    )
+
+
+def sigmoid(logit: npt.ArrayLike) -> FloatArray:
+    """Return 1 / (1 + exp(−logit)), without overflow at either end.
+
+    >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    values = np.asarray(logit, dtype=np.float64)
+    small = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1.0, small) / (1.0 + small)
+
+
+def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    """Minimise the weighted log loss of sigmoid(slope · distance + level).
+
+    The loss is convex, so a step that overshoots is halved until it descends.
+    """
+    columns = np.stack((distance, np.ones_like(distance)), axis=1)
+    answer = np.zeros(2)
+    for _ in range(MOST_STEPS):
+        scores = sigmoid(columns @ answer)
+        gradient = columns.T @ (weights * (scores - targets))
+        curvature = (columns * (weights * scores * (1 - scores))[:, None]).T @ columns
+        step: FloatArray = np.linalg.solve(curvature, gradient).astype(np.float64)
+        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()):
+            return float(answer[0]), float(answer[1])
+        answer = answer - _descending(columns, targets, weights, answer, step)
+    raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
+
+
+def _descending(
+    columns: FloatArray, targets: FloatArray, weights: FloatArray, answer: FloatArray, step: FloatArray
+) -> FloatArray:
+    start = weights @ _log_loss(columns @ answer, targets)
+    for _ in range(MOST_STEPS):
+        if weights @ _log_loss(columns @ (answer - step), targets) <= start + 1e-14:
+            break
+        step = step / 2
+    return step
+
+
+def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:
+    """Return −target · log(score) − (1 − target) · log(1 − score) of each pair."""
+    return np.logaddexp(0.0, logit) - target * logit

@@ -1,0 +1,246 @@
+"""Choosing the threshold and the inconclusive band, on people set aside for it.
+
+Neither training nor reporting may have seen these people: a threshold reported on the pairs
+that chose it flatters itself. Failures to acquire have no score and take no part here; where
+figures are reported they count.
+
+A cut between two neighbouring scores is put halfway: every cut between them decides these
+pairs alike, and the middle errs least on others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapp.errors import UnreachableRateError
+from flaskapp.evaluation.curves import ErrorCurve, allowed, error_curve, index_at_fmr, pairs_needed
+from flaskapp.evaluation.decisions import Band, check_band
+from flaskapp.evaluation.inputs import FloatArray, check_share
+
+# DESIGN, "Score, band, threshold".
+MAX_FMR = 1 / 1000
+MAX_FNMR = 1 / 100
+MAX_INCONCLUSIVE = 0.05
+
+
+@dataclass(frozen=True)
+class BandChoice:
+    """An inconclusive band, what was asked of it and what it reaches on the choosing pairs.
+
+    Attributes:
+        low: below it a pair is decided ``non_match``.
+        high: from it on a pair is decided ``match``.
+        max_fmr: at most this share of impostor pairs was to read ``match``.
+        max_fnmr: at most this share of genuine pairs was to read ``non_match``.
+        max_inconclusive: at most this share of either kind was to lie inside the band.
+        relaxed_by: the factor by which both error limits had to grow for that; 1 = they hold.
+        false_matches: impostor pairs that read ``match``.
+        false_non_matches: genuine pairs that read ``non_match``.
+        inconclusive_genuine: genuine pairs inside the band.
+        inconclusive_impostor: impostor pairs inside the band.
+        genuine: genuine pairs that had a score.
+        impostor: impostor pairs that had a score.
+    """
+
+    low: float
+    high: float
+    max_fmr: float
+    max_fnmr: float
+    max_inconclusive: float
+    relaxed_by: float
+    false_matches: int
+    false_non_matches: int
+    inconclusive_genuine: int
+    inconclusive_impostor: int
+    genuine: int
+    impostor: int
+
+    def __post_init__(self) -> None:
+        check_band(self.band)
+        if self.relaxed_by < 1:
+            raise ValueError(f"Expected relaxed_by of at least 1. Received: {self.relaxed_by}")
+        if self.false_matches + self.inconclusive_impostor > self.impostor:
+            raise ValueError("Expected no more verdicts on impostor pairs than there are pairs")
+        if self.false_non_matches + self.inconclusive_genuine > self.genuine:
+            raise ValueError("Expected no more verdicts on genuine pairs than there are pairs")
+
+    @property
+    def band(self) -> Band:
+        """(low, high)."""
+        return self.low, self.high
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether the error limits asked for could not be kept."""
+        return self.relaxed_by > 1
+
+    @property
+    def fmr(self) -> float:
+        """Share of impostor pairs that read ``match``."""
+        return self.false_matches / self.impostor
+
+    @property
+    def fnmr(self) -> float:
+        """Share of genuine pairs that read ``non_match``."""
+        return self.false_non_matches / self.genuine
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is stored beside the weights."""
+        return {**asdict(self), "relaxed": self.relaxed, "fmr": self.fmr, "fnmr": self.fnmr}
+
+
+def choose_threshold(
+    scores: npt.ArrayLike,
+    same: npt.ArrayLike,
+    band: Band | None = None,
+    genuine_share: float | None = None,
+) -> float:
+    """Choose the threshold of highest accuracy.
+
+    Of several equally accurate ones it takes the one whose FMR and FNMR are nearest to each
+    other, and of those the highest: always the same one for the same scores.
+
+    Args:
+        scores: float (N,), higher = more alike; NaN takes no part.
+        same: bool (N,), True = genuine.
+        band: the threshold has to lie within it, as ``low ≤ threshold ≤ high``.
+        genuine_share: share of genuine pairs where the threshold will be used; None = as in
+            these pairs. LFW's lists are half genuine (0.5), all pairs of many people hardly.
+
+    Raises:
+        DataError: the pairs are of one kind only, or there are none.
+
+    Example:
+        >>> choose_threshold([0.1, 0.3, 0.7, 0.9], [False, False, True, True])
+        0.5
+    """
+    check_share(genuine_share)
+    curve = _curve_of_acquired(scores, same)
+    cuts = _cuts(curve)
+    if band is None:
+        return float(cuts[_most_accurate(curve, np.arange(cuts.size), genuine_share)])
+    low, high = check_band(band)
+    # The ends are themselves cuts: with them there is always something to choose from.
+    cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
+    indices = np.searchsorted(curve.thresholds, cuts)
+    return float(cuts[np.flatnonzero(indices == _most_accurate(curve, indices, genuine_share))[-1]])
+
+
+def choose_band(
+    scores: npt.ArrayLike,
+    same: npt.ArrayLike,
+    max_fmr: float = MAX_FMR,
+    max_fnmr: float = MAX_FNMR,
+    max_inconclusive: float = MAX_INCONCLUSIVE,
+) -> BandChoice:
+    """Choose the inconclusive band.
+
+    ``high`` is the lowest cut that lets at most ``max_fmr`` of the impostor pairs read
+    ``match``; ``low`` the highest that lets at most ``max_fnmr`` of the genuine pairs read
+    ``non_match``. Where more than ``max_inconclusive`` of either kind would lie between them,
+    both limits grow by one factor, the smallest that suffices. Where the two cross, no band is
+    needed: low and high are then one cut, the most accurate of those that keep both limits.
+
+    Args:
+        scores: float (N,), higher = more alike; NaN takes no part.
+        same: bool (N,), True = genuine.
+        max_fmr: share of impostor pairs that may read ``match``.
+        max_fnmr: share of genuine pairs that may read ``non_match``.
+        max_inconclusive: share of either kind that may read ``inconclusive``.
+
+    Raises:
+        DataError: the pairs are of one kind only, or there are none.
+        UnreachableRateError: the pairs are too few to see ten errors at the limits;
+            ``reachable_rate`` says which limits they could show.
+    """
+    curve = _curve_of_acquired(scores, same)
+    _check_reachable("FMR", max_fmr, "impostor", curve.impostor)
+    _check_reachable("FNMR", max_fnmr, "genuine", curve.genuine)
+    factor = _relaxation(curve, max_fmr, max_fnmr, max_inconclusive)
+    low, high = _ends(curve, max_fmr * factor, max_fnmr * factor)
+    if high < low:
+        low = high = _most_accurate(curve, np.arange(high, low + 1), genuine_share=0.5)
+    cuts = _cuts(curve)
+    return BandChoice(
+        low=float(cuts[low]),
+        high=float(cuts[high]),
+        max_fmr=max_fmr,
+        max_fnmr=max_fnmr,
+        max_inconclusive=max_inconclusive,
+        relaxed_by=factor,
+        false_matches=int(curve.false_matches[high]),
+        false_non_matches=int(curve.false_non_matches[low]),
+        inconclusive_genuine=int(curve.false_non_matches[high] - curve.false_non_matches[low]),
+        inconclusive_impostor=int(curve.false_matches[low] - curve.false_matches[high]),
+        genuine=curve.genuine,
+        impostor=curve.impostor,
+    )
+
+
+def _curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
+    values = np.asarray(scores, dtype=np.float64)
+    acquired = ~np.isnan(values)
+    return error_curve(values[acquired], np.asarray(same)[acquired])
+
+
+def _cuts(curve: ErrorCurve) -> FloatArray:
+    """Return, for each threshold, the value halfway down to the next lower score.
+
+    It decides the pairs as the threshold itself does. Below the lowest score there is nothing
+    to halve, above the highest the next larger number serves.
+    """
+    scores = curve.thresholds[:-1]
+    halfway = scores[:-1] + np.diff(scores) / 2
+    # Between two neighbouring floating-point numbers the middle rounds to one of them.
+    halfway = np.where(halfway > scores[:-1], halfway, scores[1:])
+    return np.concatenate((scores[:1], halfway, [np.nextafter(scores[-1], np.inf)]))
+
+
+def _most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float | None) -> int:
+    share = curve.genuine / (curve.genuine + curve.impostor) if genuine_share is None else genuine_share
+    fmr, fnmr = curve.fmr[indices], curve.fnmr[indices]
+    wrong = share * fnmr + (1 - share) * fmr
+    best = np.isclose(wrong, wrong.min(), rtol=0, atol=1e-12)
+    imbalance = np.where(best, np.abs(fmr - fnmr), np.inf)
+    nearest = np.isclose(imbalance, imbalance.min(), rtol=0, atol=1e-12)
+    return int(indices[np.flatnonzero(nearest)[-1]])
+
+
+def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]:
+    """Return the indices of low and high that keep the limits; low may be above high."""
+    kept = np.flatnonzero(curve.false_non_matches <= allowed(max_fnmr, curve.genuine))
+    return int(kept[-1]), index_at_fmr(curve, max_fmr)
+
+
+def _relaxation(curve: ErrorCurve, max_fmr: float, max_fnmr: float, max_inconclusive: float) -> float:
+    """Return the smallest factor, from 1, by which the limits have to grow.
+
+    The band shrinks as the factor grows, and only where a limit passes a rate of the curve: so
+    these few values are all that need be looked at, and halving finds the first that does.
+    """
+    steps = np.concatenate((curve.fmr / max_fmr, curve.fnmr / max_fnmr))
+    factors = np.append(1.0, np.unique(steps[steps > 1]))
+    first, last = 0, factors.size - 1
+    while first < last:
+        middle = (first + last) // 2
+        low, high = _ends(curve, max_fmr * factors[middle], max_fnmr * factors[middle])
+        inside_genuine = curve.fnmr[high] - curve.fnmr[low]
+        inside_impostor = curve.fmr[low] - curve.fmr[high]
+        if max(inside_genuine, inside_impostor) <= max_inconclusive + 1e-12:
+            last = middle
+        else:
+            first = middle + 1
+    return float(factors[first])
+
+
+def _check_reachable(name: str, rate: float, kind: str, pairs: int) -> None:
+    fewest = pairs_needed(rate)
+    if pairs < fewest:
+        raise UnreachableRateError(
+            f"A band with {name} ≤ {rate:g} expects at least {fewest} {kind} pairs. Received: {pairs}.",
+            "Use more pairs, or a higher limit.",
+        )

@@ -1,0 +1,289 @@
+"""One evaluation: scores and truths in, every figure out, none of them without its counts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapp.errors import DataError, UnreachableRateError
+from flaskapp.evaluation.curves import auc, eer, error_curve, fnmr_at_fmr
+from flaskapp.evaluation.decisions import (
+    Band,
+    Confusion,
+    Verdicts,
+    check_band,
+    confusion_at,
+    count_verdicts,
+    decide_all,
+)
+from flaskapp.evaluation.inputs import BoolArray, check_pairs
+from flaskapp.evaluation.intervals import REPLICATES, Interval, Pair, Sources, bootstrap_intervals
+
+STATED_FMRS = (0.1, 0.01, 0.001)
+SCORE_COLUMNS = ("reference", "probe", "same", "similarity_score", "decision")
+
+
+@dataclass(frozen=True)
+class Population:
+    """Whom the pairs show, and how the intervals drew them again.
+
+    Attributes:
+        unit: "person", or "photo" where the people are not known.
+        count: how many people (or photos) all pairs show.
+        count_impostor: how many the impostor pairs show.
+        replicates: how many times they were drawn.
+        seed: what the draws started from.
+    """
+
+    unit: str
+    count: int
+    count_impostor: int
+    replicates: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the method of the intervals."""
+        return {
+            "drawn": self.unit,
+            "count": self.count,
+            "count_in_impostor_pairs": self.count_impostor,
+            "replicates": self.replicates,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a list of scored pairs says about a system.
+
+    A figure that these pairs cannot give is None, and ``reasons`` says why under its key.
+
+    Attributes:
+        threshold: two-way decisions are ``match`` if score ≥ threshold.
+        band: (low, high), the inconclusive band.
+        confusion: the four outcomes at the threshold; accuracy and the rest follow from it.
+        decisions: "genuine" and "impostor" → verdicts by the band.
+        failures: "genuine" and "impostor" → pairs without a score, counted as non-match
+            everywhere.
+        eer: equal error rate.
+        auc: area under the ROC.
+        fnmr_at_fmr: stated FMR ("0.01") → lowest FNMR.
+        intervals: name of a figure → 95 % interval.
+        population: whom the pairs show; None where the caller did not say.
+        reasons: key of a figure that is None → why.
+        weights: id of the weights that gave the scores.
+    """
+
+    threshold: float
+    band: Band
+    confusion: Confusion
+    decisions: Mapping[str, Verdicts]
+    failures: Mapping[str, int]
+    eer: float | None
+    auc: float | None
+    fnmr_at_fmr: Mapping[str, float | None]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    population: Population | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    weights: str | None = None
+
+    def __post_init__(self) -> None:
+        for kind, pairs in (("genuine", self.confusion.genuine), ("impostor", self.confusion.impostor)):
+            if self.decisions[kind].pairs != pairs:
+                raise ValueError(f"Expected {pairs} {kind} verdicts. Received: {self.decisions[kind]}")
+            if not 0 <= self.failures[kind] <= self.decisions[kind].non_match:
+                raise ValueError(f"Expected failures among the non-matches. Received: {self.failures}")
+        silent = {key for key, value in self._figures().items() if value is None} - self.reasons.keys()
+        if silent:
+            raise ValueError(f"Expected a reason for every missing figure. Missing: {sorted(silent)}")
+
+    @property
+    def failures_to_acquire(self) -> int:
+        """All pairs without a score."""
+        return self.failures["genuine"] + self.failures["impostor"]
+
+    def _figures(self) -> dict[str, float | None]:
+        confusion = self.confusion
+        named = {f"fnmr_at_fmr.{key}": value for key, value in self.fnmr_at_fmr.items()}
+        return {
+            "precision": confusion.precision,
+            "recall": confusion.recall,
+            "f1": confusion.f1,
+            "fmr": confusion.fmr,
+            "fnmr": confusion.fnmr,
+            "eer": self.eer,
+            "auc": self.auc,
+            **named,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain numbers, strings, lists and dicts; no NaN among them."""
+        confusion = self.confusion
+        return {
+            "weights": self.weights,
+            "pairs": confusion.pairs,
+            "genuine": confusion.genuine,
+            "impostor": confusion.impostor,
+            "failures_to_acquire": self.failures_to_acquire,
+            "failures": dict(self.failures),
+            "threshold": self.threshold,
+            "inconclusive_band": list(self.band),
+            "accuracy": confusion.accuracy,
+            "precision": confusion.precision,
+            "recall": confusion.recall,
+            "f1": confusion.f1,
+            "fmr": confusion.fmr,
+            "fnmr": confusion.fnmr,
+            "false_matches": confusion.false_matches,
+            "false_non_matches": confusion.false_non_matches,
+            "eer": self.eer,
+            "auc": self.auc,
+            "fnmr_at_fmr": dict(self.fnmr_at_fmr),
+            "decisions": {kind: verdicts.to_json() for kind, verdicts in self.decisions.items()},
+            "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
+            "interval_method": self.population.to_json() if self.population else None,
+            "reasons": dict(self.reasons),
+        }
+
+    def in_words(self) -> list[str]:
+        """Say the verdicts as counts of pairs, never as the chance that a verdict is wrong."""
+        return [
+            *_words("same-person", self.decisions["genuine"]),
+            *_words("stranger", self.decisions["impostor"]),
+        ]
+
+
+def evaluate(
+    scores: npt.ArrayLike,
+    same: npt.ArrayLike,
+    *,
+    threshold: float,
+    band: Band,
+    sources: Sources | None = None,
+    weights: str | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure everything that the pairs can show.
+
+    Args:
+        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match at any
+            threshold, in genuine and impostor pairs alike.
+        same: bool (N,), True = genuine.
+        threshold: forces the two-way decision; chosen on other people.
+        band: (low, high) with low ≤ threshold ≤ high; likewise.
+        sources: the people of both photos of each pair; without them no interval is given.
+        weights: id of the weights, passed on.
+        replicates: how many times the bootstrap draws people.
+        seed: what its draws start from.
+
+    Raises:
+        DataError: there is no pair.
+        ValueError: threshold and band do not fit together, or an array is of the wrong kind.
+    """
+    low, high = check_band(band)
+    if not low <= threshold <= high:
+        raise ValueError(f"Expected low ≤ threshold ≤ high. Received: {threshold} and {band}")
+    values, truths = check_pairs(scores, same)
+    reasons: dict[str, str] = {}
+    confusion = confusion_at(scores, truths, threshold)
+    reasons |= _reasons_of(confusion)
+    curve_figures = _curve_figures(scores, truths, sources, reasons)
+    intervals, population = {}, None
+    if sources is not None:
+        intervals = bootstrap_intervals(scores, truths, threshold, sources, replicates=replicates, seed=seed)
+        population = Population(sources.unit, sources.count, sources.among(~truths), replicates, seed)
+    return Evaluation(
+        threshold=float(threshold),
+        band=(low, high),
+        confusion=confusion,
+        decisions=count_verdicts(scores, truths, band),
+        failures=_failures(np.isneginf(values), truths),
+        **curve_figures,
+        intervals=intervals,
+        population=population,
+        reasons=reasons,
+        weights=weights,
+    )
+
+
+def write_scores_csv(path: str | Path, pairs: Sequence[Pair], scores: npt.ArrayLike, band: Band) -> None:
+    """Write each pair with its score and verdict; the file can be read again as a list of pairs.
+
+    Args:
+        path: where to.
+        pairs: N pairs.
+        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
+        band: (low, high), as in ``decide``.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(pairs),):
+        raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
+    decisions = decide_all(values, band)
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SCORE_COLUMNS)
+        for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
+            shown = "" if np.isnan(score) else repr(score)
+            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision))
+
+
+def _curve_figures(
+    scores: npt.ArrayLike, truths: BoolArray, sources: Sources | None, reasons: dict[str, str]
+) -> dict[str, Any]:
+    """Return what is read off the curves; add to ``reasons`` why something is missing."""
+    keys = [f"{fmr:g}" for fmr in STATED_FMRS]
+    try:
+        curve = error_curve(scores, truths)
+    except DataError as error:
+        missing = ["eer", "auc", *(f"fnmr_at_fmr.{key}" for key in keys)]
+        reasons |= dict.fromkeys(missing, error.message)
+        return {"eer": None, "auc": None, "fnmr_at_fmr": dict.fromkeys(keys)}
+    # Photos are at least as many as the people they show: too few photos, too few people.
+    people = None if sources is None else sources.among(~truths)
+    rates: dict[str, float | None] = {}
+    for key, fmr in zip(keys, STATED_FMRS, strict=True):
+        try:
+            rates[key] = fnmr_at_fmr(curve, fmr, people)
+        except UnreachableRateError as error:
+            rates[key] = None
+            reasons[f"fnmr_at_fmr.{key}"] = error.message
+    return {"eer": eer(curve), "auc": auc(curve), "fnmr_at_fmr": rates}
+
+
+def _reasons_of(confusion: Confusion) -> dict[str, str]:
+    """Say why a rate of the confusion is undefined."""
+    reasons: dict[str, str] = {}
+    if confusion.genuine == 0:
+        reasons |= dict.fromkeys(("recall", "fnmr"), "There are no genuine pairs.")
+    if confusion.impostor == 0:
+        reasons["fmr"] = "There are no impostor pairs."
+    if confusion.precision is None:
+        reasons["precision"] = "No pair was decided match."
+    if confusion.f1 is None:
+        reasons["f1"] = "There are no genuine pairs and none was decided match."
+    return reasons
+
+
+def _failures(failed: BoolArray, truths: BoolArray) -> dict[str, int]:
+    return {"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))}
+
+
+def _words(kind: str, verdicts: Verdicts) -> list[str]:
+    """Say how many pairs of one kind got which verdict.
+
+    >>> _words("stranger", Verdicts(match=1, inconclusive=20, non_match=479))[0]
+    'Of 500 stranger pairs, 1 (0.2 %) read match.'
+    """
+    named = (("match", verdicts.match), ("inconclusive", verdicts.inconclusive), ("non-match", verdicts.non_match))
+    return [
+        f"Of {verdicts.pairs:,} {kind} pairs, {count:,} ({100 * count / verdicts.pairs:.1f} %) read {name}."
+        for name, count in named
+        if verdicts.pairs
+    ]
