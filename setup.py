@@ -14,7 +14,7 @@ WEIGHTS = ("siamese_model_final.h5", "siamese_model_final.json")
 
 
 class BuildWithWeights(build_py):
-    """Copies the weights to ``flaskapp/weights``, where an installed package looks for them.
+    """Copies the weights into ``flaskapp``, where the program looks for them first.
 
     An editable install copies nothing: it reads them where they lie, so there is only
     ever one copy that could go stale.
@@ -24,12 +24,11 @@ class BuildWithWeights(build_py):
         """Build the modules, then lay the weights beside them."""
         super().run()
         if not self.editable_mode:
-            self.copy_weights(Path(self.build_lib) / "flaskapp" / "weights")
+            self.copy_weights(Path(self.build_lib) / "flaskapp")
 
     @staticmethod
     def copy_weights(folder: Path) -> None:
         """Copy both files of the weights; a package without them would compare nothing."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name in WEIGHTS:
             shutil.copyfile(ROOT / name, folder / name)
 
