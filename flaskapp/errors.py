@@ -152,9 +152,7 @@ class SeveralFacesError(PhotoError):
 
     code = "several_faces"
 
-    def __init__(
-        self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None
-    ) -> None:
+    def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
         self.faces = tuple(faces)
 

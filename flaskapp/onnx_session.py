@@ -31,9 +31,7 @@ def open_session(graph: GraphProto) -> InferenceSession:
     import onnx.helper as onnx_helper
     import onnxruntime
 
-    model = onnx_helper.make_model(
-        graph, opset_imports=[onnx_helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-    )
+    model = onnx_helper.make_model(graph, opset_imports=[onnx_helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -41,6 +39,4 @@ def open_session(graph: GraphProto) -> InferenceSession:
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: a warning would land in the user's terminal
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

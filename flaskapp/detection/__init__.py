@@ -1,10 +1,10 @@
 """Face detection by MTCNN: three small networks, one pyramid, one suppression."""
 
+from flaskapp.detection.candidates import Face
 from flaskapp.detection.detector import (
     LARGEST_IMAGE,
     SMALLEST_FACE,
     Detector,
-    Face,
     default_detector,
     detect_faces,
 )

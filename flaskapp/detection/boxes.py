@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["clip_boxes", "overlaps", "shift_boxes", "square_boxes", "suppress"]
+__all__ = ["clip_boxes", "mirror_boxes", "overlaps", "shift_boxes", "square_boxes", "suppress"]
 
 
 def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
@@ -65,13 +65,22 @@ def square_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
     return np.concatenate([centres - half, centres + half], axis=1)
 
 
-def shift_boxes(boxes_xyxy: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def shift_boxes(boxes_xyxy: np.ndarray, offsets: np.ndarray, *, count_ends: bool = False) -> np.ndarray:
     """Return boxes (N, 4) whose corners moved by ``offsets`` (N, 4), in parts of their sides.
 
-    A side counts its last pixel too (hence the 1): the networks were trained that way.
+    Args:
+        boxes_xyxy: (N, 4).
+        offsets: (N, 4), one for each edge.
+        count_ends: a box from pixel 3 to pixel 5 has the side 3, as the mtcnn package counts;
+            else 2, as the distance between two edges.
     """
-    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + 1
+    sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + (1 if count_ends else 0)
     return boxes_xyxy + offsets * np.tile(sides, 2)
+
+
+def mirror_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
+    """Return boxes (N, 4) mirrored at x = 0."""
+    return boxes_xyxy[:, [2, 1, 0, 3]] * (-1, 1, -1, 1)
 
 
 def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

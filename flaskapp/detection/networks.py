@@ -233,9 +233,7 @@ def _build_graph(name: str, architecture: Architecture, weights: list[np.ndarray
     for head, _ in architecture.heads:
         builder.head(features, head, dense=bool(architecture.map_size))
     outputs = [
-        onnx_helper.make_tensor_value_info(
-            head, TensorProto.FLOAT, places if head == "scores" else [*places, width]
-        )
+        onnx_helper.make_tensor_value_info(head, TensorProto.FLOAT, places if head == "scores" else [*places, width])
         for head, width in architecture.heads
     ]
     images = onnx_helper.make_tensor_value_info("images", TensorProto.FLOAT, ["images", side, side, 3])
@@ -284,9 +282,7 @@ class _GraphBuilder:
         if not convolution.pool:
             return features
         window = (convolution.pool, convolution.pool)
-        return self.add(
-            "MaxPool", [features], kernel_shape=window, strides=(2, 2), auto_pad=convolution.pool_padding
-        )
+        return self.add("MaxPool", [features], kernel_shape=window, strides=(2, 2), auto_pad=convolution.pool_padding)
 
     def dense(self, features: str, map_size: int) -> str:
         """Append the dense layer behind the flattened map, and its PReLU."""

@@ -49,10 +49,7 @@ class Pyramid:
         return Level(pixels, np.array([width, height]) / self._photo_wh)
 
     def pieces(self, squares_xyxy: np.ndarray, side: int) -> np.ndarray:
-        """Cut out squares and resize them.
-
-        The first and last pixel of a piece lie on the square's edges, as in the networks'
-        training.
+        """Cut out squares and resize them, edge to edge: the piece shows just the square.
 
         Args:
             squares_xyxy: (N, 4) in the photo's pixels; they may reach beyond the photo.
@@ -61,17 +58,34 @@ class Pyramid:
         Returns:
             float32 (N, side, side, 3) RGB in [0, 255].
         """
+        half_pixel = (squares_xyxy[:, 2:] - squares_xyxy[:, :2]) / side / 2
+        inner = np.concatenate([squares_xyxy[:, :2] + half_pixel, squares_xyxy[:, 2:] - half_pixel], axis=1)
+        return self.samples(inner - 0.5, side)
+
+    def samples(self, squares_xyxy: np.ndarray, side: int) -> np.ndarray:
+        """Sample squares at ``side`` by ``side`` places, the outer ones on the squares' borders.
+
+        This is how the mtcnn package cuts. Coordinates are those of pixel centres here: 0 is
+        the middle of the first pixel.
+
+        Args:
+            squares_xyxy: (N, 4); they may reach beyond the photo.
+            side: places along each side.
+
+        Returns:
+            float32 (N, side, side, 3) RGB in [0, 255].
+        """
         pieces = np.empty((len(squares_xyxy), side, side, 3), np.float32)
         for piece, square in zip(pieces, squares_xyxy, strict=True):
-            piece[:] = self._piece(square, side)
+            piece[:] = self._sample(square, side)
         return pieces
 
-    def _piece(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
-        width = max(float(square_xyxy[2] - square_xyxy[0]), 1.0)
-        source = self._source(side / width)
-        step = source.scale_xy * width / (side - 1)
+    def _sample(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
+        step = max(float(square_xyxy[2] - square_xyxy[0]), 1.0) / (side - 1)
+        source = self._source(1 / step)
+        steps = source.scale_xy * step
         start = (square_xyxy[:2] + 0.5) * source.scale_xy - 0.5
-        to_source = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
+        to_source = np.array([[steps[0], 0, start[0]], [0, steps[1], start[1]]])
         return cv2.warpAffine(
             source.pixels,
             to_source,
@@ -95,4 +109,3 @@ class Pyramid:
         height, width = (max(side // 2, 1) for side in level.pixels.shape[:2])
         pixels = cv2.resize(level.pixels, (width, height), interpolation=cv2.INTER_AREA)
         return Level(pixels, np.array([width, height]) / self._photo_wh)
-

@@ -50,7 +50,7 @@ def find_faces(photo: Photo, detector: Detector | None = None) -> tuple[Face, ..
         detector: one with other settings than the default.
     """
     faces = (detector or default_detector()).detect_faces(photo.pixels)
-    return tuple(face.moved(photo.scale_xy) for face in faces)
+    return tuple(face.scaled(photo.scale_xy) for face in faces)
 
 
 def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
