@@ -12,15 +12,15 @@
 .DEFAULT_GOAL := help
 .PHONY: help run setup test lint format lock benchmark clean
 
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first of these that is a Python we support; a name may exist and still not start.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
-	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
-	&& { echo $$name; break; }; done)
+	$$name -c '$(SUPPORTED)' 2>/dev/null && { echo $$name; break; }; done)
 PORTRAITS := flaskapp/static/portraits
 PIP_INSTALL := -m pip install --disable-pip-version-check
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: .venv/.ready
 
@@ -70,7 +70,7 @@ clean:
 .venv/.locked: requirements.lock
 .venv-dev/.locked: requirements-train.lock
 .venv/.locked .venv-dev/.locked:
-	@test -n "$(PYTHON)" || { echo "This needs Python 3.11, 3.12 or 3.13. Name it with PYTHON=/path/to/python."; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' || { echo "This needs Python 3.11, 3.12 or 3.13. Name it with PYTHON=/path/to/python."; exit 1; }
 	@echo "Setting up $(@D) with $(PYTHON): once, a minute or a few."
 	@# Debian's Python comes without the pip for new environments unless python3-venv is installed.
 	@$(PYTHON) -m venv --clear $(@D) >/dev/null || { $(PYTHON) -m venv --clear --without-pip $(@D) \

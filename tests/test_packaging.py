@@ -1,0 +1,242 @@
+"""What is declared is used, what is installed is pinned, and a built package is whole."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCKS = ("requirements.lock", "requirements-train.lock")
+WEIGHTS = ("siamese_model_final.h5", "siamese_model_final.json")
+PORTRAITS = ("grace_hopper.jpg", "eileen_collins.jpg")
+
+# What a package is called where it is imported, if that differs from its name.
+IMPORTED_AS = {
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "scikit-learn": "sklearn",
+    "tensorflow-cpu": "tensorflow",
+}
+# Tools that are started rather than imported; and the backend that Keras loads by itself.
+NOT_IMPORTED = {"mypy", "ruff", "tensorflow", "uv"}
+# `packaging` comes with pytest and with matplotlib; `torch` is used where Keras was told to run on it.
+COMES_ALONG = {"packaging", "setuptools"}
+OTHER_BACKENDS = {"torch"}
+
+MACHINES = {
+    "Linux x86-64": {"sys_platform": "linux", "platform_machine": "x86_64"},
+    "Linux ARM": {"sys_platform": "linux", "platform_machine": "aarch64"},
+    "macOS": {"sys_platform": "darwin", "platform_machine": "arm64"},
+    "Windows": {"sys_platform": "win32", "platform_machine": "AMD64"},
+}
+PYTHONS = ("3.11", "3.12", "3.13")
+
+needs_weights = pytest.mark.skipif(not (ROOT / WEIGHTS[0]).exists(), reason="the weights have not landed yet")
+
+
+def requirements(lines: list[str]) -> dict[str, Requirement]:
+    found = [Requirement(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip()]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def locked(lock: str) -> list[tuple[Requirement, list[str]]]:
+    """Return each requirement of a lock with its hashes."""
+    text = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", " ")
+    entries = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return [(Requirement(entry.partition("--hash")[0]), re.findall(r"--hash=(\S+)", entry)) for entry in entries]
+
+
+def versions(lock: str, machine: str, python: str) -> dict[str, str]:
+    """Return what a lock installs on one kind of machine."""
+    environment = {**MACHINES[machine], "python_version": python, "python_full_version": f"{python}.0"}
+    chosen = [req for req, _ in locked(lock) if req.marker is None or req.marker.evaluate(environment)]
+    names = [canonicalize_name(req.name) for req in chosen]
+    assert len(names) == len(set(names)), "one version each"
+    return {name: str(req.specifier).removeprefix("==") for name, req in zip(names, chosen, strict=True)}
+
+
+def third_party_imports(*folders: str) -> set[str]:
+    """Return the top-level names of everything imported that is neither Python's nor ours."""
+    names = set()
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    ours = {path.stem for path in (ROOT / "tests").glob("*.py")} | {"flaskapp", "tests", "benchmarks"}
+    return names - set(sys.stdlib_module_names) - ours
+
+
+BASE = requirements(PROJECT["dependencies"])
+TRAIN = requirements(PROJECT["optional-dependencies"]["train"])
+DEV = requirements(PROJECT["optional-dependencies"]["dev"])
+
+
+def import_names(declared: dict[str, Requirement]) -> set[str]:
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
+
+
+def test_every_dependency_is_used():
+    # mtcnn is opened as files, never imported: its own code would load TensorFlow.
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "flaskapp").rglob("*.py")]
+    assert any('"mtcnn"' in source for source in sources)
+    unused = import_names(BASE | TRAIN) - third_party_imports("flaskapp") - NOT_IMPORTED - {"mtcnn"}
+    assert unused == set()
+
+
+def test_every_import_is_declared():
+    assert third_party_imports("flaskapp") - import_names(BASE | TRAIN) - OTHER_BACKENDS == set()
+    everything = import_names(BASE | TRAIN | DEV) | COMES_ALONG | OTHER_BACKENDS
+    assert third_party_imports("flaskapp", "tests", "benchmarks") - everything == set()
+
+
+def test_requirements_txt_names_what_pyproject_declares():
+    named = requirements((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    assert {name: str(req) for name, req in named.items()} == {
+        name: str(req) for name, req in (BASE | TRAIN).items()
+    }
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_is_pinned_by_hash(lock):
+    entries = locked(lock)
+    assert entries
+    for requirement, hashes in entries:
+        assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)), requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_names_a_host(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert not re.search(r"://|--(extra-)?index|--find-links|--trusted-host", text)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_locks_hold_what_is_declared_and_agree(machine, python):
+    serving, training = (versions(lock, machine, python) for lock in LOCKS)
+    assert serving.items() <= training.items()
+    environment = {**MACHINES[machine], "python_version": python}
+    for declared, lock in ((BASE, serving), (BASE | TRAIN | DEV, training)):
+        for name, requirement in declared.items():
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                assert requirement.specifier.contains(lock[name]), (requirement, lock[name])
+        assert "setuptools" in lock, "it installs the project itself"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_tensorflow_is_for_training_and_in_one_build(machine, python):
+    serving, training = (versions(lock, machine, python).keys() for lock in LOCKS)
+    assert not serving & {"tensorflow", "tensorflow-cpu", "keras"}
+    expected = "tensorflow-cpu" if machine == "Linux x86-64" else "tensorflow"
+    assert training & {"tensorflow", "tensorflow-cpu"} == {expected}
+
+
+def test_the_pythons_are_the_same_everywhere():
+    supported = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(8, 20) if f"3.{minor}.5" in supported] == list(PYTHONS)
+    prefix = "Programming Language :: Python :: "
+    assert [line.removeprefix(prefix) for line in PROJECT["classifiers"] if line.startswith(prefix)] == list(PYTHONS)
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_check_of_every_change_runs_the_tests():
+    script = ROOT / ".ci" / "run"
+    assert "make test" in script.read_text(encoding="utf-8").splitlines()
+    if sys.platform != "win32":
+        assert script.stat().st_mode & stat.S_IXUSR
+
+
+def test_the_portraits_say_where_they_come_from():
+    folder = ROOT / "flaskapp" / "static" / "portraits"
+    note = (folder / "README.md").read_text(encoding="utf-8")
+    assert {file.name for file in folder.iterdir()} == {*PORTRAITS, "README.md"}
+    assert all(f"`{name}`" in note for name in PORTRAITS)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The package as it is built from a copy of what the build reads."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "LICENSE-WEIGHTS.md", *WEIGHTS):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "flaskapp", source / "flaskapp", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", out, source], check=True, capture_output=True)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A folder with the package as the wheel lays it out."""
+    folder = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@needs_weights
+@pytest.mark.slow
+class TestWheel:
+    def test_holds_every_module_and_nothing_else(self, wheel):
+        names = set(zipfile.ZipFile(wheel).namelist())
+        modules = {str(path.relative_to(ROOT).as_posix()) for path in (ROOT / "flaskapp").rglob("*.py")}
+        assert {name for name in names if name.endswith(".py")} == modules
+        tops = {name.partition("/")[0] for name in names}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {"flaskapp"}
+
+    def test_holds_the_weights_unchanged(self, installed):
+        for name in WEIGHTS:
+            assert (installed / "flaskapp" / name).read_bytes() == (ROOT / name).read_bytes()
+
+    def test_holds_all_static_files_and_templates(self, installed):
+        for folder in ("static", "templates"):
+            files = [path for path in (ROOT / "flaskapp" / folder).rglob("*") if path.is_file()]
+            assert all((installed / path.relative_to(ROOT)).is_file() for path in files)
+
+    def test_names_the_command_and_both_licences(self, installed):
+        (info,) = installed.glob("*.dist-info")
+        assert "facial-recognition = flaskapp.cli:main" in (info / "entry_points.txt").read_text(encoding="utf-8")
+        assert {path.name for path in (info / "licenses").iterdir()} == {"LICENSE", "LICENSE-WEIGHTS.md"}
+
+    def test_compares_away_from_the_checkout(self, installed, tmp_path):
+        photos = [str(installed / "flaskapp" / "static" / "portraits" / name) for name in PORTRAITS]
+        answers = [compare(folder, tmp_path, photos) for folder in (installed, ROOT)]
+        assert answers[0] == answers[1]
+
+
+def compare(package_folder: Path, working_folder: Path, photos: list[str]) -> tuple[str, float]:
+    """Return decision and score of the program that lies in a folder."""
+    code = """
+import sys
+folder = sys.argv.pop(1)
+sys.path.insert(0, folder)
+import flaskapp.cli
+assert flaskapp.cli.__file__.startswith(folder)
+flaskapp.cli.main()
+"""
+    command = [sys.executable, "-I", "-c", code, str(package_folder), "compare", *photos, "--json"]
+    done = subprocess.run(command, cwd=working_folder, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1, 3), done.stderr
+    answer = json.loads(done.stdout)
+    return answer["decision"], answer["similarity_score"]
