@@ -108,9 +108,7 @@ def test_every_import_is_declared():
 
 def test_requirements_txt_names_what_pyproject_declares():
     named = requirements((ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
-    assert {name: str(req) for name, req in named.items()} == {
-        name: str(req) for name, req in (BASE | TRAIN).items()
-    }
+    assert {name: str(req) for name, req in named.items()} == {name: str(req) for name, req in (BASE | TRAIN).items()}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
