@@ -189,6 +189,13 @@ class TestFnmrAtFmr:
         with pytest.raises(UnreachableRateError, match=r"at least 1000 impostor pairs\. Received: 999"):
             fnmr_at_fmr(error_curve(scores[1:], same[1:]), 0.01)
 
+    def test_a_rate_is_not_missed_by_a_rounding_error(self):
+        # 0.29 × 100 is a little less than 29 in floating point.
+        scores, same = np.append(np.arange(100.0), [70.5]), np.arange(101) == 100
+        assert fnmr_at_fmr(error_curve(scores, same), 0.29) == 0.0
+        scores[100] = 69.5
+        assert fnmr_at_fmr(error_curve(scores, same), 0.29) == 1.0
+
     def test_five_hundred_people_are_needed(self):
         curve = error_curve(self.scores, self.same)
         assert fnmr_at_fmr(curve, 0.1, people=500) == fnmr_at_fmr(curve, 0.1)
@@ -300,6 +307,8 @@ class TestThreshold:
         # Cuts at 0.15 and 0.35 err once each, one on either side.
         assert choose_threshold([0.1, 0.3, 0.2, 0.4], SAME) == pytest.approx(0.35)
         assert choose_threshold([0.4, 0.2, 0.3, 0.1], SAME[::-1]) == pytest.approx(0.35)
+        # One error at 0.4 (FMR 1/4) and one at 0.7 (FNMR 1/2): the first is the more balanced.
+        assert choose_threshold([0.1, 0.2, 0.3, 0.6, 0.5, 0.8], [0, 0, 0, 0, 1, 1]) == pytest.approx(0.4)
         # Five of six right at 0.2 (one false match, FMR 1/2) and at 0.5 (one false non-match,
         # FNMR 1/4): the second is the more balanced.
         assert choose_threshold([0.1, 0.4, 0.3, 0.6, 0.7, 0.8], [0, 0, 1, 1, 1, 1]) == pytest.approx(0.5)
@@ -369,6 +378,25 @@ class TestBand:
         choice = choose_band(scores, np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01)
         assert choice.low == choice.high == pytest.approx(0.5)
         assert (choice.false_matches, choice.false_non_matches, choice.relaxed_by) == (0, 0, 1)
+
+    def test_where_the_limits_cross_both_kinds_weigh_the_same(self):
+        # Of 1,000 impostor and 100 genuine pairs, 0.5 makes two errors of the one kind (0.2 %)
+        # and 0.7 one of the other (1 %): more errors, and yet the lower rates.
+        scores = np.concatenate((np.linspace(0, 0.4, 998), [0.61, 0.62], [0.6], np.linspace(0.8, 1, 99)))
+        choice = choose_band(scores, np.arange(1100) >= 1000, max_fmr=0.01, max_fnmr=0.1)
+        assert choice.low == choice.high == pytest.approx(0.5)
+
+    @pytest.mark.parametrize("crowded", ["genuine", "impostor"])
+    def test_neither_kind_may_crowd_the_band(self, crowded):
+        lower, upper = np.linspace(0, 0.5, 1000), np.linspace(0.5, 1, 1000)
+        # A tenth of one kind lies among the outermost hundredth of the other.
+        (lower if crowded == "impostor" else upper)[:100] = np.linspace(0.45, 0.55, 100)
+        lower[500:510], upper[500:510] = 0.7, 0.3
+        choice = choose_band(
+            np.concatenate((lower, upper)), np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01
+        )
+        assert choice.inconclusive_genuine <= 50
+        assert choice.inconclusive_impostor <= 50
 
     def test_too_few_pairs_raise(self):
         scores, same = random_pairs(2000)

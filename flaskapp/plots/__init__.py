@@ -1,0 +1,20 @@
+"""Figures: comparisons, detections and error rates. The only part that imports Matplotlib.
+
+Everything here takes plain values (arrays of pixels, faces with a box and landmarks, scores)
+and returns a Matplotlib ``Figure``; ``save`` writes it.
+"""
+
+from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
+from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
+from flaskapp.plots.style import save
+
+__all__ = [
+    "PhotoView",
+    "plot_comparison",
+    "plot_det",
+    "plot_detection",
+    "plot_evaluation",
+    "plot_roc",
+    "plot_scores",
+    "save",
+]

@@ -1,0 +1,92 @@
+"""How every figure looks, and how it gets into a file.
+
+Figures are made with Matplotlib's own objects, never through pyplot: nothing global is set,
+no window system is looked for, and threads cannot disturb each other. Colours are Okabe and
+Ito's (https://jfly.uni-koeln.de/color/), which people with any kind of colour vision can tell
+apart; whatever a colour says, a word, a number or a line style says too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from flaskapp.errors import DataError
+
+MATCH_COLOUR = GENUINE_COLOUR = "#0072B2"
+NON_MATCH_COLOUR = IMPOSTOR_COLOUR = "#D55E00"
+INCONCLUSIVE_COLOUR = "#8A8A8A"
+CHOSEN_COLOUR = "#56B4E9"
+OTHER_COLOUR = "#FFFFFF"
+
+INK = "#1F2328"
+QUIET_INK = "#59636E"
+RULE = "#D1D9E0"
+PAPER = "#FFFFFF"
+
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 15, 11, 9.5
+DOTS_PER_INCH = 144
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor=PAPER)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, SVG or PDF, as the file's name ends.
+
+    Raises:
+        DataError: the name ends otherwise, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise DataError(
+            f"A figure expects a file name ending in {', '.join(FORMATS)}. Received: {path.name}.",
+            f"Write {path.stem}.png, for example.",
+        )
+    # Without a date, the same figure gives the same file.
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    try:
+        figure.savefig(path, metadata=metadata[path.suffix.lower()])
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be written: {error.strerror}.", "Choose another folder.") from None
+
+
+def quiet(axes: Axes) -> Axes:
+    """Take away what is not data: frame, tick marks, dark grid lines."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(RULE)
+    axes.tick_params(which="both", length=0, pad=6, labelsize=SMALL_SIZE, labelcolor=QUIET_INK)
+    axes.xaxis.label.set(size=TEXT_SIZE, color=INK)
+    axes.yaxis.label.set(size=TEXT_SIZE, color=INK)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def gridded(axes: Axes) -> Axes:
+    """Add a light grid at the major ticks."""
+    axes.grid(True, which="major", color=RULE, linewidth=0.7)
+    return axes
+
+
+def halo(width: float = 2.5) -> list[withStroke]:
+    """Return a dark outline that keeps light lines and letters readable on any photo."""
+    return [withStroke(linewidth=width, foreground="black", alpha=0.75)]
+
+
+def percent(share: float) -> str:
+    """Write a share so that small ones keep two digits.
+
+    >>> [percent(share) for share in (0, 0.00123, 0.0456, 0.5)]
+    ['0 %', '0.12 %', '4.6 %', '50 %']
+    """
+    if share == 0:
+        return "0 %"
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.3g} %"
