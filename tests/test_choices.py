@@ -1,0 +1,153 @@
+"""Threshold and band: nothing better exists, and the same scores give the same ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scored_pairs import CASES, NAN, SAME, random_pairs
+
+from flaskapp.errors import DataError, UnreachableRateError
+from flaskapp.evaluation import BandChoice, choose_band, choose_threshold, confusion_at, count_verdicts
+
+
+class TestThreshold:
+    def test_lies_halfway(self):
+        assert choose_threshold([0.1, 0.3, 0.7, 0.9], SAME) == 0.5
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_nothing_is_more_accurate(self, case):
+        scores, same = random_pairs(**case)
+        acquired = ~np.isnan(scores)
+        chosen = confusion_at(scores[acquired], same[acquired], choose_threshold(scores, same))
+        for threshold in (*scores[acquired], 2.0):
+            assert confusion_at(scores[acquired], same[acquired], threshold).accuracy <= chosen.accuracy
+
+    def test_of_equal_ones_the_balanced_then_the_highest(self):
+        # Cuts at 0.15 and 0.35 err once each, one on either side.
+        assert choose_threshold([0.1, 0.3, 0.2, 0.4], SAME) == pytest.approx(0.35)
+        assert choose_threshold([0.4, 0.2, 0.3, 0.1], SAME[::-1]) == pytest.approx(0.35)
+        # One error at 0.4 (FMR 1/4) and one at 0.7 (FNMR 1/2): the first is the more balanced.
+        assert choose_threshold([0.1, 0.2, 0.3, 0.6, 0.5, 0.8], [0, 0, 0, 0, 1, 1]) == pytest.approx(0.4)
+        # Five of six right at 0.2 (one false match, FMR 1/2) and at 0.5 (one false non-match,
+        # FNMR 1/4): the second is the more balanced.
+        assert choose_threshold([0.1, 0.4, 0.3, 0.6, 0.7, 0.8], [0, 0, 1, 1, 1, 1]) == pytest.approx(0.5)
+
+    def test_share_of_genuine_pairs_moves_it(self):
+        scores, same = random_pairs(4000)
+        rare, even, common = (choose_threshold(scores, same, genuine_share=share) for share in (0.01, 0.5, 0.99))
+        assert rare > even > common
+        assert choose_threshold(scores, same, genuine_share=same.mean()) == choose_threshold(scores, same)
+        with pytest.raises(ValueError, match="genuine_share"):
+            choose_threshold(scores, same, genuine_share=1)
+
+    @pytest.mark.parametrize("band", [(0.1, 0.2), (0.45, 0.55), (0.8, 0.9), (0.5, 0.5)])
+    def test_stays_within_the_band(self, band):
+        scores, same = random_pairs()
+        chosen = choose_threshold(scores, same, band)
+        assert band[0] <= chosen <= band[1]
+        within = [*scores[(scores >= band[0]) & (scores <= band[1])], *band]
+        best = max(confusion_at(scores, same, cut).accuracy for cut in within)
+        assert confusion_at(scores, same, chosen).accuracy == best
+
+    def test_neighbouring_floats_are_still_told_apart(self):
+        low = 0.5
+        high = np.nextafter(low, 1)
+        assert confusion_at([low, high], [False, True], choose_threshold([low, high], [False, True])).accuracy == 1
+
+    def test_everything_or_nothing_may_match(self):
+        assert choose_threshold([0.9, 0.1, 0.1, 0.2], [False, True, True, True]) == 0.1
+        assert choose_threshold([0.9, 0.8, 0.7, 0.1], [False, False, False, True]) > 0.9
+
+    @pytest.mark.parametrize("pairs", [([], []), ([0.5], [True]), ([NAN, 0.5], [True, False])])
+    def test_both_kinds_are_needed(self, pairs):
+        with pytest.raises(DataError):
+            choose_threshold(*pairs)
+
+
+class TestBand:
+    def test_keeps_its_limits(self):
+        scores, same = random_pairs(40_000, apart=2.2, seed=5)
+        choice = choose_band(scores, same, max_fmr=0.002, max_fnmr=0.004, max_inconclusive=0.2)
+        verdicts = count_verdicts(scores, same, choice.band)
+        assert not choice.relaxed
+        assert choice.fmr == verdicts["impostor"].match / np.sum(~same) <= 0.002
+        assert choice.fnmr == verdicts["genuine"].non_match / np.sum(same) <= 0.004
+        assert choice.inconclusive_genuine == verdicts["genuine"].inconclusive
+        assert choice.inconclusive_impostor == verdicts["impostor"].inconclusive
+        # One more pair outside the band on either side would break a limit.
+        assert np.sum(scores[~same] >= choice.high) + 1 > 0.002 * np.sum(~same)
+        assert np.sum(scores[same] < choice.low) + 1 > 0.004 * np.sum(same)
+
+    def test_grows_its_limits_as_little_as_needed(self):
+        scores, same = random_pairs(20_000, apart=1.5, decimals=3, seed=6)
+        choice = choose_band(scores, same, max_fmr=0.002, max_fnmr=0.01, max_inconclusive=0.05)
+        assert choice.relaxed
+        assert choice.inconclusive_genuine <= 0.05 * choice.genuine
+        assert choice.inconclusive_impostor <= 0.05 * choice.impostor
+        assert choice.fmr <= 0.002 * choice.relaxed_by * (1 + 1e-9)
+        assert choice.fnmr <= 0.01 * choice.relaxed_by * (1 + 1e-9)
+        tighter = choice.relaxed_by * (1 - 1e-6)
+        low = max(cut for cut in np.unique(scores) if np.mean(scores[same] < cut) <= 0.01 * tighter)
+        high = min(cut for cut in np.unique(scores) if np.mean(scores[~same] >= cut) <= 0.002 * tighter)
+        inside = (scores >= low) & (scores < high)
+        assert max(inside[same].mean(), inside[~same].mean()) > 0.05
+
+    def test_vanishes_where_both_kinds_lie_apart(self):
+        scores = np.concatenate((np.linspace(0, 0.3, 1000), np.linspace(0.7, 1, 1000)))
+        choice = choose_band(scores, np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01)
+        assert choice.low == choice.high == pytest.approx(0.5)
+        assert (choice.false_matches, choice.false_non_matches, choice.relaxed_by) == (0, 0, 1)
+
+    def test_where_the_limits_cross_both_kinds_weigh_the_same(self):
+        # Of 1,000 impostor and 100 genuine pairs, 0.5 makes two errors of the one kind (0.2 %)
+        # and 0.7 one of the other (1 %): more errors, and yet the lower rates.
+        scores = np.concatenate((np.linspace(0, 0.4, 998), [0.61, 0.62], [0.6], np.linspace(0.8, 1, 99)))
+        choice = choose_band(scores, np.arange(1100) >= 1000, max_fmr=0.01, max_fnmr=0.1)
+        assert choice.low == choice.high == pytest.approx(0.5)
+
+    @pytest.mark.parametrize("crowded", ["genuine", "impostor"])
+    def test_neither_kind_may_crowd_the_band(self, crowded):
+        lower, upper = np.linspace(0, 0.5, 1000), np.linspace(0.5, 1, 1000)
+        # A tenth of one kind lies among the outermost hundredth of the other.
+        (lower if crowded == "impostor" else upper)[:100] = np.linspace(0.45, 0.55, 100)
+        lower[500:510], upper[500:510] = 0.7, 0.3
+        choice = choose_band(
+            np.concatenate((lower, upper)), np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01
+        )
+        assert choice.inconclusive_genuine <= 50
+        assert choice.inconclusive_impostor <= 50
+
+    def test_too_few_pairs_raise(self):
+        scores, same = random_pairs(2000)
+        with pytest.raises(UnreachableRateError, match="at least 10000 impostor pairs"):
+            choose_band(scores, same)
+        with pytest.raises(UnreachableRateError, match="at least 1000 genuine pairs"):
+            choose_band(scores, same, max_fmr=0.01)
+
+    def test_failures_take_no_part(self):
+        scores, same = random_pairs(4000)
+        padded = np.append(scores, [NAN] * 50), np.append(same, [True] * 25 + [False] * 25)
+        assert choose_band(*padded, 0.01, 0.01) == choose_band(scores, same, 0.01, 0.01)
+
+    def test_same_scores_same_band_and_threshold_inside(self):
+        scores, same = random_pairs(4000, decimals=2)
+        choice = choose_band(scores, same, 0.01, 0.01)
+        assert choice == choose_band(scores[::-1], same[::-1], 0.01, 0.01)
+        assert choice.low <= choose_threshold(scores, same, choice.band) <= choice.high
+
+    def test_json_says_what_was_asked_and_reached(self):
+        found = choose_band(*random_pairs(4000), 0.01, 0.01).to_json()
+        assert json.loads(json.dumps(found)) == found
+        assert {"low", "high", "max_fmr", "fmr", "max_fnmr", "fnmr", "relaxed", "relaxed_by"} <= found.keys()
+
+    def test_validates_itself(self):
+        with pytest.raises(ValueError, match="low ≤ high"):
+            BandChoice(0.6, 0.5, 0.1, 0.1, 0.1, 1, 0, 0, 0, 0, 1, 1)
+        with pytest.raises(ValueError, match="no more verdicts on impostor"):
+            BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 1, 1, 0, 0, 1, 1, 1)
+        with pytest.raises(ValueError, match="no more verdicts on genuine"):
+            BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 1, 0, 1, 1, 0, 1, 1)
+        with pytest.raises(ValueError, match="relaxed_by"):
+            BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 0.5, 0, 0, 0, 0, 1, 1)

@@ -1,0 +1,158 @@
+"""Intervals over people: each replicate counted pair by pair, and what cannot be drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+from scored_pairs import CASES, SAME, SCORES, random_pairs, sources_for
+
+from flaskapp.dataset.pairs import PhotoPair
+from flaskapp.evaluation import (
+    Interval,
+    Sources,
+    bootstrap_intervals,
+    confusion_at,
+    eer,
+    error_curve,
+    no_errors_bound,
+    resampled_weights,
+    sources_by,
+    sources_of,
+)
+
+
+class TestBootstrap:
+    def test_weights_are_products_of_how_often_people_were_drawn(self):
+        sources = Sources("person", np.array([0, 1, 2, 0]), np.array([0, 2, 1, 1]), 3)
+        [weights] = resampled_weights(sources, 500, seed=1)
+        drawn = np.random.default_rng(1).multinomial(3, [1 / 3] * 3, size=500)
+        expected = [[a, b * c, c * b, a * b] for a, b, c in drawn]
+        np.testing.assert_array_equal(weights, expected)
+
+    def test_draws_do_not_depend_on_the_chunk(self, monkeypatch):
+        sources = sources_for(np.arange(50) < 25)
+        [whole] = resampled_weights(sources, 20, seed=1)
+        monkeypatch.setattr("flaskapp.evaluation.intervals.WEIGHTS_AT_ONCE", 300)
+        parts = list(resampled_weights(sources, 20, seed=1))
+        assert len(parts) > 1
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_equals_evaluating_each_replicate_pair_by_pair(self, case):
+        scores, same = random_pairs(300, **case)
+        sources = sources_for(same)
+        [weights] = resampled_weights(sources, 60, seed=7)
+        figures = {"accuracy": [], "fmr": [], "fnmr": [], "eer": []}
+        for row in weights.astype(int):
+            again, kinds = np.repeat(scores, row), np.repeat(same, row)
+            found = confusion_at(again, kinds, 0.5)
+            figures["fmr"].append(found.fmr)
+            figures["fnmr"].append(found.fnmr)
+            figures["accuracy"].append(1 - same.mean() * found.fnmr - (1 - same.mean()) * found.fmr)
+            figures["eer"].append(eer(error_curve(again, kinds)))
+        intervals = bootstrap_intervals(scores, same, 0.5, sources, replicates=60, seed=7)
+        assert intervals.keys() == figures.keys()
+        for name, drawn in figures.items():
+            ends = (intervals[name].low, intervals[name].high)
+            assert ends == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-12)
+
+    def test_the_seed_decides(self):
+        scores, same = random_pairs()
+        sources = sources_for(same)
+        first, again, other = (
+            bootstrap_intervals(scores, same, 0.5, sources, replicates=50, seed=seed) for seed in (0, 0, 1)
+        )
+        assert first == again != other
+
+    def test_people_who_are_confused_often_widen_the_interval(self):
+        # Forty people with ten genuine pairs each; all pairs of four of them fail.
+        person = np.repeat(np.arange(40), 10)
+        scores, same = np.where(person < 4, 0.1, 0.9), np.ones(400, bool)
+        by_people, by_pair = (
+            bootstrap_intervals(scores, same, 0.5, Sources("person", who, who, who.max() + 1))["fnmr"]
+            for who in (person, np.arange(400))
+        )
+        assert by_people.high - by_people.low > 2 * (by_pair.high - by_pair.low)
+
+    def test_independent_pairs_come_near_the_binomial_interval(self):
+        same = np.ones(1000, bool)
+        scores = np.where(np.arange(1000) < 100, 0.1, 0.9)
+        found = bootstrap_intervals(scores, same, 0.5, Sources("person", np.arange(1000), np.arange(1000), 1000))
+        ends = (found["fnmr"].low, found["fnmr"].high)
+        assert ends == pytest.approx((0.1 - 1.96 * 0.0095, 0.1 + 1.96 * 0.0095), abs=0.003)
+
+    def test_no_errors_give_an_upper_bound(self):
+        scores, same = np.repeat([0.1, 0.9], 50), np.repeat([False, True], 50)
+        sources = sources_for(same)
+        found = bootstrap_intervals(scores, same, 0.5, sources, replicates=10)
+        assert {interval.method for interval in found.values()} == {"no errors seen"}
+        assert found["fmr"].high == no_errors_bound(sources.combinations(~same))
+        assert found["fnmr"].high == no_errors_bound(sources.combinations(same))
+        assert found["accuracy"].high == 1 > found["accuracy"].low
+        assert found["eer"].high == max(found["fmr"].high, found["fnmr"].high)
+
+    @pytest.mark.parametrize("trials", [1, 10, 500, 10**6])
+    def test_the_bound_is_clopper_and_pearsons(self, trials):
+        assert no_errors_bound(trials) == pytest.approx(beta.ppf(0.95, 1, trials), rel=1e-9)
+        with pytest.raises(ValueError, match="at least one trial"):
+            no_errors_bound(0)
+
+    def test_pairs_of_the_same_two_people_count_once_for_the_bound(self):
+        sources = Sources("person", np.array([0, 1, 0, 2]), np.array([1, 0, 1, 2]), 3)
+        assert sources.combinations(np.ones(4, bool)) == 2
+        assert sources.among(np.array([False, False, False, True])) == 1
+
+    @pytest.mark.parametrize("kind", [True, False])
+    def test_one_kind_has_its_own_rate_only(self, kind):
+        same = np.full(60, kind)
+        scores = np.linspace(0, 1, 60)
+        found = bootstrap_intervals(scores, same, 0.5, sources_for(same), replicates=40)
+        assert found.keys() == {"fnmr" if kind else "fmr", "accuracy"}
+        perfect = bootstrap_intervals(scores, same, 0.0 if kind else 2.0, sources_for(same), replicates=40)
+        assert perfect["accuracy"].method == "no errors seen"
+
+    def test_nothing_can_be_drawn_from_one_person(self):
+        alone = Sources("person", np.zeros(3, int), np.zeros(3, int), 1)
+        assert bootstrap_intervals([0.1, 0.2, 0.9], [True] * 3, 0.5, alone) == {}
+
+    def test_refuses_what_does_not_fit(self):
+        with pytest.raises(ValueError, match="sources of 4 pairs"):
+            bootstrap_intervals(SCORES, SAME, 0.5, sources_for(np.array([True])))
+        with pytest.raises(ValueError, match="one shape"):
+            Sources("person", np.array([0]), np.array([0, 1]), 2)
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            Sources("person", np.array([0]), np.array([2]), 2)
+        with pytest.raises(ValueError, match="0 ≤ low ≤ high ≤ 1"):
+            Interval(0.5, 0.4)
+        with pytest.raises(ValueError, match="at least one replicate"):
+            next(resampled_weights(sources_for(np.array([True])), 0, 0))
+
+
+class TestSources:
+    genuine = PhotoPair("Ann/1.jpg", "Ann/2.jpg", True)
+    impostor = PhotoPair("Ann/1.jpg", "Bob/1.jpg", False)
+
+    def test_folders_that_agree_with_the_list_are_people(self):
+        sources = sources_of([self.genuine, self.impostor])
+        assert (sources.unit, sources.count) == ("person", 2)
+        assert sources.reference.tolist() == [0, 0]
+        assert sources.probe.tolist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        "pair",
+        [PhotoPair("ref/1.jpg", "probe/1.jpg", True), PhotoPair("Ann/1.jpg", "Ann/3.jpg", False),
+         PhotoPair("1.jpg", "2.jpg", True)],
+    )  # fmt: skip
+    def test_otherwise_photos_stand_in(self, pair):
+        sources = sources_of([self.genuine, self.impostor, pair])
+        assert sources.unit == "photo"
+        assert sources.count == len({"Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg", pair.reference, pair.probe})
+
+    def test_one_kind_proves_nothing_about_folders(self):
+        assert sources_of([self.impostor]).unit == "photo"
+        assert sources_of([]).count == 0
+
+    def test_names_are_numbered_as_they_come(self):
+        sources = sources_by("person", ["b", "a"], ["b", "c"])
+        assert (sources.reference.tolist(), sources.probe.tolist(), sources.count) == ([0, 1], [0, 2], 3)
