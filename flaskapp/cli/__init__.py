@@ -1,0 +1,84 @@
+"""``facial-recognition …``: the program from a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+from flaskapp import __version__
+from flaskapp.cli.evaluating import evaluate
+from flaskapp.cli.photos import compare, detect
+from flaskapp.cli.training import train_base
+from flaskapp.errors import FacialRecognitionError
+
+__all__ = ["main"]
+
+STOPPED, BUG = 130, 70
+"""What a shell gives a program that Ctrl-C ended, and ``EX_SOFTWARE`` of ``sysexits.h``. Python's
+own answer to both would be 1, and that is ours for a non-match."""
+
+
+class _Program(click.Group):
+    """A group whose commands never end with a traceback, nor by accident with a verdict's exit code."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that lacks a sign is no error
+        return super().main(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except FacialRecognitionError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except BrokenPipeError:
+            # Whoever read our answer has gone; keep Python from flushing to nobody at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(2)
+        except OSError as error:
+            click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}.", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(STOPPED)
+        except Exception as error:  # noqa: BLE001 - the last net below every command
+            click.echo(f"Error: this should not have happened ({_where(error)}). Please report it.", err=True)
+            ctx.exit(BUG)
+
+
+def _where(error: Exception) -> str:
+    """Name an error's kind and place. Its text stays out: it may hold what no log should."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="facial-recognition")
+def main() -> None:
+    """Say whether two photos show the same person, on this machine alone.
+
+    \b
+    Are these two the same person?
+      facial-recognition compare passport.jpg selfie.heic
+    Who is in this photo, and which number has the face I mean?
+      facial-recognition detect group.jpg --plot boxes/
+      facial-recognition compare group.jpg selfie.jpg --reference-face 2
+    How often is it wrong, on photos of my own?
+      facial-recognition evaluate --pairs pairs.csv --root photos/
+
+    Photos are JPEG, PNG, WebP or HEIC. Nothing is uploaded and nothing is stored, except
+    where you name a file to write. COMMAND --help shows more examples.
+    """
+
+
+for command in (compare, detect, evaluate, train_base):
+    main.add_command(command)

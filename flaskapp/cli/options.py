@@ -1,0 +1,52 @@
+"""Kinds of arguments that the commands share: photos to read, files and folders to write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["EXISTING_FILE", "EXISTING_FOLDER", "FIGURE", "OUTPUT_FILE", "OUTPUT_FOLDER", "WEIGHTS", "shown"]
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # flaskapp.plots knows no others
+
+
+def shown(path: Path) -> str:
+    """Return a path as it can be printed: no control characters, no undecodable bytes."""
+    name = click.format_filename(path)
+    return "".join(letter if letter.isprintable() else "�" for letter in name)
+
+
+class _Output(click.Path):
+    """A file or folder to write: whether that can work is found out before the work starts.
+
+    Args:
+        suffixes: how the file's name may end; anyhow if none are given.
+        **settings: of ``click.Path``.
+    """
+
+    def __init__(self, *suffixes: str, **settings: Any) -> None:
+        super().__init__(writable=True, path_type=Path, **settings)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or end with what is wrong with it."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            self.fail(f"{shown(path)} must end in {', '.join(self.suffixes)}.", param, ctx)
+        folder = path.parent if self.file_okay else next(filter(Path.exists, (path, *path.parents)), Path())
+        if not folder.is_dir():
+            self.fail(f"{shown(path)} cannot be written: there is no folder {shown(folder)}.", param, ctx)
+        if not os.access(folder, os.W_OK):
+            self.fail(f"{shown(path)} cannot be written: {shown(folder)} allows no writing.", param, ctx)
+        return path
+
+
+OUTPUT_FILE = _Output(dir_okay=False)
+OUTPUT_FOLDER = _Output(file_okay=False)
+FIGURE = _Output(*FIGURE_SUFFIXES, dir_okay=False)
+WEIGHTS = _Output(".h5", dir_okay=False)

@@ -1,0 +1,257 @@
+"""The commands about a few photos: compare and detect."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flaskapp.cli.options import EXISTING_FILE, FIGURE, OUTPUT_FOLDER, shown
+from flaskapp.errors import PhotoError, SeveralFacesError
+
+if TYPE_CHECKING:
+    from flaskapp.detection import Face
+    from flaskapp.plots import PhotoView
+    from flaskapp.verifier import FaceInPhoto, Verification
+
+EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3}
+
+VERDICTS = {
+    "match": "match: the photos seem to show the same person",
+    "non_match": "non-match: the photos seem to show two people",
+    "inconclusive": "inconclusive: too close to call, try other photos",
+}
+
+FACE_NUMBER = click.IntRange(min=0)
+
+
+@click.command()
+@click.argument("reference", type=EXISTING_FILE)
+@click.argument("probe", type=EXISTING_FILE)
+@click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE, from 0, left to right.")
+@click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE, likewise.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+@click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    reference: Path,
+    probe: Path,
+    reference_face: int | None,
+    probe_face: int | None,
+    as_json: bool,
+    plot: Path | None,
+) -> None:
+    """Say whether two photos show the same person.
+
+    REFERENCE is the photo you trust, PROBE the new one. If a photo shows several people,
+    choose one by its number: `facial-recognition detect` lists them in the same order.
+
+    \b
+    Examples:
+      facial-recognition compare passport.jpg selfie.heic
+      facial-recognition compare group.jpg selfie.jpg --reference-face 2
+      facial-recognition compare a.jpg b.jpg --json | jq .similarity_score
+      facial-recognition compare a.jpg b.jpg --plot answer.png
+
+    \b
+    Exit codes:
+      0 match   1 non-match   2 wrong usage or unusable photo   3 inconclusive
+    """
+    try:
+        photos = _read("reference", reference), _read("probe", probe)
+        verification = _verify(*photos, reference_face, probe_face)
+    except PhotoError as error:
+        _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
+        return
+    click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
+    if plot:
+        _plot(verification, *photos, plot)
+    ctx.exit(EXIT_CODES[verification.decision])
+
+
+def _read(label: str, path: Path) -> bytes:
+    from flaskapp.dataset.files import read_photo
+
+    try:
+        return read_photo(path)
+    except PhotoError as error:
+        error.for_photo(label)
+        raise
+
+
+def _verify(reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None) -> Verification:
+    """Verify, and load the weights while the photos are read: a tenth of a second less to wait."""
+    from flaskapp.runtime import default_runtime
+    from flaskapp.verifier import Verifier
+
+    with ThreadPoolExecutor(1) as pool:
+        return Verifier(pool.submit(default_runtime)).verify(reference, probe, reference_face, probe_face)
+
+
+def _refuse(ctx: click.Context, error: PhotoError, paths: dict[str, Path], as_json: bool) -> None:
+    """Say which photo cannot be used, list the faces to choose from, and end."""
+    label = error.photo or ""
+    faces = error.faces if isinstance(error, SeveralFacesError) else ()
+    if as_json:
+        problem = {"code": error.code, "photo": label, "message": error.message, "hint": error.hint}
+        click.echo(json.dumps({"error": problem | ({"faces": _faces_json(faces)} if faces else {})}, indent=2))
+    if label in paths:
+        error.for_photo(f"{label} {shown(paths[label])}")
+    click.echo(f"Error: {error}", err=True)
+    for index, face in enumerate(faces):
+        click.echo(f"  {_face_line(index, face)}", err=True)
+    if faces and label in paths:
+        photos = shlex.join(shown(path) for path in paths.values())
+        click.echo(f"For example: facial-recognition compare {photos} --{label}-face 0", err=True)
+    ctx.exit(error.exit_code)
+
+
+def _describe(verification: Verification, reference: Path, probe: Path) -> str:
+    low, high = verification.inconclusive_band
+    return "\n".join(
+        [
+            VERDICTS[verification.decision],
+            f"  similarity score {verification.similarity_score:.4f}"
+            f"   (match from {high:.4f}, non-match below {low:.4f}, between them inconclusive)",
+            f"  reference {shown(reference)}: {_found_line(verification.reference)}",
+            f"  probe     {shown(probe)}: {_found_line(verification.probe)}",
+            f"  {verification.verdict_counts}",
+            "  No liveness check: a photo of a photo would pass.",
+            f"  weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
+        ]
+    )
+
+
+def _found_line(found: FaceInPhoto) -> str:
+    others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
+    return f"face {_face_line(found.face_index, found.face)}{others}"
+
+
+def _face_line(index: int, face: Face) -> str:
+    left, top, right, bottom = (round(value) for value in face.box_xyxy)
+    return f"{index}: x {left} to {right}, y {top} to {bottom}, detection score {face.detection_score:.3f}"
+
+
+def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
+    from flaskapp import plots
+
+    figure = plots.plot_comparison(
+        _view("Reference", verification.reference, reference),
+        _view("Probe", verification.probe, probe),
+        verification.similarity_score,
+        verification.inconclusive_band,
+        verification.threshold,
+    )
+    plots.save(figure, out)
+    click.echo(f"Drawn: {shown(out)}", err=True)
+
+
+def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
+    from flaskapp.plots import PhotoView
+    from flaskapp.preprocess import decode_photo
+
+    return PhotoView(
+        label, decode_photo(photo).pixels, found.faces, found.face_index, found.aligned, found.photo_size_wh
+    )
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
+@click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry a photo.")
+@click.option("--plot", type=OUTPUT_FOLDER, metavar="DIR", help="Draw each photo's faces into DIR.")
+@click.pass_context
+def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:
+    """List the faces of photos, numbered from 0, left to right.
+
+    Boxes and landmarks are in pixels of the upright photo. Photos that cannot be used are
+    reported, and the others are still listed.
+
+    \b
+    Examples:
+      facial-recognition detect group.jpg
+      facial-recognition detect *.jpg --json > faces.json
+      facial-recognition detect group.jpg --plot boxes/
+
+    \b
+    Exit codes:
+      0 every photo was read, even if it shows no face   2 wrong usage or unusable photo
+    """
+    answers = []
+    for path, name in zip(photos, _figure_names(photos), strict=True):
+        answer = _detect(path, plot / name if plot else None)
+        answers.append(answer)
+        if answer.error:
+            click.echo(f"Error: {answer.error}", err=True)
+        elif not as_json:
+            click.echo(answer)
+    if as_json:
+        click.echo(json.dumps([answer.to_json() for answer in answers], indent=2))
+    ctx.exit(2 if any(answer.error for answer in answers) else 0)
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """What was found in one photo, or why nothing could be."""
+
+    path: Path
+    size_wh: tuple[int, int] | None = None
+    faces: tuple[Face, ...] = ()
+    error: PhotoError | None = None
+
+    def __str__(self) -> str:
+        count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
+        lines = [f"  {_face_line(index, face)}" for index, face in enumerate(self.faces)]
+        return "\n".join([f"{shown(self.path)}: {count}", *lines])
+
+    def to_json(self) -> dict[str, Any]:
+        if self.error:
+            problem = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+            return {"photo": str(self.path), "error": problem}
+        return {"photo": str(self.path), "photo_size_wh": self.size_wh, "faces": _faces_json(self.faces)}
+
+
+def _detect(path: Path, figure: Path | None) -> _Detected:
+    """Find the faces of one photo, and draw them if asked to."""
+    from flaskapp import preprocess
+    from flaskapp.dataset.files import read_photo
+
+    try:
+        photo = preprocess.decode_photo(read_photo(path))
+        faces = preprocess.find_faces(photo)
+    except PhotoError as error:
+        return _Detected(path, error=error.for_photo(shown(path)))
+    if figure:
+        from flaskapp import plots
+
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        plots.save(plots.plot_detection(photo.pixels, faces, photo.size_wh), figure)
+    return _Detected(path, photo.size_wh, faces)
+
+
+def _figure_names(photos: tuple[Path, ...]) -> list[str]:
+    """Name a figure after each photo; photos of one name in several folders get numbers.
+
+    >>> _figure_names((Path("a/1.jpg"), Path("b/1.png"), Path("2.jpg")))
+    ['1.faces.png', '1-2.faces.png', '2.faces.png']
+    """
+    seen: Counter[str] = Counter()
+    names = []
+    for photo in photos:
+        stem = photo.stem.casefold()
+        seen[stem] += 1
+        number = f"-{seen[stem]}" if seen[stem] > 1 else ""
+        names.append(f"{photo.stem}{number}.faces.png")
+    return names
+
+
+def _faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
+    from flaskapp.verifier import face_to_json
+
+    return [face_to_json(face) for face in faces]

@@ -1,0 +1,34 @@
+"""Photo files on disk, read with care."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flaskapp.errors import PhotoTooLargeError, UnreadablePhotoError
+from flaskapp.preprocess import MAX_BYTES
+
+
+def read_photo(path: Path) -> bytes:
+    """Return the bytes of a photo file; a file too large to be a photo is left unread.
+
+    Pipes, as a shell's ``<(…)`` makes them, have no size, so reading ends at the limit too.
+
+    Raises:
+        PhotoTooLargeError: it holds more than ``MAX_BYTES``.
+        UnreadablePhotoError: it is absent, a folder, or not to be read by this user.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadablePhotoError(
+            f"The file cannot be read: {error.strerror}.", "Check its path and rights."
+        ) from None
+    if max(size, len(data)) > MAX_BYTES:
+        raise PhotoTooLargeError(
+            f"The file has more than {MAX_BYTES // 1024**2} MB, the most that is accepted.",
+            "Save it as JPEG, or make it smaller.",
+        )
+    return data
