@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,27 @@ from flaskapp.errors import PhotoError
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["Decision", "FaceInPhoto", "Verification", "Verifier", "decide", "default_verifier"]
+__all__ = [
+    "STAGES",
+    "Decision",
+    "FaceInPhoto",
+    "Verification",
+    "Verifier",
+    "decide",
+    "default_verifier",
+    "face_to_json",
+]
 
 STAGES = ("decode", "detect", "align", "embed", "compare", "total")
+
+
+def face_to_json(face: Face) -> dict[str, Any]:
+    """Return box, landmarks and detection score in JSON's types, to a tenth of a pixel."""
+    return {
+        "box_xyxy": [round(value, 1) for value in face.box_xyxy],
+        "landmarks": [[round(x, 1), round(y, 1)] for x, y in face.landmarks],
+        "detection_score": round(face.detection_score, 4),
+    }
 
 
 @dataclass(frozen=True)
@@ -30,29 +46,38 @@ class FaceInPhoto:
     """The face that was compared, and what stood around it.
 
     Attributes:
-        face: box, landmarks and detection score, in the upright photo's own pixels.
-        face_index: its place among the photo's faces, left to right, from 0.
-        other_faces: how many more faces the photo shows.
+        faces: all faces of the photo, left to right, in the upright photo's own pixels.
+        face_index: which of them was compared.
         photo_size_wh: width and height of the upright photo in pixels.
         aligned: uint8 (100, 100, 3) RGB, what the network saw.
     """
 
-    face: Face
+    faces: tuple[Face, ...]
     face_index: int
-    other_faces: int
     photo_size_wh: tuple[int, int]
     aligned: np.ndarray = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.face_index <= self.other_faces:
-            raise ValueError(f"face_index expects 0 to {self.other_faces}. Received: {self.face_index}")
+        if not 0 <= self.face_index < len(self.faces):
+            raise ValueError(f"face_index expects 0 to {len(self.faces) - 1}. Received: {self.face_index}")
+        expected = (preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3)
+        if self.aligned.shape != expected or self.aligned.dtype != np.uint8:
+            raise ValueError(f"aligned expects uint8 {expected}. Received: {self.aligned.dtype} {self.aligned.shape}")
+
+    @property
+    def face(self) -> Face:
+        """The face that was compared: box, landmarks and detection score."""
+        return self.faces[self.face_index]
+
+    @property
+    def other_faces(self) -> int:
+        """How many more faces the photo shows."""
+        return len(self.faces) - 1
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the pixels, in JSON's types."""
         return {
-            "box_xyxy": [round(value, 1) for value in self.face.box_xyxy],
-            "landmarks": [[round(x, 1), round(y, 1)] for x, y in self.face.landmarks],
-            "detection_score": round(self.face.detection_score, 4),
+            **face_to_json(self.face),
             "face_index": self.face_index,
             "other_faces": self.other_faces,
             "photo_size_wh": list(self.photo_size_wh),
@@ -72,8 +97,8 @@ class Verification:
         probe: the face in the new photo.
         weights_id: which weights answered.
         verdict_counts: how often these weights gave this decision in their measurement.
-        timings_ms: milliseconds by stage (``STAGES``); decode, detect and align are those of
-            the slower photo, since both photos are read at the same time.
+        timings_ms: milliseconds by stage (``STAGES``). Both photos are read at the same time,
+            so of decode, detect, align and embed it is the longer that counts.
     """
 
     decision: Decision
@@ -87,8 +112,15 @@ class Verification:
     timings_ms: dict[str, float] = field(compare=False)
 
     def __post_init__(self) -> None:
+        low, high = self.inconclusive_band
+        if not 0 <= self.similarity_score <= 1:
+            raise ValueError(f"similarity_score expects 0 to 1. Received: {self.similarity_score}")
+        if not low <= self.threshold <= high:
+            raise ValueError(f"threshold expects {low} to {high}, the band. Received: {self.threshold}")
         if self.decision != decide(self.similarity_score, self.inconclusive_band):
             raise ValueError(f"decision does not follow from the score. Received: {self.decision}")
+        if set(self.timings_ms) != set(STAGES):
+            raise ValueError(f"timings_ms expects {STAGES}. Received: {tuple(self.timings_ms)}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer in JSON's types, as the command line and the API give it."""
@@ -122,21 +154,27 @@ class Verifier:
     """Compares photos with one set of weights; safe to share between threads.
 
     Args:
-        runtime: the weights; the shipped ones if not given.
+        runtime: the weights, or a promise of them, so that they can be loaded while the first
+            photos are read; the shipped ones if not given.
         detector: one with other settings than the default.
 
     Raises:
         WeightsError: the weights cannot be used.
     """
 
-    def __init__(self, runtime: Runtime | None = None, detector: Detector | None = None) -> None:
+    def __init__(self, runtime: Runtime | Future[Runtime] | None = None, detector: Detector | None = None) -> None:
         self._runtime = runtime or default_runtime()
         self._detector = detector
 
     @property
+    def runtime(self) -> Runtime:
+        """The weights in use."""
+        return self._runtime.result() if isinstance(self._runtime, Future) else self._runtime
+
+    @property
     def weights(self) -> WeightsInfo:
         """What is known of the weights in use."""
-        return self._runtime.info
+        return self.runtime.info
 
     def verify(
         self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
@@ -157,45 +195,46 @@ class Verifier:
         """
         watch = _Stopwatch()
         with watch.stage("total"):
-            found, timings = self._read_both((reference, reference_face), (probe, probe_face))
-            with watch.stage("embed"):
-                embeddings = self.embed([face.aligned for face in found])
+            first, second = self._embed_both((reference, reference_face), (probe, probe_face))
             with watch.stage("compare"):
-                score = self._runtime.similarity(*embeddings)
+                score = self.runtime.similarity(first.embedding, second.embedding)
+        slower = {stage: max(first.timings_ms[stage], second.timings_ms[stage]) for stage in first.timings_ms}
         decision = decide(score, self.weights.inconclusive_band)
         return Verification(
             decision=decision,
             similarity_score=score,
             inconclusive_band=self.weights.inconclusive_band,
             threshold=self.weights.threshold,
-            reference=found[0],
-            probe=found[1],
+            reference=first.found,
+            probe=second.found,
             weights_id=self.weights.weights_id,
             verdict_counts=self.weights.verdict_counts(decision),
-            timings_ms=timings | watch.timings_ms,
+            timings_ms=slower | watch.timings_ms,
         )
 
-    def _read_both(self, *photos: tuple[bytes, int | None]) -> tuple[list[FaceInPhoto], dict[str, float]]:
+    def _embed_both(self, *photos: tuple[bytes, int | None]) -> list[_Embedded]:
         """Read both photos at the same time, each in a thread of its own."""
-        watches = _Stopwatch(), _Stopwatch()
-        with ThreadPoolExecutor(2) as pool:
-            jobs = [pool.submit(self.read, *photo, watch) for photo, watch in zip(photos, watches, strict=True)]
-        found = []
-        for job, label in zip(jobs, ("reference", "probe"), strict=True):
-            try:
-                found.append(job.result())
-            except PhotoError as error:
-                raise error.for_photo(label) from None
-        stages = watches[0].timings_ms
-        return found, {stage: max(watch.timings_ms[stage] for watch in watches) for stage in stages}
+        with ThreadPoolExecutor(len(photos)) as pool:
+            jobs = [pool.submit(self._embed, *photo) for photo in photos]
+        return [_result_for(label, job) for label, job in zip(("reference", "probe"), jobs, strict=True)]
 
-    def read(self, photo: bytes, face_index: int | None = None, watch: _Stopwatch | None = None) -> FaceInPhoto:
+    def _embed(self, photo: bytes, face_index: int | None) -> _Embedded:
+        watch = _Stopwatch()
+        found = self._read(photo, face_index, watch)
+        runtime = self.runtime
+        with watch.stage("embed"):
+            embedding = runtime.embed(preprocess.to_model_input(found.aligned[None]))[0]
+        return _Embedded(found, embedding, watch.timings_ms)
+
+    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
         """Find the face that is meant in one photo, and cut it out.
 
         Raises:
             PhotoError: the photo or the choice of face cannot be used.
         """
-        watch = watch or _Stopwatch()
+        return self._read(photo, face_index, _Stopwatch())
+
+    def _read(self, photo: bytes, face_index: int | None, watch: _Stopwatch) -> FaceInPhoto:
         with watch.stage("decode"):
             decoded = preprocess.decode_photo(photo)
         with watch.stage("detect"):
@@ -203,11 +242,24 @@ class Verifier:
         with watch.stage("align"):
             face = preprocess.select_face(faces, face_index)
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        return FaceInPhoto(face, faces.index(face), len(faces) - 1, decoded.size_wh, aligned)
+        return FaceInPhoto(faces, faces.index(face), decoded.size_wh, aligned)
 
-    def embed(self, aligned: list[np.ndarray]) -> np.ndarray:
-        """Return the embeddings float32 (N, 4096) of aligned faces uint8 (100, 100, 3)."""
-        return self._runtime.embed(preprocess.to_model_input(np.stack(aligned)))
+
+@dataclass(frozen=True)
+class _Embedded:
+    """A face with its embedding (4096,) and the milliseconds that each stage took."""
+
+    found: FaceInPhoto
+    embedding: np.ndarray
+    timings_ms: dict[str, float]
+
+
+def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
+    try:
+        return job.result()
+    except PhotoError as error:
+        error.for_photo(label)
+        raise
 
 
 _default: Verifier | None = None
