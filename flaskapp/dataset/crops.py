@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.dataset.files import read_photo
 from flaskapp.dataset.sets import LEFT_OUT, FaceTable
 from flaskapp.errors import PhotoError
 
 CHUNK = 256
+# Every so many chunks the file is known to be good so far: 10,000 faces, half a minute's work.
+CHUNKS_A_NOTE = 40
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
+_Rows = tuple[tuple[Path, ...], np.ndarray, np.ndarray]
 
 
 def crops_of(table: FaceTable, folder: Path, progress: Progress = iter, workers: int = 2) -> np.ndarray:
     """Return the aligned face of every row, cutting what is not cut yet.
 
-    The file of an earlier call serves again when it holds the same photos and geometry.
+    The file of an earlier call serves again, and one that was stopped goes on, if it is of
+    the same photos, landmarks and geometry; else all is cut anew. That photos of the same
+    name still hold the same picture is taken on trust.
 
     Args:
         table: the photos; rows without landmarks are detected.
@@ -35,56 +44,87 @@ def crops_of(table: FaceTable, folder: Path, progress: Progress = iter, workers:
         uint8 (N, 100, 100, 3) RGB, memory-mapped; all zero where a photo was left out or unusable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"photos": _fingerprint(table), "geometry": preprocess.CROP_GEOMETRY, "chunks": 0}
+    description = {"photos": _fingerprint(table), "geometry": preprocess.CROP_GEOMETRY}
     crops, done = _open_crops(folder, description, len(table))
     starts = range(done * CHUNK, len(table), CHUNK)
-    wanted = table.role != LEFT_OUT
-    chunks = (
-        (table.paths[start : start + CHUNK], table.landmarks[start : start + CHUNK], wanted[start : start + CHUNK])
-        for start in starts
-    )
-    with ProcessPoolExecutor(workers) as pool:
-        for start, chunk in zip(progress(starts), pool.map(_cut_chunk, chunks), strict=True):
+    with _mapping(min(workers, len(starts))) as mapping:
+        chunks = mapping(_cut_chunk, _chunks(table, starts))
+        for start, chunk in zip(progress(starts), chunks, strict=True):
             crops[start : start + CHUNK] = chunk
-            if start // CHUNK % 40 == 0 or start == starts[-1]:
+            done = start // CHUNK + 1
+            if done % CHUNKS_A_NOTE == 0 or start == starts[-1]:
                 crops.flush()
-                _describe(folder, {**description, "chunks": start // CHUNK + 1})
+                _describe(folder, description, done)
     return np.load(folder / "crops.npy", mmap_mode="r")
 
 
-def _open_crops(folder: Path, description: dict, count: int) -> tuple[np.ndarray, int]:
-    path, note = folder / "crops.npy", folder / "crops.json"
-    if path.exists() and note.exists():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if {**known, "chunks": 0} == description:
-            return np.load(path, mmap_mode="r+"), known["chunks"]
-    shape = (count, preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3)
-    crops = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    _describe(folder, description)
-    return crops, 0
+def _chunks(table: FaceTable, starts: Iterable[int]) -> Iterator[_Rows]:
+    wanted = table.role != LEFT_OUT
+    for start in starts:
+        rows = slice(start, start + CHUNK)
+        yield table.paths[rows], table.landmarks[rows], wanted[rows]
 
 
-def _describe(folder: Path, description: dict) -> None:
-    (folder / "crops.json").write_text(json.dumps(description), encoding="utf-8")
+@contextmanager
+def _mapping(workers: int) -> Iterator[Callable[..., Iterable[np.ndarray]]]:
+    """Give a ``map`` that runs in so many processes, or in this one if they would not pay."""
+    if workers < 2:
+        yield map
+        return
+    # A fork would take over whatever locks the threads of Keras's backend hold just then.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
+            raise
+
+
+def _open_crops(folder: Path, description: dict[str, Any], count: int) -> tuple[np.memmap, int]:
+    """Return the file to cut into and how many of its chunks are done."""
+    path, shape = folder / "crops.npy", (count, preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3)
+    known, done = _known(folder)
+    if known == description and path.exists():
+        crops = np.load(path, mmap_mode="r+")
+        if crops.shape == shape and crops.dtype == np.uint8:
+            return crops, done
+    _describe(folder, description, 0)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape), 0
+
+
+def _known(folder: Path) -> tuple[dict[str, Any] | None, int]:
+    """Return the description that lies in the folder, and its number of chunks done."""
+    try:
+        known = json.loads((folder / "crops.json").read_text(encoding="utf-8"))
+        done = int(known.pop("chunks"))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None, 0
+    return known, done
+
+
+def _describe(folder: Path, description: dict[str, Any], done: int) -> None:
+    note = folder / "crops.json"
+    part = note.with_suffix(".part")
+    part.write_text(json.dumps({**description, "chunks": done}), encoding="utf-8")
+    part.replace(note)
 
 
 def _fingerprint(table: FaceTable) -> str:
-    digest = hashlib.sha256("\n".join(map(str, table.paths)).encode())
+    digest = hashlib.sha256("\n".join(map(str, table.paths)).encode("utf-8", "surrogateescape"))
     digest.update(np.nan_to_num(table.landmarks).tobytes())
     digest.update((table.role == LEFT_OUT).tobytes())
     return digest.hexdigest()
 
 
-def _cut_chunk(chunk: tuple[tuple[Path, ...], np.ndarray, np.ndarray]) -> np.ndarray:
-    cv2.setNumThreads(1)
-    return np.stack([_cut(*row) for row in zip(*chunk, strict=True)])
+def _cut_chunk(rows: _Rows) -> np.ndarray:
+    cv2.setNumThreads(1)  # the processes are the threads
+    return np.stack([_cut(*row) for row in zip(*rows, strict=True)])
 
 
 def _cut(path: Path, landmarks: np.ndarray, wanted: bool) -> np.ndarray:
-    empty = np.zeros((preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3), np.uint8)
-    if not wanted:
-        return empty
-    try:
-        return preprocess.crop_photo(path.read_bytes(), None if np.isnan(landmarks).any() else landmarks)
-    except (PhotoError, OSError):
-        return empty
+    if wanted:
+        try:
+            return preprocess.crop_photo(read_photo(path), None if np.isnan(landmarks).any() else landmarks)
+        except (PhotoError, ValueError):  # ValueError: landmarks that are no face
+            pass
+    return np.zeros((preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Sets of training photos: what they hold, who may be learned from, and their aligned faces.
+"""Sets of training photos: what they hold, who may be learned from, and who never.
 
 A *sets file* (TOML) names folders of photos and, where they are at hand, a teacher's
 embeddings with landmarks. ``read_sets`` gives the plan, ``load_faces`` the faces::
@@ -8,11 +8,15 @@ embeddings with landmarks. ``read_sets`` gives the plan, ``load_faces`` the face
     folder = "celeba_test"              # relative to the sets file
     teacher = "teacher/celeba_test.npz" # paths, landmarks, embedding, ok
     identities = "identity_CelebA.txt"  # photo -> person; else "folder" or nothing
-    roles = "celeba"                    # who trains, who validates
+    roles = "celeba"                    # who trains, validates, calibrates, reports
+    terms = "non-commercial research"   # recorded beside the weights
 
     [[exclude]]
     name = "lfw"
     teacher = "lfw.npz"                 # people to keep out of every training set
+
+Overlaps are found by the teacher's embeddings; photos of a set without them cannot be
+checked, so such a set must be free of excluded people by other means (``drop``).
 """
 
 from __future__ import annotations
@@ -20,8 +24,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -30,7 +36,9 @@ from flaskapp.errors import DataError
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 TRAINING, VALIDATION, CALIBRATION, REPORTING, LEFT_OUT = range(5)
 ROLE_NAMES = ("training", "validation", "calibration", "reporting", "left out")
+HELD_OUT = (VALIDATION, CALIBRATION, REPORTING)
 UNKNOWN_PERSON = -1
+TEACHER_SIZE = 128
 # The teacher's cosine from which two photos count as one photo seen twice, and from which
 # they count as one person: on LFW 2 of 1,000,000 impostor pairs lie above 0.5.
 SAME_PHOTO_COSINE = 0.9
@@ -39,7 +47,20 @@ SAME_PERSON_COSINE = 0.5
 
 @dataclass(frozen=True)
 class FaceSet:
-    """One folder of photos as the sets file describes it."""
+    """One folder of photos as the sets file describes it.
+
+    Attributes:
+        name: what the set is called.
+        folder: where its photos lie.
+        teacher: file of the teacher's embeddings and landmarks, if there is one.
+        identities: "folder" if each person has a folder, a file of lines ``photo person``, or
+            None where nobody knows who is who.
+        roles: "celeba" (by the person's number), "hashed" (by the person's name), or one role
+            for all.
+        role_of_folder: role of the photos in a folder of the set, before ``roles``.
+        drop: people to leave out.
+        terms: what the photos may be used for, in a few words.
+    """
 
     name: str
     folder: Path
@@ -48,13 +69,16 @@ class FaceSet:
     roles: str = "training"
     role_of_folder: dict[str, str] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    terms: str = "not stated"
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
             raise DataError(f"Set {self.name}: roles expects celeba, hashed or a role. Received: {self.roles!r}")
         unknown = set(self.role_of_folder.values()) - set(ROLE_NAMES)
         if unknown:
-            raise DataError(f"Set {self.name}: role_of_folder knows {ROLE_NAMES}. Received: {sorted(unknown)}")
+            raise DataError(
+                f"Set {self.name}: role_of_folder expects {', '.join(ROLE_NAMES)}. Received: {sorted(unknown)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -62,12 +86,14 @@ class FaceTable:
     """All photos of all sets, one row each; arrays of one length N.
 
     Attributes:
+        set_names: the sets, in order.
         paths: where each photo lies.
         set_index: int (N,), position in ``set_names``.
         person: int (N,), one number per person over all sets, −1 where unknown.
         role: int (N,), TRAINING … LEFT_OUT.
         landmarks: float32 (N, 5, 2) in the photo's pixels; NaN where they must be detected.
         teacher: float32 (N, 128) of unit length; NaN where there is none.
+        set_terms: what the photos of each set may be used for.
     """
 
     set_names: tuple[str, ...]
@@ -77,6 +103,7 @@ class FaceTable:
     role: np.ndarray
     landmarks: np.ndarray
     teacher: np.ndarray
+    set_terms: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,31 +130,40 @@ def read_sets(path: Path) -> tuple[list[FaceSet], list[Path]]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"There is no sets file {path.name}.", hint="Give the path of a TOML file.") from None
+    except OSError as error:
+        raise DataError(f"The sets file {path.name} cannot be read: {error.strerror}.", "Check its path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is not a readable TOML file: {error}") from None
-    sets = [_face_set(entry, path.parent) for entry in content.get("set", [])]
+        raise DataError(f"{path.name} is not a readable TOML file: {error}.") from None
+    try:
+        sets = [_face_set(entry, path.parent) for entry in content.get("set", [])]
+        excluded = [path.parent / entry["teacher"] for entry in content.get("exclude", [])]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"{path.name} describes a set wrongly ({type(error).__name__}: {error}).",
+            "[[set]] needs name and folder, [[exclude]] needs name and teacher, all of them text.",
+        ) from None
     if not sets:
-        raise DataError(f"{path.name} names no [[set]].", hint="Describe at least one folder of photos.")
-    return sets, [path.parent / entry["teacher"] for entry in content.get("exclude", [])]
+        raise DataError(f"{path.name} names no [[set]].", "Describe at least one folder of photos.")
+    return sets, excluded
 
 
 def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
-    known = {"name", "folder", "teacher", "identities", "roles", "role_of_folder", "drop"}
+    known = set(FaceSet.__dataclass_fields__)
     if not {"name", "folder"} <= entry.keys() or entry.keys() - known:
-        raise DataError(f"A [[set]] expects name, folder and any of {sorted(known)}. Received: {sorted(entry)}")
+        raise DataError(
+            f"A [[set]] expects name, folder and any of {', '.join(sorted(known))}. "
+            f"Received: {', '.join(sorted(entry))}."
+        )
     identities = entry.get("identities")
-    if identities not in (None, "folder"):
-        identities = base / identities
     return FaceSet(
         name=entry["name"],
         folder=base / entry["folder"],
         teacher=base / entry["teacher"] if "teacher" in entry else None,
-        identities=identities,
+        identities=identities if identities in (None, "folder") else base / identities,
         roles=entry.get("roles", "training"),
-        role_of_folder=entry.get("role_of_folder", {}),
+        role_of_folder=dict(entry.get("role_of_folder", {})),
         drop=tuple(entry.get("drop", ())),
+        terms=str(entry.get("terms", "not stated")),
     )
 
 
@@ -144,37 +180,64 @@ def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTa
     parts = [_load_set(face_set, numbers) for face_set in sets]
     table = FaceTable(
         set_names=tuple(face_set.name for face_set in sets),
-        paths=tuple(path for part in parts for path in part[0]),
-        set_index=np.repeat(np.arange(len(sets)), [len(part[0]) for part in parts]),
-        person=np.concatenate([part[1] for part in parts]),
-        role=np.concatenate([part[2] for part in parts]),
-        landmarks=np.concatenate([part[3] for part in parts]),
-        teacher=np.concatenate([part[4] for part in parts]),
+        paths=tuple(path for part in parts for path in part.paths),
+        set_index=np.repeat(np.arange(len(sets)), [len(part.paths) for part in parts]),
+        person=np.concatenate([part.person for part in parts]),
+        role=np.concatenate([part.role for part in parts]),
+        landmarks=np.concatenate([part.landmarks for part in parts]),
+        teacher=np.concatenate([part.teacher for part in parts]),
+        set_terms=tuple(face_set.terms for face_set in sets),
     )
-    leave_out_overlaps(table, [_unit(_read_teacher(path)["embedding"]) for path in exclude or []])
+    if not len(table):
+        raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")
+    leave_out_overlaps(table, [_unit(_read_teacher(path).embedding) for path in exclude or []])
     return table
 
 
-def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> tuple[list[Path], np.ndarray, ...]:
+@dataclass(frozen=True)
+class _Part:
+    """What a table holds of one set."""
+
+    paths: list[Path]
+    person: np.ndarray
+    role: np.ndarray
+    landmarks: np.ndarray
+    teacher: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A teacher file: names (N,), landmarks (N, 5, 2), embedding (N, 128), usable (N,)."""
+
+    names: list[str]
+    landmarks: np.ndarray
+    embedding: np.ndarray
+    usable: np.ndarray
+
+
+def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
     if not face_set.folder.is_dir():
         raise DataError(f"Set {face_set.name}: there is no folder {face_set.folder.name}.")
-    if face_set.teacher:
-        record = _read_teacher(face_set.teacher)
-        names = [str(name) for name in record["paths"]]
-        landmarks, teacher = record["landmarks"].astype(np.float32), _unit(record["embedding"])
-        usable = record["ok"]
-    else:
-        names = [path.relative_to(face_set.folder).as_posix() for path in find_photos(face_set.folder)]
-        landmarks = np.full((len(names), 5, 2), np.nan, np.float32)
-        teacher = np.full((len(names), 128), np.nan, np.float32)
-        usable = np.ones(len(names), bool)
-    people = _people_of(face_set, names)
-    kept = usable & np.array([person is None or person not in face_set.drop for person in people])
-    role = np.array([_role_of(face_set, name, person) for name, person in zip(names, people, strict=True)])
-    role[~kept] = LEFT_OUT
+    record = _read_teacher(face_set.teacher) if face_set.teacher else _without_teacher(face_set.folder)
+    people = _people_of(face_set, record.names)
+    dropped = np.array([person in face_set.drop for person in people], bool)
+    role = np.array([_role_of(face_set, name, person) for name, person in zip(record.names, people, strict=True)], int)
+    role[dropped | ~record.usable] = LEFT_OUT
     prefix = str(face_set.identities) if isinstance(face_set.identities, Path) else face_set.name
-    person = np.array([_number(numbers, prefix, person) for person in people], dtype=np.int64)
-    return [face_set.folder / name for name in names], person, role, landmarks, teacher
+    return _Part(
+        paths=[face_set.folder / name for name in record.names],
+        person=np.array([_number(numbers, prefix, person) for person in people], np.int64),
+        role=role,
+        landmarks=record.landmarks.astype(np.float32),
+        teacher=_unit(record.embedding),
+    )
+
+
+def _without_teacher(folder: Path) -> _Record:
+    names = [path.relative_to(folder).as_posix() for path in find_photos(folder)]
+    count = len(names)
+    unknown = np.full((count, 5, 2), np.nan), np.full((count, TEACHER_SIZE), np.nan)
+    return _Record(names, *unknown, usable=np.ones(count, bool))
 
 
 def find_photos(folder: Path) -> Iterator[Path]:
@@ -182,14 +245,22 @@ def find_photos(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
 
 
-def _read_teacher(path: Path) -> dict[str, np.ndarray]:
+def _read_teacher(path: Path) -> _Record:
     try:
         with np.load(path, allow_pickle=False) as file:
-            record = {key: file[key] for key in ("paths", "landmarks", "embedding", "ok")}
-    except FileNotFoundError:
-        raise DataError(f"There is no teacher file {path.name}.") from None
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path.name} expects paths, landmarks, embedding and ok. Received: {error}") from None
+            names = [str(name) for name in file["paths"]]
+            record = _Record(names, file["landmarks"], file["embedding"], file["ok"].astype(bool))
+    except OSError as error:
+        raise DataError(f"The teacher file {path.name} cannot be read: {error.strerror or 'no .npz file'}.") from None
+    except (KeyError, ValueError, BadZipFile) as error:
+        raise DataError(f"{path.name} expects paths, landmarks, embedding and ok. Received: {error}.") from None
+    count = len(names)
+    shapes = record.landmarks.shape, record.embedding.shape, record.usable.shape
+    if shapes != ((count, 5, 2), (count, TEACHER_SIZE), (count,)):
+        raise DataError(
+            f"{path.name} expects landmarks ({count}, 5, 2), embedding ({count}, {TEACHER_SIZE}) and ok ({count},). "
+            f"Received: {shapes}."
+        )
     return record
 
 
@@ -197,8 +268,11 @@ def _people_of(face_set: FaceSet, names: list[str]) -> list[str | None]:
     if face_set.identities is None:
         return [None] * len(names)
     if face_set.identities == "folder":
-        return [Path(name).parent.name for name in names]
-    lines = Path(face_set.identities).read_text(encoding="utf-8").splitlines()
+        return [Path(name).parent.name or None for name in names]
+    try:
+        lines = Path(face_set.identities).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"Set {face_set.name}: {Path(face_set.identities).name} cannot be read.") from None
     person_of = {parts[0]: parts[1] for parts in map(str.split, lines) if len(parts) == 2}
     return [person_of.get(Path(name).name) for name in names]
 
@@ -208,10 +282,18 @@ def _role_of(face_set: FaceSet, name: str, person: str | None) -> int:
         if name.startswith(f"{folder}/"):
             return ROLE_NAMES.index(role)
     if face_set.roles == "celeba":
-        return celeba_role(int(person)) if person else LEFT_OUT
+        return _celeba_role_of(face_set, person)
     if face_set.roles == "hashed":
         return hashed_role(person or name)
     return ROLE_NAMES.index(face_set.roles)
+
+
+def _celeba_role_of(face_set: FaceSet, person: str | None) -> int:
+    if person is None:
+        return LEFT_OUT
+    if not person.isdecimal():
+        raise DataError(f'Set {face_set.name}: roles = "celeba" expects numbers for people. Received: {person!r}.')
+    return celeba_role(int(person))
 
 
 def celeba_role(number: int) -> int:
@@ -228,11 +310,16 @@ def celeba_role(number: int) -> int:
 
 
 def hashed_role(person: str) -> int:
-    """Return a person's role by a hash of the name: 80 % train, 10 % validate, 10 % calibrate."""
-    from hashlib import sha256
+    """Return a person's role by a hash of the name: the same in every set and run.
 
+    80 % train, 10 % validate, 5 % calibrate and 5 % report, as with CelebA's numbers.
+    """
     share = int.from_bytes(sha256(person.encode()).digest()[:4], "big") / 2**32
-    return TRAINING if share < 0.8 else VALIDATION if share < 0.9 else CALIBRATION
+    if share < 0.8:
+        return TRAINING
+    if share < 0.9:
+        return VALIDATION
+    return CALIBRATION if share < 0.95 else REPORTING
 
 
 def _number(numbers: dict[str, int], prefix: str, person: str | None) -> int:
@@ -261,7 +348,7 @@ def leave_out_overlaps(table: FaceTable, excluded: list[np.ndarray]) -> dict[str
         people = np.setdiff1d(table.person[near], [UNKNOWN_PERSON])
         table.role[near | (before & np.isin(table.person, people))] = LEFT_OUT
     overlapping = int(np.sum(before & (table.role == LEFT_OUT)))
-    held_out = np.isin(table.role, (VALIDATION, CALIBRATION, REPORTING))
+    held_out = np.isin(table.role, HELD_OUT)
     repeated = (table.role == TRAINING) & (nearest_cosine(table.teacher, table.teacher[held_out]) > SAME_PHOTO_COSINE)
     table.role[repeated] = LEFT_OUT
     return {"people of the excluded sets": overlapping, "photos of people held out": int(np.sum(repeated))}

@@ -10,6 +10,7 @@ that; and how often each verdict is wrong is counted on people set aside for not
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.dataset import sets
-from flaskapp.dataset.crops import crops_of
+from flaskapp.dataset.crops import Progress, crops_of
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import fit_calibration
@@ -33,7 +34,7 @@ from flaskapp.model import (
     set_score,
 )
 from flaskapp.training.batches import Batches, Jitter
-from flaskapp.training.distillation import Distillation, Progress, Schedule, fast_layout
+from flaskapp.training.distillation import Distillation, Schedule, Way, fast_layout
 from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
 from flaskapp.training.scores import Labelled, labelled, log_odds
@@ -45,8 +46,26 @@ HEAD_PHOTOS = 24_000
 FIRST_PAIRS = 40_000
 # Below this cosine to the mean of its own person, by the teacher, a photo is mislabelled.
 MISLABELLED_COSINE = 0.3
+# Of each kind, for each part of the people. Half of the pairs may then err before an error
+# rate is shown by ten errors: enough to try things out, too few for weights worth keeping.
+FEWEST_PAIRS = 20
+# So many photos need no counting of their millions of pairs.
+MANY_PHOTOS = 10_000
 
-Say = Callable[[str], Any]
+
+@dataclass(frozen=True)
+class Reporter:
+    """Who is told how a run goes; by default nobody but a reader of printed lines.
+
+    Attributes:
+        say: gets a line now and then.
+        cutting: wraps the iteration over chunks of photos whose faces are cut.
+        learning: wraps the iteration over the distillation's way, shares of 0 to 1.
+    """
+
+    say: Callable[[str], Any] = print
+    cutting: Progress = iter
+    learning: Way = iter
 
 
 @dataclass(frozen=True)
@@ -55,27 +74,21 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training photos.
-        minutes: of distillation at most, over all resumptions.
+        minutes: of distillation at most, over all resumptions; None = no limit.
         batch_size: faces.
         rate: Muon's learning rate.
         seed: of everything.
     """
 
     epochs: float = 10.0
-    minutes: float = float("inf")
+    minutes: float | None = None
     batch_size: int = 64
     rate: float = 0.035
     seed: int = 2026
 
 
 def train_base(
-    sets_file: Path,
-    work: Path,
-    out: Path,
-    recipe: Recipe,
-    progress: Progress = iter,
-    say: Say = print,
-    workers: int = 2,
+    sets_file: Path, work: Path, out: Path, recipe: Recipe, reporter: Reporter | None = None, workers: int = 2
 ) -> None:
     """Make weights from folders of photos; goes on where an earlier call in ``work`` stopped.
 
@@ -84,49 +97,60 @@ def train_base(
         work: folder for crops, checkpoints and the log.
         out: the ``.h5`` to write, with its ``.json`` beside it.
         recipe: the settings.
-        progress: wraps long iterations.
-        say: gets a line now and then.
+        reporter: who is told how it goes.
         workers: processes that cut faces.
 
     Raises:
         DataError: the sets cannot be used, or have nobody to learn from or to choose with.
     """
-    table, crops = prepare(sets_file, work, progress, say, workers)
-    for role in (sets.VALIDATION, sets.CALIBRATION, sets.REPORTING):
-        if len(labelled(table, role).rows) == 0:
-            raise DataError(f"The sets hold no {sets.ROLE_NAMES[role]} people with two photos each.")
-    say("Step 1 of 3: distilling the teacher")
-    student = distil(table, crops, work, recipe, progress)
-    say("Steps 2 and 3: folding its numbers into the head, training the head on pairs")
+    reporter = reporter or Reporter()
+    table, crops = prepare(sets_file, work, reporter, workers)
+    for role in (sets.TRAINING, sets.VALIDATION, sets.CALIBRATION, sets.REPORTING):
+        _check_people(table, role)
+    reporter.say("Step 1 of 3: distilling the teacher")
+    student = distil(table, crops, work, recipe, reporter.learning)
+    reporter.say("Steps 2 and 3: folding its numbers into the head, training the head on pairs")
     siamese = build_from_student(student)
     errors = fit_head(siamese, student, table, crops, recipe.seed)
-    say("FNMR of validation people (mean of FMR 1 % and 0.1 %), before and after: " + _arrow(errors))
-    say("Calibrating, and counting verdicts on people held out")
+    reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
+    reporter.say("Calibrating, and counting verdicts on people held out")
     ship(siamese, table, crops, out, recipe, progress_log=work / "log.csv", head_errors=errors)
-    say(f"Written: {out.name} and {out.with_suffix('.json').name}")
+    reporter.say(f"Written: {out.name} and {out.with_suffix('.json').name}")
 
 
-def _arrow(errors: list[float]) -> str:
-    return f"{errors[0]:.4f} → {min(errors):.4f}"
+def _check_people(table: FaceTable, role: int) -> None:
+    """Refuse, before hours of training, sets that it could not be finished with."""
+    people = labelled(table, role)
+    if len(people.rows) > MANY_PHOTOS:
+        return
+    _, _, same = people.pairs()
+    genuine, impostor = int(np.sum(same)), int(np.sum(~same))
+    if min(genuine, impostor) < FEWEST_PAIRS:
+        raise DataError(
+            f"Training expects {sets.ROLE_NAMES[role]} people with {FEWEST_PAIRS} pairs of photos of one person and "
+            f"as many of two, both photos from one set. Received: {genuine} and {impostor}.",
+            "Give sets of labelled people a part in this; see train-base --help.",
+        )
 
 
 def prepare(
-    sets_file: Path, work: Path, progress: Progress = iter, say: Say = print, workers: int = 2
+    sets_file: Path, work: Path, reporter: Reporter | None = None, workers: int = 2
 ) -> tuple[FaceTable, np.ndarray]:
     """List the photos, leave out whom training must not see, cut every face.
 
     Returns:
         The table, and the crops uint8 (N, 100, 100, 3); a photo without a face is LEFT_OUT.
     """
+    reporter = reporter or Reporter()
     table = sets.load_faces(*sets.read_sets(sets_file))
-    crops = crops_of(table, work, progress, workers)
+    crops = crops_of(table, work, reporter.cutting, workers)
     table.role[~np.array([crop.any() for crop in crops])] = sets.LEFT_OUT
     for name, counts in table.counts().items():
-        say(f"  {name}: " + ", ".join(f"{count} {role}" for role, count in counts.items() if count))
+        reporter.say(f"  {name}: " + ", ".join(f"{count:,} {role}" for role, count in counts.items() if count))
     return table, crops
 
 
-def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, progress: Progress = iter) -> keras.Model:
+def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way: Way = iter) -> keras.Model:
     """Train the student, resuming what ``work`` holds; return it.
 
     Raises:
@@ -140,10 +164,11 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, prog
             hint="Name a teacher file in the sets file.",
         )
     batches = Batches(crops, np.nan_to_num(table.teacher), rows, recipe.batch_size, Jitter(), recipe.seed)
-    schedule = Schedule(int(recipe.epochs * batches.per_epoch), recipe.minutes, recipe.rate)
+    steps = max(1, round(recipe.epochs * batches.per_epoch))
+    schedule = Schedule(steps, math.inf if recipe.minutes is None else recipe.minutes, recipe.rate)
     people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
     faces, person = crops[people], table.person[people]
-    return Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person)).run(progress)
+    return Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person)).run(way)
 
 
 def vector_figures(student: keras.Model, faces: np.ndarray, person: np.ndarray) -> dict[str, float]:
@@ -190,9 +215,7 @@ def trunk_features(student: keras.Model, crops: np.ndarray, rows: np.ndarray) ->
     )
 
 
-def fit_head(
-    siamese: keras.Model, student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int
-) -> list[float]:
+def fit_head(siamese: keras.Model, student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> list[float]:
     """Give the score its numbers and train the head on features of the fixed trunk.
 
     Returns:
@@ -226,13 +249,13 @@ def _well_labelled(table: FaceTable, rng: np.random.Generator) -> Labelled:
     """Return some training people's photos, without those that the teacher says are somebody else."""
     people = labelled(table, sets.TRAINING)
     _, group = np.unique(people.person, return_inverse=True)
+    unknown = np.isnan(table.teacher[people.rows]).any(axis=1)
     vectors = np.nan_to_num(table.teacher[people.rows])
     centres = np.zeros((group.max() + 1, vectors.shape[1]), np.float32)
     np.add.at(centres, group, vectors)
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-    kept = np.sum(vectors * centres[group], axis=1) > MISLABELLED_COSINE
-    chosen = np.flatnonzero(kept)
-    chosen = np.sort(rng.permutation(chosen)[:HEAD_PHOTOS])
+    kept = unknown | (np.sum(vectors * centres[group], axis=1) > MISLABELLED_COSINE)
+    chosen = np.sort(rng.permutation(np.flatnonzero(kept))[:HEAD_PHOTOS])
     return Labelled(people.rows[chosen], people.person[chosen], people.set_index[chosen])
 
 

@@ -41,8 +41,9 @@ class Jitter:
             warp = warp @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
         crop = cv2.warpAffine(crop, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         gain, contrast = 1 + gain * self.brightness, 1 + contrast * self.contrast
-        middle = float(crop.mean())
-        return cv2.convertScaleAbs(np.maximum(crop * np.float32(contrast * gain) + np.float32(middle * gain * (1 - contrast)), 0))
+        # contrast around the face's own mean, then brightness
+        shift = np.float32(float(crop.mean()) * gain * (1 - contrast))
+        return cv2.convertScaleAbs(np.maximum(crop * np.float32(contrast * gain) + shift, 0))
 
 
 @dataclass(frozen=True)

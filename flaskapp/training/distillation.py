@@ -12,6 +12,7 @@ import csv
 import json
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from flaskapp.errors import DataError
 from flaskapp.model import build_trunk
 from flaskapp.training.batches import Batches
 from flaskapp.training.fused import FusedBatchNormalization
@@ -31,7 +33,7 @@ TEACHER_SIZE = 128
 NEIGHBOURS = 2048
 TEMPERATURE = 0.1
 
-Progress = Callable[[Iterable[int]], Iterable[int]]
+Way = Callable[[Iterable[float]], Iterable[float]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,6 @@ class Schedule:
         return self.rate * min(1.0, (step + 1) / self.warm_up, left)
 
 
-@keras.saving.register_keras_serializable(package="flaskapp")
 class DistillationLoss(keras.losses.Loss):
     """Half regression, half neighbourhoods.
 
@@ -156,23 +157,37 @@ class Distillation:
         """Whether the schedule has been gone through."""
         return self.schedule.progress(self.state.step, self.state.seconds) >= 1
 
-    def run(self, progress: Progress = iter, save_every: int = 400, validate_every: int = 2000) -> keras.Model:
-        """Train to the schedule's end, from the last checkpoint if there is one."""
+    def run(self, way: Way = iter, save_every: int = 400, validate_every: int = 2000) -> keras.Model:
+        """Train to the schedule's end, from the last checkpoint if there is one.
+
+        Args:
+            way: wraps an iteration over the shares of the way that are gone before each
+                batch, 0 to 1; a progress bar for example.
+            save_every: batches between checkpoints.
+            validate_every: batches between lines of the log.
+
+        Raises:
+            DataError: the folder's checkpoint is damaged or of another network.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
-        losses: list[float] = []
-        for _ in progress(range(self.state.step, self.schedule.steps)):
-            if self.finished:
-                break
+        first, losses = self.state.step, list[float]()
+        for _ in way(self._shares()):
             losses.append(self._train_step())
             if self.state.step % save_every == 0:
                 self.save()
             if self.state.step % validate_every == 0:
                 self._log(losses)
                 losses.clear()
-        self.save()
-        self._log(losses)
+        if self.state.step > first:
+            self.save()
+        if losses:
+            self._log(losses)
         return self.student
+
+    def _shares(self) -> Iterator[float]:
+        while (share := self.schedule.progress(self.state.step, self.state.seconds)) < 1:
+            yield share
 
     def _train_step(self) -> float:
         started = time.monotonic()
@@ -187,7 +202,7 @@ class Distillation:
             "step": self.state.step,
             "minutes": round(self.state.seconds / 60, 2),
             "rate": round(self.schedule.rate_at(self.state.step, self.state.seconds), 6),
-            "loss": round(float(np.mean(losses)), 5) if losses else "",
+            "loss": round(float(np.mean(losses)), 5),
             **self.validate(self.student),
         }
         path = self.folder / "log.csv"
@@ -216,7 +231,16 @@ class Distillation:
         path = self.folder / "state.npz"
         if not path.exists():
             return
-        with np.load(path, allow_pickle=False) as arrays:
-            self.state = State(**json.loads(str(arrays["state"])))
-            for index, variable in enumerate(self._variables()):
-                variable.assign(arrays[f"{index:04d}"])
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                state = State(**json.loads(str(arrays["state"])))
+                if len(arrays.files) != len(self._variables()) + 1:
+                    raise ValueError("another number of variables")
+                for index, variable in enumerate(self._variables()):
+                    variable.assign(arrays[f"{index:04d}"])
+        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"The checkpoint {path.name} is damaged or of another network ({type(error).__name__}).",
+                "Name another folder for this run, or take the checkpoint away.",
+            ) from error
+        self.state = state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import keras
@@ -19,8 +20,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         """Normalise; statistics come from the batch in training, else from training's mean."""
         if keras.backend.backend() != "torch":
             return super().call(inputs, training=training, mask=mask)
-        from torch.nn import functional
-
+        # No dependency of ours, so type checkers need not find it.
+        functional = importlib.import_module("torch.nn.functional")
         channels_last = self.axis in (-1, 3) and inputs.ndim == 4
         x = inputs.permute(0, 3, 1, 2) if channels_last else inputs
         x = functional.batch_norm(
@@ -35,6 +36,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         )
         return x.permute(0, 2, 3, 1) if channels_last else x
 
-    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def compute_output_spec(self, inputs: Any, **_: Any) -> Any:
         """Say the shape without computing anything."""
         return keras.KerasTensor(inputs.shape, self.compute_dtype)

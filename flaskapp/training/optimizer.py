@@ -26,6 +26,13 @@ class ConvolutionMuon(keras.optimizers.Muon):
         arguments = {"ns_steps": 4, "rms_rate": None, "weight_decay": None, "global_clipnorm": 1.0} | arguments
         super().__init__(learning_rate, adam_lr_ratio=adam_learning_rate / learning_rate, **arguments)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this optimizer again."""
+        config = super().get_config()
+        # A later change of the rate scales AdamW's along with it: the ratio is what stays.
+        config["adam_learning_rate"] = config.pop("adam_lr_ratio") * config["learning_rate"]
+        return config
+
     def _should_use_adamw(self, variable: Any) -> bool:
         return len(variable.shape) != 4 or "depthwise" in variable.path
 

@@ -70,6 +70,4 @@ def log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, seco
 def embed_crops(twin: keras.Model, crops: np.ndarray) -> np.ndarray:
     """Return embeddings float32 (N, 4096) of crops uint8 (N, 100, 100, 3), memory-mapped or not."""
     parts = [crops[start : start + 512] for start in range(0, len(crops), 512)]
-    return np.concatenate(
-        [twin.predict(preprocess.to_model_input(part), batch_size=64, verbose=0) for part in parts]
-    )
+    return np.concatenate([twin.predict(preprocess.to_model_input(part), batch_size=64, verbose=0) for part in parts])

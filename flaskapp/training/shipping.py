@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +16,15 @@ import numpy as np
 
 from flaskapp.dataset import sets
 from flaskapp.dataset.sets import FaceTable
+from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import fit_calibration, sigmoid
-from flaskapp.evaluation.choices import choose_band, choose_threshold
+from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_band, choose_threshold
+from flaskapp.evaluation.curves import reachable_rate
 from flaskapp.evaluation.decisions import Band, count_verdicts
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.training.scores import embed_crops, labelled, log_odds
 
-TERMS = (
-    "For non-commercial research: among the training data are sets whose owners allow no more "
-    "(CelebA, VGGFace2, UTKFace, the teacher). The code is free; these weights are not."
-)
+TERMS = "The terms of everything that these weights were learned from apply to them; see data. The code's are others."
 
 
 def ship(
@@ -47,16 +47,14 @@ def ship(
         progress_log: the distillation's log, whose last line is recorded.
         head_errors: of the head's training, recorded.
     """
-    distances, same = _pair_log_odds(siamese, table, crops, sets.CALIBRATION)
-    calibration = fit_calibration(-distances, same)
+    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.CALIBRATION)
+    calibration = fit_calibration(-log_odds_of_pairs, same)
     _rescale(siamese, -calibration.scale, calibration.offset)
-    scores = sigmoid(-calibration.scale * distances + calibration.offset)
-    choice = choose_band(scores, same)
+    scores = calibration.score(-log_odds_of_pairs)
+    choice = choose_band(scores, same, *_limits(same))
     threshold = choose_threshold(scores, same, choice.band, genuine_share=0.5)
-    write_weights(siamese, out)
     note = {
         "name": out.stem,
-        "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
         "inconclusive_band": list(choice.band),
@@ -64,8 +62,8 @@ def ship(
         "band_choice": choice.to_json(),
         "calibration": calibration.to_json(),
         "error_counts": verdicts_of(siamese, table, crops, choice.band),
+        "data": _data(table),
         "training": {
-            "photos": table.counts(),
             "recipe": asdict(recipe),
             "distillation": _last_line(progress_log),
             "head_validation": {"before": head_errors[0], "after": min(head_errors), "epochs": len(head_errors) - 1},
@@ -74,17 +72,53 @@ def ship(
         "keras": keras.__version__,
         "terms": TERMS,
     }
-    out.with_suffix(".json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    write_weights(siamese, out, note)
 
 
-def write_weights(siamese: keras.Model, out: Path) -> None:
-    """Write an ordinary Keras ``.h5``; nobody ever sees half a file."""
-    part = out.with_suffix(".part.h5")
-    siamese.save(part)
-    part.replace(out)
+def _data(table: FaceTable) -> dict[str, Any]:
+    """Say what was learned from and measured with: photos by role, and terms, of each set."""
+    terms = table.set_terms or ("not stated",) * len(table.set_names)
+    counts = table.counts()
+    return {
+        name: {"photos": counts[name], "terms": set_terms}
+        for name, set_terms in zip(table.set_names, terms, strict=True)
+    }
 
 
-def _pair_log_odds(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int) -> tuple[np.ndarray, np.ndarray]:
+def _limits(same: np.ndarray) -> tuple[float, float]:
+    """Return the highest FMR and FNMR outside the band: those wanted, or what so few pairs can show."""
+    genuine = int(np.sum(same))
+    return max(MAX_FMR, reachable_rate(len(same) - genuine)), max(MAX_FNMR, reachable_rate(genuine))
+
+
+def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> None:
+    """Write an ordinary Keras ``.h5`` and what belongs to it.
+
+    Both files are finished under other names first: a kill leaves the old pair or the new
+    one, or, between the two renames, a pair that does not fit and is refused.
+
+    Args:
+        siamese: the network.
+        out: the ``.h5``; the note becomes the ``.json`` beside it.
+        note: what is known of the weights; their hash is added.
+
+    Raises:
+        DataError: a weight is not finite.
+    """
+    if not all(np.isfinite(array).all() for array in siamese.get_weights()):
+        raise DataError("The network holds numbers that are not finite: training has gone astray.", "Lower the rate.")
+    weights, beside = out.with_suffix(".part.h5"), out.with_suffix(".part.json")
+    siamese.save(weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
+    beside.write_text(text + "\n", encoding="utf-8")
+    weights.replace(out)
+    beside.replace(out.with_suffix(".json"))
+
+
+def _pair_log_odds(
+    siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return log-odds without offset, and ``same``, of all pairs of one role's people."""
     people = labelled(table, role)
     first, second, same = people.pairs()
@@ -101,9 +135,9 @@ def _rescale(siamese: keras.Model, factor: float, offset: float) -> None:
 
 def verdicts_of(siamese: keras.Model, table: FaceTable, crops: np.ndarray, band: Band) -> dict[str, Any]:
     """Count verdicts on the reporting people, by ground truth."""
-    distances, same = _pair_log_odds(siamese, table, crops, sets.REPORTING)
+    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.REPORTING)
     offset = float(siamese.get_layer("similarity_score").get_weights()[1][0])
-    counts = count_verdicts(sigmoid(distances + offset), same, band)
+    counts = count_verdicts(sigmoid(log_odds_of_pairs + offset), same, band)
     return {kind: asdict(verdicts) for kind, verdicts in counts.items()}
 
 
