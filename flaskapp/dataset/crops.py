@@ -97,7 +97,7 @@ def _known(folder: Path) -> tuple[dict[str, Any] | None, int]:
     try:
         known = json.loads((folder / "crops.json").read_text(encoding="utf-8"))
         done = int(known.pop("chunks"))
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None, 0
     return known, done
 

@@ -247,12 +247,13 @@ def find_photos(folder: Path) -> Iterator[Path]:
 
 def _read_teacher(path: Path) -> _Record:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = [str(name) for name in file["paths"]]
             record = _Record(names, file["landmarks"], file["embedding"], file["ok"].astype(bool))
     except OSError as error:
-        raise DataError(f"The teacher file {path.name} cannot be read: {error.strerror or 'no .npz file'}.") from None
-    except (KeyError, ValueError, BadZipFile) as error:
+        raise DataError(f"The teacher file {path.name} cannot be read: {error.strerror}.") from None
+    except (EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
         raise DataError(f"{path.name} expects paths, landmarks, embedding and ok. Received: {error}.") from None
     count = len(names)
     shapes = record.landmarks.shape, record.embedding.shape, record.usable.shape

@@ -232,13 +232,14 @@ class Distillation:
         if not path.exists():
             return
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here, because NumPy leaves a file open that it cannot read.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 state = State(**json.loads(str(arrays["state"])))
                 if len(arrays.files) != len(self._variables()) + 1:
                     raise ValueError("another number of variables")
                 for index, variable in enumerate(self._variables()):
                     variable.assign(arrays[f"{index:04d}"])
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"The checkpoint {path.name} is damaged or of another network ({type(error).__name__}).",
                 "Name another folder for this run, or take the checkpoint away.",
