@@ -1,0 +1,189 @@
+"""What people agree to before anything looks at their photos, and who has agreed.
+
+A consent is a random token in the memory of the one server process. It is bound to the
+notice that the person saw, runs out by itself, and ends at once when it is withdrawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+__all__ = ["NOTICE", "Consent", "ConsentBook", "Notice"]
+
+MOST_CONSENTS = 10_000
+"""How many may stand at a time. Beyond that the oldest ends early and its owner is asked
+again: someone who asks for tokens without end fills no memory."""
+
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The privacy notice.
+
+    Attributes:
+        title: its heading.
+        sections: heading and paragraphs of each section.
+    """
+
+    title: str
+    sections: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @cached_property
+    def version(self) -> str:
+        """First twelve digits of the text's hash: no change of the text can keep the old version."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+    @cached_property
+    def text(self) -> str:
+        """The whole notice as plain text."""
+        parts = ["\n\n".join((heading, *paragraphs)) for heading, paragraphs in self.sections]
+        return "\n\n".join((self.title, *parts))
+
+
+NOTICE = Notice(
+    "Privacy notice",
+    (
+        (
+            "What this is for",
+            (
+                "You give two photos, or a photo and your camera's picture. This program finds the faces in them, "
+                "turns each into numbers, compares the numbers and tells you whether the photos seem to show the "
+                "same person. That is the only purpose. The numbers of a face are biometric data.",
+                "Please use photos of yourself, or of people who agreed to it.",
+            ),
+        ),
+        (
+            "What is processed, and where",
+            (
+                "The photos that you choose, the faces found in them, and the numbers made of the faces. All of it "
+                "happens in the memory of the server that you are talking to. If you started the program yourself, "
+                "that server is your own computer and whoever runs it is you.",
+                "Nothing is sent to anybody else: the page loads nothing from other sites and the server opens no "
+                "connection of its own. Photos are never used for training.",
+            ),
+        ),
+        (
+            "How long it is kept",
+            (
+                "Photos, cut-out faces and numbers are forgotten as soon as the answer is sent. They are never "
+                "written to a disk, a log or a database. There is no gallery of known people.",
+                "Your consent itself is remembered in memory, as a random token without your name, for at most as "
+                "long as the page says, and never longer than the server runs. The log holds the kind of request, "
+                "its outcome and how long it took.",
+            ),
+        ),
+        (
+            "Cookies",
+            (
+                'Two, both needed for the page to work and gone soon: "consent" holds the random token, "csrf" '
+                "protects the forms against other sites. Neither is used to follow you.",
+            ),
+        ),
+        (
+            "What you decide",
+            (
+                "Processing rests on your explicit consent (in the European Union: Articles 6(1)(a) and 9(2)(a) of "
+                "the General Data Protection Regulation) and on your statement that you are 18 or older. Both are "
+                "voluntary; without them no photo is looked at.",
+                "You can withdraw your consent at any time with one click, or with DELETE /api/v1/consent. It then "
+                "ends at once. As nothing is stored, nothing is left to be deleted, handed out or corrected; photos "
+                "that your browser still shows go when you start over or close the page.",
+                "Questions and complaints go to whoever runs this server, or to your data protection authority.",
+            ),
+        ),
+        (
+            "What the answer is worth",
+            (
+                "The answer is an estimate with error rates that are shown beside it, and it does not check that a "
+                "living person was in front of the camera: a photo of a photo would pass. Decide nothing that "
+                "matters for a person by this answer alone.",
+            ),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """One person's consent.
+
+    Attributes:
+        notice_version: of the notice that the person saw.
+        expires_at: when it ends by itself, UTC.
+        key: tells consents apart, without being the token.
+    """
+
+    notice_version: str
+    expires_at: datetime
+    key: str
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ConsentBook:
+    """The consents that stand; safe to share between threads.
+
+    It holds hashes of tokens, so that nobody who reads this memory could use one.
+
+    Args:
+        notice: the notice that is in force.
+        lifetime: how long a consent stands.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        notice: Notice = NOTICE,
+        lifetime: timedelta = timedelta(hours=1),
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.notice = notice
+        self.lifetime = lifetime
+        self._now = now
+        self._consents: dict[str, Consent] = {}  # in the order in which they were given
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._consents)
+
+    def give(self) -> tuple[str, Consent]:
+        """Record a consent to the notice in force, and return its token with it."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        consent = Consent(self.notice.version, self._now() + self.lifetime, _key_of(token))
+        with self._lock:
+            self._drop_old()
+            self._consents[consent.key] = consent
+        return token, consent
+
+    def find(self, token: str) -> Consent | None:
+        """Return the consent that a token stands for, if it still stands and for this notice."""
+        consent = self._consents.get(_key_of(token))
+        if consent is None or consent.expires_at <= self._now():
+            return None
+        return consent if consent.notice_version == self.notice.version else None
+
+    def withdraw(self, token: str) -> None:
+        """End a consent at once; a token that stands for none is no error."""
+        with self._lock:
+            self._consents.pop(_key_of(token), None)
+
+    def _drop_old(self) -> None:
+        """Forget what has run out, and the oldest when there are too many: all lie in front."""
+        now = self._now()
+        for key, consent in list(self._consents.items()):
+            if consent.expires_at > now and len(self._consents) < MOST_CONSENTS:
+                break
+            del self._consents[key]
+
+
+def _key_of(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,109 @@
+"""Consents: given to a notice, for a while, and ended at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flaskapp import consent
+from flaskapp.consent import NOTICE, ConsentBook
+
+
+class Clock:
+    def __init__(self):
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def book(clock):
+    return ConsentBook(lifetime=timedelta(hours=1), now=clock)
+
+
+def test_a_consent_stands_for_its_hour(book, clock):
+    token, given = book.give()
+    assert given.expires_at == clock.now + timedelta(hours=1)
+    clock.now += timedelta(minutes=59, seconds=59)
+    assert book.find(token) == given
+    clock.now += timedelta(seconds=1)
+    assert book.find(token) is None
+
+
+def test_a_withdrawn_consent_is_gone_and_the_others_stand(book):
+    (first, _), (second, _) = book.give(), book.give()
+    book.withdraw(first)
+    assert book.find(first) is None
+    assert book.find(second)
+    book.withdraw(first)
+    book.withdraw("never given")
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "\udcff", "0" * 100_000])
+def test_no_other_text_is_a_token(book, token):
+    book.give()
+    assert book.find(token) is None
+
+
+def test_a_changed_notice_asks_again(book):
+    token, _ = book.give()
+    (heading, paragraphs), *others = NOTICE.sections
+    book.notice = dataclasses.replace(NOTICE, sections=((heading, (*paragraphs, "And more.")), *others))
+    assert book.notice.version != NOTICE.version
+    assert book.find(token) is None
+
+
+def test_the_version_follows_every_word():
+    texts = [NOTICE, dataclasses.replace(NOTICE, title="Another title")]
+    assert len({notice.version for notice in texts}) == 2
+
+
+def test_tokens_are_random_and_not_in_memory(book):
+    tokens = {book.give()[0] for _ in range(100)}
+    assert len(tokens) == 100
+    assert min(len(token) for token in tokens) >= 43
+    held = repr(vars(book))
+    assert not [token for token in tokens if token in held]
+
+
+def test_what_ran_out_is_forgotten(book, clock):
+    for _ in range(5):
+        book.give()
+    clock.now += timedelta(hours=2)
+    book.give()
+    assert len(book) == 1
+
+
+def test_the_oldest_make_room(book, monkeypatch):
+    monkeypatch.setattr(consent, "MOST_CONSENTS", 3)
+    tokens = [book.give()[0] for _ in range(5)]
+    assert [book.find(token) is not None for token in tokens] == [False, False, True, True, True]
+
+
+def test_many_at_a_time(book):
+    def busy():
+        for _ in range(200):
+            token, _ = book.give()
+            assert book.find(token)
+            book.withdraw(token)
+
+    threads = [threading.Thread(target=busy) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(book) == 0
+
+
+@pytest.mark.parametrize("word", ["purpose", "kept", "forgotten", "withdraw", "consent", "18 or older", "biometric"])
+def test_the_notice_says_what_it_must(word):
+    assert word in NOTICE.text
