@@ -1,0 +1,197 @@
+"""The web door: ``python app.py`` serves the page and the API on http://localhost:5000."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Started as a file, Python looks for modules beside it first, where ours would hide
+    # others of the same name, and would not find the package itself.
+    package = Path(__file__).resolve().parent
+    sys.path[:] = [str(package.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != package)]
+
+import logging
+import os
+import secrets
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+import waitress
+from flask import Flask, Response, g, request
+
+from flaskapp.consent import ConsentBook
+from flaskapp.detection.detector import default_detector
+from flaskapp.errors import FacialRecognitionError
+from flaskapp.verifier import default_verifier
+from flaskapp.web.api import api
+from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.web.guards import guard
+from flaskapp.web.limits import limit_rates
+from flaskapp.web.pages import pages
+from flaskapp.web.problems import answer_errors
+from flaskapp.web.services import Services, provide, services_of
+from flaskapp.web.settings import Settings, SettingsError, read_settings
+from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
+
+__all__ = ["create_app", "main", "serve"]
+
+HOST, PORT = "127.0.0.1", 5000
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - only compared
+LARGEST_PORT = 65535
+
+SPARE_BODY_BYTES = 4 * 1024 * 1024
+
+FREE_THREADS = 4
+"""Threads that are left for pages, static files and /healthz when all others compare."""
+
+CHATTY_LIBRARIES = ("PIL", "flask-limiter")
+"""Pillow tells the values of EXIF tags at level DEBUG, Flask-Limiter whose limit was met."""
+
+log = logging.getLogger("flaskapp.web")
+
+
+class _WebApp(Flask):
+    """Flask with uploads in memory and errors logged without what they speak of."""
+
+    request_class = InMemoryRequest
+
+    def log_exception(self, exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
+        """Log where an unforeseen error happened; its message might quote what it was given."""
+        kind, _, where = exc_info
+        name = kind.__name__ if kind else "error"
+        log.error("unforeseen %s in %s\n%s", name, request.endpoint, "".join(traceback.format_tb(where)))
+
+
+def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | None = None) -> Flask:
+    """Return the WSGI app.
+
+    Args:
+        config: Flask's own settings and ours (``flaskapp.web.settings``), which also come
+            from the environment.
+        verifier: another one than that of the shipped weights. A given one is taken to be
+            warm; ours warms up in the background.
+
+    Raises:
+        WeightsError: weights are missing or were changed; nothing is served with them.
+        SettingsError: a setting cannot be used.
+    """
+    settings = read_settings(config or {})
+    comparer = Comparer(verifier or _shipped_verifier(), settings.threads - FREE_THREADS)
+    app = _WebApp("flaskapp")
+    app.config.update(config or {})
+    _configure(app, settings)
+    consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
+    provide(app, Services(settings, consents, comparer, secrets.token_bytes(32)))
+    _log_outcomes(app)
+    guard(app)
+    app.register_blueprint(pages)
+    app.register_blueprint(api)
+    limit_rates(app, settings)
+    answer_errors(app)
+    if verifier is not None:
+        comparer.call_warm()
+    else:
+        threading.Thread(target=comparer.warm_up, name="warm-up", daemon=True).start()
+    return app
+
+
+def _shipped_verifier() -> Comparison:
+    """Load everything that could turn out to be damaged, before a port is opened."""
+    default_detector()
+    return default_verifier()
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    app.config["FR_MAX_PHOTO_BYTES"] = settings.max_photo_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    for library in CHATTY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _log_outcomes(app: Flask) -> None:
+    """Log of each request what was asked for, the outcome and the time, and nothing else."""
+
+    @app.before_request
+    def start_clock() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def log_outcome(response: Response) -> Response:
+        milliseconds = (time.perf_counter() - g.started) * 1000
+        log.info("%s %s %d in %.0f ms", request.method, request.endpoint, response.status_code, milliseconds)
+        return response
+
+
+def serve(host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None = None) -> None:
+    """Serve the page and the API until the process is told to stop.
+
+    Args:
+        host: address to listen on; 127.0.0.1 is reachable from this machine alone.
+        port: port to listen on.
+        config: as for ``create_app``.
+    """
+    app = create_app(config)
+    settings: Settings = services_of(app).settings
+    try:
+        server = waitress.create_server(app, host=host, port=port, **_waitress_settings(settings))
+    except OSError as error:
+        raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}.", "Set PORT to another.") from None
+    signal.signal(signal.SIGTERM, _stop)
+    shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else host
+    print(f"Open http://{shown}:{port} in a browser. Ctrl+C stops the server.", flush=True)
+    server.run()
+
+
+def _waitress_settings(settings: Settings) -> dict[str, Any]:
+    """Return how waitress is to behave: above all, to keep bodies and answers in memory.
+
+    It takes somewhat larger bodies than we do, so that our own answer tells that one was too
+    large; and what it takes stays below what it would move to a file.
+    """
+    largest = settings.max_body_bytes + SPARE_BODY_BYTES
+    proxy = {
+        "trusted_proxy": settings.trusted_proxy,
+        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
+        "clear_untrusted_proxy_headers": True,
+    }
+    return {
+        "threads": settings.threads,
+        "max_request_body_size": largest,
+        "inbuf_overflow": 2 * largest,
+        "outbuf_overflow": 2 * largest,
+        "ident": None,
+        **(proxy if settings.trusted_proxy else {}),
+    }
+
+
+def _stop(*_: object) -> None:
+    """End on SIGTERM as on Ctrl+C: by an exception that waitress closes its sockets for."""
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Serve where ``HOST`` and ``PORT`` say."""
+    try:
+        serve(os.environ.get("HOST", HOST), _port(os.environ.get("PORT", str(PORT))))
+    except FacialRecognitionError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise SettingsError(f"PORT expects a number up to {LARGEST_PORT}. Received: {text}.")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Who may have photos looked at: whoever carries the token of a consent."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from flask import Response, g, request
+
+from flaskapp.consent import Consent
+from flaskapp.web.errors import AgeRequiredError, ConsentRequiredError
+from flaskapp.web.services import services
+
+__all__ = [
+    "COOKIE",
+    "carried_token",
+    "check_statements",
+    "clear_consent_cookie",
+    "cookie_rules",
+    "current_consent",
+    "require_consent",
+    "set_consent_cookie",
+]
+
+COOKIE = "consent"
+
+
+class CookieRules(TypedDict):
+    """How a cookie is bound."""
+
+    httponly: bool
+    samesite: str
+    secure: bool
+    path: str
+
+
+def carried_token() -> str | None:
+    """Return the token that came with the request, in ``Authorization: Bearer`` or the cookie."""
+    authorization = request.authorization
+    if authorization is not None and authorization.type == "bearer" and authorization.token:
+        return authorization.token
+    return request.cookies.get(COOKIE)
+
+
+def current_consent() -> Consent | None:
+    """Return the consent that stands behind the request, if one does."""
+    token = carried_token()
+    return services().consents.find(token) if token else None
+
+
+def require_consent() -> Consent:
+    """Return the consent behind the request; nothing of its body has been read yet.
+
+    Raises:
+        ConsentRequiredError: there is none, or it ended.
+    """
+    consent = current_consent()
+    if consent is None:
+        raise ConsentRequiredError(
+            "No photo is looked at without your consent.",
+            "Agree to the privacy notice and confirm that you are 18 or older, on the page or by POST /api/v1/consent.",
+        )
+    g.consent_key = consent.key
+    return consent
+
+
+def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:
+    """Hold what a person states against what must be stated.
+
+    Raises:
+        ConsentRequiredError: no consent, or to a notice that is no longer in force.
+        AgeRequiredError: not 18 or older.
+    """
+    if not consent:
+        raise ConsentRequiredError("The privacy notice was not agreed to.", "Tick the box, or leave: nothing was kept.")
+    if not age_confirmed:
+        raise AgeRequiredError("Only people who are 18 or older may use this.", "Tick the box if you are.")
+    if notice_version != services().consents.notice.version:
+        raise ConsentRequiredError("The privacy notice has changed.", "Read the new one and agree to it.")
+
+
+def set_consent_cookie(response: Response, token: str) -> Response:
+    """Hand the token of a new consent to the browser."""
+    response.set_cookie(COOKIE, token, max_age=services().consents.lifetime, **cookie_rules())
+    return response
+
+
+def clear_consent_cookie(response: Response) -> Response:
+    """Tell the browser to forget the token."""
+    response.delete_cookie(COOKIE, **cookie_rules())
+    return response
+
+
+def cookie_rules() -> CookieRules:
+    """Return what every cookie of ours is bound to: this site, no script, TLS if there is any.
+
+    A link from elsewhere does not carry them either: the page is then opened as if for the
+    first time, which costs a click and closes a whole class of attacks.
+    """
+    return {"httponly": True, "samesite": "Strict", "secure": request.is_secure, "path": "/"}

@@ -1,0 +1,126 @@
+"""The API's answers; ``openapi`` describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+from typing import ParamSpec
+
+from flask import Blueprint, Response, jsonify, request
+
+from flaskapp.web import access, openapi
+from flaskapp.web.errors import BadRequestError, WarmingUpError
+from flaskapp.web.services import services
+from flaskapp.web.uploads import chosen_face, uploaded_photo
+
+__all__ = ["api"]
+
+api = Blueprint("api", __name__)
+
+P = ParamSpec("P")
+
+MOST_JSON_BYTES = 4096
+"""Largest body of a request that carries no photo."""
+
+
+def with_consent(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Refuse to enter a view without consent, before anything of the request's body is read."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        access.require_consent()
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+@api.get("/healthz")
+def healthz() -> Response:
+    """Say that the server is ready."""
+    if not services().comparer.is_warm:
+        raise WarmingUpError("The server has just started and is loading.", "Ask again in a second.")
+    return jsonify(status="ready")
+
+
+@api.get("/api/openapi.json")
+def description() -> Response:
+    """Return the description of the API."""
+    return jsonify(openapi.describe())
+
+
+@api.get("/api/v1/notice")
+def notice() -> Response:
+    """Return the privacy notice that is in force."""
+    current = services().consents.notice
+    sections = [{"heading": heading, "paragraphs": paragraphs} for heading, paragraphs in current.sections]
+    return jsonify(version=current.version, title=current.title, text=current.text, sections=sections)
+
+
+@api.post("/api/v1/consent")
+def give_consent() -> Response:
+    """Record a consent."""
+    stated = _stated()
+    # Only `true` itself counts: "false", 1 and "yes" are no consent that anybody would defend.
+    access.check_statements(
+        stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
+    )
+    token, given = services().consents.give()
+    response = jsonify(token=token, expires_at=_utc(given.expires_at), notice_version=given.notice_version)
+    response.status_code = 201
+    return access.set_consent_cookie(response, token)
+
+
+def _stated() -> dict[str, object]:
+    request.max_content_length = MOST_JSON_BYTES
+    stated = request.get_json(silent=True)
+    if not isinstance(stated, dict):
+        raise BadRequestError(
+            "A JSON object is expected, with Content-Type: application/json.",
+            'Send {"notice_version": "…", "consent": true, "age_confirmed": true}.',
+        )
+    return stated
+
+
+@api.get("/api/v1/consent")
+def consent() -> Response:
+    """Say until when the caller's consent stands."""
+    found = access.require_consent()
+    return jsonify(expires_at=_utc(found.expires_at), notice_version=found.notice_version)
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@api.delete("/api/v1/consent")
+def withdraw_consent() -> Response:
+    """End the caller's consent at once."""
+    token = access.carried_token()
+    if token:
+        services().consents.withdraw(token)
+    return access.clear_consent_cookie(Response(status=204))
+
+
+@api.post("/api/v1/verify")
+@with_consent
+def verify() -> Response:
+    """Compare two photos."""
+    photos = uploaded_photo("reference"), uploaded_photo("probe")
+    choices = chosen_face("reference"), chosen_face("probe")
+    return jsonify(services().comparer.compare(*photos, *choices).to_json())
+
+
+@api.post("/api/v1/detect")
+@with_consent
+def detect() -> Response:
+    """List a photo's faces."""
+    return jsonify(services().comparer.detect(uploaded_photo("photo")).to_json())
+
+
+@api.post("/api/v1/live")
+@with_consent
+def live() -> Response:
+    """Compare one frame of a camera with a photo."""
+    photos = uploaded_photo("reference"), uploaded_photo("frame")
+    return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")).to_json())

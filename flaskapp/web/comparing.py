@@ -1,0 +1,224 @@
+"""The only place of the web door that looks at photos, and never at too many at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from flaskapp import preprocess
+from flaskapp.detection import Face
+from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
+from flaskapp.runtime import WeightsInfo
+from flaskapp.verifier import FaceInPhoto, Verification, face_to_json
+from flaskapp.web.errors import BusyError
+
+__all__ = ["Comparer", "Comparison", "FoundFaces", "LiveAnswer", "faces_json"]
+
+PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
+WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
+
+log = logging.getLogger(__name__)
+
+
+class Comparison(Protocol):
+    """What the server needs of a verifier; ``flaskapp.verifier.Verifier`` is one, tests bring another."""
+
+    @property
+    def weights(self) -> WeightsInfo:
+        """What is known of the weights in use."""
+
+    def verify(
+        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+    ) -> Verification:
+        """Say whether two photos show the same person."""
+
+    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
+        """Find the face that is meant in one photo."""
+
+
+def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
+    """Return a photo's faces, left to right, each with a note whether it is large enough to be meant."""
+    prominent = preprocess.prominent_faces(faces)
+    return [face_to_json(face) | {"prominent": face in prominent} for face in faces]
+
+
+@dataclass(frozen=True)
+class FoundFaces:
+    """All faces of one photo.
+
+    Attributes:
+        faces: left to right, in the upright photo's own pixels.
+        photo_size_wh: its width and height.
+        total_ms: milliseconds that finding them took.
+    """
+
+    faces: tuple[Face, ...]
+    photo_size_wh: tuple[int, int]
+    total_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the faces in JSON's types."""
+        return {
+            "faces": faces_json(self.faces),
+            "photo_size_wh": list(self.photo_size_wh),
+            "timing_ms": {"total": round(self.total_ms, 1)},
+        }
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """One frame of a camera, compared; or none, if nobody is in it.
+
+    Attributes:
+        verification: None if the frame shows no face.
+        weights: which weights answer.
+        total_ms: milliseconds that the frame took.
+    """
+
+    verification: Verification | None
+    weights: WeightsInfo
+    total_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer in JSON's types."""
+        found = self.verification
+        return {
+            "decision": found and found.decision,
+            "similarity_score": found and found.similarity_score,
+            "threshold": self.weights.threshold,
+            "inconclusive_band": list(self.weights.inconclusive_band),
+            "model": self.weights.weights_id,
+            "face": found and face_to_json(found.probe.face),
+            "other_faces": found.probe.other_faces if found else 0,
+            "photo_size_wh": found and list(found.probe.photo_size_wh),
+            "liveness": "not_checked",
+            "timing_ms": self._timings(),
+        }
+
+    def _timings(self) -> dict[str, float]:
+        stages = self.verification.timings_ms if self.verification else {}
+        return {stage: round(value, 1) for stage, value in (stages | {"total": self.total_ms}).items()}
+
+
+class Comparer:
+    """Looks at photos for many requests at a time.
+
+    Work waits for one of a few places, as many as there are processor cores: more at a time
+    would only take more memory. How many may wait is limited too; the next one is told to
+    come back.
+
+    Args:
+        verifier: compares.
+        under_way: most requests that are looked at or wait for it.
+        at_once: most that are looked at; as many as there are cores if not given, but two
+            at least.
+    """
+
+    def __init__(self, verifier: Comparison, under_way: int, at_once: int | None = None) -> None:
+        self.verifier = verifier
+        self._admitted = threading.BoundedSemaphore(under_way)
+        self._at_work = threading.BoundedSemaphore(at_once or max(os.cpu_count() or 1, 2))
+        self._warm = threading.Event()
+
+    @property
+    def weights(self) -> WeightsInfo:
+        """What is known of the weights in use."""
+        return self.verifier.weights
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the first person who compares will not have to wait."""
+        return self._warm.is_set()
+
+    def call_warm(self) -> None:
+        """Take the verifier to be warm."""
+        self._warm.set()
+
+    def warm_up(self) -> None:
+        """Compare the two portraits, so that the first person does not wait for what loads late."""
+        reference, probe = ((PORTRAITS / name).read_bytes() for name in WARM_UP_PHOTOS)
+        self.verifier.verify(reference, probe)
+        self.call_warm()
+        log.info("ready")
+
+    def compare(
+        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+    ) -> Verification:
+        """Say whether two photos show the same person.
+
+        Raises:
+            PhotoError: a photo or its choice of face cannot be used.
+            BusyError: too many comparisons are under way.
+        """
+        with self._place():
+            return self.verifier.verify(reference, probe, reference_face, probe_face)
+
+    def detect(self, photo: bytes, label: str = "photo") -> FoundFaces:
+        """Find all faces of a photo.
+
+        Raises:
+            PhotoError: the photo cannot be used.
+            BusyError: too many comparisons are under way.
+        """
+        with self._place():
+            started = time.perf_counter()
+            try:
+                decoded = preprocess.decode_photo(photo)
+            except PhotoError as error:
+                error.for_photo(label)
+                raise
+            faces = preprocess.find_faces(decoded)
+            return FoundFaces(faces, decoded.size_wh, _milliseconds_since(started))
+
+    def compare_frame(self, reference: bytes, frame: bytes, reference_face: int | None = None) -> LiveAnswer:
+        """Compare the largest face in a camera's frame with a reference photo.
+
+        Raises:
+            PhotoError: one of them cannot be used; a frame without a face is no error.
+            BusyError: too many comparisons are under way.
+        """
+        with self._place():
+            started = time.perf_counter()
+            verification = self._verify_frame(reference, frame, reference_face)
+            return LiveAnswer(verification, self.weights, _milliseconds_since(started))
+
+    def _verify_frame(self, reference: bytes, frame: bytes, reference_face: int | None) -> Verification | None:
+        try:
+            try:
+                return self.verifier.verify(reference, frame, reference_face)
+            except SeveralFacesError as error:
+                if error.photo != "probe":
+                    raise
+                return self.verifier.verify(reference, frame, reference_face, _largest(error.faces))
+        except PhotoError as error:
+            if error.photo != "probe":
+                raise
+            if isinstance(error, NoFaceError):
+                return None
+            error.for_photo("frame")
+            raise
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if not self._admitted.acquire(blocking=False):
+            raise BusyError("Too many comparisons are under way.", "Try again in a few seconds.")
+        try:
+            with self._at_work:
+                yield
+        finally:
+            self._admitted.release()
+
+
+def _largest(faces: tuple[Face, ...]) -> int:
+    return max(range(len(faces)), key=lambda index: faces[index].height)
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,152 @@
+"""The errors of the web door alone: what a request can get wrong besides its photos.
+
+::
+
+    FacialRecognitionError
+    └── RequestError                    something about the request
+        ├── BadRequestError             it cannot be understood
+        │   ├── MissingPhotoError       a photo is not there
+        │   ├── NotAFileError           text stands where a photo is expected
+        │   └── UnknownHostError        it is addressed to another name
+        ├── ForbiddenError              it may not be answered
+        │   ├── ConsentRequiredError    nobody has agreed to the privacy notice
+        │   ├── AgeRequiredError        nobody has said that they are 18 or older
+        │   ├── CrossSiteError          another site's page sent it
+        │   └── FormExpiredError        the form is not one that this server gave out
+        ├── BusyError                   too many comparisons are under way
+        └── WarmingUpError              the server has just started
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from flaskapp.errors import FacialRecognitionError
+
+__all__ = [
+    "PROBLEMS",
+    "AgeRequiredError",
+    "BadRequestError",
+    "BusyError",
+    "ConsentRequiredError",
+    "CrossSiteError",
+    "ForbiddenError",
+    "FormExpiredError",
+    "MissingPhotoError",
+    "NotAFileError",
+    "RequestError",
+    "UnknownHostError",
+    "WarmingUpError",
+]
+
+PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "bad_request": (400, "The request cannot be understood"),
+    "missing_photo": (400, "A photo is missing"),
+    "not_a_file": (400, "Text stands where a photo is expected"),
+    "unknown_host": (400, "Addressed to a name that is not served"),
+    "consent_required": (403, "Consent is required"),
+    "age_required": (403, "Confirmation of age is required"),
+    "cross_site": (403, "Sent from another site"),
+    "form_expired": (403, "The form has expired"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "too_large": (413, "Too large"),
+    "unsupported_format": (415, "Not a JPEG, PNG, WebP or HEIC photo"),
+    "animated_photo": (415, "An animation, not a photo"),
+    "unreadable_photo": (422, "The photo is damaged"),
+    "empty_photo": (422, "The file is empty"),
+    "truncated_photo": (422, "The end of the photo is missing"),
+    "no_face": (422, "No face was found"),
+    "several_faces": (422, "Several faces were found; one must be chosen"),
+    "bad_face_index": (422, "No face of that number"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "Something went wrong on the server"),
+    "weights_unusable": (500, "The weights cannot be used"),
+    "busy": (503, "Too many comparisons are under way"),
+    "warming_up": (503, "The server has just started"),
+}
+"""Status and title of every code that an answer may carry."""
+
+
+class RequestError(FacialRecognitionError):
+    """A request cannot be answered, whatever its photos show.
+
+    Attributes:
+        retry_after: seconds to wait before trying again, if that helps.
+    """
+
+    code = "request_error"
+    http_status = 400
+    retry_after: ClassVar[int | None] = None
+
+
+class BadRequestError(RequestError):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+
+
+class MissingPhotoError(BadRequestError):
+    """A photo is not there."""
+
+    code = "missing_photo"
+
+
+class NotAFileError(BadRequestError):
+    """Text stands where a photo is expected; names of files and addresses are never opened."""
+
+    code = "not_a_file"
+
+
+class UnknownHostError(BadRequestError):
+    """The request is addressed to a name that this server does not serve."""
+
+    code = "unknown_host"
+
+
+class ForbiddenError(RequestError):
+    """The request may not be answered."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class ConsentRequiredError(ForbiddenError):
+    """Nobody has agreed to the privacy notice, or no longer."""
+
+    code = "consent_required"
+
+
+class AgeRequiredError(ForbiddenError):
+    """Nobody has said that they are 18 or older."""
+
+    code = "age_required"
+
+
+class CrossSiteError(ForbiddenError):
+    """The page of another site sent the request."""
+
+    code = "cross_site"
+
+
+class FormExpiredError(ForbiddenError):
+    """The form is not one that this server gave to this browser."""
+
+    code = "form_expired"
+
+
+class BusyError(RequestError):
+    """Too many comparisons are under way."""
+
+    code = "busy"
+    http_status = 503
+    retry_after = 2
+
+
+class WarmingUpError(RequestError):
+    """The server has started and is not yet ready."""
+
+    code = "warming_up"
+    http_status = 503
+    retry_after = 1

@@ -1,0 +1,121 @@
+"""What every request must satisfy, and what every answer tells the browser to forbid."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+
+from flaskapp.web.access import cookie_rules
+from flaskapp.web.errors import CrossSiteError, FormExpiredError, UnknownHostError
+from flaskapp.web.services import services
+
+__all__ = ["HEADERS", "check_form_token", "form_token", "guard"]
+
+CSRF_COOKIE = "csrf"
+CSRF_FIELD = "csrf_token"
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+"""A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2)."""
+
+LARGEST_PORT = 65535
+
+HEADERS = {
+    # Scripts, styles, fonts and requests of this origin only, none of them inline; blob: is
+    # how the page shows a photo that never left the browser.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), "
+    "serial=(), bluetooth=(), browsing-topics=()",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # With "no-referrer" browsers would send forms with `Origin: null`, and the check of the
+    # origin below would refuse our own.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def guard(app: Flask) -> None:
+    """Make an app check all requests, and harden all answers."""
+    app.before_request(check_host)
+    app.before_request(check_origin)
+    app.after_request(harden)
+
+
+def check_host() -> None:
+    """Refuse names that are not ours: another site's name could be made to point here (DNS rebinding).
+
+    Raises:
+        UnknownHostError: the request is addressed to another name.
+    """
+    match = HOST.fullmatch(request.headers.get("Host", ""))
+    known = match is not None and match["name"].lower() in services().settings.allowed_hosts
+    if match is None or not known or not 0 < int(match["port"] or 80) <= LARGEST_PORT:
+        raise UnknownHostError(
+            "This server does not go by that name.", "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
+        )
+
+
+def check_origin() -> None:
+    """Refuse whatever a page of another site sends, cookies or not.
+
+    Programs other than browsers send neither header and are none of our concern here: they
+    hold no cookies that another site could misuse.
+
+    Raises:
+        CrossSiteError: the browser says that another site's page is behind the request.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+        raise CrossSiteError("The request came from the page of another site.", "Use this server's own page.")
+
+
+def harden(response: Response) -> Response:
+    """Add the headers that confine the page; nothing but static files may be kept in a cache."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    seed = g.get("new_csrf_seed")
+    if seed is not None:
+        response.set_cookie(CSRF_COOKIE, seed, **cookie_rules())
+    return response
+
+
+def form_token() -> str:
+    """Return the token that forms of the current answer carry; it fits this browser's cookie alone."""
+    return _signed(_seed())
+
+
+def _seed() -> str:
+    seed = request.cookies.get(CSRF_COOKIE) or g.get("new_csrf_seed")
+    if seed is None:
+        seed = g.new_csrf_seed = secrets.token_urlsafe(32)
+    return seed
+
+
+def _signed(seed: str) -> str:
+    return hmac.new(services().form_secret, seed.encode(), hashlib.sha256).hexdigest()
+
+
+def check_form_token() -> None:
+    """Refuse forms that this server did not give to this browser.
+
+    Raises:
+        FormExpiredError: the form's token does not belong to the cookie, or there is none.
+    """
+    seed, token = request.cookies.get(CSRF_COOKIE), request.form.get(CSRF_FIELD, "")
+    if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
+        raise FormExpiredError(
+            "The form is from an earlier start of the server, or cookies are off.", "Load the page anew and try again."
+        )

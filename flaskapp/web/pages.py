@@ -1,0 +1,139 @@
+"""The page and its plain forms, for browsers with or without scripts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+
+from flaskapp import preprocess
+from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp.web import access, openapi
+from flaskapp.web.comparing import faces_json
+from flaskapp.web.guards import check_form_token, form_token
+from flaskapp.web.services import services
+from flaskapp.web.uploads import chosen_face, uploaded_photo
+
+__all__ = ["error_page", "pages"]
+
+pages = Blueprint("pages", __name__)
+
+Step = Literal["consent", "photos", "faces", "result"]
+PHOTOS = ("reference", "probe")
+
+SAMPLES = (("Grace Hopper", "grace_hopper.jpg"), ("Eileen Collins", "eileen_collins.jpg"))
+
+MOST_FORM_BYTES = 4096
+"""Largest body of a form that carries no photo."""
+
+TICKED = "yes"
+
+
+@pages.get("/")
+def start() -> Response:
+    """Show the page."""
+    return _page(_first_step())
+
+
+@pages.get("/privacy")
+def privacy() -> Response:
+    """Show the privacy notice on a page of its own."""
+    return make_response(render_template("privacy.html", notice=services().consents.notice))
+
+
+@pages.get("/api/docs")
+def docs() -> Response:
+    """Show the description of the API to people."""
+    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.problem_list()))
+
+
+@pages.post("/consent")
+def give_consent() -> Response:
+    """Take the consent form, and show the page again."""
+    request.max_content_length = MOST_FORM_BYTES
+    check_form_token()
+    form = request.form
+    access.check_statements(
+        form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
+    )
+    token, _ = services().consents.give()
+    return access.set_consent_cookie(_back_to_start(), token)
+
+
+@pages.post("/consent/withdraw")
+def withdraw_consent() -> Response:
+    """End the consent, and show the page as it was at first."""
+    request.max_content_length = MOST_FORM_BYTES
+    check_form_token()
+    token = access.carried_token()
+    if token:
+        services().consents.withdraw(token)
+    return access.clear_consent_cookie(_back_to_start())
+
+
+@pages.post("/compare")
+def compare() -> Response:
+    """Compare the two photos of the form, and show the answer as a page."""
+    access.require_consent()
+    check_form_token()
+    reference, probe = (uploaded_photo(name) for name in PHOTOS)
+    reference_face, probe_face = (chosen_face(name) for name in PHOTOS)
+    try:
+        verification = services().comparer.compare(reference, probe, reference_face, probe_face)
+    except SeveralFacesError as error:
+        return _ask_for_faces(error, {"reference": reference, "probe": probe})
+    return _page("result", result=verification.to_json())
+
+
+def _ask_for_faces(error: SeveralFacesError, photos: dict[str, bytes]) -> Response:
+    """Show the numbered faces of both photos; they must be sent again, as none was kept."""
+    faces = {name: _faces_to_choose_from(photo, name) for name, photo in photos.items()}
+    response = _page("faces", faces=faces, error=error)
+    response.status_code = error.http_status
+    return response
+
+
+def _faces_to_choose_from(photo: bytes, name: str) -> list[dict[str, Any]] | None:
+    found = services().comparer.detect(photo, name)
+    return faces_json(found.faces) if len(preprocess.prominent_faces(found.faces)) > 1 else None
+
+
+def error_page(error: FacialRecognitionError) -> Response:
+    """Return the page with an error on it."""
+    return _page(_first_step(), error=error)
+
+
+def _first_step() -> Step:
+    return "photos" if access.current_consent() else "consent"
+
+
+def _page(step: Step, **more: Any) -> Response:
+    shared = services()
+    weights, settings = shared.comparer.weights, shared.settings
+    context = {
+        "step": step,
+        "notice": shared.consents.notice,
+        "csrf_token": form_token(),
+        "consented": access.current_consent() is not None,
+        "limits": {"photo_mb": settings.max_photo_bytes // 1024**2, "body_mb": settings.max_body_bytes // 1024**2},
+        "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
+        "weights": {
+            "id": weights.weights_id,
+            "name": weights.name,
+            "terms": weights.details.get("terms", ""),
+            "threshold": weights.threshold,
+            "band": list(weights.inconclusive_band),
+        },
+        "crop_template": [list(point) for point in preprocess.TEMPLATE],
+        "crop_size": preprocess.CROP_SIZE,
+        "error": None,
+        "faces": dict.fromkeys(PHOTOS),
+        "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS} if step == "faces" else {},
+        "result": None,
+    }
+    return make_response(render_template("index.html", **context | more))
+
+
+def _back_to_start() -> Response:
+    response: Response = make_response(redirect(url_for("pages.start"), 303))
+    return response

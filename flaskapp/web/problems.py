@@ -1,0 +1,88 @@
+"""Every error in one form: problem+json (RFC 9457) for programs, the page for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp.web import pages
+from flaskapp.web.comparing import faces_json
+from flaskapp.web.errors import PROBLEMS, RequestError
+from flaskapp.web.limits import seconds_to_wait
+
+__all__ = ["answer_errors", "problem_json"]
+
+CONTENT_TYPE = "application/problem+json"
+
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
+
+HTTP_HINTS = {
+    "too_large": "Send less: photos can be saved as JPEG, or made smaller.",
+    "rate_limited": "Wait as long as Retry-After says.",
+}
+
+
+class _ForeignError(FacialRecognitionError):
+    """An error that Flask, Werkzeug or the rate limits raised, in the words of ours."""
+
+    def __init__(self, code: str) -> None:
+        status, title = PROBLEMS[code]
+        super().__init__(f"{title}.", HTTP_HINTS.get(code, ""))
+        self.code, self.http_status = code, status  # type: ignore[misc]
+
+
+def answer_errors(app: Flask) -> None:
+    """Make an app answer every error in its one form."""
+    app.register_error_handler(FacialRecognitionError, _answer)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(500, _answer_unforeseen)
+
+
+def problem_json(error: FacialRecognitionError) -> dict[str, Any]:
+    """Return an error as the members of a problem+json object."""
+    status, title = PROBLEMS[error.code]
+    problem = {
+        "type": f"/api/docs#problem-{error.code}",
+        "title": title,
+        "status": status,
+        "code": error.code,
+        "photo": error.photo,
+        "detail": error.message,
+        "hint": error.hint,
+    }
+    if isinstance(error, SeveralFacesError):
+        problem["faces"] = faces_json(error.faces)
+    return problem
+
+
+def _answer(error: FacialRecognitionError) -> Response:
+    if _is_for_a_person() and error.code != "unknown_host":
+        response = pages.error_page(error)
+    else:
+        response = Response(json.dumps(problem_json(error)), content_type=CONTENT_TYPE)
+    response.status_code = error.http_status
+    wait = error.retry_after if isinstance(error, RequestError) else None
+    if wait is not None:
+        response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _is_for_a_person() -> bool:
+    return not request.path.startswith(("/api/", "/healthz", "/static/"))
+
+
+def _answer_http(error: HTTPException) -> Response:
+    response = _answer(_ForeignError(HTTP_CODES.get(error.code or 500, "bad_request")))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(error.valid_methods)
+    if error.code == 429:
+        response.headers["Retry-After"] = str(seconds_to_wait())
+    return response
+
+
+def _answer_unforeseen(_: HTTPException) -> Response:
+    return _answer(_ForeignError("internal_error"))

@@ -1,0 +1,89 @@
+"""The server's settings: Flask's configuration and the environment, prefix ``FR_``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from flaskapp.errors import FacialRecognitionError
+from flaskapp.preprocess import MAX_BYTES
+
+__all__ = ["Settings", "SettingsError", "read_settings"]
+
+PREFIX = "FR_"
+
+
+class SettingsError(FacialRecognitionError):
+    """A setting has a value that makes no sense; the server does not start."""
+
+    code = "bad_setting"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; each is read from ``FR_`` and its name in capitals.
+
+    Attributes:
+        rate_limit: comparisons a minute and consent; 0 = no limit.
+        live_rate_limit: camera frames a minute and consent; 0 = no limit.
+        allowed_hosts: names by which the server may be addressed, without port; separated
+            by commas.
+        max_photo_bytes: largest photo.
+        max_body_bytes: largest request.
+        consent_minutes: how long a consent stands.
+        threads: requests that are answered at a time; of them, all but four may compare.
+        trusted_proxy: address of a proxy in front whose ``X-Forwarded-For`` and
+            ``X-Forwarded-Proto`` are believed; none if empty.
+    """
+
+    rate_limit: int = 60
+    live_rate_limit: int = 1200
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    max_photo_bytes: int = MAX_BYTES
+    max_body_bytes: int = 26 * 1024 * 1024
+    consent_minutes: int = 60
+    threads: int = 40
+    trusted_proxy: str = ""
+
+    def __post_init__(self) -> None:
+        _check_at_least(0, self, "rate_limit", "live_rate_limit")
+        _check_at_least(1, self, "max_photo_bytes", "max_body_bytes", "consent_minutes")
+        # Below that there would be no thread left for pages while comparisons are under way.
+        _check_at_least(5, self, "threads")
+        if self.max_photo_bytes > MAX_BYTES:
+            raise SettingsError(f"FR_MAX_PHOTO_BYTES expects at most {MAX_BYTES}. Received: {self.max_photo_bytes}.")
+
+
+def _check_at_least(least: int, settings: Settings, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value < least:
+            raise SettingsError(f"{PREFIX}{name.upper()} expects {least} or more. Received: {value}.")
+
+
+def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings: the configuration's, else the environment's, else the defaults.
+
+    Raises:
+        SettingsError: a value cannot be used.
+    """
+    values = {}
+    for field in fields(Settings):
+        name = PREFIX + field.name.upper()
+        given = config.get(name, environment.get(name))
+        if given is not None:
+            values[field.name] = _converted(name, given, type(field.default))
+    return Settings(**values)
+
+
+def _converted(name: str, given: Any, kind: type) -> Any:
+    """Return a value as a whole number, a text or a tuple of texts."""
+    if kind is tuple:
+        names = given.split(",") if isinstance(given, str) else given
+        return tuple(name.strip().lower() for name in names if name.strip())
+    try:
+        return kind(given)
+    except ValueError:
+        raise SettingsError(f"{name} expects a whole number. Received: {given}.") from None

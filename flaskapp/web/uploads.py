@@ -1,0 +1,109 @@
+"""Photos that arrive with a request: in memory, never on disk, never by name or address."""
+
+from __future__ import annotations
+
+import io
+from typing import IO
+
+from flask import Request, current_app, request
+from werkzeug.datastructures import FileStorage
+
+from flaskapp.errors import BadFaceIndexError, PhotoTooLargeError
+from flaskapp.web.errors import MissingPhotoError, NotAFileError
+
+__all__ = ["InMemoryRequest", "chosen_face", "uploaded_photo"]
+
+MOST_PARTS = 16
+"""Most parts of a form; ours have at most five."""
+
+MOST_FORM_BYTES = 128 * 1024
+"""Most bytes of a form's text fields. Ours are far shorter, but Werkzeug counts its own read
+buffer of 64 KiB as well."""
+
+LONGEST_INDEX = 4
+"""Digits of the largest number of a face that is read at all."""
+
+
+class PhotoBuffer(io.BytesIO):
+    """Keeps the first ``limit`` bytes that are written to it, and knows whether there were more."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.overflowed = False
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        """Take what there is room for; the rest is dropped, the upload goes on."""
+        room = self.limit - self.tell()
+        self.overflowed = self.overflowed or len(data) > room
+        super().write(data[:room])
+        return len(data)
+
+
+class InMemoryRequest(Request):
+    """A request whose uploads stay in memory; Werkzeug's own go to a file from 500 kB on."""
+
+    max_form_parts = MOST_PARTS
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 - the arguments are Werkzeug's
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        return PhotoBuffer(current_app.config["FR_MAX_PHOTO_BYTES"])
+
+
+def uploaded_photo(field: str) -> bytes:
+    """Return the bytes of the photo that was uploaded as ``field``.
+
+    Raises:
+        MissingPhotoError: there is none, or more than one.
+        NotAFileError: the field is text.
+        PhotoTooLargeError: it has more bytes than are accepted.
+    """
+    uploads = request.files.getlist(field)
+    if not uploads and field in request.form:
+        raise NotAFileError(
+            "The field holds text, not a file.",
+            "Upload the photo itself; addresses and names are never opened.",
+            photo=field,
+        )
+    if len(uploads) != 1 or _is_left_empty(uploads[0]):
+        received = f"{len(uploads)} photos" if len(uploads) > 1 else "none"
+        raise MissingPhotoError(
+            f'One photo is expected in the field "{field}". Received: {received}.', "Choose a photo.", photo=field
+        )
+    return _content_of(uploads[0], field)
+
+
+def _is_left_empty(upload: FileStorage) -> bool:
+    """Say whether this is what browsers send for a file field in which nothing was chosen."""
+    return not upload.filename and not upload.stream.read(1)
+
+
+def _content_of(upload: FileStorage, field: str) -> bytes:
+    buffer = upload.stream
+    if not isinstance(buffer, PhotoBuffer):
+        raise TypeError(f"Uploads expect InMemoryRequest. Received a {type(buffer).__name__}.")
+    if buffer.overflowed:
+        most = f"{buffer.limit / 1024**2:.3g} MB"
+        raise PhotoTooLargeError(f"The file has more than {most}.", "Save it as JPEG, or make it smaller.", photo=field)
+    return buffer.getvalue()
+
+
+def chosen_face(photo: str) -> int | None:
+    """Return which face of a photo the caller means, from the field ``<photo>_face``.
+
+    Raises:
+        BadFaceIndexError: the field is no number.
+    """
+    text = request.form.get(f"{photo}_face", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_INDEX):
+        raise BadFaceIndexError(
+            "The number of a face must be a whole number from 0 on.", "Faces count from 0, left to right.", photo=photo
+        )
+    return int(text)

@@ -1,0 +1,306 @@
+"""The page's forms and the API, answer by answer, with a verifier that computes nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture
+
+from flaskapp.app import create_app
+from flaskapp.errors import NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
+from flaskapp.web import comparing
+from flaskapp.web.settings import Settings, SettingsError, read_settings
+
+BOTH = {"reference": b"one", "probe": b"two"}
+
+
+def several(label: str) -> SeveralFacesError:
+    return SeveralFacesError("2 faces were found.", "Choose one.", faces=(face_at(0), face_at(80, 90)), photo=label)
+
+
+def problem(response) -> tuple[int, str, str | None]:
+    assert response.content_type == "application/problem+json", response.get_data(as_text=True)
+    assert response.json["status"] == response.status_code
+    return response.status_code, response.json["code"], response.json["photo"]
+
+
+class TestVerify:
+    def test_answers_with_the_verification(self, agreed, verifier):
+        response = agreed.verify(b"one", b"two", reference_face="1", probe_face=" 0 ")
+        assert response.status_code == 200
+        assert verifier.calls == [(b"one", b"two", 1, 0)]
+        assert response.json == verifier.verify(b"one", b"two").to_json()
+
+    def test_takes_the_token_as_well_as_the_cookie(self, browser):
+        token = browser.agree()
+        browser.client.delete_cookie("consent")
+        assert browser.verify().status_code == 403
+        response = browser.send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200
+
+    @pytest.mark.parametrize("field", ["reference", "probe"])
+    def test_misses_a_photo(self, agreed, field):
+        photos = {name: data for name, data in BOTH.items() if name != field}
+        assert problem(agreed.send("/api/v1/verify", photos)) == (400, "missing_photo", field)
+
+    def test_takes_an_empty_file_field_for_a_missing_photo(self, agreed):
+        body = "\r\n".join(
+            ("--x", 'Content-Disposition: form-data; name="reference"; filename=""', "", "", "--x--", "")
+        )
+        response = agreed.post("/api/v1/verify", data=body, content_type="multipart/form-data; boundary=x")
+        assert problem(response) == (400, "missing_photo", "reference")
+
+    def test_does_not_choose_between_two_photos_of_one_name(self, agreed, verifier):
+        part = '--x\r\nContent-Disposition: form-data; name="reference"; filename="a"\r\n\r\ndata\r\n'
+        response = agreed.post(
+            "/api/v1/verify", data=f"{part}{part}--x--", content_type="multipart/form-data; boundary=x"
+        )
+        assert problem(response) == (400, "missing_photo", "reference")
+        assert not verifier.calls
+
+    @pytest.mark.parametrize("text", ["x", "-1", "1.5", "1e3", "99999", "²", "0x1"])
+    def test_refuses_a_face_that_is_no_number(self, agreed, verifier, text):
+        assert problem(agreed.verify(probe_face=text)) == (422, "bad_face_index", "probe")
+        assert not verifier.calls
+
+    def test_says_which_photo_cannot_be_used(self, agreed, verifier):
+        verifier.raises = UnreadablePhotoError("Damaged.", "Copy it again.", photo="probe")
+        response = agreed.verify()
+        assert problem(response) == (422, "unreadable_photo", "probe")
+        assert (response.json["detail"], response.json["hint"]) == ("Damaged.", "Copy it again.")
+
+    def test_lists_the_faces_to_choose_from(self, agreed, verifier):
+        verifier.raises = several("reference")
+        response = agreed.verify()
+        assert problem(response) == (422, "several_faces", "reference")
+        assert [face["box_xyxy"][0] for face in response.json["faces"]] == [0, 80]
+
+    def test_does_not_tell_what_went_wrong_inside(self, agreed, verifier, caplog):
+        verifier.raises = RuntimeError("secret-4711")
+        response = agreed.verify()
+        assert problem(response) == (500, "internal_error", None)
+        assert "secret-4711" not in response.get_data(as_text=True) + caplog.text
+        assert "RuntimeError in api.verify" in caplog.text
+
+
+class TestDetect:
+    def test_lists_nobody(self, agreed):
+        response = agreed.send("/api/v1/detect", {"photo": picture((64, 48))})
+        assert response.json["faces"] == []
+        assert response.json["photo_size_wh"] == [64, 48]
+
+    def test_lists_a_face_with_its_place(self, agreed, hopper):
+        (face,) = agreed.send("/api/v1/detect", {"photo": hopper}).json["faces"]
+        assert face["prominent"] is True
+        assert face["detection_score"] > 0.9
+        assert len(face["landmarks"]) == 5
+
+    @pytest.mark.needs_shared
+    def test_lists_faces_left_to_right(self, agreed, photos):
+        faces = agreed.send("/api/v1/detect", {"photo": (photos / "two_people.jpg").read_bytes()}).json["faces"]
+        assert len(faces) == 2
+        assert faces[0]["box_xyxy"][0] < faces[1]["box_xyxy"][0]
+
+    def test_says_that_the_photo_cannot_be_used(self, agreed):
+        assert problem(agreed.send("/api/v1/detect", {"photo": b"GIF89a"})) == (415, "unsupported_format", "photo")
+
+
+FRAME = {"reference": b"one", "frame": b"two"}
+
+
+class TestLive:
+    def test_compares_a_frame(self, agreed, verifier):
+        answer = agreed.send("/api/v1/live", FRAME, reference_face="2").json
+        assert verifier.calls == [(b"one", b"two", 2, None)]
+        assert (answer["decision"], answer["similarity_score"]) == ("match", 0.8)
+        assert answer["face"]["box_xyxy"] == [10, 20, 60, 80]
+        assert answer["inconclusive_band"] == list(WEIGHTS.inconclusive_band)
+
+    def test_takes_an_empty_room_for_no_error(self, agreed, verifier):
+        verifier.raises = NoFaceError("No face.", photo="probe")
+        response = agreed.send("/api/v1/live", FRAME)
+        assert response.status_code == 200
+        assert [response.json[name] for name in ("decision", "similarity_score", "face")] == [None] * 3
+
+    def test_takes_the_largest_of_several_people(self, agreed):
+        class Crowd(FakeVerifier):
+            def verify(self, *arguments):
+                if arguments[3:] != (1,):
+                    raise several("probe")
+                return super().verify(*arguments)
+
+        agreed.services.comparer.verifier = Crowd()
+        assert agreed.send("/api/v1/live", FRAME).json["decision"] == "match"
+
+    @pytest.mark.parametrize("error", [NoFaceError("No face."), several("reference")])
+    def test_refuses_a_reference_that_cannot_be_used(self, agreed, verifier, error):
+        verifier.raises = error.for_photo("reference")
+        assert problem(agreed.send("/api/v1/live", FRAME)) == (422, error.code, "reference")
+
+    def test_calls_a_damaged_frame_by_its_name(self, agreed, verifier):
+        verifier.raises = UnreadablePhotoError("Damaged.", photo="probe")
+        assert problem(agreed.send("/api/v1/live", FRAME)) == (422, "unreadable_photo", "frame")
+
+
+class TestForms:
+    def agree(self, browser, **changes):
+        token = browser.form_token()
+        version = browser.services.consents.notice.version
+        fields = {"csrf_token": token, "notice_version": version, "consent": "yes", "age_confirmed": "yes"}
+        return browser.post("/consent", data=fields | changes)
+
+    def test_lead_from_consent_to_a_result(self, browser, verifier):
+        response = self.agree(browser)
+        assert (response.status_code, response.location) == (303, "/")
+        result = browser.send("/compare", BOTH, csrf_token=browser.form_token())
+        assert result.status_code == 200
+        assert verifier.calls == [(b"one", b"two", None, None)]
+        assert 'data-decision="match"' in result.get_data(as_text=True)
+
+    @pytest.mark.parametrize("field", ["consent", "age_confirmed"])
+    @pytest.mark.parametrize("value", ["", "no", "false", "on"])
+    def test_need_both_boxes(self, browser, field, value):
+        assert self.agree(browser, **{field: value}).status_code == 403
+        assert browser.get("/api/v1/consent").status_code == 403
+
+    def test_withdraw(self, browser, verifier):
+        self.agree(browser)
+        response = browser.post("/consent/withdraw", data={"csrf_token": browser.form_token()})
+        assert response.status_code == 303
+        refused = browser.send("/compare", BOTH, csrf_token=browser.form_token())
+        assert refused.status_code == 403
+        assert not verifier.calls
+
+    def test_show_an_error_beside_its_photo(self, agreed, verifier):
+        verifier.raises = UnreadablePhotoError("The photo is damaged-4711.", photo="probe")
+        response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
+        assert response.status_code == 422
+        assert response.content_type.startswith("text/html")
+        assert "damaged-4711" in response.get_data(as_text=True)
+
+    @pytest.mark.needs_shared
+    def test_ask_which_face_is_meant_in_both_photos(self, agreed, verifier, photos, hopper):
+        verifier.raises = several("reference")
+        group = (photos / "two_people.jpg").read_bytes()
+        response = agreed.send("/compare", {"reference": group, "probe": group}, csrf_token=agreed.form_token())
+        assert response.status_code == 422
+        text = response.get_data(as_text=True)
+        assert all(f'name="{label}_face" value="1"' in text for label in BOTH)
+        response = agreed.send("/compare", {"reference": group, "probe": hopper}, csrf_token=agreed.form_token())
+        assert 'name="probe_face"' not in response.get_data(as_text=True)
+
+    def test_tell_people_what_is_not_there(self, browser):
+        response = browser.get("/nothing")
+        assert (response.status_code, response.content_type) == (404, "text/html; charset=utf-8")
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", ["/", "/privacy"])
+    def test_show_the_notice(self, browser, path):
+        text = browser.get(path).get_data(as_text=True)
+        notice = browser.services.consents.notice
+        assert all(heading in text for heading, _ in notice.sections)
+
+    def test_put_no_photo_choice_before_consent(self, browser):
+        before = browser.get("/").get_data(as_text=True)
+        browser.agree()
+        after = browser.get("/").get_data(as_text=True)
+        assert before != after
+
+    def test_show_the_weights_and_their_terms(self, browser):
+        assert "For tests." in browser.get("/").get_data(as_text=True)
+
+
+class TestErrors:
+    def test_are_problems_below_the_api(self, browser):
+        assert problem(browser.get("/api/nothing")) == (404, "not_found", None)
+        response = browser.get("/api/v1/verify")
+        assert problem(response) == (405, "method_not_allowed", None)
+        assert "POST" in response.headers["Allow"]
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b"\xff"])
+    def test_answer_a_consent_that_is_no_json_object(self, browser, body):
+        response = browser.post("/api/v1/consent", data=body, content_type="application/json")
+        assert problem(response) == (400, "bad_request", None)
+
+    def test_answer_a_consent_as_long_as_a_book(self, browser):
+        response = browser.post("/api/v1/consent", data=b" " * 10_000, content_type="application/json")
+        assert problem(response) == (413, "too_large", None)
+
+
+class TestReadiness:
+    def test_comes_with_the_first_comparison(self, browser, verifier):
+        browser.services.comparer._warm.clear()
+        response = browser.get("/healthz")
+        assert problem(response) == (503, "warming_up", None)
+        assert int(response.headers["Retry-After"]) > 0
+        browser.services.comparer.warm_up()
+        assert browser.get("/healthz").json == {"status": "ready"}
+        assert len(verifier.calls) == 1
+
+
+class TestBusy:
+    def test_turns_away_what_is_too_much_and_recovers(self, open_browser, verifier):
+        browser = open_browser(FR_THREADS=5)  # all but four may compare: one
+        browser.agree()
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(*arguments):
+            entered.set()
+            assert leave.wait(10)
+            return FakeVerifier().verify(*arguments)
+
+        verifier.verify = slow
+        answers = []
+        first = threading.Thread(target=lambda: answers.append(browser.verify()))
+        first.start()
+        assert entered.wait(10)
+        token = browser.client.get_cookie("consent").value
+        response = Browser(browser.app).send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
+        assert problem(response) == (503, "busy", None)
+        assert int(response.headers["Retry-After"]) > 0
+        leave.set()
+        first.join(10)
+        assert [answer.status_code for answer in answers] == [200]
+        assert browser.verify().status_code == 200
+
+    def test_gives_the_place_back_after_an_error(self, open_browser, verifier):
+        browser = open_browser(FR_THREADS=5)
+        browser.agree()
+        verifier.raises = NoFaceError("No face.", photo="probe")
+        assert [browser.verify().status_code for _ in range(3)] == [422] * 3
+
+
+class TestSettings:
+    def test_come_from_configuration_then_environment(self):
+        environment = {"FR_RATE_LIMIT": "7", "FR_CONSENT_MINUTES": "5", "FR_ALLOWED_HOSTS": "a.example, B.example"}
+        settings = read_settings({"FR_RATE_LIMIT": 9}, environment)
+        assert settings == Settings(rate_limit=9, consent_minutes=5, allowed_hosts=("a.example", "b.example"))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("FR_RATE_LIMIT", "many"),
+            ("FR_RATE_LIMIT", "-1"),
+            ("FR_CONSENT_MINUTES", "0"),
+            ("FR_THREADS", "4"),
+            ("FR_MAX_PHOTO_BYTES", str(10**9)),
+        ],
+    )
+    def test_name_the_one_that_makes_no_sense(self, name, value):
+        with pytest.raises(SettingsError, match=name):
+            read_settings({}, {name: value})
+
+
+def test_damaged_weights_keep_the_server_from_starting(monkeypatch):
+    def refuse():
+        raise WeightsError("siamese_model_final.h5 is damaged.")
+
+    monkeypatch.setattr("flaskapp.app.default_verifier", refuse)
+    with pytest.raises(WeightsError):
+        create_app()
+
+
+def test_the_portraits_of_the_warm_up_are_there():
+    assert all((comparing.PORTRAITS / name).is_file() for name in comparing.WARM_UP_PHOTOS)

@@ -1,0 +1,123 @@
+"""The API's description: valid, complete, and true of real answers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from web_helpers import face_at
+
+from flaskapp import errors as photo_errors
+from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
+from flaskapp.web import errors
+from flaskapp.web.errors import PROBLEMS, BusyError
+from flaskapp.web.openapi import describe, problem_list
+
+BOTH = {"reference": b"one", "probe": b"two"}
+
+
+def operations() -> dict[tuple[str, str], dict]:
+    return {(path, method): found for path, item in describe()["paths"].items() for method, found in item.items()}
+
+
+def check(response, path: str, method: str) -> None:
+    """Hold a real answer against what is said about it."""
+    answers = operations()[path, method]["responses"]
+    described = answers[str(response.status_code)]
+    for name in described.get("headers", {}):
+        assert name in response.headers
+    if "content" not in described:
+        assert not response.data
+        return
+    schema = described["content"][response.content_type]["schema"]
+    document = {**schema, "components": describe()["components"]}
+    Draft202012Validator(document, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(response.json)
+    if response.status_code >= 400:
+        assert f"`{response.json['code']}`" in described["description"]
+
+
+def test_it_is_valid():
+    validate(describe())
+
+
+def test_it_is_served(browser):
+    assert browser.get("/api/openapi.json").json == describe()
+
+
+def test_it_describes_every_route_and_no_other(browser):
+    described = {(path, method.upper()) for path, method in operations()}
+    shown_to_people = {"/api/docs", "/api/openapi.json"}
+    real = {
+        (str(rule), method)
+        for rule in browser.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.endpoint.startswith("api.") and str(rule) not in shown_to_people
+    }
+    assert described == real
+
+
+def test_every_error_has_a_title_and_its_own_status():
+    kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
+    kinds += [kind for kind in vars(photo_errors).values() if isinstance(kind, type) and issubclass(kind, PhotoError)]
+    abstract = {"request_error", "forbidden", "unusable_photo"}
+    assert {kind.code: kind.http_status for kind in kinds if kind.code not in abstract}.items() <= {
+        code: status for code, (status, _) in PROBLEMS.items()
+    }.items()
+    assert {entry["code"] for entry in problem_list()} == set(PROBLEMS)
+
+
+def test_the_answers_are_as_described(agreed, hopper):
+    check(agreed.get("/api/v1/notice"), "/api/v1/notice", "get")
+    check(agreed.get("/api/v1/consent"), "/api/v1/consent", "get")
+    check(agreed.state(), "/api/v1/consent", "post")
+    check(agreed.verify(), "/api/v1/verify", "post")
+    check(agreed.send("/api/v1/detect", {"photo": hopper}), "/api/v1/detect", "post")
+    check(agreed.send("/api/v1/live", {"reference": b"1", "frame": b"2"}), "/api/v1/live", "post")
+    check(agreed.get("/healthz"), "/healthz", "get")
+    check(agreed.delete("/api/v1/consent"), "/api/v1/consent", "delete")
+
+
+def test_an_empty_frame_is_as_described(agreed, verifier):
+    verifier.raises = NoFaceError("No face.", photo="probe")
+    check(agreed.send("/api/v1/live", {"reference": b"1", "frame": b"2"}), "/api/v1/live", "post")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NoFaceError("x", photo="probe"), SeveralFacesError("x", faces=(face_at(0),), photo="probe"), BusyError("x")],
+    ids=lambda error: error.code,
+)
+def test_errors_of_a_comparison_are_as_described(agreed, verifier, error):
+    verifier.raises = error
+    check(agreed.verify(), "/api/v1/verify", "post")
+
+
+def test_errors_of_requests_are_as_described(browser, open_browser):
+    browser.services.comparer._warm.clear()
+    check(browser.get("/healthz"), "/healthz", "get")
+    check(browser.get("/api/v1/consent"), "/api/v1/consent", "get")
+    check(browser.get("/api/v1/consent", base_url="http://evil.example"), "/api/v1/consent", "get")
+    check(browser.verify(), "/api/v1/verify", "post")
+    check(browser.state(age_confirmed=False), "/api/v1/consent", "post")
+    check(browser.state(consent="true"), "/api/v1/consent", "post")
+    check(browser.post("/api/v1/consent", data="no"), "/api/v1/consent", "post")
+    browser.agree()
+    check(browser.send("/api/v1/verify", {}, reference="text"), "/api/v1/verify", "post")
+    check(browser.send("/api/v1/detect", {"photo": b"GIF89a"}), "/api/v1/detect", "post")
+    check(browser.send("/api/v1/detect", {"photo": b""}), "/api/v1/detect", "post")
+    check(browser.post("/api/v1/verify", headers={"Origin": "http://evil.example"}), "/api/v1/verify", "post")
+    limited = open_browser(FR_RATE_LIMIT=1)
+    limited.agree()
+    limited.verify()
+    check(limited.verify(), "/api/v1/verify", "post")
+
+
+def test_the_readable_page_shows_every_route_and_code(browser):
+    response = browser.get("/api/docs")
+    text = response.get_data(as_text=True)
+    assert response.status_code == 200
+    assert all(path in text for path, _ in operations())
+    assert all(f'id="problem-{code}"' in text for code in PROBLEMS)
+    assert not re.search(r'(src|href)="(https?:)?//', text), "everything comes from this server"

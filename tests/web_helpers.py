@@ -1,0 +1,130 @@
+"""A verifier that computes nothing, and a browser of sorts: for the tests of the web door."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from flaskapp.detection import Face
+from flaskapp.runtime import WeightsInfo
+from flaskapp.verifier import STAGES, FaceInPhoto, Verification, decide
+from flaskapp.web.services import Services, services_of
+
+HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
+
+WEIGHTS = WeightsInfo(
+    name="fake",
+    sha256="0" * 64,
+    threshold=0.5,
+    inconclusive_band=(0.4, 0.7),
+    error_counts={
+        "impostor": {"match": 1, "inconclusive": 9, "non_match": 990},
+        "genuine": {"match": 90, "inconclusive": 8, "non_match": 2},
+    },
+    details={"terms": "For tests."},
+)
+
+
+def face_at(left: float, height: float = 60.0) -> Face:
+    landmarks = tuple((left + x, 20.0 + y) for x, y in ((10, 20), (40, 20), (25, 35), (15, 50), (35, 50)))
+    return Face((left, 20.0, left + 50.0, 20.0 + height), landmarks, 0.99)
+
+
+class FakeVerifier:
+    """Answers at once and remembers what it was asked; ``raises`` makes it refuse."""
+
+    def __init__(self, score: float = 0.8) -> None:
+        self.score = score
+        self.calls: list[tuple[Any, ...]] = []
+        self.raises: Exception | None = None
+
+    @property
+    def weights(self) -> WeightsInfo:
+        return WEIGHTS
+
+    def verify(
+        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+    ) -> Verification:
+        self.calls.append((reference, probe, reference_face, probe_face))
+        if self.raises:
+            raise self.raises
+        decision = decide(self.score, WEIGHTS.inconclusive_band)
+        return Verification(
+            decision=decision,
+            similarity_score=self.score,
+            inconclusive_band=WEIGHTS.inconclusive_band,
+            threshold=WEIGHTS.threshold,
+            reference=self.read(reference),
+            probe=self.read(probe),
+            weights_id=WEIGHTS.weights_id,
+            verdict_counts=WEIGHTS.verdict_counts(decision),
+            timings_ms=dict.fromkeys(STAGES, 1.0),
+        )
+
+    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:  # noqa: ARG002
+        return FaceInPhoto((face_at(10.0),), 0, (200, 100), np.zeros((100, 100, 3), np.uint8))
+
+
+class Browser:
+    """A client of an app: it holds cookies, can agree, and sends photos."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.client: FlaskClient = app.test_client()
+
+    @property
+    def services(self) -> Services:
+        return services_of(self.app)
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        return self.client.get(path, **(HOSTED | more))
+
+    def post(self, path: str, **more: Any) -> TestResponse:
+        return self.client.post(path, **(HOSTED | more))
+
+    def delete(self, path: str, **more: Any) -> TestResponse:
+        return self.client.delete(path, **(HOSTED | more))
+
+    def state(self, **changes: Any) -> TestResponse:
+        """Send the consent's statements, some of them changed; None leaves one out."""
+        version = self.services.consents.notice.version
+        stated = {"notice_version": version, "consent": True, "age_confirmed": True} | changes
+        return self.post("/api/v1/consent", json={name: value for name, value in stated.items() if value is not None})
+
+    def agree(self) -> str:
+        """Give consent; the client holds the cookie then, and the token is returned."""
+        response = self.state()
+        assert response.status_code == 201, response.get_data(as_text=True)
+        return response.json["token"]
+
+    def form_token(self) -> str:
+        """Return the token of the forms on the page."""
+        text = self.get("/").get_data(as_text=True)
+        return text.split('name="csrf_token" value="', 1)[1].split('"', 1)[0]
+
+    def send(
+        self, path: str, photos: Mapping[str, bytes], headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> TestResponse:
+        """Post photos and text fields as multipart."""
+        # The test client's own encoder would put large photos into a temporary file.
+        files = {name: FileStorage(io.BytesIO(data), f"{name}.jpg") for name, data in photos.items()}
+        boundary, body = encode_multipart(files | fields)
+        return self.post(path, data=body, content_type=f"multipart/form-data; boundary={boundary}", headers=headers)
+
+    def verify(self, reference: bytes = b"one", probe: bytes = b"two", **fields: Any) -> TestResponse:
+        return self.send("/api/v1/verify", {"reference": reference, "probe": probe}, **fields)
+
+
+def picture(size_wh: tuple[int, int] = (64, 48), kind: str = "PNG", **options: Any) -> bytes:
+    """Return an encoded picture that shows nobody."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size_wh, (90, 120, 150)).save(buffer, kind, **options)
+    return buffer.getvalue()
