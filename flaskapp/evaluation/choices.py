@@ -37,7 +37,7 @@ class BandChoice:
         max_fmr: at most this share of impostor pairs was to read ``match``.
         max_fnmr: at most this share of genuine pairs was to read ``non_match``.
         max_inconclusive: at most this share of either kind was to lie inside the band.
-        relaxed_by: the factor by which both error limits had to grow for that; 1 = they hold.
+        relaxed_by: how many times its limit the further of both error rates is; 1 = they hold.
         false_matches: impostor pairs that read ``match``.
         false_non_matches: genuine pairs that read ``non_match``.
         inconclusive_genuine: genuine pairs inside the band.
@@ -142,8 +142,11 @@ def choose_band(
     ``high`` is the lowest cut that lets at most ``max_fmr`` of the impostor pairs read
     ``match``; ``low`` the highest that lets at most ``max_fnmr`` of the genuine pairs read
     ``non_match``. Where more than ``max_inconclusive`` of either kind would lie between them,
-    both limits grow by one factor, the smallest that suffices. Where the two cross, no band is
-    needed: low and high are then one cut, the most accurate of those that keep both limits.
+    the limits give way: of the bands that hold the most accurate cut and leave no more than
+    that inside, it takes the one with the least FMR + FNMR. (Growing both limits by one
+    factor keeps their ratio of one to ten, which lies far from where a weaker network errs
+    least.) Where the two ends cross, no band is needed: low and high are then one cut, the
+    most accurate of those that keep both limits.
 
     Args:
         scores: float (N,), higher = more alike; NaN takes no part.
@@ -160,10 +163,12 @@ def choose_band(
     curve = _curve_of_acquired(scores, same)
     _check_reachable("FMR", max_fmr, "impostor", curve.impostor)
     _check_reachable("FNMR", max_fnmr, "genuine", curve.genuine)
-    factor = _relaxation(curve, max_fmr, max_fnmr, max_inconclusive)
-    low, high = _ends(curve, max_fmr * factor, max_fnmr * factor)
+    low, high = _ends(curve, max_fmr, max_fnmr)
     if high < low:
         low = high = _most_accurate(curve, np.arange(high, low + 1), genuine_share=0.5)
+    elif _most_inside(curve, low, high) > max_inconclusive + 1e-12:
+        low, high = _narrowed(curve, low, high, max_inconclusive)
+    fmr, fnmr = float(curve.fmr[high]), float(curve.fnmr[low])
     cuts = _cuts(curve)
     return BandChoice(
         low=float(cuts[low]),
@@ -171,7 +176,7 @@ def choose_band(
         max_fmr=max_fmr,
         max_fnmr=max_fnmr,
         max_inconclusive=max_inconclusive,
-        relaxed_by=factor,
+        relaxed_by=max(1.0, fmr / max_fmr, fnmr / max_fnmr),
         false_matches=int(curve.false_matches[high]),
         false_non_matches=int(curve.false_non_matches[low]),
         inconclusive_genuine=int(curve.false_non_matches[high] - curve.false_non_matches[low]),
@@ -216,25 +221,28 @@ def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]
     return int(kept[-1]), index_at_fmr(curve, max_fmr)
 
 
-def _relaxation(curve: ErrorCurve, max_fmr: float, max_fnmr: float, max_inconclusive: float) -> float:
-    """Return the smallest factor, from 1, by which the limits have to grow.
+def _most_inside(curve: ErrorCurve, low: int, high: int) -> float:
+    """Return the larger share of both kinds that lies inside a band."""
+    return float(max(curve.fnmr[high] - curve.fnmr[low], curve.fmr[low] - curve.fmr[high]))
 
-    The band shrinks as the factor grows, and only where a limit passes a rate of the curve: so
-    these few values are all that need be looked at, and halving finds the first that does.
+
+def _narrowed(curve: ErrorCurve, low: int, high: int, max_inconclusive: float) -> tuple[int, int]:
+    """Return the ends of the band of least error that leaves few pairs without an answer.
+
+    It lies within [low, high] and holds the most accurate cut, both kinds weighing the same.
+    For each lower end the highest upper end is looked up; of those bands the one with the
+    least FMR + FNMR is taken.
     """
-    steps = np.concatenate((curve.fmr / max_fmr, curve.fnmr / max_fnmr))
-    factors = np.append(1.0, np.unique(steps[steps > 1]))
-    first, last = 0, factors.size - 1
-    while first < last:
-        middle = (first + last) // 2
-        low, high = _ends(curve, max_fmr * factors[middle], max_fnmr * factors[middle])
-        inside_genuine = curve.fnmr[high] - curve.fnmr[low]
-        inside_impostor = curve.fmr[low] - curve.fmr[high]
-        if max(inside_genuine, inside_impostor) <= max_inconclusive + 1e-12:
-            last = middle
-        else:
-            first = middle + 1
-    return float(factors[first])
+    best = _most_accurate(curve, np.arange(low, high + 1), genuine_share=0.5)
+    room = max_inconclusive + 1e-12
+    lows = np.arange(low, best + 1)
+    # FNMR rises along the curve and FMR falls, so both can be searched in.
+    by_genuine = np.searchsorted(curve.fnmr, curve.fnmr[lows] + room, side="right") - 1
+    by_impostor = np.searchsorted(-curve.fmr, -(curve.fmr[lows] - room), side="right") - 1
+    highs = np.minimum(np.minimum(by_genuine, by_impostor), high)
+    errors = np.where(highs >= best, curve.fnmr[lows] + curve.fmr[highs], np.inf)
+    chosen = int(np.flatnonzero(np.isclose(errors, errors.min(), rtol=0, atol=1e-12))[-1])
+    return int(lows[chosen]), int(highs[chosen])
 
 
 def _check_reachable(name: str, rate: float, kind: str, pairs: int) -> None:
