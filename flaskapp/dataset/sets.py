@@ -60,6 +60,8 @@ class FaceSet:
         role_of_folder: role of the photos in a folder of the set, before ``roles``.
         drop: people to leave out.
         terms: what the photos may be used for, in a few words.
+        measures: whether its people may calibrate and be reported on: not where a photo is
+            far coarser than what people compare, or its face was picked out of a group.
     """
 
     name: str
@@ -70,6 +72,7 @@ class FaceSet:
     role_of_folder: dict[str, str] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     terms: str = "not stated"
+    measures: bool = True
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
@@ -94,6 +97,7 @@ class FaceTable:
         landmarks: float32 (N, 5, 2) in the photo's pixels; NaN where they must be detected.
         teacher: float32 (N, 128) of unit length; NaN where there is none.
         set_terms: what the photos of each set may be used for.
+        set_measures: whether the people of each set may calibrate and be reported on.
     """
 
     set_names: tuple[str, ...]
@@ -104,6 +108,7 @@ class FaceTable:
     landmarks: np.ndarray
     teacher: np.ndarray
     set_terms: tuple[str, ...] = ()
+    set_measures: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -164,6 +169,7 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         role_of_folder=dict(entry.get("role_of_folder", {})),
         drop=tuple(entry.get("drop", ())),
         terms=str(entry.get("terms", "not stated")),
+        measures=bool(entry.get("measures", True)),
     )
 
 
@@ -187,6 +193,7 @@ def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTa
         landmarks=np.concatenate([part.landmarks for part in parts]),
         teacher=np.concatenate([part.teacher for part in parts]),
         set_terms=tuple(face_set.terms for face_set in sets),
+        set_measures=tuple(face_set.measures for face_set in sets),
     )
     if not len(table):
         raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")

@@ -39,8 +39,13 @@ class Labelled:
 
 
 def labelled(table: FaceTable, role: int) -> Labelled:
-    """Return the photos of one role whose person is known and has two of them in a set."""
+    """Return the photos of one role whose person is known and has two of them in a set.
+
+    Who calibrates or is reported on comes only from the sets that may measure.
+    """
     rows = np.flatnonzero((table.role == role) & (table.person != sets.UNKNOWN_PERSON))
+    if role in (sets.CALIBRATION, sets.REPORTING) and table.set_measures:
+        rows = rows[np.array(table.set_measures)[table.set_index[rows]]]
     keys = np.stack([table.person[rows], table.set_index[rows]], axis=1)
     _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
     rows = rows[counts[inverse.reshape(-1)] > 1]
