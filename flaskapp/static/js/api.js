@@ -1,0 +1,89 @@
+// What the page asks of the server. Every failure becomes a Problem, whatever went wrong.
+
+const PATIENCE_MS = 60_000;
+
+/** A request that failed: the server's problem+json, or what the browser knows of it. */
+export class Problem extends Error {
+  constructor({ code, detail, hint = "", photo = null, faces = [], status = 0, retryAfter = null }) {
+    super(detail);
+    Object.assign(this, { name: "Problem", code, detail, hint, photo, faces, status, retryAfter });
+  }
+
+  /** Whether the same request may succeed later: the photo is not to blame. */
+  get passing() {
+    return ["unreachable", "rate_limited", "busy", "warming_up", "internal_error"].includes(this.code);
+  }
+}
+
+export function giveConsent(noticeVersion, consent, ageConfirmed) {
+  const stated = { notice_version: noticeVersion, consent, age_confirmed: ageConfirmed };
+  return ask("/api/v1/consent", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(stated),
+  });
+}
+
+export const readConsent = () => ask("/api/v1/consent");
+export const withdrawConsent = () => ask("/api/v1/consent", { method: "DELETE", keepalive: true });
+
+export function detectFaces(photo, signal) {
+  return ask("/api/v1/detect", { method: "POST", body: form({ photo }), signal });
+}
+
+export function verify(photos, chosen, signal) {
+  const fields = { ...photos, reference_face: chosen.reference, probe_face: chosen.probe };
+  return ask("/api/v1/verify", { method: "POST", body: form(fields), signal });
+}
+
+export function compareFrame(reference, frame, signal) {
+  return ask("/api/v1/live", { method: "POST", body: form({ reference, frame }), signal });
+}
+
+function form(fields) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === null || value === undefined) continue;
+    // The file's own name says more about a person than the server needs to know.
+    if (value instanceof Blob) body.append(name, value, name);
+    else body.append(name, String(value));
+  }
+  return body;
+}
+
+async function ask(path, { signal, ...options } = {}) {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const signals = signal ? [signal, patience] : [patience];
+  let response;
+  try {
+    response = await fetch(path, {
+      ...options,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.any ? AbortSignal.any(signals) : signals[0],
+    });
+    if (response.ok) return response.status === 204 ? null : await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw unreachable();
+  }
+  throw await problemOf(response);
+}
+
+function unreachable() {
+  return new Problem({
+    code: "unreachable",
+    detail: "The server does not answer.",
+    hint: "Check that it is running and that you are connected to it, then try again.",
+  });
+}
+
+async function problemOf(response) {
+  const retryAfter = Number(response.headers.get("Retry-After")) || null;
+  const told = await response.json().catch(() => null);
+  if (!told?.code) {
+    return new Problem({ code: "internal_error", detail: "The server could not answer.", hint: "Try again in a moment.", status: response.status, retryAfter });
+  }
+  return new Problem({ ...told, status: response.status, retryAfter });
+}

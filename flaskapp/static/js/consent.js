@@ -1,0 +1,108 @@
+// Step 1, and its end: giving consent, seeing it run out, withdrawing it.
+
+import { Problem, giveConsent, readConsent, withdrawConsent } from "./api.js";
+import { announce, byId, show, showProblem } from "./dom.js";
+
+const TICKS = [
+  ["consent-box", "Tick this box if you agree; without it no photo is looked at."],
+  ["age-box", "Tick this box if you are 18 or older; the page is for adults only."],
+];
+const ENDED = {
+  code: "consent_required",
+  detail: "Your consent has ended.",
+  hint: "Agree again to go on. Photos that you had chosen are still on your screen only.",
+};
+
+export class Consent extends EventTarget {
+  #timer = null;
+
+  constructor() {
+    super();
+    this.form = byId("consent-form");
+    this.errorBox = byId("consent-error");
+    this.form.noValidate = true;
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#give();
+    });
+    for (const [id] of TICKS) byId(id).addEventListener("change", () => markTick(id, null));
+    byId("withdraw-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#withdraw();
+    });
+  }
+
+  /** Learn from the server whether consent stands. */
+  async check() {
+    try {
+      this.#stands(await readConsent());
+      return true;
+    } catch (error) {
+      if (error.code === "consent_required") return false;
+      return byId("consent").hidden; // unknown: as the page was served
+    }
+  }
+
+  /** Untick the boxes, and say why the page asks again. */
+  askAgain(problem = new Problem(ENDED)) {
+    clearTimeout(this.#timer);
+    this.form.reset();
+    for (const [id] of TICKS) markTick(id, null);
+    showProblem(this.errorBox, problem);
+  }
+
+  async #give() {
+    showProblem(this.errorBox, null);
+    const missing = TICKS.filter(([id, words]) => markTick(id, byId(id).checked ? null : words));
+    if (missing.length) {
+      byId(missing[0][0]).focus();
+      return;
+    }
+    try {
+      this.#stands(await giveConsent(this.form.elements.notice_version.value, true, true));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      showProblem(this.errorBox, error);
+      announce(`${error.detail} ${error.hint}`);
+      return;
+    }
+    this.form.reset();
+    this.dispatchEvent(new Event("given"));
+  }
+
+  #stands({ expires_at: expiresAt }) {
+    const end = new Date(expiresAt);
+    const time = end.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    byId("consent-until").textContent = `Agreed until ${time}`;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.dispatchEvent(new Event("ended")), Math.max(end - Date.now(), 0));
+  }
+
+  // What the page holds goes first: that must not wait for the server.
+  async #withdraw() {
+    this.dispatchEvent(new Event("withdrawn"));
+    try {
+      await withdrawConsent();
+      announce("Consent withdrawn. Everything on this page was forgotten.");
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      const detail = "This page has forgotten everything, but the server could not be told.";
+      this.askAgain(new Problem({ ...error, detail, hint: "Your consent there ends by itself, at the latest when the server stops." }));
+    }
+  }
+}
+
+function markTick(id, words) {
+  const error = byId(`${id}-error`);
+  error.textContent = words ?? "";
+  show(Boolean(words), error);
+  const box = byId(id);
+  if (words) {
+    box.setAttribute("aria-invalid", "true");
+    box.setAttribute("aria-describedby", error.id);
+  } else {
+    box.removeAttribute("aria-invalid");
+    box.removeAttribute("aria-describedby");
+  }
+  return Boolean(words);
+}

@@ -1,0 +1,54 @@
+// Small helpers around the document.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+/** Show or hide elements by the attribute that also works without style sheets. */
+export function show(visible, ...elements) {
+  for (const element of elements) element.hidden = !visible;
+}
+
+export function element(tag, attributes = {}, ...children) {
+  return dress(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return dress(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function dress(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Tell it to screen readers, without moving the focus. */
+export function announce(words) {
+  byId("status").textContent = words;
+}
+
+export function focusOn(target) {
+  target.focus({ preventScroll: true });
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  target.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+}
+
+/** Fill one of the page's error boxes; with null, empty and hide it. */
+export function showProblem(box, problem) {
+  box.querySelector(".error-message").textContent = problem?.detail ?? "";
+  box.querySelector(".error-hint").textContent = problem ? hintOf(problem) : "";
+  box.hidden = !problem;
+}
+
+function hintOf(problem) {
+  if (problem.code !== "rate_limited" || !problem.retryAfter) return problem.hint ?? "";
+  const seconds = problem.retryAfter;
+  return `Wait ${seconds} ${seconds === 1 ? "second" : "seconds"}, then try again.`;
+}
+
+/** Empty a canvas and give its memory back. */
+export function wipe(canvas) {
+  canvas.width = 0;
+  canvas.height = 0;
+}

@@ -1,0 +1,283 @@
+// Live comparison: one frame after the other against the reference photo.
+
+import { Problem, compareFrame } from "./api.js";
+import { announce, byId, show, showProblem, wipe } from "./dom.js";
+import { heightOf, widthOf, withMargin } from "./geometry.js";
+import { decode, toJpeg } from "./pictures.js";
+import { setDecision } from "./result.js";
+import { Scale } from "./scale.js";
+import { LOST, Webcam, severalCameras } from "./webcam.js";
+
+const FRAME = { width: 640, height: 480 };
+const FRAME_QUALITY = 0.85;
+const REFERENCE_SIDE = 400;
+const REFERENCE_QUALITY = 0.95;
+const MARGIN = 0.5;
+
+const SMOOTHING_MS = 700; // a score this old counts for about a third
+const FORGET_MS = 1500; // without a face for so long, the next one starts anew
+const STEADY_MS = 1200; // a decision is read out once it has stood this long
+const RATE_WINDOW_MS = 2000;
+
+const WORDS = {
+  match: ["Match", "Alike enough to count as one person."],
+  non_match: ["Non-match", "Too different to count as one person."],
+  inconclusive: ["Inconclusive", "Neither alike nor different enough to decide."],
+};
+const UNSEEN = {
+  code: "reference_unseen",
+  detail: "Live comparison needs a reference photo that this browser can show.",
+  hint: "Save the photo as JPEG and choose it again.",
+};
+
+export class LiveComparison {
+  #generation = 0;
+
+  /** @param {PhotoSlot} reference the photo that the webcam is compared with */
+  constructor(reference, consentEnded) {
+    this.reference = reference;
+    this.consentEnded = consentEnded;
+    this.video = byId("live-video");
+    this.overlay = byId("live-overlay");
+    this.frame = document.createElement("canvas");
+    this.scale = new Scale(byId("live-scale"));
+    this.webcam = new Webcam(this.video, () => this.#fail(new Problem(LOST)));
+    byId("live-toggle").addEventListener("click", () => (this.isOn ? this.stop("Stopped. The camera is off.") : this.start()));
+    byId("live-switch").addEventListener("click", () => {
+      this.stop();
+      this.webcam.turn();
+      this.start();
+    });
+    // Nobody is filmed by a page that nobody looks at.
+    document.addEventListener("visibilitychange", () => document.hidden && this.isOn && this.stop("Stopped, because the page was hidden. The camera is off."));
+    window.addEventListener("pagehide", () => this.stop());
+    reference.addEventListener("change", () => this.isOn && this.stop("Stopped, because the reference photo changed. The camera is off."));
+    this.isOn = false;
+  }
+
+  async start() {
+    showProblem(byId("live-error"), null);
+    if (this.reference.obstacle) {
+      this.reference.showObstacle();
+      this.reference.focus();
+      return;
+    }
+    const generation = (this.#generation += 1);
+    this.#switch(true);
+    this.#forget();
+    try {
+      const [portrait, opened] = await Promise.all([cutReference(this.reference), this.webcam.open(FRAME)]);
+      if (!opened || generation !== this.#generation) return;
+      this.overlay.classList.toggle("mirrored", this.webcam.mirrored);
+      announce("Live comparison is on.");
+      severalCameras().then((several) => show(several && this.isOn, byId("live-switch")));
+      await this.#run(portrait, generation);
+    } catch (error) {
+      if (generation === this.#generation) this.#fail(error);
+    }
+  }
+
+  /** Stop at once: the camera goes off before anything else happens. */
+  stop(words = "") {
+    this.webcam.close();
+    this.flight?.abort();
+    this.#generation += 1;
+    if (!this.isOn) return;
+    this.#switch(false);
+    wipe(this.overlay);
+    wipe(this.frame);
+    byId("live-note").textContent = words || "The camera is off.";
+    if (words) announce(words);
+  }
+
+  /** Stop, and take the last verdict away too. */
+  clear() {
+    this.stop();
+    this.#forget();
+    byId("live-note").textContent = "The camera’s light goes off when you stop.";
+    showProblem(byId("live-error"), null);
+    show(false, byId("live-result"));
+  }
+
+  // One frame at a time: the next is taken when the answer to the last is in, so that what
+  // is drawn is never older than one answer.
+  async #run(reference, generation) {
+    while (generation === this.#generation) {
+      this.flight = new AbortController();
+      const frame = await this.#grab();
+      if (generation !== this.#generation) return;
+      try {
+        const answer = await compareFrame(reference, frame, this.flight.signal);
+        if (generation !== this.#generation) return;
+        this.#show(answer);
+      } catch (error) {
+        if (generation !== this.#generation) return;
+        await this.#waitOrThrow(error);
+      }
+    }
+  }
+
+  async #waitOrThrow(error) {
+    const waits = error instanceof Problem && ["busy", "rate_limited", "warming_up"].includes(error.code);
+    if (!waits) throw error;
+    byId("live-note").textContent = "The server is busy; going on in a moment.";
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.retryAfter ?? 1, 10)));
+    byId("live-note").textContent = "";
+  }
+
+  #grab() {
+    const scale = Math.min(1, FRAME.width / this.video.videoWidth);
+    this.frame.width = Math.round(this.video.videoWidth * scale);
+    this.frame.height = Math.round(this.video.videoHeight * scale);
+    this.frame.getContext("2d").drawImage(this.video, 0, 0, this.frame.width, this.frame.height);
+    return toJpeg(this.frame, FRAME_QUALITY);
+  }
+
+  #show(answer) {
+    const now = performance.now();
+    this.#countUpdate(now);
+    this.#drawFace(answer.face);
+    if (!answer.face) {
+      if (now - this.seenAt > FORGET_MS) this.#showNobody();
+      return;
+    }
+    this.#smooth(answer.similarity_score, now);
+    const decision = decide(this.score, answer.inconclusive_band);
+    this.scale.show(this.score);
+    setDecision(byId("live-verdict"), decision);
+    [byId("live-word").textContent, byId("live-words").textContent] = WORDS[decision];
+    if (answer.other_faces) byId("live-words").textContent += " Several faces are in view; the largest counts.";
+    this.#announceSteady(decision, now);
+  }
+
+  #smooth(score, now) {
+    const old = this.score === null ? 0 : Math.exp((this.seenAt - now) / SMOOTHING_MS);
+    this.score = old * (this.score ?? 0) + (1 - old) * score;
+    this.seenAt = now;
+  }
+
+  #showNobody() {
+    this.score = null;
+    this.scale.show(null);
+    setDecision(byId("live-verdict"), "");
+    byId("live-word").textContent = "Looking for a face…";
+    byId("live-words").textContent = "";
+    this.#announceSteady("", performance.now());
+  }
+
+  #announceSteady(decision, now) {
+    if (decision !== this.decision) {
+      this.decision = decision;
+      this.decidedAt = now;
+      this.announced = false;
+    } else if (!this.announced && now - this.decidedAt > STEADY_MS) {
+      this.announced = true;
+      announce(decision ? WORDS[decision].join(". ") : "No face in view.");
+    }
+  }
+
+  #countUpdate(now) {
+    this.updates = [...this.updates.filter((time) => now - time < RATE_WINDOW_MS), now];
+    const span = now - this.updates[0];
+    if (this.updates.length < 3) return;
+    const rate = (1000 * (this.updates.length - 1)) / span;
+    byId("live-rate").textContent = `${rate.toFixed(1)} updates a second`;
+    show(true, byId("live-rate"));
+  }
+
+  #drawFace(face) {
+    const { overlay, frame } = this;
+    [overlay.width, overlay.height] = [frame.width, frame.height];
+    if (!face) return;
+    const context = overlay.getContext("2d");
+    const [x, y] = face.box_xyxy;
+    for (const [width, colour] of [[6, "rgb(0 0 0 / 55%)"], [3, "#7dffd9"]]) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.beginPath();
+      context.roundRect(x, y, widthOf(face.box_xyxy), heightOf(face.box_xyxy), 10);
+      context.stroke();
+    }
+    context.fillStyle = "#7dffd9";
+    for (const [px, py] of face.landmarks) {
+      context.beginPath();
+      context.arc(px + 0.5, py + 0.5, 3.5, 0, 2 * Math.PI);
+      context.fill();
+    }
+  }
+
+  #forget() {
+    Object.assign(this, { score: null, seenAt: -Infinity, updates: [], decision: null, decidedAt: 0, announced: false });
+    this.#showNobody();
+  }
+
+  #switch(on) {
+    this.isOn = on;
+    byId("live-view").classList.toggle("running", on);
+    show(on, this.video, this.overlay, byId("live-result"));
+    show(!on, byId("live-empty"));
+    show(false, byId("live-rate"), byId("live-switch"));
+    const toggle = byId("live-toggle");
+    show(on, toggle.querySelector("[data-when-on]"));
+    show(!on, toggle.querySelector("[data-when-off]"));
+    toggle.querySelector("[data-words]").textContent = on ? "Stop" : "Start live comparison";
+    byId("live-note").textContent = "";
+  }
+
+  #fail(error) {
+    this.stop();
+    show(false, byId("live-result"));
+    if (!(error instanceof Problem)) throw error;
+    if (error.code === "consent_required") {
+      this.consentEnded();
+    } else if (error.photo === "reference") {
+      this.reference.fail(error);
+      this.reference.focus();
+    } else {
+      showProblem(byId("live-error"), error);
+      announce(`${error.detail} ${error.hint}`);
+    }
+  }
+}
+
+/** The rule of the server's verifier, applied to a smoothed score. */
+function decide(score, [low, high]) {
+  if (score >= high) return "match";
+  return score < low ? "non_match" : "inconclusive";
+}
+
+/**
+ * Cut the chosen face out of the reference photo, small: it goes along with every frame.
+ * Other faces of the photo are painted over, so that only the chosen one is meant.
+ */
+async function cutReference(slot) {
+  const picture = await decode(slot.file);
+  if (!picture) throw new Problem(UNSEEN);
+  const box = slot.box?.box_xyxy ?? [0, 0, picture.width, picture.height];
+  const [left, top, width, height] = withMargin(box, MARGIN, [picture.width, picture.height]);
+  const scale = Math.min(1, REFERENCE_SIDE / Math.max(width, height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
+  picture.close();
+  context.setTransform(scale, 0, 0, scale, -left * scale, -top * scale);
+  coverOthers(context, slot.faces ?? [], slot.box);
+  const blob = await toJpeg(canvas, REFERENCE_QUALITY);
+  wipe(canvas);
+  return blob;
+}
+
+function coverOthers(context, faces, chosen) {
+  context.fillStyle = "#808080";
+  for (const face of faces) {
+    const [x, y] = face.box_xyxy;
+    if (face !== chosen && !overlap(face.box_xyxy, chosen.box_xyxy)) context.fillRect(x, y, widthOf(face.box_xyxy), heightOf(face.box_xyxy));
+  }
+}
+
+function overlap(one, other) {
+  return one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+}

@@ -1,0 +1,93 @@
+// The result as one picture, drawn in the browser.
+
+import { scoreWords } from "./scale.js";
+
+const WIDTH = 1200;
+const HEIGHT = 900;
+const EDGE = 72;
+const FONT = 'system-ui, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
+// The page's light colours: a saved picture is read on any ground.
+const INK = "#151a23";
+const QUIET = "#535c6c";
+const TONES = { match: "#0b6a5a", non_match: "#9a2750", inconclusive: "#7a5300" };
+const BAND = "#e6c77f";
+
+/**
+ * Draw the report.
+ *
+ * @param {{answer: object, faces: object, word: string, sentence: string, counts: string}} result
+ * @returns {HTMLCanvasElement}
+ */
+export function drawReport({ answer, faces, word, sentence, counts }) {
+  const canvas = document.createElement("canvas");
+  canvas.width = WIDTH;
+  canvas.height = HEIGHT;
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, WIDTH, HEIGHT);
+  drawFace(context, faces.reference, "Reference", EDGE);
+  drawFace(context, faces.probe, "Probe", EDGE + 280);
+  write(context, word, 650, 160, `700 64px ${FONT}`, TONES[answer.decision]);
+  writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, 26, INK);
+  drawScale(context, answer);
+  const end = writeWrapped(context, counts, EDGE, 645, WIDTH - 2 * EDGE, 26, INK);
+  writeWrapped(context, "A photo of a photo would pass: this is no liveness check.", EDGE, end + 8, WIDTH - 2 * EDGE, 26, INK);
+  const made = new Date(answer.compared_at).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
+  write(context, `Compared ${made} with the weights ${answer.model}`, EDGE, HEIGHT - 56, `20px ${FONT}`, QUIET);
+  return canvas;
+}
+
+function drawFace(context, face, label, x) {
+  context.fillStyle = "#eef0f5";
+  context.fillRect(x, EDGE, 256, 256);
+  if (face) context.drawImage(face, x, EDGE, 256, 256);
+  else write(context, "cannot be shown", x + 128, EDGE + 134, `20px ${FONT}`, QUIET, "center");
+  write(context, label, x + 128, EDGE + 292, `24px ${FONT}`, QUIET, "center");
+}
+
+function drawScale(context, answer) {
+  const [low, high] = answer.inconclusive_band;
+  const place = (value) => EDGE + value * (WIDTH - 2 * EDGE);
+  const zones = [[0, low, TONES.non_match], [low, high, BAND], [high, 1, TONES.match]];
+  for (const [from, to, colour] of zones) {
+    context.fillStyle = colour;
+    context.fillRect(place(from), 490, place(to) - place(from), 24);
+  }
+  context.fillStyle = INK;
+  context.fillRect(place(answer.threshold) - 1, 482, 2, 40);
+  const x = place(answer.similarity_score);
+  context.beginPath();
+  context.moveTo(x, 488);
+  context.lineTo(x - 13, 468);
+  context.lineTo(x + 13, 468);
+  context.fill();
+  const room = Math.min(Math.max(x, EDGE + 170), WIDTH - EDGE - 170);
+  write(context, `Similarity score ${scoreWords(answer.similarity_score, [low, high])}`, room, 454, `700 30px ${FONT}`, INK, "center");
+  const [below, from, middle] = [low, high, answer.threshold].map((value) => value.toFixed(3));
+  write(context, `Non-match below ${below} · match from ${from} · inconclusive between · threshold ${middle}`, EDGE, 562, `22px ${FONT}`, QUIET);
+}
+
+function write(context, words, x, y, font, colour, align = "left") {
+  context.font = font;
+  context.fillStyle = colour;
+  context.textAlign = align;
+  context.fillText(words, x, y);
+}
+
+/** Write a paragraph; returns where the next one starts. */
+function writeWrapped(context, words, x, y, width, size, colour) {
+  context.font = `${size}px ${FONT}`;
+  let line = "";
+  let at = y;
+  for (const word of words.split(" ")) {
+    if (line && context.measureText(`${line} ${word}`).width > width) {
+      write(context, line, x, at, context.font, colour);
+      line = word;
+      at += size * 1.4;
+    } else {
+      line = line ? `${line} ${word}` : word;
+    }
+  }
+  write(context, line, x, at, context.font, colour);
+  return at + size * 1.4;
+}

@@ -1,0 +1,120 @@
+// Step 3: the answer in words and drawings.
+
+import { byId, element, show } from "./dom.js";
+import { drawAligned } from "./geometry.js";
+import { decode, save, toPng } from "./pictures.js";
+import { drawReport } from "./report.js";
+import { Scale } from "./scale.js";
+
+const LABELS = ["reference", "probe"];
+const whole = new Intl.NumberFormat("en");
+
+export class ResultView {
+  constructor(template, cropSize) {
+    Object.assign(this, { template, cropSize });
+    this.root = byId("result");
+    this.scale = new Scale(byId("result-scale"));
+    byId("save-json").addEventListener("click", () => this.#saveJson());
+    byId("save-png").addEventListener("click", () => this.#savePng());
+    this.clear();
+  }
+
+  clear() {
+    this.answer = null;
+    for (const label of LABELS) {
+      const canvas = byId(`${label}-aligned`);
+      canvas.getContext("2d").reset?.();
+      canvas.width = canvas.width; // where reset is unknown, this empties it too
+      show(false, canvas, byId(`${label}-unseen`));
+    }
+    byId("numbers").replaceChildren();
+    byId("counts").textContent = "";
+    setDecision(byId("verdict"), "");
+    this.scale.show(null);
+    show(false, this.root);
+  }
+
+  /**
+   * Show an answer.
+   *
+   * @param {object} answer of /api/v1/verify
+   * @param {{reference: File, probe: File}} photos that it is about
+   */
+  async show(answer, photos) {
+    this.answer = { ...answer, compared_at: new Date().toISOString() };
+    const key = wordKey(answer.decision);
+    byId("verdict-word").textContent = this.root.dataset[`word${key}`];
+    byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
+    setDecision(byId("verdict"), answer.decision);
+    byId("counts").replaceChildren(...countsSentence(answer.error_counts));
+    this.scale.show(answer.similarity_score);
+    byId("numbers").replaceChildren(...numbersOf(answer));
+    await Promise.all(LABELS.map((label) => this.#drawFace(label, photos[label], answer.faces[label])));
+    show(true, this.root);
+  }
+
+  async #drawFace(label, photo, face) {
+    const canvas = byId(`${label}-aligned`);
+    const picture = await decode(photo);
+    show(picture !== null, canvas);
+    show(picture === null, byId(`${label}-unseen`));
+    if (!picture) return;
+    drawAligned(canvas, picture, face.landmarks, this.template, this.cropSize);
+    picture.close();
+  }
+
+  #saveJson() {
+    const text = JSON.stringify(this.answer, null, 2);
+    save(new Blob([text], { type: "application/json" }), "comparison.json");
+  }
+
+  async #savePng() {
+    const report = drawReport({
+      answer: this.answer,
+      faces: Object.fromEntries(LABELS.map((label) => [label, this.#drawn(label)])),
+      word: byId("verdict-word").textContent,
+      sentence: byId("verdict-words").textContent,
+      counts: byId("counts").textContent,
+    });
+    save(await toPng(report), "comparison.png");
+  }
+
+  #drawn(label) {
+    const canvas = byId(`${label}-aligned`);
+    return canvas.hidden ? null : canvas;
+  }
+}
+
+// "non_match" → "NonMatch", as in the names of dataset properties
+const wordKey = (decision) => decision.replace(/(^|_)(.)/g, (_, __, letter) => letter.toUpperCase());
+
+export function setDecision(root, decision) {
+  root.dataset.decision = decision;
+  for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
+}
+
+function countsSentence(counts) {
+  const [strangers, strangersSo, same, sameSo] = [
+    counts.impostor_pairs, counts.impostor_with_verdict, counts.genuine_pairs, counts.genuine_with_verdict,
+  ].map((count) => whole.format(count));
+  return [
+    `Of ${strangers} pairs of strangers `, element("b", {}, strangersSo),
+    `, of ${same} pairs of one person `, element("b", {}, sameSo), ", got this verdict.",
+  ];
+}
+
+function numbersOf(answer) {
+  const rows = [
+    ["Score", answer.similarity_score],
+    ["Weights", answer.model],
+    ...LABELS.map((label) => [`Face in the ${label} photo`, faceWords(answer.faces[label])]),
+    ["Time on the server", `${Math.round(answer.timing_ms.total)} ms`],
+  ];
+  return rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
+}
+
+function faceWords(face) {
+  const number = `Number ${face.face_index + 1} of ${face.other_faces + 1} from the left`;
+  const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
+  return `${number}, ${box}, detection score ${face.detection_score}`;
+}

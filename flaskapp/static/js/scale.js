@@ -1,0 +1,42 @@
+// The drawn scale: moves what the template drew.
+
+const percent = (value) => `${(100 * value).toFixed(2)}%`;
+
+/** A score with as many digits as it takes to stand on the same side of the band as it was. */
+export function scoreWords(score, edges) {
+  for (let digits = 3; digits < 8; digits += 1) {
+    const rounded = Number(score.toFixed(digits));
+    if (edges.every((edge) => rounded >= edge === score >= edge)) return score.toFixed(digits);
+  }
+  return String(score);
+}
+
+export class Scale {
+  constructor(root) {
+    this.root = root;
+    this.marker = root.querySelector(".scale-marker");
+    this.number = root.querySelector(".marker-number");
+    this.title = root.querySelector("title");
+    this.bandWords = this.title.textContent.trim();
+    this.band = [Number(root.dataset.low), Number(root.dataset.high)];
+  }
+
+  /**
+   * Show a score, or none.
+   *
+   * The band is drawn by the template. It changes only with the weights, which a restarted
+   * server may have changed under an open page; then the page must be loaded anew.
+   */
+  show(score) {
+    this.marker.setAttribute("visibility", score === null ? "hidden" : "visible");
+    if (score === null) {
+      this.title.textContent = this.bandWords;
+      return;
+    }
+    const words = scoreWords(score, this.band);
+    this.marker.setAttribute("x", percent(score));
+    this.number.textContent = words;
+    this.number.setAttribute("text-anchor", score < 0.08 ? "start" : score > 0.92 ? "end" : "middle");
+    this.title.textContent = `Score ${words} on a scale from 0 to 1. ${this.bandWords}`;
+  }
+}

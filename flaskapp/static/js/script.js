@@ -1,0 +1,229 @@
+// The page's entry: enhances the plain forms, which work without it.
+//
+// api.js asks the server; consent.js is step 1; slot.js, sources.js and camera.js fill the two
+// photos of step 2; result.js shows step 3; live.js compares the webcam. Nothing is kept
+// outside this page's memory: no storage, no cookie of the script's own.
+
+import { Problem, verify } from "./api.js";
+import { CameraDialog } from "./camera.js";
+import { Consent } from "./consent.js";
+import { announce, byId, focusOn, show, showProblem } from "./dom.js";
+import { LiveComparison } from "./live.js";
+import { ResultView } from "./result.js";
+import { PhotoSlot } from "./slot.js";
+import { acceptDrops, acceptPaste } from "./sources.js";
+
+const PROGRESS_AFTER_MS = 250; // a bar that only flashes up is noise
+
+class Page {
+  constructor(main) {
+    const { template, cropSize, photoMb } = main.dataset;
+    const mostBytes = Number(photoMb) * 1024 ** 2;
+    this.reference = new PhotoSlot("reference", mostBytes);
+    this.probe = new PhotoSlot("probe", mostBytes);
+    this.slots = [this.reference, this.probe];
+    this.result = new ResultView(JSON.parse(template), Number(cropSize));
+    this.camera = new CameraDialog();
+    this.consent = new Consent();
+    this.live = new LiveComparison(this.reference, () => this.askForConsent());
+    this.work = null;
+    this.#listen();
+  }
+
+  #listen() {
+    this.consent.addEventListener("given", () => this.#openPhotos());
+    this.consent.addEventListener("ended", () => this.askForConsent());
+    this.consent.addEventListener("withdrawn", () => this.#withdrawn());
+    for (const slot of this.slots) {
+      slot.addEventListener("change", () => this.#photosChanged());
+      slot.addEventListener("consent", () => this.askForConsent());
+      slot.root.querySelector("[data-webcam]").addEventListener("click", () => this.#takePhoto(slot));
+    }
+    const isOpen = () => !byId("photos").hidden && !byId("camera").open;
+    acceptDrops(this.slots, isOpen);
+    acceptPaste(this.slots, isOpen);
+    byId("compare-form").noValidate = true;
+    byId("compare-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#compare();
+    });
+    byId("cancel").addEventListener("click", () => this.work?.abort());
+    byId("samples").addEventListener("click", () => this.#takeSamples());
+    byId("modes").addEventListener("change", (event) => this.#setMode(event.target.value));
+    for (const button of document.querySelectorAll("[data-start-over]")) {
+      button.addEventListener("click", () => this.#startOver());
+    }
+    // A page that comes back from the browser's memory may have lost its consent meanwhile.
+    window.addEventListener("pageshow", (event) => event.persisted && this.open());
+  }
+
+  /** Show the step that the consent allows. A page that was served without asks first anyway. */
+  async open() {
+    if (!byId("consent").hidden) return;
+    if (await this.consent.check()) this.#setStep("photos");
+    else this.askForConsent();
+  }
+
+  /** Stop everything and ask for consent; photos that were chosen wait behind the question. */
+  askForConsent() {
+    this.#stopWork();
+    this.consent.askAgain();
+    this.#setStep("consent");
+    focusOn(byId("consent-heading"));
+  }
+
+  #openPhotos() {
+    this.#setStep("photos");
+    focusOn(byId("photos-heading"));
+    announce("Thank you. Choose two photos.");
+    for (const slot of this.slots) if (slot.problem?.code === "consent_required") slot.take(slot.file);
+  }
+
+  #withdrawn() {
+    this.#forget();
+    this.consent.askAgain(null);
+    this.#setStep("consent");
+    focusOn(byId("consent-heading"));
+  }
+
+  #startOver() {
+    this.#forget();
+    this.#setStep("photos");
+    focusOn(byId("photos-heading"));
+    announce("Everything was forgotten. Choose two photos.");
+  }
+
+  #forget() {
+    this.#stopWork();
+    this.live.clear();
+    for (const slot of this.slots) slot.clear();
+    this.result.clear();
+    this.#setMode("photo");
+    byId("modes").querySelector("input").checked = true;
+  }
+
+  #stopWork() {
+    this.work?.abort();
+    this.camera.close();
+    this.live.stop();
+  }
+
+  #setStep(step) {
+    const result = step === "result";
+    show(step === "consent", byId("consent"));
+    show(step !== "consent", byId("photos"));
+    show(result, byId("result"));
+    byId("main").dataset.step = step;
+    for (const mark of document.querySelectorAll("[data-step-name]")) {
+      if (mark.dataset.stepName === step) mark.setAttribute("aria-current", "step");
+      else mark.removeAttribute("aria-current");
+    }
+    document.title = `${{ consent: "Agree first", photos: "Choose two photos", result: "Result" }[step]} – Facial Recognition`;
+  }
+
+  #setMode(mode) {
+    const live = mode === "live";
+    if (!live) this.live.clear();
+    show(live, byId("live"));
+    show(!live, this.probe.root, byId("compare"), byId("samples"));
+    byId("photos-heading").textContent = live ? "Compare a photo with the webcam" : "Choose two photos";
+    if (live) this.#dropResult();
+  }
+
+  // A result belongs to the photos it was made from.
+  #photosChanged() {
+    this.work?.abort();
+    this.#dropResult();
+    showProblem(byId("compare-error"), null);
+  }
+
+  #dropResult() {
+    if (!this.result?.answer) return;
+    this.result.clear();
+    this.#setStep("photos");
+  }
+
+  #takePhoto(slot) {
+    this.live.stop();
+    this.camera.open(`Take the ${slot.name.toLowerCase()}`, (photo) => slot.take(photo));
+  }
+
+  async #takeSamples() {
+    const samples = JSON.parse(byId("samples").dataset.samples);
+    await Promise.all(this.slots.map((slot, index) => takeSample(slot, samples[index].url)));
+  }
+
+  async #compare() {
+    if (this.work) return;
+    showProblem(byId("compare-error"), null);
+    const blocked = this.slots.filter((slot) => slot.obstacle);
+    for (const slot of blocked) slot.showObstacle();
+    if (blocked.length) {
+      blocked[0].focus();
+      announce(`${blocked[0].name}: ${blocked[0].obstacle.detail}`);
+      return;
+    }
+    const photos = { reference: this.reference.file, probe: this.probe.file };
+    const chosen = { reference: this.reference.chosen, probe: this.probe.chosen };
+    const work = (this.work = new AbortController());
+    const done = this.#showWork();
+    try {
+      const answer = await verify(photos, chosen, work.signal);
+      if (!work.signal.aborted) await this.#showResult(answer, photos);
+    } catch (error) {
+      if (work.signal.aborted) announce("Cancelled.");
+      else this.#showFailure(error);
+    } finally {
+      done();
+    }
+  }
+
+  #showWork() {
+    const button = byId("compare");
+    button.setAttribute("aria-disabled", "true");
+    button.firstElementChild.textContent = "Comparing…";
+    announce("Comparing the two faces…");
+    const timer = setTimeout(() => show(true, byId("progress")), PROGRESS_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      show(false, byId("progress"));
+      button.removeAttribute("aria-disabled");
+      button.firstElementChild.textContent = "Compare Faces";
+      this.work = null;
+    };
+  }
+
+  async #showResult(answer, photos) {
+    await this.result.show(answer, photos);
+    this.#setStep("result");
+    focusOn(byId("result-heading"));
+    byId("result").scrollIntoView({ block: "start" });
+    announce(`${byId("verdict-word").textContent}. ${byId("verdict-words").textContent}`);
+  }
+
+  #showFailure(error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.code === "consent_required") {
+      this.askForConsent();
+      return;
+    }
+    const slot = this.slots.find(({ label }) => label === error.photo);
+    if (slot) {
+      slot.fail(error);
+      slot.focus();
+    } else {
+      showProblem(byId("compare-error"), error);
+      byId("compare").focus();
+    }
+    announce(`${error.detail} ${error.hint}`);
+  }
+}
+
+async function takeSample(slot, url) {
+  const response = await fetch(url);
+  const name = url.split("/").at(-1);
+  await slot.take(new File([await response.blob()], name, { type: response.headers.get("Content-Type") }));
+}
+
+document.documentElement.classList.add("js");
+new Page(byId("main")).open();

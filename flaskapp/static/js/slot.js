@@ -1,0 +1,236 @@
+// One of the two photos: where it comes from, what is found in it, which face is meant.
+
+import { Problem, detectFaces } from "./api.js";
+import { announce, byId, show, showProblem, wipe } from "./dom.js";
+import { drawOutlines, markButtons, obviousFace, placeButtons, prominent } from "./faces.js";
+import { decode, paint } from "./pictures.js";
+
+const NO_FACE = {
+  code: "no_face",
+  detail: "No face was found.",
+  hint: "Use a photo that shows one face from the front, well lit and not cut off.",
+};
+
+export class PhotoSlot extends EventTarget {
+  /**
+   * @param {string} label "reference" or "probe"
+   * @param {number} mostBytes largest file that the server accepts
+   */
+  constructor(label, mostBytes) {
+    super();
+    this.label = label;
+    this.mostBytes = mostBytes;
+    this.root = byId(`${label}-slot`);
+    this.input = byId(`${label}-file`);
+    this.errorBox = byId(`${label}-error`);
+    for (const part of ["drop", "stage", "picture", "outlines", "choices", "unseen", "empty", "remove", "note"]) {
+      this[part] = this.root.querySelector(`[data-${part}]`);
+    }
+    this.hint = this.note.textContent;
+    this.input.required = false; // the browser's own message would come before ours
+    this.input.addEventListener("change", () => this.input.files[0] && this.take(this.input.files[0]));
+    this.remove.addEventListener("click", () => this.#removeByHand());
+    this.clear();
+  }
+
+  /** Forget the photo and all that was drawn of it. */
+  clear() {
+    this.work?.abort();
+    this.file = null;
+    this.faces = null;
+    this.chosen = null;
+    this.problem = null;
+    this.size = null;
+    this.seen = false;
+    this.input.value = "";
+    wipe(this.picture);
+    this.outlines.replaceChildren();
+    this.choices.replaceChildren();
+    this.note.textContent = this.hint;
+    this.drop.classList.remove("filled", "over");
+    this.root.dataset.state = "empty";
+    show(false, this.stage, this.unseen, this.remove);
+    show(true, this.empty);
+    this.#showProblem(null);
+    this.#changed();
+  }
+
+  /** Take a photo, wherever it comes from, and look for its faces. */
+  async take(file) {
+    this.clear();
+    if (file.size > this.mostBytes) {
+      const size = (file.size / 1024 ** 2).toFixed(1);
+      return this.refuse({ code: "too_large", detail: `The file has ${size} MB; at most ${this.mostBytes / 1024 ** 2} MB are accepted.`, hint: "Save it as JPEG, or make it smaller." });
+    }
+    this.file = file;
+    this.#fillInput(file);
+    this.root.dataset.state = "reading";
+    this.note.textContent = "Looking for faces…";
+    show(false, this.empty);
+    show(true, this.remove);
+    this.drop.classList.add("filled");
+    this.#changed();
+    const work = (this.work = new AbortController());
+    await Promise.all([this.#preview(file, work.signal), this.#detect(file, work.signal)]);
+    if (!work.signal.aborted) this.#settle();
+    return undefined;
+  }
+
+  /** Say that something else than a photo was given. */
+  refuse(problem) {
+    this.#showProblem(problem);
+    announce(`${this.name}: ${problem.detail} ${problem.hint ?? ""}`);
+  }
+
+  get name() {
+    return this.label === "reference" ? "Reference photo" : "Probe photo";
+  }
+
+  /** What stands in the way of comparing this photo, or null. */
+  get obstacle() {
+    if (!this.file) return this.problem ?? { code: "missing_photo", detail: "A photo is missing here.", hint: "Choose a file, drop one, paste one or use the webcam." };
+    if (this.problem && !this.problem.passing) return this.problem;
+    if (this.faces && this.chosen === null) return this.#askForFace();
+    return null;
+  }
+
+  get box() {
+    return this.chosen === null ? null : this.faces[this.chosen];
+  }
+
+  showObstacle() {
+    this.#showProblem(this.obstacle);
+  }
+
+  /** Take over what the comparison found wrong with this photo. */
+  fail(problem) {
+    if (problem.code === "several_faces" && problem.faces.length) {
+      this.faces = problem.faces;
+      this.chosen = null;
+      this.#drawFaces();
+      problem = this.#askForFace();
+    }
+    this.problem = problem;
+    this.#showProblem(problem);
+  }
+
+  focus() {
+    const face = this.choices.querySelector("button");
+    (this.file && this.chosen === null && face ? face : this.input).focus();
+  }
+
+  async #preview(file, signal) {
+    const picture = await decode(file);
+    if (signal.aborted) return picture?.close();
+    this.seen = picture !== null;
+    if (picture) {
+      this.size = [picture.width, picture.height];
+      paint(this.picture, picture);
+      picture.close();
+      this.#showStage();
+    } else {
+      this.unseen.textContent = "This browser cannot show this photo (HEIC, perhaps). It can be compared all the same.";
+      show(true, this.unseen);
+    }
+    return undefined;
+  }
+
+  async #detect(file, signal) {
+    try {
+      const found = await detectFaces(file, signal);
+      if (signal.aborted) return;
+      this.faces = found.faces;
+      this.foundSize = found.photo_size_wh;
+      this.chosen = obviousFace(found.faces);
+      this.problem = found.faces.length ? null : new Problem(NO_FACE);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof Problem)) throw error;
+      this.problem = error;
+    }
+  }
+
+  #settle() {
+    this.size = this.foundSize ?? this.size;
+    this.root.dataset.state = this.problem ? "failed" : "ready";
+    if (this.faces?.length && this.size) this.#drawFaces();
+    if (!this.seen && this.problem && !this.problem.passing) show(false, this.unseen);
+    if (!this.seen && !this.faces?.length) show(this.problem !== null, this.empty);
+    this.note.textContent = this.problem ? this.hint : this.#foundWords();
+    this.#showProblem(this.problem);
+    announce(`${this.name}: ${this.problem ? `${this.problem.detail} ${this.problem.hint}` : this.note.textContent}`);
+    if (this.problem?.code === "consent_required") this.dispatchEvent(new Event("consent"));
+    this.#changed();
+  }
+
+  #drawFaces() {
+    this.#showStage();
+    drawOutlines(this.outlines, this.size, this.faces, this.chosen);
+    if (this.faces.length > 1) {
+      placeButtons(this.choices, this.size, this.faces, (index) => this.#choose(index));
+      markButtons(this.choices, this.chosen);
+    }
+  }
+
+  #showStage() {
+    this.stage.style.setProperty("--ratio", String(this.size[0] / this.size[1]));
+    this.stage.classList.toggle("unseeable", !this.seen);
+    // An unseen photo needs no stage unless its faces are to be chosen from.
+    show(this.seen || (this.faces ?? []).length > 1, this.stage);
+  }
+
+  #choose(index) {
+    this.chosen = index;
+    this.problem = null;
+    drawOutlines(this.outlines, this.size, this.faces, index);
+    markButtons(this.choices, index);
+    this.note.textContent = this.#foundWords();
+    this.#showProblem(null);
+    announce(`${this.name}: ${this.note.textContent}`);
+    this.#changed();
+  }
+
+  #foundWords() {
+    const count = this.faces?.length ?? 0;
+    if (count === 1) return "One face found.";
+    if (this.chosen === null) return `${count} faces found. Choose the one you mean.`;
+    return `${count} faces found; face ${this.chosen + 1} from the left is compared.`;
+  }
+
+  #askForFace() {
+    return new Problem({
+      code: "several_faces",
+      detail: `${prominent(this.faces).length} faces could be meant.`,
+      hint: "Choose one of them in the photo.",
+      faces: this.faces,
+    });
+  }
+
+  // So that the form holds the photo too, wherever it came from.
+  #fillInput(file) {
+    if (this.input.files[0] === file) return;
+    try {
+      const transfer = new DataTransfer();
+      transfer.items.add(file);
+      this.input.files = transfer.files;
+    } catch {
+      this.input.value = ""; // an old browser: the script sends the photo anyway
+    }
+  }
+
+  #removeByHand() {
+    this.clear();
+    announce(`${this.name} removed.`);
+    this.input.focus();
+  }
+
+  #showProblem(problem) {
+    showProblem(this.errorBox, problem);
+    if (problem) this.input.setAttribute("aria-invalid", "true");
+    else this.input.removeAttribute("aria-invalid");
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}
