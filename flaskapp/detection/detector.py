@@ -40,8 +40,11 @@ LIKELY_SCORE = 0.6
 """Least score of a face that is looked at again. One view's score is worth that little: it
 was 0.87 for a portrait whose four views agree on 0.97."""
 
+LOOKS = 2
 VIEW_SHIFTS = (-0.03, 0.03)
-"""How far the further views of a face are moved down, in parts of its square."""
+"""How often a likely face is looked at again, and how far those views of it are moved down, in
+parts of its square; each view is mirrored too. A third look steadies the landmarks by
+another 0.05 % of the distance between the eyes only."""
 
 CLOSE_UP_SIDE = 200
 """Shorter side to which a photo without a face is resized, to look for one that fills it."""
@@ -61,10 +64,10 @@ class Detector:
         largest_image: longer side in pixels of the largest photo that is searched as it is;
             in a larger one the smallest face grows in proportion. Boxes and landmarks of
             what is found still come from all the photo's pixels.
-        settle: look at each face from four slightly different views and average. Without it
+        settle: look at each face again from slightly different views and average. Without it
             the answer is the cascade's own, and jumps: when a photo is moved or resized a
             little, its landmarks scatter by 2.6 % of the distance between the eyes; settled,
-            by 0.9 %.
+            by 0.6 %.
 
     Raises:
         WeightsError: the detector's weights are missing or changed.
@@ -162,20 +165,22 @@ class Detector:
         return _suppressed(Candidates.from_answer(squares, answer, count_ends=True))
 
     def _settle(self, pyramid: Pyramid, found: Candidates) -> Candidates:
-        """Look at each likely face again, from four slightly different views, and average.
+        """Look at each likely face again, from views about the last look's box, and average."""
+        found = found.taken(np.flatnonzero(found.scores > LIKELY_SCORE))
+        if not len(found.scores):
+            return found
+        for _ in range(LOOKS):
+            squares = square_boxes(found.boxes)
+            views = itertools.chain.from_iterable(self._views(pyramid, squares, shift) for shift in VIEW_SHIFTS)
+            found = Candidates(*(np.mean(parts, axis=0) for parts in zip(*views, strict=True)))
+        return _suppressed(found)
+
+    def _views(self, pyramid: Pyramid, squares: np.ndarray, shift: float) -> tuple[Candidates, Candidates]:
+        """Describe squares moved down by a part of their side, as they are and mirrored.
 
         Cut edge to edge and mirrored too, so that the answer for a mirrored photo is the
         mirrored answer.
         """
-        found = found.taken(np.flatnonzero(found.scores > LIKELY_SCORE))
-        if not len(found.scores):
-            return found
-        squares = square_boxes(found.boxes)
-        views = itertools.chain.from_iterable(self._views(pyramid, squares, shift) for shift in VIEW_SHIFTS)
-        return _suppressed(Candidates(*(np.mean(parts, axis=0) for parts in zip(*views, strict=True))))
-
-    def _views(self, pyramid: Pyramid, squares: np.ndarray, shift: float) -> tuple[Candidates, Candidates]:
-        """Describe squares moved down by a part of their side, as they are and mirrored."""
         squares = squares + shift * (squares[:, 3:] - squares[:, 1:2]) * (0, 1, 0, 1)
         pieces = pyramid.pieces(squares, self._onet.input_size)
         plain = Candidates.from_answer(squares, self._onet(pieces))

@@ -88,14 +88,14 @@ class Architecture:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of all arrays in the order in which the file holds them."""
         last = self.convolutions[-1].outputs
-        shapes = [shape for convolution in self.convolutions for shape in convolution.shapes]
-        if not self.map_size:
-            heads = [((1, 1, last, width), (width,)) for _, width in self.heads]
-        else:
-            flat = self.map_size**2 * last
-            shapes += [(flat, self.hidden), (self.hidden,), (self.hidden,)]
-            heads = [((self.hidden, width), (width,)) for _, width in self.heads]
-        return (*shapes, *itertools.chain.from_iterable(heads))
+        shapes: list[tuple[int, ...]] = [shape for part in self.convolutions for shape in part.shapes]
+        before_heads: tuple[int, ...] = (1, 1, last)
+        if self.map_size:
+            shapes += [(self.map_size**2 * last, self.hidden), (self.hidden,), (self.hidden,)]
+            before_heads = (self.hidden,)
+        for _, width in self.heads:
+            shapes += [(*before_heads, width), (width,)]
+        return tuple(shapes)
 
 
 ARCHITECTURES = {

@@ -37,6 +37,9 @@ CROP_GEOMETRY: dict[str, Any] = {
 # aliasing is cheaper than the memory.
 LARGEST_OVERSAMPLING = 32
 
+# A face larger than its crop by less than this is sampled as if it were of its size.
+NEGLIGIBLE = 0.01
+
 
 def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     """Turn, scale and shift a face so that its landmarks lie on ``TEMPLATE``.
@@ -57,7 +60,8 @@ def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndar
     photo_to_crop = _similarity(_checked(landmarks), np.array(TEMPLATE))
     # Bilinear sampling looks at four pixels only. Where the crop is smaller than the face,
     # cut it so large that no pixel is passed over, then average whole blocks of pixels.
-    times = min(max(math.ceil(1 / abs(photo_to_crop[0])), 1), LARGEST_OVERSAMPLING)
+    shrinking = 1 / abs(photo_to_crop[0])
+    times = min(max(math.ceil(shrinking - NEGLIGIBLE), 1), LARGEST_OVERSAMPLING)
     large = cv2.warpAffine(
         photo,
         _oversampled(photo_to_crop, times),

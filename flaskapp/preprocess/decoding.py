@@ -47,6 +47,9 @@ ORIENTATIONS = {
 }
 """What turns a picture upright, by its EXIF orientation; 1 is upright already."""
 
+SIDEWAYS = (5, 6, 7, 8)
+"""The orientations that exchange width and height."""
+
 BACKGROUND = (255, 255, 255)
 """Shows through transparent pixels. White: what viewers and browsers put there, and what the
 same portrait has once it is saved as JPEG, so both files give one score."""
@@ -124,7 +127,7 @@ def _decode(data: bytes, *, reduce: bool) -> Photo:
         return _decode_known(data, kind, reduce=reduce)
     except PhotoError:
         raise
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
     except Exception as error:  # decoders meet damage with whatever error is nearest
         raise _damaged(data, kind) from error
@@ -136,20 +139,30 @@ def _decode_known(data: bytes, kind: str, *, reduce: bool) -> Photo:
 
         pillow_heif.register_heif_opener()
     with Image.open(io.BytesIO(data), formats=[kind]) as image:
-        if math.prod(image.size) > MAX_PIXELS:
-            raise _too_many_pixels(image.size)
+        full_wh = image.size
+        if math.prod(full_wh) > MAX_PIXELS:
+            raise _too_many_pixels(full_wh)
         if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
             raise _animated()
-        full_size = image.size
         if kind == "JPEG" and reduce:
-            image.draft(None, _reduced_size(image.size))
+            image.draft(None, _reduced_size(full_wh))
         image.load()
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        rgb = _to_rgb(image)
-    if orientation in ORIENTATIONS:
-        rgb = rgb.transpose(ORIENTATIONS[orientation])
-    size_wh = full_size[::-1] if orientation in (5, 6, 7, 8) else full_size
-    return Photo(np.asarray(rgb), size_wh, data if rgb.size != size_wh else None)
+        orientation = _orientation(image)
+        upright = _to_rgb(image)
+        if orientation in ORIENTATIONS:
+            upright = upright.transpose(ORIENTATIONS[orientation])
+        pixels = np.asarray(upright)
+    if orientation in SIDEWAYS:
+        full_wh = full_wh[::-1]
+    return Photo(pixels, full_wh, data if upright.size != full_wh else None)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where EXIF is absent or damaged."""
+    try:
+        return int(image.getexif().get(ORIENTATION_TAG, 1))
+    except Exception:  # noqa: BLE001 - a photo is not refused because of the notes beside it
+        return 1
 
 
 def _reduced_size(size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -172,7 +185,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         flat = Image.new("RGB", image.size, BACKGROUND)
         flat.paste(visible, mask=visible)
         return flat
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 SIGNATURES = (
@@ -253,13 +266,13 @@ def _is_cut_short(data: bytes, kind: str) -> bool:
         return b"IEND" not in data[-1024:]
     if kind == "WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    return _end_of_boxes(data) > len(data)
+    return _end_of_boxes(data) != len(data)
 
 
 def _end_of_boxes(data: bytes) -> int:
     """Return where the last of HEIC's boxes says that it ends."""
     position = 0
-    while position + 16 <= len(data):
+    while position + 8 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
         if length == 1:  # the real length, of eight bytes, follows the box's name
             length = int.from_bytes(data[position + 8 : position + 16], "big")

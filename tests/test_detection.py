@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from flaskapp.detection import Detector, Face, boxes, default_detector, detect_faces, detector, networks
+from flaskapp.detection.pyramid import Pyramid
+from flaskapp.errors import WeightsError
+from flaskapp.preprocess import decode_photo
+
+# Read off the photos by eye, to about three pixels: eyes, nose, corners of the mouth.
+HOPPER_LANDMARKS = np.array([(222, 191), (307, 188), (268, 240), (233, 278), (304, 275)])
+COLLINS_LANDMARKS = np.array([(204, 102), (247, 104), (224, 129), (202, 140), (245, 142)])
+
+
+def landmarks_of(face: Face) -> np.ndarray:
+    return np.array(face.landmarks)
+
+
+def eye_distance(face: Face) -> float:
+    return float(np.linalg.norm(np.subtract(face.landmarks[0], face.landmarks[1])))
+
+
+def scatter(face: Face, expected: np.ndarray) -> float:
+    """Return the largest distance between landmarks, in parts of the distance of the eyes."""
+    return float(np.linalg.norm(landmarks_of(face) - expected, axis=1).max() / eye_distance(face))
+
+
+def only(faces: tuple[Face, ...]) -> Face:
+    assert len(faces) == 1
+    return faces[0]
+
+
+def resized(photo: np.ndarray, scale: float) -> np.ndarray:
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=method)
+
+
+@pytest.fixture(scope="module")
+def group(hopper_pixels, collins_pixels) -> np.ndarray:
+    """The two women side by side, Collins on the left."""
+    return np.hstack([collins_pixels, hopper_pixels[:512]])
+
+
+@pytest.fixture(scope="module")
+def small_in_large(hopper_pixels) -> np.ndarray:
+    """A face of about 70 pixels in a blank photo of 1600×1200."""
+    photo = np.full((1200, 1600, 3), 128, np.uint8)
+    small = resized(hopper_pixels, 0.35)
+    photo[500 : 500 + small.shape[0], 700 : 700 + small.shape[1]] = small
+    return photo
+
+
+@pytest.fixture(scope="module")
+def ramps() -> np.ndarray:
+    """Red is half the x of a pixel's centre, green half its y, measured from the photo's edge."""
+    photo = np.zeros((480, 500, 3), np.uint8)
+    photo[:, :, 0] = np.round((np.arange(500) + 0.5) / 2)
+    photo[:, :, 1] = np.round((np.arange(480) + 0.5) / 2)[:, None]
+    return photo
+
+
+class TestPortraits:
+    def test_the_landmarks_are_where_the_eye_sees_them(self, hopper_pixels, collins_pixels):
+        assert scatter(only(detect_faces(hopper_pixels)), HOPPER_LANDMARKS) < 0.05
+        assert scatter(only(detect_faces(collins_pixels)), COLLINS_LANDMARKS) < 0.08
+
+    def test_the_box_holds_the_landmarks_and_lies_in_the_photo(self, hopper_pixels):
+        face = only(detect_faces(hopper_pixels))
+        left, top, right, bottom = face.box_xyxy
+        assert 0 <= left < landmarks_of(face)[:, 0].min() < landmarks_of(face)[:, 0].max() < right <= 512
+        assert 0 <= top < landmarks_of(face)[:, 1].min() < landmarks_of(face)[:, 1].max() < bottom <= 600
+        assert (face.width, face.height) == (right - left, bottom - top)
+
+    def test_several_faces_come_left_to_right(self, group, collins_pixels, hopper_pixels):
+        left, right = detect_faces(group)
+        assert scatter(left, landmarks_of(only(detect_faces(collins_pixels)))) < 0.05
+        assert scatter(right, np.add(only(detect_faces(hopper_pixels)).landmarks, (512, 0))) < 0.05
+        right, left = detect_faces(np.ascontiguousarray(group[:, ::-1]))
+        assert right.box_xyxy < left.box_xyxy
+
+    @pytest.mark.parametrize("scale", [0.25, 0.4, 0.7, 1.5, 3.0])
+    def test_size_changes_nothing(self, hopper_pixels, scale):
+        expected = landmarks_of(only(detect_faces(hopper_pixels)))
+        assert scatter(only(detect_faces(resized(hopper_pixels, scale))), expected * scale) < 0.06
+
+    @pytest.mark.slow
+    def test_a_phone_photo_of_twelve_megapixels(self, hopper_pixels):
+        large = cv2.resize(hopper_pixels, (3000, 3516), interpolation=cv2.INTER_CUBIC)
+        expected = landmarks_of(only(detect_faces(hopper_pixels))) * (3000 / 512)
+        assert scatter(only(detect_faces(large)), expected) < 0.06
+
+    def test_a_mirrored_photo_has_the_mirrored_landmarks(self, hopper_pixels):
+        face, mirrored = (only(detect_faces(p)) for p in (hopper_pixels, np.ascontiguousarray(hopper_pixels[:, ::-1])))
+        expected = landmarks_of(face)[[1, 0, 2, 4, 3]] * (-1, 1) + (512, 0)
+        assert scatter(mirrored, expected) < 0.03
+
+    @pytest.mark.parametrize("shift", [(0, 7), (9, 0), (13, 11)])
+    def test_moving_the_frame_moves_the_landmarks_along(self, hopper_pixels, shift):
+        expected = landmarks_of(only(detect_faces(hopper_pixels))) - shift
+        moved = np.ascontiguousarray(hopper_pixels[shift[1] :, shift[0] :])
+        assert scatter(only(detect_faces(moved)), expected) < 0.04
+
+    @pytest.mark.parametrize("margin", [-0.05, 0.0, 0.1])
+    @pytest.mark.parametrize("side", [64, 250, 1500])
+    def test_a_face_that_fills_its_photo_is_found(self, hopper_pixels, margin, side):
+        left, top, right, bottom = only(detect_faces(hopper_pixels)).box_xyxy
+        edge = int(margin * (bottom - top))
+        tight = hopper_pixels[int(top) - edge : int(bottom) + edge, int(left) - edge : int(right) + edge]
+        scale = side / tight.shape[0]
+        expected = (HOPPER_LANDMARKS - (int(left) - edge, int(top) - edge)) * scale
+        assert scatter(only(detect_faces(resized(tight, scale))), expected) < 0.12
+
+
+class TestRepeatability:
+    def test_the_same_photo_gives_the_same_bits(self, group):
+        assert detect_faces(group) == detect_faces(group.copy()) == Detector().detect_faces(group)
+
+    def test_threads_change_nothing(self, group, hopper_pixels):
+        alone = [detect_faces(group), detect_faces(hopper_pixels)] * 6
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(detect_faces, [group, hopper_pixels] * 6)) == alone
+
+    def test_the_default_detector_is_loaded_once(self, monkeypatch):
+        loads = []
+
+        class SlowDetector:
+            def __init__(self) -> None:
+                loads.append(threading.get_ident())
+                time.sleep(0.05)
+
+        monkeypatch.setattr(detector, "_default", None)
+        monkeypatch.setattr(detector, "Detector", SlowDetector)
+        with ThreadPoolExecutor(4) as pool:
+            found = {id(each) for each in pool.map(lambda _: default_detector(), range(8))}
+        assert (len(loads), len(found)) == (1, 1)
+
+    def test_the_photo_is_left_as_it_is(self, hopper_pixels):
+        before = hopper_pixels.copy()
+        detect_faces(hopper_pixels)
+        assert np.array_equal(hopper_pixels, before)
+
+
+class TestNothingToFind:
+    @pytest.mark.parametrize(
+        "size", [(1, 1), (1, 3000), (2000, 2), (11, 11), (40, 40), (480, 640)], ids=lambda size: f"{size[1]}x{size[0]}"
+    )
+    def test_blank_photos_of_any_size(self, size):
+        assert detect_faces(np.full((*size, 3), 128, np.uint8)) == ()
+
+    def test_noise(self):
+        assert detect_faces(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)) == ()
+
+    def test_a_photo_cropped_below_the_chin(self, hopper_pixels):
+        assert detect_faces(np.ascontiguousarray(hopper_pixels[360:])) == ()
+
+    @pytest.mark.parametrize(
+        "photo",
+        [np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((0, 9, 3), np.uint8)],
+        ids=["float", "grey", "four channels", "empty"],
+    )
+    def test_what_is_no_photo_is_refused(self, photo):
+        with pytest.raises(ValueError, match=r"uint8 \(height, width, 3\)\. Received: "):
+            detect_faces(photo)
+
+
+class TestSettings:
+    def test_smallest_face_is_a_limit(self, small_in_large):
+        assert len(Detector(smallest_face=40).detect_faces(small_in_large)) == 1
+        assert Detector(smallest_face=160).detect_faces(small_in_large) == ()
+
+    def test_largest_image_raises_the_limit_in_proportion(self, small_in_large):
+        assert len(Detector(40, largest_image=1600).detect_faces(small_in_large)) == 1
+        assert Detector(40, largest_image=400).detect_faces(small_in_large) == ()
+
+    def test_a_small_search_image_costs_no_precision(self, hopper_pixels):
+        fine, coarse = (only(Detector(40, side).detect_faces(hopper_pixels)) for side in (4096, 150))
+        assert scatter(coarse, landmarks_of(fine)) < 0.04
+
+    def test_settling_steadies_the_landmarks(self, collins_pixels):
+        def spread(finder: Detector) -> float:
+            scales = np.linspace(0.6, 1.3, 8)
+            found = [landmarks_of(only(finder.detect_faces(resized(collins_pixels, s)))) / s for s in scales]
+            return float(np.std(found, axis=0).mean())
+
+        assert spread(Detector()) < 0.6 * spread(Detector(settle=False))
+
+    @pytest.mark.parametrize(("smallest_face", "largest_image"), [(11, 2048), (40, 39)])
+    def test_impossible_settings_are_refused(self, smallest_face, largest_image):
+        with pytest.raises(ValueError, match="expects"):
+            Detector(smallest_face, largest_image)
+
+
+class TestScores:
+    def test_the_best_face_needs_less_than_a_further_one(self):
+        certain = detector._certain(np.array([0.90, 0.90, 0.96]))
+        assert certain.tolist() == [0, 2]
+
+    def test_a_doubtful_best_face_is_none(self):
+        assert detector._certain(np.array([0.87, 0.5])).size == 0
+
+    def test_none_of_none(self):
+        assert detector._certain(np.empty(0)).size == 0
+
+
+class TestFace:
+    LANDMARKS = ((1.0, 1.0),) * 5
+
+    @pytest.mark.parametrize(
+        ("box", "landmarks", "score"),
+        [
+            ((5, 0, 5, 9), LANDMARKS, 0.9),
+            ((0, 9, 5, 0), LANDMARKS, 0.9),
+            ((0, 0, 5, 9), LANDMARKS[:4], 0.9),
+            ((0, 0, 5, 9), LANDMARKS, 1.1),
+            ((0, 0, 5, float("nan")), LANDMARKS, 0.9),
+        ],
+    )
+    def test_impossible_faces_are_refused(self, box, landmarks, score):
+        with pytest.raises(ValueError, match="Received"):
+            Face(box, landmarks, score)
+
+    def test_scaling_scales_box_and_landmarks(self):
+        face = Face((1, 2, 3, 4), self.LANDMARKS, 0.9).scaled((2, 10))
+        assert face == Face((2, 20, 6, 40), ((2, 10),) * 5, 0.9)
+
+
+class TestBoxes:
+    def test_suppression_of_nothing(self):
+        assert boxes.suppress(np.empty((0, 4)), np.empty(0), 0.5).tolist() == []
+
+    def test_a_suppressed_box_suppresses_nobody(self):
+        chain = np.array([(0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)], float)
+        assert boxes.suppress(chain, np.array([0.9, 0.8, 0.7]), 0.3).tolist() == [0, 2]
+
+    def test_a_box_inside_another_goes_only_when_the_smaller_counts(self):
+        nested = np.array([(0, 0, 100, 100), (40, 40, 60, 60)], float)
+        scores = np.array([0.9, 0.8])
+        assert boxes.suppress(nested, scores, 0.7).tolist() == [0, 1]
+        assert boxes.suppress(nested, scores, 0.7, of_smaller=True).tolist() == [0]
+
+    def test_equal_scores_are_settled_by_order(self):
+        twins = np.array([(0, 0, 10, 10)] * 3, float)
+        assert boxes.suppress(twins, np.ones(3), 0.5).tolist() == [0]
+
+    @pytest.mark.parametrize("of_smaller", [False, True])
+    def test_suppression_equals_its_plain_twin(self, of_smaller):
+        dice = np.random.default_rng(2)
+        corners = dice.uniform(0, 60, (80, 2))
+        many = np.hstack([corners, corners + dice.uniform(5, 40, (80, 2))])
+        scores = dice.uniform(size=80)
+        kept: list[int] = []
+        for index in np.argsort(-scores):
+            if all(plain_overlap(many[index], many[other], of_smaller) <= 0.4 for other in kept):
+                kept.append(int(index))
+        assert boxes.suppress(many, scores, 0.4, of_smaller=of_smaller).tolist() == kept
+
+    def test_boxes_without_area_overlap_nothing(self):
+        point = np.array([5.0, 5, 5, 5])
+        assert boxes.overlaps(point, np.array([point, (0, 0, 10, 10)])).tolist() == [0, 0]
+
+    def test_squares_grow_about_their_centres(self):
+        squares = boxes.square_boxes(np.array([(0, 0, 10, 20), (5, 5, 9, 7)], float))
+        assert squares.tolist() == [[-5, 0, 15, 20], [5, 4, 9, 8]]
+
+    def test_offsets_are_parts_of_the_sides(self):
+        box, offsets = np.array([(0.0, 0, 9, 19)]), np.array([(0.1, -0.1, 0, 0.5)])
+        assert boxes.shift_boxes(box, offsets)[0] == pytest.approx([0.9, -1.9, 9, 28.5])
+        assert boxes.shift_boxes(box, offsets, count_ends=True)[0] == pytest.approx([1, -2, 9, 29])
+
+    def test_mirroring_twice_is_nothing(self):
+        box = np.array([(1.0, 2, 5, 9)])
+        assert boxes.mirror_boxes(box).tolist() == [[-5, 2, -1, 9]]
+        assert np.array_equal(boxes.mirror_boxes(boxes.mirror_boxes(box)), box)
+
+    def test_clipping_keeps_boxes_in_the_photo(self):
+        assert boxes.clip_boxes(np.array([(-3.0, 4, 200, 90)]), (100, 80)).tolist() == [[0, 4, 100, 80]]
+
+
+def plain_overlap(a: np.ndarray, b: np.ndarray, of_smaller: bool) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return common / (min(areas) if of_smaller else sum(areas) - common)
+
+
+class TestPyramid:
+    @pytest.mark.parametrize("scale", [1.5, 1.0, 0.6, 0.21, 0.05])
+    def test_levels_keep_places(self, ramps, scale):
+        level = Pyramid(ramps).level(scale)
+        height, width = level.pixels.shape[:2]
+        assert (width, height) == (round(500 * scale), round(480 * scale))
+        expected = (np.arange(width) + 0.5) / level.scale_xy[0] / 2
+        assert np.abs(level.pixels[height // 2, 1:-1, 0] - expected[1:-1]).max() < 1.5
+
+    @pytest.mark.parametrize("square", [(100, 100, 124, 124), (50.3, 80.8, 170.3, 200.8), (20, 10, 468, 458)])
+    def test_pieces_reach_from_edge_to_edge(self, ramps, square):
+        (piece,) = Pyramid(ramps).pieces(np.array([square], float), 24)
+        centres = (np.arange(24) + 0.5) / 24 * (square[2] - square[0])
+        # Halving rounds to whole greys, up to four times for the largest square.
+        assert np.abs(piece[12, :, 0] - (square[0] + centres) / 2).max() < 2
+        assert np.abs(piece[:, 12, 1] - (square[1] + centres) / 2).max() < 2
+
+    def test_samples_begin_and_end_on_the_border(self, ramps):
+        (piece,) = Pyramid(ramps).samples(np.array([(100.0, 60, 146, 106)]), 24)
+        assert np.abs(piece[0, :, 0] - (100.5 + np.arange(24) * 2) / 2).max() < 1
+
+    def test_beyond_the_photo_is_mid_grey(self, ramps):
+        (piece,) = Pyramid(ramps).pieces(np.array([(-300.0, -300, -100, -100)]), 24)
+        assert (piece == 128).all()
+
+    def test_no_squares_no_pieces(self, ramps):
+        assert Pyramid(ramps).pieces(np.empty((0, 4)), 24).shape == (0, 24, 24, 3)
+
+    def test_pieces_of_fine_stripes_are_grey_not_striped(self):
+        stripes = np.zeros((960, 960, 3), np.uint8)
+        stripes[:, ::2] = 255
+        (piece,) = Pyramid(stripes).pieces(np.array([(3.0, 3, 930, 930)]), 24)
+        assert np.abs(piece[1:-1, 1:-1] - 127.5).max() < 8
+
+
+class TestWeights:
+    @pytest.fixture
+    def copied_weights(self, tmp_path, monkeypatch) -> Path:
+        for name in networks.ARCHITECTURES:
+            (tmp_path / f"{name}.lz4").write_bytes((networks._weights_folder() / f"{name}.lz4").read_bytes())
+        monkeypatch.setattr(networks, "_weights_folder", lambda: tmp_path)
+        return tmp_path
+
+    @pytest.mark.parametrize("name", ["pnet", "rnet", "onet"])
+    def test_one_flipped_bit_is_refused_by_name(self, copied_weights, name):
+        path = copied_weights / f"{name}.lz4"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=rf"{name}\.lz4 are not the known ones"):
+            Detector()
+
+    def test_a_missing_file_is_told_by_name(self, copied_weights):
+        (copied_weights / "rnet.lz4").unlink()
+        with pytest.raises(WeightsError, match=r"rnet\.lz4 cannot be read.*pip install"):
+            Detector()
+
+    def test_a_missing_package_says_how_to_install_it(self, monkeypatch):
+        monkeypatch.setattr(networks, "PACKAGE", "no_such_package")
+        with pytest.raises(WeightsError, match=r"no_such_package.*pip install"):
+            Detector()
+
+    @pytest.mark.parametrize(("name", "numbers"), [("pnet", 6_632), ("rnet", 100_178), ("onet", 389_040)])
+    def test_every_number_is_read(self, name, numbers):
+        weights = networks.read_weights(name)
+        assert sum(array.size for array in weights) == numbers
+        assert all(np.isfinite(array).all() and np.abs(array).max() < 10 for array in weights)
+
+
+@pytest.mark.needs_shared
+class TestRealPhotos:
+    @pytest.mark.parametrize(
+        ("name", "count"),
+        [
+            ("obama.jpg", 1),
+            ("obama2.jpg", 1),
+            ("obama_small.jpg", 1),
+            ("biden.jpg", 1),
+            ("alex-lacamoire.png", 1),
+            ("lin-manuel-miranda.png", 1),
+            ("ivan.jpg", 1),
+            ("two_people.jpg", 2),
+            ("multiface.jpg", 6),
+            ("no-faces.jpg", 0),
+            ("formats/einstein.jpeg", 1),
+            ("formats/einstein.png", 1),
+            ("formats/einstein.webp", 1),
+        ],
+    )
+    def test_all_people_and_nothing_else_are_found(self, photos, name, count):
+        assert len(detect_faces(decode_photo((photos / name).read_bytes()).pixels)) == count
+
+    def test_everybody_in_a_sample_of_labelled_faces_is_found(self, shared):
+        sample = sorted((shared / "lfw-devtest").glob("*/*.jpg"))[::60]
+        assert sample
+        missed = [path.name for path in sample if not detect_faces(decode_photo(path.read_bytes()).pixels)]
+        assert missed == []
+
+    def test_everybody_in_a_sample_of_head_crops_is_found(self, shared):
+        sample = sorted((shared / "people").glob("*/*"))[::30]
+        assert sample
+        missed = [path.name for path in sample if not detect_faces(decode_photo(path.read_bytes()).pixels)]
+        assert missed == []

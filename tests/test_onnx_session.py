@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnx.helper
+import pytest
+
+from flaskapp.onnx_session import open_session
+
+DETECT_AND_REPORT = """
+import os, sys
+import flaskapp.preprocess as preprocess
+face = preprocess.crop_photo(open(sys.argv[1], "rb").read())
+unwanted = {"mtcnn", "tensorflow", "keras", "joblib", "matplotlib"} & set(sys.modules)
+print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(unwanted), face.shape)
+"""
+
+
+@pytest.fixture(scope="module")
+def doubling() -> onnx.GraphProto:
+    numbers = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n"])
+    doubled = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n"])
+    node = onnx.helper.make_node("Add", ["x", "x"], ["y"])
+    return onnx.helper.make_graph([node], "doubling", [numbers], [doubled])
+
+
+def test_a_graph_runs(doubling):
+    session = open_session(doubling)
+    (answer,) = session.run(["y"], {"x": np.array([1, 2.5], np.float32)})
+    assert answer.tolist() == [2, 5]
+
+
+def test_sessions_keep_to_one_thread_and_do_not_spin(doubling):
+    options = open_session(doubling).get_session_options()
+    assert options.intra_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_detection_leaves_no_trace_and_imports_nothing_heavy(tmp_path, hopper):
+    home, photo = tmp_path / "home", tmp_path / "photo.jpg"
+    home.mkdir()
+    photo.write_bytes(hopper)
+    # CI=true would silence ONNX Runtime by itself.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment = inherited | {"HOME": str(home), "XDG_CACHE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", DETECT_AND_REPORT, str(photo)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("1 [] (100, 100, 3)\n", "")
+    assert list(home.rglob("*")) == []

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from flaskapp import preprocess
+from flaskapp.detection import Detector
+from flaskapp.errors import NoFaceError, UnsupportedFormatError
+from flaskapp.preprocess import Photo, align_face, crop_face, crop_photo, decode_photo, find_faces
+
+
+def as_jpeg(pixels: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90, **options)
+    return file.getvalue()
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean difference of two crops' values, in greys of 255."""
+    return float(np.abs(first.astype(float) - second).mean())
+
+
+@pytest.fixture(scope="module")
+def crowd(hopper_pixels) -> bytes:
+    """A JPEG of 4000×3000 in which Hopper's face is 120 pixels wide."""
+    photo = np.full((3000, 4000, 3), 128, np.uint8)
+    small = np.asarray(Image.fromarray(hopper_pixels).resize((333, 390), Image.Resampling.LANCZOS))
+    photo[1500:1890, 2500:2833] = small
+    return as_jpeg(photo)
+
+
+@pytest.fixture(scope="module")
+def close_up(hopper_pixels) -> bytes:
+    """A JPEG of 3072×3600, decoded at half scale, in which the face is 1,100 pixels wide."""
+    return as_jpeg(np.asarray(Image.fromarray(hopper_pixels).resize((3840, 4500), Image.Resampling.BICUBIC)))
+
+
+class TestFindFaces:
+    def test_faces_are_told_in_full_scale_pixels(self, hopper, close_up):
+        (small,), (large,) = find_faces(decode_photo(hopper)), find_faces(decode_photo(close_up))
+        assert np.array(large.box_xyxy) == pytest.approx(np.array(small.box_xyxy) * 7.5, abs=25)
+        assert np.array(large.landmarks) == pytest.approx(np.array(small.landmarks) * 7.5, abs=25)
+
+    def test_a_detector_of_ones_own_is_used(self, hopper):
+        class Blind(Detector):
+            def __init__(self) -> None:
+                pass
+
+            def detect_faces(self, photo: np.ndarray) -> tuple:
+                assert photo.shape == (600, 512, 3)
+                return ()
+
+        assert find_faces(decode_photo(hopper), Blind()) == ()
+
+
+class TestCropFace:
+    def test_a_small_face_in_a_large_photo_is_cut_from_all_pixels(self, crowd):
+        photo = decode_photo(crowd)
+        assert photo.pixels.shape == (1500, 2000, 3)
+        (face,) = find_faces(photo)
+        whole = photo.at_full_scale()
+        assert np.array_equal(crop_face(photo, face.landmarks), align_face(whole.pixels, face.landmarks))
+
+    def test_a_large_face_needs_no_second_decoding(self, close_up, monkeypatch):
+        photo = decode_photo(close_up)
+        (face,) = find_faces(photo)
+        monkeypatch.setattr(Photo, "at_full_scale", lambda _: pytest.fail("decoded twice"))
+        crop_face(photo, face.landmarks)
+
+    def test_reducing_a_large_face_loses_nothing(self, close_up):
+        photo = decode_photo(close_up)
+        (face,) = find_faces(photo)
+        reduced = crop_face(photo, face.landmarks)
+        full = align_face(photo.at_full_scale().pixels, face.landmarks)
+        assert difference(reduced, full) < 1
+
+
+class TestCropPhoto:
+    def test_known_landmarks_save_the_detection(self, hopper, monkeypatch):
+        photo = decode_photo(hopper)
+        (face,) = find_faces(photo)
+        monkeypatch.setattr(preprocess, "find_faces", lambda *_: pytest.fail("detected"))
+        assert np.array_equal(crop_photo(hopper, face.landmarks), align_face(photo.pixels, face.landmarks))
+
+    def test_unknown_landmarks_are_detected(self, hopper):
+        photo = decode_photo(hopper)
+        (face,) = find_faces(photo)
+        assert np.array_equal(crop_photo(hopper), align_face(photo.pixels, face.landmarks))
+
+    def test_the_most_central_face_is_cut_by_default(self, hopper_pixels, collins_pixels, hopper):
+        wide = np.hstack([collins_pixels, hopper_pixels[:512], collins_pixels])
+        assert difference(crop_photo(as_jpeg(wide)), crop_photo(hopper)) < 6
+
+    def test_nobody_is_an_error(self):
+        with pytest.raises(NoFaceError):
+            crop_photo(as_jpeg(np.full((80, 80, 3), 90, np.uint8)))
+
+    def test_no_photo_is_an_error(self):
+        with pytest.raises(UnsupportedFormatError):
+            crop_photo(b"GIF89a")
+
+
+class TestSameFaceSameCrop:
+    """Whatever is done to a portrait on its way here, the network sees nearly the same."""
+
+    @pytest.mark.parametrize("orientation", range(2, 9))
+    def test_all_orientations(self, hopper, hopper_pixels, orientation):
+        undo = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}[orientation]
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        turned = Image.fromarray(hopper_pixels).transpose(preprocess.decoding.ORIENTATIONS[undo])
+        assert difference(crop_photo(as_jpeg(np.asarray(turned), exif=exif)), crop_photo(hopper)) < 3
+
+    @pytest.mark.parametrize("kind", ["PNG", "WEBP", "HEIF"])
+    def test_all_formats(self, hopper, hopper_pixels, kind):
+        pillow_heif.register_heif_opener()
+        file = io.BytesIO()
+        Image.fromarray(hopper_pixels).save(file, kind)
+        assert difference(crop_photo(file.getvalue()), crop_photo(hopper)) < 5
+
+    @pytest.mark.parametrize("degrees", [-20, -8, 8, 20])
+    def test_a_tilted_head_is_put_upright(self, hopper, hopper_pixels, degrees):
+        tilted = Image.fromarray(hopper_pixels).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+        assert difference(crop_photo(as_jpeg(np.asarray(tilted))), crop_photo(hopper)) < 18
+
+    def test_the_other_portrait_looks_different(self, hopper, collins):
+        assert difference(crop_photo(collins), crop_photo(hopper)) > 30
+
+    def test_many_threads_see_the_same(self, hopper, collins):
+        alone = [crop_photo(hopper), crop_photo(collins)] * 4
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(crop_photo, [hopper, collins] * 4))
+        assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from flaskapp.detection import Face
+from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
+from flaskapp.preprocess import prominent_faces, select_face
+
+
+def face_at(x: float, y: float, height: float) -> Face:
+    width = 0.8 * height
+    box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return Face(box, tuple((x, y + offset) for offset in range(5)), 0.99)
+
+
+LEFT, MIDDLE, RIGHT = face_at(100, 200, 90), face_at(320, 150, 60), face_at(560, 210, 120)
+BACKGROUND = face_at(310, 240, 39)
+
+
+def test_the_only_face_is_taken():
+    assert select_face([LEFT]) is LEFT
+
+
+def test_no_face_is_an_error_that_says_what_to_try():
+    with pytest.raises(NoFaceError) as caught:
+        select_face([])
+    assert "one face" in caught.value.hint
+
+
+def test_several_faces_are_refused_and_listed():
+    with pytest.raises(SeveralFacesError, match=r"2 faces were found.*0 to 1") as caught:
+        select_face([LEFT, RIGHT])
+    assert caught.value.faces == (LEFT, RIGHT)
+
+
+def test_a_face_under_a_third_of_the_largest_forces_no_choice():
+    assert select_face([BACKGROUND, RIGHT]) is RIGHT
+
+
+def test_a_face_of_just_a_third_does():
+    with pytest.raises(SeveralFacesError):
+        select_face([face_at(100, 100, 40), RIGHT])
+
+
+def test_background_faces_are_listed_with_the_others():
+    with pytest.raises(SeveralFacesError) as caught:
+        select_face([LEFT, BACKGROUND, RIGHT])
+    assert caught.value.faces == (LEFT, BACKGROUND, RIGHT)
+
+
+@pytest.mark.parametrize(("index", "face"), [(0, LEFT), (1, BACKGROUND), (2, RIGHT)])
+def test_the_callers_choice_counts_all_faces(index, face):
+    assert select_face([LEFT, BACKGROUND, RIGHT], index) is face
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_a_face_that_is_not_there_is_refused(index):
+    with pytest.raises(BadFaceIndexError, match=f"no face number {index}: faces 0 to 2 were found"):
+        select_face([LEFT, MIDDLE, RIGHT], index)
+
+
+def test_a_wrong_number_for_a_single_face_says_which_is_right():
+    with pytest.raises(BadFaceIndexError, match="one face was found, number 0"):
+        select_face([LEFT], 1)
+
+
+def test_no_face_is_told_before_a_wrong_number():
+    with pytest.raises(NoFaceError):
+        select_face([], 3)
+
+
+def test_the_largest_face_on_request():
+    assert select_face([LEFT, MIDDLE, RIGHT], choice="largest") is RIGHT
+
+
+def test_the_most_central_face_on_request():
+    assert select_face([LEFT, MIDDLE, RIGHT], choice="centre", size_wh=(640, 480)) is MIDDLE
+
+
+def test_a_background_face_is_never_the_most_central():
+    assert select_face([BACKGROUND, RIGHT, LEFT], choice="centre", size_wh=(640, 480)) is not BACKGROUND
+
+
+def test_the_callers_choice_comes_before_the_rule():
+    assert select_face([LEFT, RIGHT], 0, choice="largest") is LEFT
+
+
+def test_centre_needs_the_photos_size():
+    with pytest.raises(ValueError, match="size_wh"):
+        select_face([LEFT, RIGHT], choice="centre")
+
+
+def test_prominent_faces_keep_their_order():
+    assert prominent_faces([LEFT, BACKGROUND, RIGHT]) == (LEFT, RIGHT)
+    assert prominent_faces([]) == ()
