@@ -1,0 +1,27 @@
+"""The command that serves the page and the API."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on; also $HOST.")
+@click.option(
+    "--port", envvar="PORT", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Also $PORT."
+)
+def serve(host: str, port: int) -> None:
+    """Serve the page and the API, on this machine alone unless told otherwise.
+
+    \b
+    Examples:
+      facial-recognition serve
+      facial-recognition serve --port 8000
+      FR_ALLOWED_HOSTS=faces.example.org facial-recognition serve --host 0.0.0.0
+
+    Browsers allow the camera on http://localhost and on https:// pages only. docs/serving.md
+    lists all settings.
+    """
+    from flaskapp import app
+
+    app.serve(host, port)

@@ -1,0 +1,100 @@
+"""Starting and stopping: from anywhere, by file or by command, and not at all with damaged weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from web_process import PATIENCE, ROOT, WEIGHTS, Server, copy_program, environment
+
+from flaskapp import app
+from flaskapp.cli.serving import serve
+from flaskapp.web.settings import Settings
+
+SERVING_TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory) -> Path:
+    return copy_program(tmp_path_factory.mktemp("program"))
+
+
+@pytest.mark.slow
+class TestStarting:
+    def test_from_anywhere(self, program, tmp_path):
+        with Server(program, tmp_path, cwd=tmp_path) as server:
+            page = server.ask("GET", "/")
+            assert page.status == 200
+            assert b"Compare Faces" in page.body
+            assert "Server" not in page.headers
+            assert server.stop() == 0
+        assert f"http://localhost:{server.port}" in server.output
+        assert "Traceback" not in server.output
+
+    def test_inside_the_package_where_files_have_the_names_of_libraries(self, program, tmp_path):
+        # flaskapp/ holds files and folders whose names others use as well, "web" or "errors".
+        with Server(program, tmp_path, command=(sys.executable, "app.py"), cwd=program / "flaskapp") as server:
+            assert server.ask("GET", "/healthz").status == 200
+
+    def test_by_command(self, program, tmp_path):
+        command = (sys.executable, "-c", "from flaskapp.cli.serving import serve; serve()")
+        settings = {"PYTHONPATH": str(program), "HOST": "localhost"}
+        with Server(program, tmp_path, command=command, settings=settings) as server:
+            assert server.ask("GET", "/healthz").status == 200
+
+
+def start(program: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(program / "flaskapp" / "app.py")]
+    return subprocess.run(
+        command,
+        env=environment(home, **settings),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [({"PORT": "web"}, "PORT"), ({"FR_THREADS": "1"}, "FR_THREADS"), ({"HOST": "203.0.113.1"}, "203.0.113.1")],
+    )
+    def test_names_the_setting(self, program, tmp_path, settings, expected):
+        done = start(program, tmp_path, **settings)
+        assert done.returncode == 2
+        assert expected in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_command_passes_on_where_to_listen(monkeypatch):
+    asked = []
+    monkeypatch.setattr(app, "serve", lambda *arguments: asked.append(arguments))
+    runner = CliRunner()
+    assert runner.invoke(serve, []).exit_code == 0
+    assert runner.invoke(serve, ["--host", "::1", "--port", "80"]).exit_code == 0
+    assert runner.invoke(serve, [], env={"HOST": "::", "PORT": "81"}).exit_code == 0
+    assert runner.invoke(serve, ["--port", "70000"]).exit_code == 2
+    assert asked == [("127.0.0.1", 5000), ("::1", 80), ("::", 81)]
+
+
+@pytest.mark.parametrize("name", [f"FR_{field.name.upper()}" for field in fields(Settings)] + ["HOST", "PORT"])
+def test_every_setting_is_documented(name):
+    assert f"`{name}`" in SERVING_TEXT
+
+
+def test_the_container_has_what_the_program_needs_and_no_root():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for name in ("requirements.lock", WEIGHTS, "siamese_model_final.json", "flaskapp"):
+        assert name in text
+        assert f"!{name}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    users = [line.split()[1] for line in text.splitlines() if line.startswith("USER")]
+    assert users
+    assert not {"root", "0"} & set(users)
+    assert text.index("\nUSER ") < text.index("\nCMD ")
