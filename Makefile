@@ -10,7 +10,7 @@
 # PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test lint format lock benchmark clean
+.PHONY: help run setup test browser lint format lock benchmark clean
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first of these that is a Python we support; a name may exist and still not start.
@@ -32,8 +32,19 @@ run: .venv/.ready
 	@echo "    .venv/bin/facial-recognition compare REFERENCE PROBE --plot result.png"
 	@echo "    .venv/bin/facial-recognition --help"
 
-test: .venv-dev/.ready
+test: .venv-dev/.ready browser
 	.venv-dev/bin/python -m pytest $(PYTEST)
+
+# The page is tested in a real Chromium: CHROMIUM=/path/to/it, or one on the PATH. As root on
+# Debian it is fetched; elsewhere, without one, those tests are skipped and say so.
+browser:
+	@if test -z "$$CHROMIUM" && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null \
+		&& test "$$(id -u)" -eq 0 && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests of the page."; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| echo "That failed; the tests of the page will be skipped."; \
+	fi
 
 lint: .venv-dev/.ready
 	.venv-dev/bin/ruff check

@@ -79,7 +79,7 @@ def third_party_imports(*folders: str) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.partition(".")[0])
-    ours = {path.stem for path in (ROOT / "tests").glob("*.py")} | {"flaskapp", "tests", "benchmarks"}
+    ours = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"flaskapp", "tests", "benchmarks"}
     return names - set(sys.stdlib_module_names) - ours
 
 
