@@ -17,6 +17,9 @@ __all__ = ["limit_rates", "seconds_to_wait"]
 
 NAME = "facial_recognition_limiter"
 
+LONGEST_WAIT = 60
+"""Seconds after which every limit lets one more request through."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -80,4 +83,5 @@ def seconds_to_wait() -> int:
     """Return after how many seconds a request that was just refused will be let through."""
     limiter: Limiter = current_app.extensions[NAME]
     limit = limiter.current_limit
-    return max(math.ceil(limit.reset_at - time.time()), 1) if limit else 1
+    wait = math.ceil(limit.reset_at - time.time()) if limit else 1
+    return min(max(wait, 1), LONGEST_WAIT)

@@ -1,0 +1,208 @@
+"""Promises about limits: of sizes, formats, rates and memory.
+
+Each docstring names the deliberate break that was seen to make its test fail.
+"""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from web_helpers import Browser, picture
+from web_process import Server, copy_program
+
+MEGABYTE = 1024 * 1024
+BOTH = {"reference": b"one", "probe": b"two"}
+
+
+def resident_bytes(pid: int) -> int:
+    """Return how much memory a process occupies."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(text.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_p3_memory_is_given_back(tmp_path, hopper, collins):
+    """P3. Break: a verifier that remembers its photos; an app that keeps its answers."""
+    photos = [(hopper + bytes(size * MEGABYTE), collins) for size in range(4)]
+    with Server(copy_program(tmp_path), tmp_path) as server, ThreadPoolExecutor(4) as people:
+
+        def compare(number: int) -> int:
+            return server.verify(*photos[number % len(photos)]).status
+
+        server.agree()
+        assert set(people.map(compare, range(200))) == {200}
+        warm = resident_bytes(server.process.pid)
+        assert set(people.map(compare, range(1000))) == {200}
+        grown = resident_bytes(server.process.pid)
+        print(f"resident after warm-up {warm / MEGABYTE:.1f} MB, after 1,000 requests {grown / MEGABYTE:.1f} MB")
+    assert grown < 1.05 * warm
+
+
+class TestP8SizeLimits:
+    """P8. Breaks: no ``MAX_CONTENT_LENGTH``; a ``PhotoBuffer`` that takes everything."""
+
+    def refusal(self, response) -> tuple[int, str, str | None]:
+        return response.status_code, response.json["code"], response.json["photo"]
+
+    @pytest.mark.parametrize("field", ["reference", "probe"])
+    def test_one_photo(self, agreed, verifier, field):
+        photos = BOTH | {field: bytes(12 * MEGABYTE + 1)}
+        assert self.refusal(agreed.send("/api/v1/verify", photos)) == (413, "too_large", field)
+        assert not verifier.calls
+        assert agreed.send("/api/v1/verify", BOTH | {field: bytes(12 * MEGABYTE)}).status_code == 200
+
+    def test_the_whole_body(self, agreed, verifier):
+        photos = {name: bytes(9 * MEGABYTE) for name in ("reference", "probe", "another")}
+        assert self.refusal(agreed.send("/api/v1/verify", photos)) == (413, "too_large", None)
+        assert not verifier.calls
+
+    def test_a_text_field(self, agreed, verifier):
+        assert self.refusal(agreed.verify(reference_face="0" * MEGABYTE)) == (413, "too_large", None)
+        assert not verifier.calls
+
+    def test_the_number_of_parts(self, agreed, verifier):
+        fields = {f"field{number}": "x" for number in range(100)}
+        assert self.refusal(agreed.verify(**fields)) == (413, "too_large", None)
+        assert not verifier.calls
+
+    def test_the_form(self, agreed):
+        photos = BOTH | {"probe": bytes(13 * MEGABYTE)}
+        response = agreed.send("/compare", photos, csrf_token=agreed.form_token())
+        assert response.status_code == 413
+        assert "more than 12 MB" in response.get_data(as_text=True)
+
+    def test_what_is_too_much_is_not_even_held(self, agreed, monkeypatch):
+        sizes = []
+        close = io.BytesIO.close
+        buffer = sys.modules["flaskapp.web.uploads"].PhotoBuffer
+        monkeypatch.setattr(
+            buffer, "close", lambda self: sizes.append(len(self.getvalue())) or close(self), raising=False
+        )
+        agreed.send("/api/v1/verify", {"reference": bytes(20 * MEGABYTE)})
+        assert sizes
+        assert max(sizes) <= 12 * MEGABYTE
+
+
+def png(width: int, height: int, rows: int) -> bytes:
+    """Return a PNG that says it has so many pixels and holds so many rows of black ones."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 0, 0, 0, 0))
+    packer = zlib.compressobj(9)
+    row = bytes(width + 1)
+    pixels = b"".join(packer.compress(row) for _ in range(rows)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+class TestP9PixelBombs:
+    """P9. Break: no look at the size before ``load`` in ``decode_photo``."""
+
+    @pytest.mark.parametrize("bomb", [png(50_000, 50_000, 0), png(20_000, 20_000, 20_000)], ids=["header", "zip bomb"])
+    def test_are_refused_before_they_grow(self, working, bomb, collins):
+        working.verify(collins, collins)  # whatever is loaded late is loaded now
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        response = working.verify(bomb, collins)
+        grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert (response.status_code, response.json["code"], response.json["photo"]) == (413, "too_large", "reference")
+        assert grown_kb < 50_000
+
+    def test_animations_are_refused(self, working, collins):
+        frames = [Image.new("RGB", (50, 50), colour) for colour in ("red", "blue")]
+        buffer = io.BytesIO()
+        frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:])
+        response = working.verify(collins, buffer.getvalue())
+        assert (response.status_code, response.json["code"], response.json["photo"]) == (415, "animated_photo", "probe")
+
+    def test_the_multi_picture_jpegs_of_phones_pass(self, working, hopper, collins):
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(hopper)) as first, Image.open(io.BytesIO(collins)) as second:
+            first.save(buffer, "MPO", save_all=True, append_images=[second])
+        assert working.verify(buffer.getvalue(), collins).status_code == 200
+
+
+class TestP10Formats:
+    """P10. Break: Pillow chooses among all formats that it knows."""
+
+    @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "ICO", "TGA", "PPM", "AVIF"])
+    @pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
+    def test_others_are_refused_under_any_name(self, working, collins, kind, name):
+        data = picture((120, 120), kind)
+        response = working.send("/api/v1/verify", {"reference": data, "probe": collins}, file_name=name)
+        assert (response.status_code, response.json["photo"]) == (415, "reference")
+
+    @pytest.mark.parametrize(
+        "data", [b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"SIMPLE  =  T", b"%PDF-1.7", b"PK\3\4"]
+    )
+    def test_what_is_no_photo_is_refused(self, working, collins, data):
+        assert working.verify(collins, data).json["code"] == "unsupported_format"
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize("name", ["photo.gif", "photo.exe", "photo"])
+    def test_the_content_decides_and_not_the_name(self, working, hopper, collins, kind, name):
+        buffer = io.BytesIO()
+        with Image.open(io.BytesIO(hopper)) as image:
+            image.save(buffer, kind, quality=90)
+        photos = {"reference": buffer.getvalue(), "probe": collins}
+        assert working.send("/api/v1/verify", photos, file_name=name).status_code == 200
+
+
+class TestP15RateLimits:
+    """P15. Break: counted by address in place of consent; no limit on ``/compare``."""
+
+    def test_a_burst_has_to_wait_and_others_do_not(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=3)
+        browser.agree()
+        answers = [browser.verify() for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        refused = answers[-1]
+        assert (refused.content_type, refused.json["code"]) == ("application/problem+json", "rate_limited")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        other = Browser(browser.app)
+        other.agree()
+        assert other.verify().status_code == 200
+
+    def test_page_and_api_count_together(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=1)
+        browser.agree()
+        assert browser.verify().status_code == 200
+        response = browser.send("/compare", BOTH, csrf_token=browser.form_token())
+        assert (response.status_code, response.content_type) == (429, "text/html; charset=utf-8")
+        assert response.headers["Retry-After"]
+
+    def test_camera_frames_count_apart(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=1, FR_LIVE_RATE_LIMIT=2)
+        browser.agree()
+        assert browser.verify().status_code == 200
+        frames = [browser.send("/api/v1/live", {"reference": b"1", "frame": b"2"}).status_code for _ in range(3)]
+        assert frames == [200, 200, 429]
+
+    def test_detection_allows_two_photos_a_comparison(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=1)
+        browser.agree()
+        photo = {"photo": picture()}
+        assert [browser.send("/api/v1/detect", photo).status_code for _ in range(3)] == [200, 200, 429]
+
+    def test_new_consents_are_no_way_around(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=2)
+        assert [browser.state().status_code for _ in range(3)] == [201, 201, 429]
+
+    def test_without_consent_nothing_is_counted(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=1)
+        assert [browser.verify().status_code for _ in range(3)] == [403] * 3
+        browser.agree()
+        assert browser.verify().status_code == 200
+
+    def test_zero_means_none(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=0)
+        browser.agree()
+        assert {browser.verify().status_code for _ in range(70)} == {200}

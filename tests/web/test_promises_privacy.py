@@ -1,0 +1,285 @@
+"""Promises about privacy: nothing kept, nothing told, nothing looked at without consent.
+
+Each docstring names the deliberate break that was seen to make its test fail.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from web_helpers import FakeVerifier
+from web_process import Server, copy_program
+
+from flaskapp import preprocess
+from flaskapp.app import CHATTY_LIBRARIES
+from flaskapp.consent import NOTICE
+from flaskapp.web import comparing
+
+MEGABYTE = 1024 * 1024
+BOTH = {"reference": b"one", "probe": b"two"}
+
+CANARY = "canary-4711-in-a-photo"
+
+OPENED_FOR_WRITING = re.compile(r"\bopen(at|at2)?\(.*\b(O_WRONLY|O_RDWR|O_CREAT|O_TMPFILE)\b")
+CHANGES_FILES = re.compile(
+    r"\b(creat|mkdir|mkdirat|mknod|mknodat|rename|renameat|renameat2|link|linkat|symlink|symlinkat|truncate)\("
+)
+TALKS = re.compile(r"\b(connect\(|(sendto|sendmsg)\(.*sa_family)")
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory) -> list[str]:
+    """Return what the program asked of the kernel from its start to its end, while it was used."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed: apt-get install strace")
+    folder = tmp_path_factory.mktemp("traced")
+    home = folder / "home"
+    home.mkdir()
+    out = folder / "trace"
+    calls = "%file,socket,connect,bind,sendto,sendmsg"
+    strace = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={calls}", "-o", str(out))
+    program = copy_program(folder)
+    portrait = (program / "flaskapp" / "static" / "portraits" / "grace_hopper.jpg").read_bytes()
+    with Server(program, home, wrapper=strace) as server:
+        assert server.agree().verify(portrait + bytes(8 * MEGABYTE), portrait).status == 200
+        assert server.send("/api/v1/live", {"reference": portrait, "frame": camera_frame()}).status == 200
+        assert server.send("/api/v1/detect", {"photo": portrait}).status == 200
+        assert server.verify(bytes(13 * MEGABYTE), portrait).status == 413
+        assert server.verify(bytes(14 * MEGABYTE), bytes(14 * MEGABYTE)).status == 413
+        assert server.verify(portrait, b"damaged").status == 415
+    assert list(home.iterdir()) == []
+    return out.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def camera_frame() -> bytes:
+    """Return what a camera sends: 640×480, here with nobody in it."""
+    buffer = io.BytesIO()
+    Image.effect_noise((640, 480), 40).convert("RGB").save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+@pytest.mark.slow
+def test_p1_no_file_is_written_or_made(trace):
+    """P1. Breaks: no ``_get_file_stream`` of ours; waitress's own ``inbuf_overflow``; no
+    ``ORT_DISABLE_TELEMETRY``.
+    """
+    assert any("grace_hopper.jpg" in line for line in trace), "the trace shows what was opened"
+    written = [line for line in trace if OPENED_FOR_WRITING.search(line) and '"/dev/null"' not in line]
+    assert written == []
+    assert [line for line in trace if CHANGES_FILES.search(line)] == []
+
+
+@pytest.mark.slow
+def test_p14_no_socket_but_its_own(trace):
+    """P14. Break: no ``ORT_DISABLE_TELEMETRY``; a name looked up in ``serve``."""
+    assert [line for line in trace if TALKS.search(line)] == []
+    sockets = [line for line in trace if re.search(r"\bsocket\(", line)]
+    assert len(sockets) == 1
+    assert "AF_INET, SOCK_STREAM" in sockets[0]
+
+
+def photo_with_canaries(portrait: bytes, kind: str) -> bytes:
+    """Return a portrait with a canary wherever a photo can carry words."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(portrait)) as image:
+        exif = Image.Exif()
+        exif[0x010E] = exif[0x013B] = CANARY  # description, artist
+        notes = PngInfo()
+        notes.add_text("Comment", CANARY)
+        options = {"pnginfo": notes} if kind == "PNG" else {"comment": CANARY}
+        image.save(buffer, kind, exif=exif, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def all_logs(caplog) -> Iterator[pytest.LogCaptureFixture]:
+    """Turn on every log of every library but of those that the program itself keeps quiet."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    levels = {logger: logger.level for logger in loggers if not logger.name.startswith(CHATTY_LIBRARIES)}
+    for logger in levels:
+        logger.setLevel(logging.DEBUG)
+    yield caplog
+    for logger, level in levels.items():
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_p2_nothing_biometric_is_logged(working, hopper, collins, kind, all_logs, capfd, monkeypatch):
+    """P2. Breaks: Pillow's log at DEBUG; the exception's text in ``log_exception``; a log of
+    the file's name or of the embedding.
+    """
+    photo = photo_with_canaries(hopper, kind)
+    runtime = working.services.comparer.verifier.runtime
+    embeddings = []
+    embed = type(runtime).embed
+    monkeypatch.setattr(
+        type(runtime), "embed", lambda *arguments: embeddings.append(embed(*arguments)) or embeddings[-1]
+    )
+
+    assert working.verify(photo, collins, note=CANARY).status_code == 200
+    working.send(f"/api/v1/verify?name={CANARY}", {"reference": photo[:-5000], "probe": collins})
+    working.send("/api/v1/live", {"reference": photo, "frame": collins})
+    working.verify(photo, b"GIF89a" + CANARY.encode())
+    monkeypatch.setattr(preprocess, "find_faces", lambda *_: 1 / len(CANARY[:0]))
+    working.send("/api/v1/detect", {"photo": photo})
+
+    logged = all_logs.text + "".join(capfd.readouterr())
+    assert "api.verify 200" in logged, "outcomes are logged"
+    assert "ZeroDivisionError" in logged, "errors are logged"
+    numbers = {
+        format(value, spec) for vector in embeddings for value in vector[0, :8] for spec in (".4f", ".5g", ".6f")
+    }
+    pieces = {base64.b64encode(photo[start : start + 30]).decode()[:36] for start in range(0, 3000, 300)}
+    tokens = {cookie.value for cookie in [working.client.get_cookie("consent")]}
+    names = {"reference.jpg", "probe.jpg", "photo.jpg", "frame.jpg"}
+    assert len(embeddings) >= 3
+    assert not [word for word in {CANARY} | numbers | pieces | tokens | names if word in logged]
+
+
+@pytest.fixture
+def seen(monkeypatch) -> list[str]:
+    """Return a list of everything that was done to a photo."""
+    touched: list[str] = []
+
+    def note(module, name):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *arguments: touched.append(name) or real(*arguments))
+
+    note(preprocess, "decode_photo")
+    note(preprocess, "find_faces")
+    note(FakeVerifier, "verify")
+    note(FakeVerifier, "read")
+    return touched
+
+
+REQUESTS = {
+    "/api/v1/verify": ("reference", "probe"),
+    "/api/v1/detect": ("photo",),
+    "/api/v1/live": ("reference", "frame"),
+    "/compare": ("reference", "probe"),
+}
+
+
+def send_everywhere(browser, hopper, **headers) -> list[int]:
+    token = browser.form_token()
+    return [
+        browser.send(path, dict.fromkeys(names, hopper), headers=headers, csrf_token=token).status_code
+        for path, names in REQUESTS.items()
+    ]
+
+
+def test_p4_no_consent_no_processing(browser, hopper, seen):
+    """P4. Break: ``with_consent`` lets everybody in; ``require_consent`` missing from ``/compare``."""
+    assert send_everywhere(browser, hopper) == [403] * 4
+    assert send_everywhere(browser, hopper, Authorization="Bearer invented") == [403] * 4
+    assert send_everywhere(browser, hopper, Cookie="consent=invented") == [403] * 4
+    assert seen == []
+    browser.agree()
+    assert send_everywhere(browser, hopper) == [200] * 4
+    assert seen
+
+
+def test_p4_the_body_is_not_even_read(browser, monkeypatch):
+    """P4. Break: ``uploaded_photo`` before ``require_consent``."""
+    monkeypatch.setattr(type(browser.app).request_class, "_load_form_data", lambda _: pytest.fail("the body was read"))
+    assert browser.verify().json["code"] == "consent_required"
+
+
+@pytest.mark.parametrize("stated", [False, None, "true", "false", 1, [True], {}])
+@pytest.mark.parametrize(("field", "code"), [("consent", "consent_required"), ("age_confirmed", "age_required")])
+def test_p5_the_age_gate_holds_on_the_server(browser, verifier, field, stated, code):
+    """P5. Break: ``bool(...)`` in place of ``is True``."""
+    response = browser.state(**{field: stated})
+    assert (response.status_code, response.json["code"]) == (403, code)
+    assert "Set-Cookie" not in response.headers
+    assert browser.verify().status_code == 403
+    assert not verifier.calls
+
+
+def test_p6_withdrawing_consent_works_at_once(agreed, verifier):
+    """P6. Break: ``withdraw`` that only clears the cookie."""
+    token = agreed.client.get_cookie("consent").value
+    assert agreed.delete("/api/v1/consent").status_code == 204
+    assert agreed.client.get_cookie("consent") is None
+    response = agreed.send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
+    assert (response.status_code, response.json["code"]) == (403, "consent_required")
+    assert not verifier.calls
+    assert agreed.delete("/api/v1/consent").status_code == 204
+
+
+def test_p7_consent_is_to_the_notice_that_was_read(browser):
+    """P7. Break: no look at ``notice_version`` in ``check_statements``, or in ``find``."""
+    notice = browser.get("/api/v1/notice").json
+    assert browser.state(notice_version="of last year").json["code"] == "consent_required"
+    assert browser.state(notice_version=None).json["code"] == "consent_required"
+    assert browser.state().json["notice_version"] == notice["version"]
+    assert browser.verify().status_code == 200
+    browser.services.consents.notice = dataclasses.replace(NOTICE, title="A new notice")
+    assert browser.get("/api/v1/notice").json["version"] != notice["version"]
+    assert browser.verify().json["code"] == "consent_required"
+
+
+@pytest.mark.parametrize("topic", ["purpose", "forgotten", "withdraw", "never written to a disk", "cookies"])
+def test_p7_the_notice_names_purpose_retention_and_deletion(browser, topic):
+    """P7. Break: a section left out."""
+    assert topic in browser.get("/api/v1/notice").json["text"].lower()
+    assert topic in browser.get("/privacy").get_data(as_text=True).lower()
+
+
+_watched: list[tuple[str, object]] | None = None
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    if _watched is not None and (event == "open" or event.startswith(("socket.", "urllib."))):
+        _watched.append((event, arguments[0]))
+
+
+sys.addaudithook(_watch)  # cannot be taken away again; it does nothing until it is told to
+
+
+@pytest.fixture
+def opened() -> Iterator[list[tuple[str, object]]]:
+    """Return a list of every file and socket opened from now on."""
+    global _watched
+    _watched = []
+    yield _watched
+    _watched = None
+
+
+@pytest.mark.parametrize("text", ["http://169.254.169.254/", "/etc/passwd", "file:///etc/passwd", "..\\weights.h5", ""])
+def test_p11_an_address_or_a_path_is_no_photo(agreed, verifier, text, opened):
+    """P11. Break: ``uploaded_photo`` reads the file that a text field names."""
+    for answer in (
+        agreed.send("/api/v1/verify", {"probe": b"two"}, reference=text),
+        agreed.post(f"/api/v1/verify?reference={text}", json={"reference": text}),
+    ):
+        assert answer.status_code == 400
+        assert answer.json["code"] in ("not_a_file", "missing_photo")
+    assert not verifier.calls
+    assert opened == []
+
+
+def test_p11_a_name_that_is_a_path_is_not_used(agreed, verifier, opened):
+    """P11. Break: the upload is saved or read by its file name."""
+    body = '--x\r\nContent-Disposition: form-data; name="%s"; filename="/etc/passwd"\r\n\r\nbytes\r\n'
+    body = "".join(body % name for name in BOTH) + "--x--\r\n"
+    response = agreed.post("/api/v1/verify", data=body, content_type="multipart/form-data; boundary=x")
+    assert response.status_code == 200
+    assert verifier.calls == [(b"bytes", b"bytes", None, None)]
+    assert opened == []
+
+
+def test_the_watch_over_files_sees_them(opened):
+    (comparing.PORTRAITS / comparing.WARM_UP_PHOTOS[0]).read_bytes()
+    assert [Path(str(name)).name for _, name in opened] == ["grace_hopper.jpg"]
