@@ -278,7 +278,7 @@ class _GraphBuilder:
             kernel = kernel / PIXEL_SCALE
         kernel = kernel.transpose(3, 2, 0, 1)
         features = self.add("Conv", [features, self.constant(kernel), self.constant(bias)])
-        features = self.add("PRelu", [features, self.constant(slope.reshape(-1, 1, 1))])
+        features = self.prelu(features, slope.reshape(-1, 1, 1))
         if not convolution.pool:
             return features
         window = (convolution.pool, convolution.pool)
@@ -292,7 +292,17 @@ class _GraphBuilder:
         kernel = rows.reshape(kernel.shape)
         features = self.add("Flatten", [features])
         features = self.add("Gemm", [features, self.constant(kernel), self.constant(bias)])
-        return self.add("PRelu", [features, self.constant(slope)])
+        return self.prelu(features, slope)
+
+    def prelu(self, features: str, slope: np.ndarray) -> str:
+        """Append x where x is positive, slope · x elsewhere.
+
+        Written as slope · x + (1 - slope) · max(x, 0): ONNX Runtime's own PRelu branches at
+        each number and took two thirds of the first network's time.
+        """
+        straight = self.add("Mul", [features, self.constant(slope)])
+        bent = self.add("Mul", [self.add("Relu", [features]), self.constant(1 - slope)])
+        return self.add("Add", [straight, bent])
 
     def head(self, features: str, name: str, *, dense: bool) -> None:
         """Append one output; "scores" becomes the probability of a face."""
