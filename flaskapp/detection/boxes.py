@@ -6,6 +6,9 @@ import numpy as np
 
 __all__ = ["clip_boxes", "mirror_boxes", "overlaps", "shift_boxes", "square_boxes", "suppress"]
 
+SMALLEST_AREA = 1e-9
+"""Keeps boxes without area from dividing by zero."""
+
 
 def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
     """Return how much one box overlaps each of the others.
@@ -19,16 +22,14 @@ def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool =
     Returns:
         (N,) in [0, 1].
     """
-    corner = np.maximum(box_xyxy[:2], boxes_xyxy[:, :2])
-    opposite = np.minimum(box_xyxy[2:], boxes_xyxy[:, 2:])
-    common = np.prod(np.maximum(opposite - corner, 0.0), axis=1)
-    area, areas = _areas(box_xyxy[None]), _areas(boxes_xyxy)
-    whole = np.minimum(area, areas) if of_smaller else area + areas - common
-    return np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
-
-
-def _areas(boxes_xyxy: np.ndarray) -> np.ndarray:
-    return np.prod(np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0.0), axis=1)
+    left, top, right, bottom = boxes_xyxy.T
+    width = np.minimum(right, box_xyxy[2]) - np.maximum(left, box_xyxy[0])
+    height = np.minimum(bottom, box_xyxy[3]) - np.maximum(top, box_xyxy[1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1])
+    areas = (right - left) * (bottom - top)
+    whole = np.minimum(areas, area) if of_smaller else areas + area - common
+    return common / np.maximum(whole, SMALLEST_AREA)
 
 
 def suppress(
