@@ -139,16 +139,27 @@ def serve(host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None =
         port: port to listen on.
         config: as for ``create_app``.
     """
-    app = create_app(config)
-    settings: Settings = services_of(app).settings
+    app = create_app(_with_own_name(config or {}, host))
+    settings = services_of(app).settings
     try:
         server = waitress.create_server(app, host=host, port=port, **_waitress_settings(settings))
     except OSError as error:
         raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}.", "Set PORT to another.") from None
     signal.signal(signal.SIGTERM, _stop)
-    shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else host
+    shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else _name_of(host)
     print(f"Open http://{shown}:{port} in a browser. Ctrl+C stops the server.", flush=True)
     server.run()
+
+
+def _with_own_name(config: Mapping[str, Any], host: str) -> Mapping[str, Any]:
+    """Let browsers address the server by what it listens on, if that is one address."""
+    names = read_settings(config).allowed_hosts
+    return config if host in EVERY_ADDRESS else {**config, "FR_ALLOWED_HOSTS": (*names, _name_of(host))}
+
+
+def _name_of(host: str) -> str:
+    """Return an address as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _waitress_settings(settings: Settings) -> dict[str, Any]:

@@ -113,16 +113,23 @@ class Server:
     def stop(self) -> int:
         """End the server as Docker does, and return its exit code."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            self._end(gently=True)
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self._end(gently=False)
             self.process.wait()
         if not self.process.stdout.closed:
             self.output = self.process.stdout.read().decode()
             self.process.stdout.close()
         return self.process.returncode
+
+    def _end(self, *, gently: bool) -> None:
+        """End the process, and its wrapper with it."""
+        if hasattr(os, "killpg"):
+            os.killpg(self.process.pid, signal.SIGTERM if gently else signal.SIGKILL)
+        else:
+            self.process.kill()
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         """Send one request; underscores in names of headers stand for hyphens."""

@@ -70,7 +70,7 @@ def _operation(name: str, summary: str, description: str, status: int, answer: J
         "operationId": name,
         "summary": summary,
         "description": description,
-        "responses": {str(status): answer, **_problem_answers("unknown_host", *problems)},
+        "responses": {str(status): answer, **_problem_answers("unknown_host", "internal_error", *problems)},
     }
 
 
