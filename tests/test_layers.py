@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.needs_tensorflow
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def layer():
+    from flaskapp.layers import L1Distance
+
+    return L1Distance(name="distance")
+
+
+def distances(layer, reference, probe) -> np.ndarray:
+    from keras import ops
+
+    return ops.convert_to_numpy(layer([np.float32(reference), np.float32(probe)]))
+
+
+def test_it_is_the_absolute_difference_of_each_dimension(layer):
+    rng = np.random.default_rng(0)
+    reference, probe = rng.normal(0, 50, (2, 7, 33)).astype(np.float32)
+    np.testing.assert_array_equal(distances(layer, reference, probe), np.abs(reference - probe))
+
+
+def test_it_is_symmetric(layer):
+    reference, probe = np.random.default_rng(1).normal(size=(2, 3, 4))
+    np.testing.assert_array_equal(distances(layer, reference, probe), distances(layer, probe, reference))
+
+
+def test_one_embedding_has_no_distance_to_itself(layer):
+    embedding = np.random.default_rng(2).normal(size=(3, 4))
+    assert not distances(layer, embedding, embedding).any()
+
+
+def test_an_empty_batch_stays_empty(layer):
+    assert distances(layer, np.empty((0, 4)), np.empty((0, 4))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_it_takes_two_embeddings(layer, count):
+    with pytest.raises(ValueError, match="two embeddings"):
+        layer([np.zeros((1, 4), np.float32)] * count)
+
+
+def test_it_takes_a_list(layer):
+    with pytest.raises(ValueError, match="two embeddings"):
+        layer(np.zeros((2, 4), np.float32))
+
+
+def test_both_embeddings_have_one_shape(layer):
+    with pytest.raises(ValueError, match=r"one shape.*\(1, 4\) and \(1, 5\)"):
+        layer([np.zeros((1, 4), np.float32), np.zeros((1, 5), np.float32)])
+
+
+def test_its_configuration_makes_it_again(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert (again.name, again.get_config()) == (layer.name, layer.get_config())
+
+
+def test_it_is_registered_under_the_package(layer):
+    import keras
+
+    assert keras.saving.get_registered_name(type(layer)) == "flaskapp>L1Distance"
+
+
+LOAD = """
+import sys
+import keras
+import numpy as np
+from flaskapp.layers import L1Distance
+network = keras.models.load_model(sys.argv[1], custom_objects={"L1Distance": L1Distance})
+print(float(network.predict([np.array([[1.0, 5.0]]), np.array([[4.0, 3.0]])], verbose=0)[0, 0]))
+"""
+
+
+@pytest.mark.slow
+def test_a_saved_network_loads_in_a_fresh_process(tmp_path, layer):
+    import keras
+
+    inputs = [keras.Input((2,)), keras.Input((2,))]
+    total = keras.layers.Dense(1, kernel_initializer="ones")(layer(inputs))
+    keras.Model(inputs, total).save(tmp_path / "network.h5")
+    command = [sys.executable, "-c", LOAD, str(tmp_path / "network.h5")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == 5.0

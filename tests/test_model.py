@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.needs_tensorflow
+
+PROJECTED = 128
+
+
+@pytest.fixture(scope="module")
+def model():
+    from flaskapp import model
+
+    return model
+
+
+@pytest.fixture(scope="module")
+def siamese(model):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return model.build_siamese_network()
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    return np.random.default_rng(0).random((4, 100, 100, 3), np.float32)
+
+
+@pytest.fixture(scope="module")
+def embeddings(siamese, faces) -> np.ndarray:
+    return siamese.get_layer("embedding_network").predict(faces, verbose=0)
+
+
+def layers_of(network, kind: str) -> list:
+    return [layer for layer in network.layers if type(layer).__name__ == kind]
+
+
+def test_the_twin_has_four_blocks_of_convolution_normalisation_and_pooling(model, siamese):
+    twin = siamese.get_layer("embedding_network")
+    firsts = [twin.get_layer(f"block{number}_conv") for number in (1, 2, 3, 4)]
+    assert tuple(layer.filters for layer in firsts) == model.FILTERS == (64, 128, 128, 256)
+    assert len(layers_of(twin, "MaxPooling2D")) == 4
+    assert len(layers_of(twin, "BatchNormalization")) == len(layers_of(twin, "Conv2D")) + 1
+    assert [layer.rate for layer in layers_of(twin, "Dropout")] == [0.3]
+    assert [layer.units for layer in layers_of(twin, "Dense")] == [4096]
+
+
+def test_the_network_takes_two_faces_and_gives_one_score(siamese):
+    assert [tensor.shape for tensor in siamese.inputs] == [(None, 100, 100, 3)] * 2
+    assert [tensor.shape for tensor in siamese.outputs] == [(None, 1)]
+
+
+def test_the_twins_share_their_weights(siamese):
+    twin = siamese.get_layer("embedding_network")
+    assert siamese.count_params() == twin.count_params() + 4096 + 1
+    assert 3_000_000 < siamese.count_params() < 5_000_000
+
+
+def test_embeddings_have_unit_length(embeddings):
+    assert embeddings.shape == (4, 4096)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
+
+
+def test_the_score_is_a_sigmoid_of_the_weighted_l1_distance(siamese, faces, embeddings):
+    kernel, offset = siamese.get_layer("similarity_score").get_weights()
+    log_odds = np.abs(embeddings[:2] - embeddings[2:]).astype(np.float64) @ kernel + offset
+    scores = siamese.predict([faces[:2], faces[2:]], verbose=0)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-log_odds)), atol=1e-5)
+
+
+def test_the_score_is_symmetric(siamese, faces):
+    forth, back = (siamese.predict(pair, verbose=0) for pair in ([faces[:2], faces[2:]], [faces[2:], faces[:2]]))
+    np.testing.assert_array_equal(forth, back)
+
+
+def test_the_number_of_residual_units_is_one_for_each_block(model):
+    with pytest.raises(ValueError, match=r"4 numbers.*\(1, 2\)"):
+        model.build_trunk((1, 2))
+
+
+def test_channels_first_means_the_same_weights(model):
+    import keras
+
+    trunk = model.build_trunk()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        other = model.build_trunk()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert other.input_shape == trunk.input_shape
+    assert [array.shape for array in other.get_weights()] == [array.shape for array in trunk.get_weights()]
+
+
+def test_projections_keep_distances(model):
+    # The mean |Gaussian projection| of a difference d is |d| · sqrt(2/π); for 4,096 of them
+    # its own spread is sqrt(1 − 2/π) / sqrt(4096) of that, over sqrt(2/π): 1.2 %.
+    vectors = np.random.default_rng(3).normal(size=(200, PROJECTED))
+    differences = vectors[::2] - vectors[1::2]
+    matrix = model.random_projection(PROJECTED).astype(np.float64)
+    measured = np.abs(differences @ matrix).mean(axis=1) * np.sqrt(4096)
+    errors = measured / (np.linalg.norm(differences, axis=1) * np.sqrt(2 / np.pi)) - 1
+    assert np.abs(errors).max() < 0.05
+    assert 0.008 < np.sqrt(np.mean(errors**2)) < 0.017
+
+
+def test_projections_of_one_seed_are_one_matrix(model):
+    np.testing.assert_array_equal(model.random_projection(8, 16), model.random_projection(8, 16))
+    assert not np.array_equal(model.random_projection(8, 16), model.random_projection(8, 16, seed=1))
+    assert model.random_projection(8, 16).dtype == np.float32
+
+
+def test_folding_spreads_the_learned_projection_over_the_embedding(model):
+    rng = np.random.default_rng(4)
+    network = model.build_embedding_network()
+    kernel, bias = rng.normal(size=(256, PROJECTED)), rng.normal(size=PROJECTED)
+    model.fold_projection(network, kernel, bias)
+    features = rng.normal(size=(5, 256)).astype(np.float32)
+    folded, offset = network.get_layer("embedding").get_weights()
+    expected = (features @ kernel + bias) @ model.random_projection(PROJECTED)
+    np.testing.assert_allclose(features @ folded + offset, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_folded_fits_the_trunk(model, siamese):
+    with pytest.raises(ValueError, match=r"256 rows.*\(255, 128\)"):
+        model.fold_projection(siamese.get_layer("embedding_network"), np.zeros((255, PROJECTED)), np.zeros(PROJECTED))
+
+
+def test_two_numbers_make_the_score(model, faces):
+    network = model.build_siamese_network()
+    model.set_score(network, scale=700.0, offset=1.5)
+    embeddings = network.get_layer("embedding_network").predict(faces, verbose=0).astype(np.float64)
+    distance = np.abs(embeddings[:2] - embeddings[2:]).mean(axis=1)
+    scores = network.predict([faces[:2], faces[2:]], verbose=0)[:, 0]
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(700 * distance - 1.5)), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_a_score_falls_with_the_distance(model, siamese, scale):
+    with pytest.raises(ValueError, match="above 0"):
+        model.set_score(siamese, scale, 0.0)
+
+
+def test_no_code_travels_with_the_network(siamese):
+    configuration = json.dumps(siamese.get_config(), default=str)
+    assert "Lambda" not in configuration
+    assert "__lambda__" not in configuration

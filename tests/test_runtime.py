@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from weights_files import note_for, random_arrays, unsigned_note, write_h5, write_note, write_weights_files
+
+from flaskapp import runtime
+from flaskapp.errors import WeightsError
+from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_arrays, read_info
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_weights_files(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def loaded(weights) -> Runtime:
+    return Runtime(weights)
+
+
+@pytest.fixture
+def copy(weights, tmp_path) -> Path:
+    """Return a copy of the weights that a test may spoil."""
+    for file in (weights, weights.with_suffix(".json")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path / weights.name
+
+
+@pytest.fixture(scope="module")
+def faces() -> np.ndarray:
+    """Return three pictures of large coloured squares: what has learned nothing tells them apart."""
+    rng = np.random.default_rng(0)
+    squares = [rng.random((count, count, 3), np.float32) for count in (2, 4, 5)]
+    return np.stack([np.kron(square, np.ones((100 // len(square),) * 2 + (1,), np.float32)) for square in squares])
+
+
+def test_embeddings_have_unit_length(loaded, faces):
+    embeddings = loaded.embed(faces)
+    assert (embeddings.shape, embeddings.dtype) == ((3, 4096), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
+
+
+def test_no_faces_have_no_embeddings(loaded):
+    assert loaded.embed(np.empty((0, 100, 100, 3), np.float32)).shape == (0, 4096)
+
+
+def test_an_embedding_does_not_depend_on_its_neighbours(loaded, faces):
+    together = loaded.embed(faces)
+    alone = [loaded.embed(face[None])[0] for face in faces]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(loaded.embed(faces[::-1]), together[::-1])
+
+
+def test_embeddings_are_the_same_in_every_thread(loaded, faces):
+    expected = loaded.embed(faces)
+    with ThreadPoolExecutor(8) as pool:
+        for embeddings in pool.map(lambda _: loaded.embed(faces), range(16)):
+            np.testing.assert_array_equal(embeddings, expected)
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [
+        np.zeros((100, 100, 3), np.float32),
+        np.zeros((1, 3, 100, 100), np.float32),
+        np.zeros((1, 100, 100, 3), np.uint8),
+        np.zeros((1, 100, 100, 3), np.float64),
+    ],
+    ids=["no batch", "channels first", "uint8", "float64"],
+)
+def test_faces_of_another_form_are_refused(loaded, faces):
+    with pytest.raises(ValueError, match="float32"):
+        loaded.embed(faces)
+
+
+def test_the_score_is_the_sigmoid_of_the_weighted_l1_distance(loaded):
+    arrays = random_arrays()
+    reference, probe = np.random.default_rng(1).normal(0, 1 / 64, (2, 4096)).astype(np.float32)
+    distance = np.abs(reference.astype(np.float64) - probe)
+    log_odds = distance @ arrays["similarity_score/kernel"][:, 0] + arrays["similarity_score/bias"][0]
+    assert loaded.similarity(reference, probe) == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
+
+
+def test_the_score_is_symmetric_to_the_last_bit(loaded, faces):
+    first, second, third = loaded.embed(faces)
+    assert loaded.similarity(first, second) == loaded.similarity(second, first)
+    assert loaded.similarity(first, third) == loaded.similarity(third, first)
+
+
+def test_one_embedding_is_as_like_itself_as_can_be(loaded, faces):
+    first, second, _ = loaded.embed(faces)
+    at_distance_0 = 1 / (1 + np.exp(-random_arrays()["similarity_score/bias"][0].astype(float)))
+    assert loaded.similarity(first, first) == pytest.approx(at_distance_0)
+    assert loaded.similarity(first, second) < loaded.similarity(first, first)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e6])
+def test_no_distance_is_too_large_for_a_score(loaded, distance):
+    zero = np.zeros(4096, np.float32)
+    assert loaded.similarity(zero, zero + np.float32(distance)) == 0
+
+
+def test_another_process_gives_the_same_bits(weights, loaded, faces, tmp_path):
+    np.save(tmp_path / "faces.npy", faces)
+    code = (
+        "import sys, numpy as np\nfrom pathlib import Path\nfrom flaskapp.runtime import Runtime\n"
+        "np.save(sys.argv[3], Runtime(Path(sys.argv[1])).embed(np.load(sys.argv[2])))"
+    )
+    arguments = [str(path) for path in (weights, tmp_path / "faces.npy", tmp_path / "embeddings.npy")]
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "embeddings.npy"), loaded.embed(faces))
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 1.0])
+def test_one_flipped_byte_is_refused_and_the_file_named(copy, place):
+    content = bytearray(copy.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"random\.h5 .*hash"):
+        Runtime(copy)
+
+
+def test_missing_weights_are_named(copy):
+    copy.unlink()
+    with pytest.raises(WeightsError, match=r"random\.h5 are missing"):
+        Runtime(copy)
+
+
+def test_a_missing_note_is_named(copy):
+    copy.with_suffix(".json").unlink()
+    with pytest.raises(WeightsError, match=r"random\.json.*missing"):
+        Runtime(copy)
+
+
+def test_a_folder_is_no_weights(tmp_path):
+    with pytest.raises(WeightsError, match=r"folder\.h5 cannot be read"):
+        read_arrays((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
+    (tmp_path / "other.json").mkdir()
+    with pytest.raises(WeightsError, match=r"other\.json cannot be read"):
+        read_info(tmp_path / "other.h5")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "1", "null", '{"name": "x"}', b"\xff\xfe"], ids=lambda text: repr(text)[:20]
+)
+def test_a_damaged_note_is_named(copy, text):
+    copy.with_suffix(".json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(WeightsError, match=r"random\.json is damaged"):
+        Runtime(copy)
+
+
+@pytest.mark.parametrize("key", ["name", "sha256", "threshold", "inconclusive_band", "error_counts", "crop_geometry"])
+def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
+    note = note_for(copy)
+    del note[key]
+    copy.with_suffix(".json").write_text(json.dumps(note))
+    with pytest.raises(WeightsError, match=r"random\.json is damaged"):
+        Runtime(copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inconclusive_band": [0.4]},
+        {"inconclusive_band": "ab"},
+        {"threshold": "high"},
+        {"error_counts": {"genuine": {"match": 1}, "impostor": {"match": 1}}},
+        {"error_counts": {"genuine": {"match": -1, "inconclusive": 0, "non_match": 0}, "impostor": {}}},
+    ],
+    ids=["one end", "letters", "word", "verdicts missing", "negative"],
+)
+def test_a_note_of_other_values_is_damaged(copy, changes):
+    write_note(copy, **changes)
+    with pytest.raises(WeightsError, match=r"random\.json is damaged"):
+        Runtime(copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inconclusive_band": [0.6, 0.4]},
+        {"threshold": 0.7},
+        {"threshold": 0.3},
+        {"inconclusive_band": [-0.1, 0.6]},
+        {"inconclusive_band": [0.4, 1.1]},
+        {"threshold": float("nan")},
+    ],
+)
+def test_band_and_threshold_must_fit_together(copy, changes):
+    write_note(copy, **changes)
+    with pytest.raises(WeightsError, match="low ≤ threshold ≤ high"):
+        Runtime(copy)
+
+
+def test_weights_for_other_crops_are_refused(copy):
+    geometry = note_for(copy)["crop_geometry"]
+    write_note(copy, crop_geometry=geometry | {"crop_size": 112})
+    with pytest.raises(WeightsError, match="cut otherwise"):
+        Runtime(copy)
+
+
+def test_a_file_that_is_no_hdf5_is_refused(copy):
+    copy.write_bytes(b"no network")
+    write_note(copy)
+    with pytest.raises(WeightsError, match=r"random\.h5 is not a Keras weights file"):
+        Runtime(copy)
+
+
+def test_a_pickle_is_never_opened(copy):
+    copy.write_bytes(b"cos\nsystem\n(S'echo opened'\ntR.")
+    write_note(copy)
+    with pytest.raises(WeightsError, match="not a Keras weights file"):
+        Runtime(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("block2_conv/kernel", np.zeros((3, 3, 64, 127)), r"block2_conv/kernel expects \(3, 3, 64, 128\)"),
+        ("embedding/kernel", np.zeros((4096, 256)), r"embedding/kernel expects \(256, 4096\)"),
+        ("similarity_score/kernel", np.zeros((4095, 1)), r"similarity_score/kernel expects \(4096, 1\)"),
+        ("block1_unit1_2_conv/kernel", np.zeros(1), r"block1_unit1_2_conv/kernel expects not to be there"),
+        ("lambda/code", np.zeros(1), "lambda/code expects not to be there"),
+    ],
+)
+def test_arrays_of_another_network_are_refused(name, array, message):
+    with pytest.raises(WeightsError, match=message):
+        check_arrays(random_arrays() | {name: array})
+
+
+@pytest.mark.parametrize(
+    "name", ["block1_norm/gamma", "global_depthwise/kernel", "block4_unit2_2_norm/moving_variance"]
+)
+def test_missing_arrays_are_named(copy, name):
+    arrays = random_arrays()
+    del arrays[name]
+    write_note(write_h5(copy, arrays))
+    with pytest.raises(WeightsError, match=rf"{name} expects .*Received: nothing"):
+        Runtime(copy)
+
+
+@pytest.mark.parametrize("units", [(0, 0, 0, 0), (1, 0, 0, 0)])
+def test_the_file_says_how_many_residual_units_there_are(monkeypatch, tmp_path, faces, units):
+    monkeypatch.setattr("weights_files.RESIDUAL_UNITS", units)
+    assert Runtime(write_weights_files(tmp_path)).embed(faces[:1]).shape == (1, 4096)
+
+
+def test_the_id_tells_weights_apart(weights, loaded):
+    digest = note_for(weights)["sha256"]
+    assert loaded.info.weights_id == f"random@{digest[:12]}"
+
+
+def test_verdict_counts_say_who_got_the_verdict(loaded):
+    counts = loaded.info.verdict_counts("match")
+    assert counts == VerdictCounts(
+        impostor_pairs=1000, impostor_with_verdict=1, genuine_pairs=100, genuine_with_verdict=90
+    )
+    assert str(counts) == "Of 1,000 pairs of strangers 1, of 100 pairs of one person 90 got this verdict."
+    assert counts.to_json()["impostor_with_verdict"] == 1
+
+
+def test_verdicts_cannot_outnumber_pairs():
+    with pytest.raises(ValueError, match="outnumber"):
+        VerdictCounts(impostor_pairs=1, impostor_with_verdict=2, genuine_pairs=0, genuine_with_verdict=0)
+
+
+def test_the_info_cannot_be_changed(loaded):
+    with pytest.raises(AttributeError):
+        loaded.info.threshold = 0.1
+    assert isinstance(loaded.info, WeightsInfo)
+
+
+def test_the_default_weights_are_loaded_once(monkeypatch, weights):
+    monkeypatch.setattr(runtime, "_default", None)
+    monkeypatch.setattr(runtime, "default_weights_path", lambda: weights)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: runtime.default_runtime(), range(4)))
+    assert all(one is found[0] for one in found)
+
+
+def test_the_shipped_weights_lie_in_the_package_or_beside_it():
+    path = runtime.default_weights_path()
+    assert path.name == "siamese_model_final.h5"
+    assert path.parent in (ROOT, ROOT / "flaskapp")
+
+
+@pytest.fixture(scope="module")
+def siamese():
+    """Return a network of Keras's own, its normalisations moved away from where they start."""
+    import keras
+
+    from flaskapp.model import build_siamese_network, set_score
+
+    keras.utils.set_random_seed(3)
+    network, rng = build_siamese_network(), np.random.default_rng(3)
+    for weight in network.weights:
+        if "_norm/" in weight.path:
+            weight.assign(weight + np.abs(rng.normal(0, 0.2, weight.shape)).astype(np.float32))
+    set_score(network, 6000.0, 2.0)
+    return network
+
+
+@pytest.fixture(scope="module")
+def keras_file(siamese, tmp_path_factory) -> Path:
+    """Return what training writes of that network."""
+    from flaskapp.training.shipping import write_weights
+
+    out = tmp_path_factory.mktemp("keras") / "keras.h5"
+    write_weights(siamese, out, unsigned_note())
+    return out
+
+
+@pytest.mark.needs_tensorflow
+def test_embeddings_and_scores_are_those_of_keras(siamese, keras_file, faces):
+    served = Runtime(keras_file)
+    embeddings = served.embed(faces)
+    expected = siamese.get_layer("embedding_network").predict(faces, verbose=0)
+    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
+    scores = [served.similarity(embeddings[0], other) for other in embeddings]
+    expected_scores = siamese.predict([faces[[0, 0, 0]], faces], verbose=0)[:, 0]
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
+    assert 0.05 < scores[1] < 0.85, "the comparison would say nothing at either end"
+
+
+@pytest.mark.needs_tensorflow
+def test_shape_constants_are_those_of_the_model():
+    from flaskapp import model
+
+    assert (runtime.FILTERS, runtime.EMBEDDING_SIZE) == (model.FILTERS, model.EMBEDDING_SIZE)
+
+
+@pytest.mark.needs_tensorflow
+def test_no_half_written_file_is_left(keras_file):
+    assert sorted(path.name for path in keras_file.parent.iterdir()) == ["keras.h5", "keras.json"]
+
+
+@pytest.mark.needs_tensorflow
+def test_weights_that_are_not_finite_are_not_written(siamese, tmp_path):
+    from flaskapp.errors import DataError
+    from flaskapp.training.shipping import write_weights
+
+    before = siamese.get_layer("similarity_score").get_weights()
+    siamese.get_layer("similarity_score").set_weights([before[0], np.array([np.nan])])
+    try:
+        with pytest.raises(DataError, match="not finite"):
+            write_weights(siamese, tmp_path / "bad.h5", {})
+    finally:
+        siamese.get_layer("similarity_score").set_weights(before)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from weights_files import BAND, write_weights_files
+
+from flaskapp import verifier
+from flaskapp.detection import Detector, Face
+from flaskapp.errors import (
+    BadFaceIndexError,
+    EmptyPhotoError,
+    NoFaceError,
+    SeveralFacesError,
+    UnsupportedFormatError,
+    WeightsError,
+)
+from flaskapp.runtime import Runtime, VerdictCounts
+from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def as_png(pixels: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_weights_files(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def verify(weights):
+    return Verifier(Runtime(weights)).verify
+
+
+@pytest.fixture(scope="module")
+def both(hopper_pixels, collins_pixels) -> bytes:
+    """Return a photo of the two women, Grace Hopper on the left."""
+    return as_png(np.hstack([hopper_pixels[:512], collins_pixels]))
+
+
+@pytest.fixture(scope="module")
+def nobody() -> bytes:
+    return as_png(np.full((200, 300, 3), 128, np.uint8))
+
+
+@pytest.fixture(scope="module")
+def answer(verify, hopper, collins) -> Verification:
+    return verify(hopper, collins)
+
+
+def test_the_decision_follows_from_score_and_band(answer):
+    assert answer.inconclusive_band == BAND
+    assert answer.threshold == pytest.approx(0.5)
+    assert answer.decision == verifier.decide(answer.similarity_score, BAND)
+
+
+def test_one_photo_twice_is_a_match(verify, hopper, answer):
+    same = verify(hopper, hopper)
+    assert same.decision == "match"
+    assert same.similarity_score > answer.similarity_score
+
+
+def test_the_order_of_the_photos_does_not_matter(verify, hopper, collins, answer):
+    back = verify(collins, hopper)
+    assert back.similarity_score == answer.similarity_score
+    assert (back.reference, back.probe) == (answer.probe, answer.reference)
+
+
+def test_the_same_bytes_give_the_same_bits_from_any_thread(verify, hopper, collins, answer):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: verify(hopper, collins), range(16)))
+    assert {one.similarity_score for one in answers} == {answer.similarity_score}
+    for one in answers:
+        assert one == answer
+        np.testing.assert_array_equal(one.probe.aligned, answer.probe.aligned)
+
+
+@pytest.mark.slow
+def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom flaskapp.runtime import Runtime\n"
+        "from flaskapp.verifier import Verifier\n"
+        "weights, reference, probe = map(Path, sys.argv[1:])\n"
+        "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"
+        "print(answer.similarity_score.hex())"
+    )
+    portraits = ROOT / "flaskapp" / "static" / "portraits"
+    arguments = [weights, portraits / "grace_hopper.jpg", portraits / "eileen_collins.jpg"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == answer.similarity_score.hex()
+
+
+def test_both_faces_are_described(answer, hopper_pixels):
+    found = answer.reference
+    assert found.face_index == 0
+    assert found.other_faces == 0
+    assert found.photo_size_wh == (hopper_pixels.shape[1], hopper_pixels.shape[0])
+    left, top, right, bottom = found.face.box_xyxy
+    eyes = np.array(found.face.landmarks[:2])
+    assert ((eyes > (left, top)) & (eyes < (right, bottom))).all()
+    assert (found.aligned.shape, found.aligned.dtype) == ((100, 100, 3), np.uint8)
+
+
+def test_every_stage_is_timed(answer):
+    assert tuple(answer.to_json()["timing_ms"]) == STAGES
+    parts = [answer.timings_ms[stage] for stage in STAGES if stage != "total"]
+    assert min(parts) >= 0
+    assert max(parts) <= answer.timings_ms["total"]
+
+
+def test_the_weights_and_their_errors_are_told(answer):
+    assert answer.weights_id.startswith("random@")
+    assert answer.verdict_counts.impostor_pairs == 1000
+
+
+def test_the_answer_is_plain_json(answer):
+    told = json.loads(json.dumps(answer.to_json(), allow_nan=False))
+    assert set(told) == {
+        "decision",
+        "similarity_score",
+        "threshold",
+        "inconclusive_band",
+        "model",
+        "error_counts",
+        "faces",
+        "liveness",
+        "timing_ms",
+    }
+    assert told["similarity_score"] == answer.similarity_score
+    assert told["liveness"] == "not_checked"
+    assert set(told["faces"]) == {"reference", "probe"}
+    assert set(told["faces"]["probe"]) == {
+        "box_xyxy",
+        "landmarks",
+        "detection_score",
+        "face_index",
+        "other_faces",
+        "photo_size_wh",
+    }
+
+
+def test_a_face_of_several_can_be_chosen(verify, both, hopper, collins):
+    left, right = (verify(both, collins, reference_face=index) for index in (0, 1))
+    assert (left.reference.face_index, left.reference.other_faces) == (0, 1)
+    assert left.reference.face.box_xyxy[0] < right.reference.face.box_xyxy[0]
+    assert right.similarity_score > left.similarity_score
+    assert verify(hopper, both, probe_face=0).probe == left.reference
+
+
+def test_several_faces_are_listed_when_none_was_chosen(verify, both, hopper):
+    with pytest.raises(SeveralFacesError) as caught:
+        verify(hopper, both)
+    assert caught.value.photo == "probe"
+    assert len(caught.value.faces) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda _: b"", EmptyPhotoError),
+        (lambda photo: b"GIF89a" + photo, UnsupportedFormatError),
+    ],
+    ids=["empty", "gif"],
+)
+@pytest.mark.parametrize("place", ["reference", "probe"])
+def test_the_error_says_which_photo(verify, hopper, spoil, error, place):
+    photos = {"reference": hopper, "probe": hopper} | {place: spoil(hopper)}
+    with pytest.raises(error) as caught:
+        verify(**photos)
+    assert caught.value.photo == place
+
+
+def test_nobody_to_compare_is_an_error_of_that_photo(verify, hopper, nobody):
+    with pytest.raises(NoFaceError) as caught:
+        verify(nobody, hopper)
+    assert caught.value.photo == "reference"
+
+
+def test_a_face_that_is_not_there_is_an_error_of_that_photo(verify, hopper):
+    with pytest.raises(BadFaceIndexError) as caught:
+        verify(hopper, hopper, probe_face=1)
+    assert caught.value.photo == "probe"
+
+
+def test_reading_alone_finds_the_face(weights, hopper, answer):
+    assert Verifier(Runtime(weights)).read(hopper) == answer.reference
+
+
+def test_another_detector_can_be_given(weights, hopper):
+    with pytest.raises(NoFaceError):
+        Verifier(Runtime(weights), Detector(smallest_face=500)).verify(hopper, hopper)
+
+
+def test_weights_may_arrive_later(weights, hopper, collins, answer):
+    with ThreadPoolExecutor(1) as pool:
+        assert Verifier(pool.submit(Runtime, weights)).verify(hopper, collins) == answer
+
+
+def test_weights_that_cannot_be_used_are_an_error_whenever_they_arrive(tmp_path, hopper):
+    promise: Future = Future()
+    promise.set_exception(WeightsError("Damaged."))
+    with pytest.raises(WeightsError, match="Damaged"):
+        Verifier(promise).verify(hopper, hopper)
+    with pytest.raises(WeightsError, match="missing"):
+        Verifier(Runtime(tmp_path / "none.h5"))
+
+
+def test_the_default_verifier_is_made_once_and_has_the_default_weights(monkeypatch, weights):
+    runtime = Runtime(weights)
+    monkeypatch.setattr(verifier, "_default", None)
+    monkeypatch.setattr(verifier, "default_runtime", lambda: runtime)
+    assert verifier.default_verifier() is verifier.default_verifier()
+    assert verifier.default_verifier().weights == runtime.info
+
+
+class TestResultsValidateThemselves:
+    FACE = Face((10, 10, 60, 70), ((20, 30), (50, 30), (35, 45), (25, 60), (45, 60)), 0.99)
+    CROP = np.zeros((100, 100, 3), np.uint8)
+
+    @pytest.fixture
+    def found(self) -> FaceInPhoto:
+        return FaceInPhoto((self.FACE, self.FACE), 1, (100, 80), self.CROP)
+
+    @pytest.fixture
+    def good(self, found) -> Verification:
+        counts = VerdictCounts(1000, 1, 100, 90)
+        return Verification("match", 0.7, (0.4, 0.6), 0.5, found, found, "w@1", counts, dict.fromkeys(STAGES, 1.0))
+
+    def test_nothing_can_be_changed(self, good, found):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            good.decision = "non_match"
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            found.face_index = 0
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"decision": "non_match"},
+            {"decision": "maybe"},
+            {"similarity_score": 0.5},
+            {"similarity_score": float("nan")},
+            {"similarity_score": 1.5},
+            {"threshold": 0.7},
+            {"inconclusive_band": (0.6, 0.4)},
+            {"timings_ms": {}},
+        ],
+        ids=str,
+    )
+    def test_a_verification_that_contradicts_itself_is_refused(self, good, changes):
+        with pytest.raises(ValueError, match=r"Received|expects"):
+            dataclasses.replace(good, **changes)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"face_index": 2},
+            {"face_index": -1},
+            {"faces": ()},
+            {"aligned": np.zeros((112, 112, 3), np.uint8)},
+            {"aligned": np.zeros((100, 100, 3), np.float32)},
+        ],
+        ids=lambda changes: next(iter(changes)),
+    )
+    def test_a_face_that_contradicts_itself_is_refused(self, found, changes):
+        with pytest.raises(ValueError, match="expects"):
+            dataclasses.replace(found, **changes)
