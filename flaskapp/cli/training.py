@@ -89,6 +89,7 @@ def train_base(
 
     Exit codes: 0 written, 2 wrong usage or sets that cannot be used.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
     try:
         from flaskapp.dataset.crops import CHUNK
         from flaskapp.training import base

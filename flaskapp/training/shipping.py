@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,12 +110,25 @@ def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> N
     if not all(np.isfinite(array).all() for array in siamese.get_weights()):
         raise DataError("The network holds numbers that are not finite: training has gone astray.", "Lower the rate.")
     weights, beside = out.with_suffix(".part.h5"), out.with_suffix(".part.json")
-    siamese.save(weights)
+    with _without_advice():
+        siamese.save(weights)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
     beside.write_text(text + "\n", encoding="utf-8")
     weights.replace(out)
     beside.replace(out.with_suffix(".json"))
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence Keras's advice to use its newer format: ``.h5`` is what this program ships."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _pair_log_odds(
