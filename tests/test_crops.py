@@ -10,7 +10,7 @@ from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.dataset import crops as module
-from flaskapp.dataset.crops import crops_of
+from flaskapp.dataset.crops import crops_as_served, crops_of
 from flaskapp.dataset.sets import LEFT_OUT, TRAINING, FaceTable
 
 CENTRED = np.array(preprocess.TEMPLATE, np.float32)
@@ -149,3 +149,18 @@ def test_the_note_holds_the_geometry(table, tmp_path):
 def test_several_processes_cut_the_same(table, tmp_path):
     alone = np.array(cut(table, tmp_path / "alone"))
     np.testing.assert_array_equal(cut(table, tmp_path / "together", workers=2), alone)
+
+
+class TestAsServed:
+    def test_faces_are_found_and_cut_as_for_a_user(self, tmp_path, hopper):
+        (tmp_path / "hopper.jpg").write_bytes(hopper)
+        (face,) = crops_as_served([tmp_path / "hopper.jpg"], np.zeros((1, 100, 100, 3), np.uint8), workers=1)
+        assert np.array_equal(face, preprocess.crop_photo(hopper))
+
+    def test_where_no_face_is_found_the_known_one_stands_in(self, tmp_path):
+        Image.new("RGB", (64, 64)).save(tmp_path / "dark.png")
+        known = np.full((1, 100, 100, 3), 7, np.uint8)
+        assert np.array_equal(crops_as_served([tmp_path / "dark.png"], known, workers=1), known)
+
+    def test_no_photos_no_faces(self):
+        assert crops_as_served([], np.zeros((0, 100, 100, 3), np.uint8)).shape == (0, 100, 100, 3)

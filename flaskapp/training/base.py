@@ -114,7 +114,7 @@ def train_base(
     errors = fit_head(siamese, student, table, crops, recipe.seed)
     reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
     reporter.say("Calibrating, and counting verdicts on people held out")
-    ship(siamese, table, crops, out, recipe, progress_log=work / "log.csv", head_errors=errors)
+    ship(siamese, table, crops, out, recipe, work / "log.csv", errors, workers)
     reporter.say(f"Written: {out.name} and {out.with_suffix('.json').name}")
 
 

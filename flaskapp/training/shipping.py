@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from flaskapp.dataset import sets
+from flaskapp.dataset.crops import crops_as_served
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import fit_calibration, sigmoid
@@ -37,6 +38,7 @@ def ship(
     recipe: Any,
     progress_log: Path,
     head_errors: list[float],
+    workers: int = 2,
 ) -> None:
     """Calibrate on calibration people, count verdicts on reporting people, write both files.
 
@@ -48,8 +50,9 @@ def ship(
         recipe: a dataclass of settings, recorded.
         progress_log: the distillation's log, whose last line is recorded.
         head_errors: of the head's training, recorded.
+        workers: processes that find faces.
     """
-    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.CALIBRATION)
+    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.CALIBRATION, workers)
     calibration = fit_calibration(-log_odds_of_pairs, same)
     _rescale(siamese, -calibration.scale, calibration.offset)
     scores = calibration.score(-log_odds_of_pairs)
@@ -63,7 +66,7 @@ def ship(
         "threshold": threshold,
         "band_choice": choice.to_json(),
         "calibration": calibration.to_json(),
-        "error_counts": verdicts_of(siamese, table, crops, choice.band),
+        "error_counts": verdicts_of(siamese, table, crops, choice.band, workers),
         "data": _data(table),
         "training": {
             "recipe": asdict(recipe),
@@ -132,12 +135,18 @@ def _without_advice() -> Iterator[None]:
 
 
 def _pair_log_odds(
-    siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int
+    siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int, workers: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-odds without offset, and ``same``, of all pairs of one role's people."""
+    """Return log-odds without offset, and ``same``, of all pairs of one role's people.
+
+    Their faces are found and cut by the program's own detection, as a user's are: its
+    landmarks scatter less than those of the training files, so that scores come out higher,
+    and a threshold chosen on the latter would be too low.
+    """
     people = labelled(table, role)
     first, second, same = people.pairs()
-    embeddings = embed_crops(siamese.get_layer("embedding_network"), crops[people.rows])
+    faces = crops_as_served([table.paths[row] for row in people.rows], crops[people.rows], workers)
+    embeddings = embed_crops(siamese.get_layer("embedding_network"), faces)
     kernel = siamese.get_layer("similarity_score").get_weights()[0].reshape(-1)
     return log_odds(embeddings, kernel, first, second), same
 
@@ -148,9 +157,11 @@ def _rescale(siamese: keras.Model, factor: float, offset: float) -> None:
     siamese.get_layer("similarity_score").set_weights([kernel * factor, np.array([offset], np.float32)])
 
 
-def verdicts_of(siamese: keras.Model, table: FaceTable, crops: np.ndarray, band: Band) -> dict[str, Any]:
+def verdicts_of(
+    siamese: keras.Model, table: FaceTable, crops: np.ndarray, band: Band, workers: int = 2
+) -> dict[str, Any]:
     """Count verdicts on the reporting people, by ground truth."""
-    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.REPORTING)
+    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.REPORTING, workers)
     offset = float(siamese.get_layer("similarity_score").get_weights()[1][0])
     counts = count_verdicts(sigmoid(log_odds_of_pairs + offset), same, band)
     return {kind: asdict(verdicts) for kind, verdicts in counts.items()}

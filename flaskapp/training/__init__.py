@@ -1,0 +1,1 @@
+"""Training: the base network, step by step."""
