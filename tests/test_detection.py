@@ -42,6 +42,18 @@ def resized(photo: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(photo, None, fx=scale, fy=scale, interpolation=method)
 
 
+def cut_about_the_face(photo: np.ndarray, margin: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """Cut a portrait down to its face and a margin, in parts of the face's height.
+
+    Returns:
+        What is left, and where its corner was.
+    """
+    left, top, right, bottom = (int(value) for value in only(detect_faces(photo)).box_xyxy)
+    edge = int(margin * (bottom - top))
+    cut = photo[top - edge : bottom + edge, left - edge : right + edge]
+    return np.ascontiguousarray(cut), (left - edge, top - edge)
+
+
 @pytest.fixture(scope="module")
 def group(hopper_pixels, collins_pixels) -> np.ndarray:
     """The two women side by side, Collins on the left."""
@@ -107,15 +119,21 @@ class TestPortraits:
         moved = np.ascontiguousarray(hopper_pixels[shift[1] :, shift[0] :])
         assert scatter(only(detect_faces(moved)), expected) < 0.04
 
-    @pytest.mark.parametrize("margin", [-0.05, 0.0, 0.1])
+    @pytest.mark.parametrize("margin", [-0.1, -0.05, 0.0, 0.1])
     @pytest.mark.parametrize("side", [64, 250, 1500])
     def test_a_face_that_fills_its_photo_is_found(self, hopper_pixels, margin, side):
-        left, top, right, bottom = only(detect_faces(hopper_pixels)).box_xyxy
-        edge = int(margin * (bottom - top))
-        tight = hopper_pixels[int(top) - edge : int(bottom) + edge, int(left) - edge : int(right) + edge]
+        tight, corner = cut_about_the_face(hopper_pixels, margin)
         scale = side / tight.shape[0]
-        expected = (HOPPER_LANDMARKS - (int(left) - edge, int(top) - edge)) * scale
-        assert scatter(only(detect_faces(resized(tight, scale))), expected) < 0.12
+        face = only(detect_faces(resized(tight, scale)))
+        assert scatter(face, (HOPPER_LANDMARKS - corner) * scale) < 0.12
+
+    def test_the_box_of_a_face_cut_off_ends_with_the_photo(self, hopper_pixels):
+        tight, _ = cut_about_the_face(hopper_pixels, -0.1)
+        assert only(detect_faces(tight)).box_xyxy == (0, 0, tight.shape[1], tight.shape[0])
+
+    def test_a_thumbnail_is_too_small_even_for_a_close_up(self, hopper_pixels):
+        tight, _ = cut_about_the_face(hopper_pixels, 0.05)
+        assert detect_faces(resized(tight, 36 / tight.shape[0])) == ()
 
 
 class TestRepeatability:

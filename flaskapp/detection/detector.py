@@ -119,7 +119,9 @@ class Detector:
         copy = cv2.resize(photo, copy_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         border = round(CLOSE_UP_BORDER * min(copy_wh))
         framed = cv2.copyMakeBorder(copy, border, border, border, border, cv2.BORDER_REPLICATE)
-        return self._search(framed).moved((-border, -border)).scaled((width / copy_wh[0], height / copy_wh[1]))
+        found = self._search(framed).moved((-border, -border)).scaled((width / copy_wh[0], height / copy_wh[1]))
+        sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)
+        return found.taken(np.flatnonzero(sides >= self.smallest_face))
 
     def _propose(self, pyramid: Pyramid) -> np.ndarray:
         """Return squares (N, 4) that may hold a face, from every level of the pyramid."""

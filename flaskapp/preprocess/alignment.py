@@ -57,6 +57,8 @@ def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndar
     Raises:
         ValueError: the landmarks are not five finite, distinct points.
     """
+    # Landmarks go in as the detector tells them, though warping counts from the middle of the
+    # first pixel and not from its edge: the template was set for them, and so was training.
     photo_to_crop = _similarity(_checked(landmarks), np.array(TEMPLATE))
     # Bilinear sampling looks at four pixels only. Where the crop is smaller than the face,
     # cut it so large that no pixel is passed over, then average whole blocks of pixels.
