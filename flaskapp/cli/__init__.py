@@ -13,6 +13,7 @@ import click
 from flaskapp import __version__
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.photos import compare, detect
+from flaskapp.cli.serving import serve
 from flaskapp.cli.training import train_base
 from flaskapp.errors import FacialRecognitionError
 
@@ -74,11 +75,13 @@ def main() -> None:
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
     How often is it wrong, on photos of my own?
       facial-recognition evaluate --pairs pairs.csv --root photos/
+    I would rather do this in a browser.
+      facial-recognition serve
 
     Photos are JPEG, PNG, WebP or HEIC. Nothing is uploaded and nothing is stored, except
     where you name a file to write. COMMAND --help shows more examples.
     """
 
 
-for command in (compare, detect, evaluate, train_base):
+for command in (compare, detect, evaluate, serve, train_base):
     main.add_command(command)

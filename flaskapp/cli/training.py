@@ -87,7 +87,11 @@ def train_base(
       name = "lfw"                 # whoever looks like these is never learned from
       teacher = "lfw.npz"
 
-    Exit codes: 0 written, 2 wrong usage or sets that cannot be used.
+    docs/training.md tells the whole story.
+
+    \b
+    Exit codes:
+      0 written   2 wrong usage, or sets that cannot be used
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
     try:
