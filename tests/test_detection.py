@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flaskapp.detection import Detector, Face, boxes, default_detector, detect_faces, detector, networks
-from flaskapp.detection.pyramid import Pyramid
+from flaskapp.detection import Detector, Face, default_detector, detect_faces, detector, networks
 from flaskapp.errors import WeightsError
 from flaskapp.preprocess import decode_photo
 
@@ -66,15 +65,6 @@ def small_in_large(hopper_pixels) -> np.ndarray:
     photo = np.full((1200, 1600, 3), 128, np.uint8)
     small = resized(hopper_pixels, 0.35)
     photo[500 : 500 + small.shape[0], 700 : 700 + small.shape[1]] = small
-    return photo
-
-
-@pytest.fixture(scope="module")
-def ramps() -> np.ndarray:
-    """Red is half the x of a pixel's centre, green half its y, measured from the photo's edge."""
-    photo = np.zeros((480, 500, 3), np.uint8)
-    photo[:, :, 0] = np.round((np.arange(500) + 0.5) / 2)
-    photo[:, :, 1] = np.round((np.arange(480) + 0.5) / 2)[:, None]
     return photo
 
 
@@ -247,100 +237,6 @@ class TestFace:
     def test_scaling_scales_box_and_landmarks(self):
         face = Face((1, 2, 3, 4), self.LANDMARKS, 0.9).scaled((2, 10))
         assert face == Face((2, 20, 6, 40), ((2, 10),) * 5, 0.9)
-
-
-class TestBoxes:
-    def test_suppression_of_nothing(self):
-        assert boxes.suppress(np.empty((0, 4)), np.empty(0), 0.5).tolist() == []
-
-    def test_a_suppressed_box_suppresses_nobody(self):
-        chain = np.array([(0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)], float)
-        assert boxes.suppress(chain, np.array([0.9, 0.8, 0.7]), 0.3).tolist() == [0, 2]
-
-    def test_a_box_inside_another_goes_only_when_the_smaller_counts(self):
-        nested = np.array([(0, 0, 100, 100), (40, 40, 60, 60)], float)
-        scores = np.array([0.9, 0.8])
-        assert boxes.suppress(nested, scores, 0.7).tolist() == [0, 1]
-        assert boxes.suppress(nested, scores, 0.7, of_smaller=True).tolist() == [0]
-
-    def test_equal_scores_are_settled_by_order(self):
-        twins = np.array([(0, 0, 10, 10)] * 3, float)
-        assert boxes.suppress(twins, np.ones(3), 0.5).tolist() == [0]
-
-    @pytest.mark.parametrize("of_smaller", [False, True])
-    def test_suppression_equals_its_plain_twin(self, of_smaller):
-        dice = np.random.default_rng(2)
-        corners = dice.uniform(0, 60, (80, 2))
-        many = np.hstack([corners, corners + dice.uniform(5, 40, (80, 2))])
-        scores = dice.uniform(size=80)
-        kept: list[int] = []
-        for index in np.argsort(-scores):
-            if all(plain_overlap(many[index], many[other], of_smaller) <= 0.4 for other in kept):
-                kept.append(int(index))
-        assert boxes.suppress(many, scores, 0.4, of_smaller=of_smaller).tolist() == kept
-
-    def test_boxes_without_area_overlap_nothing(self):
-        point = np.array([5.0, 5, 5, 5])
-        assert boxes.overlaps(point, np.array([point, (0, 0, 10, 10)])).tolist() == [0, 0]
-
-    def test_squares_grow_about_their_centres(self):
-        squares = boxes.square_boxes(np.array([(0, 0, 10, 20), (5, 5, 9, 7)], float))
-        assert squares.tolist() == [[-5, 0, 15, 20], [5, 4, 9, 8]]
-
-    def test_offsets_are_parts_of_the_sides(self):
-        box, offsets = np.array([(0.0, 0, 9, 19)]), np.array([(0.1, -0.1, 0, 0.5)])
-        assert boxes.shift_boxes(box, offsets)[0] == pytest.approx([0.9, -1.9, 9, 28.5])
-        assert boxes.shift_boxes(box, offsets, count_ends=True)[0] == pytest.approx([1, -2, 9, 29])
-
-    def test_mirroring_twice_is_nothing(self):
-        box = np.array([(1.0, 2, 5, 9)])
-        assert boxes.mirror_boxes(box).tolist() == [[-5, 2, -1, 9]]
-        assert np.array_equal(boxes.mirror_boxes(boxes.mirror_boxes(box)), box)
-
-    def test_clipping_keeps_boxes_in_the_photo(self):
-        assert boxes.clip_boxes(np.array([(-3.0, 4, 200, 90)]), (100, 80)).tolist() == [[0, 4, 100, 80]]
-
-
-def plain_overlap(a: np.ndarray, b: np.ndarray, of_smaller: bool) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return common / (min(areas) if of_smaller else sum(areas) - common)
-
-
-class TestPyramid:
-    @pytest.mark.parametrize("scale", [1.5, 1.0, 0.6, 0.21, 0.05])
-    def test_levels_keep_places(self, ramps, scale):
-        level = Pyramid(ramps).level(scale)
-        height, width = level.pixels.shape[:2]
-        assert (width, height) == (round(500 * scale), round(480 * scale))
-        expected = (np.arange(width) + 0.5) / level.scale_xy[0] / 2
-        assert np.abs(level.pixels[height // 2, 1:-1, 0] - expected[1:-1]).max() < 1.5
-
-    @pytest.mark.parametrize("square", [(100, 100, 124, 124), (50.3, 80.8, 170.3, 200.8), (20, 10, 468, 458)])
-    def test_pieces_reach_from_edge_to_edge(self, ramps, square):
-        (piece,) = Pyramid(ramps).pieces(np.array([square], float), 24)
-        centres = (np.arange(24) + 0.5) / 24 * (square[2] - square[0])
-        # Halving rounds to whole greys, up to four times for the largest square.
-        assert np.abs(piece[12, :, 0] - (square[0] + centres) / 2).max() < 2
-        assert np.abs(piece[:, 12, 1] - (square[1] + centres) / 2).max() < 2
-
-    def test_samples_begin_and_end_on_the_border(self, ramps):
-        (piece,) = Pyramid(ramps).samples(np.array([(100.0, 60, 146, 106)]), 24)
-        assert np.abs(piece[0, :, 0] - (100.5 + np.arange(24) * 2) / 2).max() < 1
-
-    def test_beyond_the_photo_is_mid_grey(self, ramps):
-        (piece,) = Pyramid(ramps).pieces(np.array([(-300.0, -300, -100, -100)]), 24)
-        assert (piece == 128).all()
-
-    def test_no_squares_no_pieces(self, ramps):
-        assert Pyramid(ramps).pieces(np.empty((0, 4)), 24).shape == (0, 24, 24, 3)
-
-    def test_pieces_of_fine_stripes_are_grey_not_striped(self):
-        stripes = np.zeros((960, 960, 3), np.uint8)
-        stripes[:, ::2] = 255
-        (piece,) = Pyramid(stripes).pieces(np.array([(3.0, 3, 930, 930)]), 24)
-        assert np.abs(piece[1:-1, 1:-1] - 127.5).max() < 8
 
 
 class TestWeights:
