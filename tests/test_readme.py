@@ -122,7 +122,7 @@ def test_every_row_of_the_figures_has_one():
 def test_the_python_example_runs(code):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[0] == "non_match"
+    assert done.stdout.split()[0] in {"non_match", "inconclusive"}
 
 
 def test_the_sets_file_example_is_read(tmp_path):
