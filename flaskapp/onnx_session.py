@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from onnx import GraphProto
+    from onnx import GraphProto, TensorProto
     from onnxruntime import InferenceSession
 
 # From 1.29 on ONNX Runtime writes a device id under the home folder and opens sockets as
@@ -21,12 +24,32 @@ IR_VERSION = 8
 """File format that belongs to that operator set."""
 
 
-def open_session(graph: GraphProto) -> InferenceSession:
+def declare_constant(name: str, shape: tuple[int, ...]) -> TensorProto:
+    """Return a float32 constant without its numbers: ``open_session`` is given those apart.
+
+    Seventeen megabytes of weights are copied five times on their way through a graph, which
+    takes as long as finding two faces.
+    """
+    from onnx import TensorProto
+
+    constant = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
+    size = 4 * int(np.prod(shape))
+    for key, value in (("location", "memory"), ("offset", "0"), ("length", str(size))):
+        constant.external_data.add(key=key, value=value)
+    return constant
+
+
+def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
     """Return a session that runs ``graph`` on the calling thread.
 
     One thread a session: the networks here are small, two photos each get a thread of
     their own, and a single thread adds its sums in one order only, so the same photo gives
     the same bits. ``run`` may be called from many threads at once.
+
+    Args:
+        graph: what to run.
+        constants: float32, C-contiguous: the numbers of what ``declare_constant`` declared.
+            The session reads them where they are: they must live as long as it does.
     """
     import onnx.helper as onnx_helper
     import onnxruntime
@@ -39,4 +62,7 @@ def open_session(graph: GraphProto) -> InferenceSession:
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: a warning would land in the user's terminal
+    if constants:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
+        options.add_external_initializers(list(constants), values)
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ numbers of known names and shapes.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -19,10 +20,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from flaskapp.errors import WeightsError
-from flaskapp.onnx_session import open_session
+from flaskapp.onnx_session import declare_constant, open_session
 from flaskapp.preprocess import CROP_GEOMETRY, CROP_SIZE
 
 __all__ = [
@@ -191,7 +192,7 @@ def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", _REINSTALL)
     try:
-        with h5py.File(h5py.h5f.open_file_image(content)) as file:
+        with h5py.File(io.BytesIO(content)) as file:
             return _arrays_below(file["model_weights"])
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
@@ -259,14 +260,14 @@ class _GraphBuilder:
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
         self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
+        self.constants: dict[str, np.ndarray] = {}
 
     def add(self, operator: str, inputs: list[str], *constants: np.ndarray, **attributes: object) -> str:
         """Append one operator and return the name of its output."""
         output = f"{operator.lower()}{len(self.nodes)}"
         names = [f"{output}_{index}" for index in range(len(constants))]
         for name, array in zip(names, constants, strict=True):
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name))
+            self.constants[name] = np.ascontiguousarray(array, np.float32)
         self.nodes.append(helper.make_node(operator, inputs + names, [output], name=output, **attributes))
         return output
 
@@ -281,11 +282,14 @@ class _GraphBuilder:
         return self.add("Conv", [x], kernel * scale[:, None, None, None], bias, **attributes)
 
 
-def embedding_graph(arrays: Mapping[str, np.ndarray]) -> GraphProto:
+def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → (N, 4096) of unit length.
 
     Args:
         arrays: as ``check_arrays`` lets them pass.
+
+    Returns:
+        The graph, and its constants apart, as ``open_session`` takes them.
     """
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
@@ -295,13 +299,14 @@ def embedding_graph(arrays: Mapping[str, np.ndarray]) -> GraphProto:
     x = build.add("Flatten", [x])
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
     x = build.add("LpNormalization", [x], axis=1, p=2)
-    return helper.make_graph(
+    graph = helper.make_graph(
         build.nodes,
         "embedding_network",
         [helper.make_tensor_value_info("face", TensorProto.FLOAT, ["faces", CROP_SIZE, CROP_SIZE, 3])],
         [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["faces", EMBEDDING_SIZE])],
-        build.constants,
+        [declare_constant(name, array.shape) for name, array in build.constants.items()],
     )
+    return graph, build.constants
 
 
 def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
@@ -332,7 +337,8 @@ class Runtime:
         self.info = read_info(path)
         arrays = read_arrays(path, self.info.sha256)
         check_arrays(arrays)
-        self._session = open_session(embedding_graph(arrays))
+        graph, self._constants = embedding_graph(arrays)
+        self._session = open_session(graph, self._constants)
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])
 

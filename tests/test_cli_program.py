@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -194,7 +195,7 @@ def program(tmp_path_factory) -> Path:
         # Whoever runs tests in the background may have had Ctrl-C ignored for all below.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"runtime.default_weights_path = lambda: Path({str(weights)!r})\n"
-        "try:\n    cli.main(sys.argv[1:])\nfinally:\n"
+        "try:\n    cli.main.main(sys.argv[1:])\nfinally:\n"
         "    print(*sorted(sys.modules), file=open(sys.argv[0] + '.modules', 'w'))\n"
     )
     return script
@@ -220,7 +221,7 @@ class TestProcesses:
     def test_the_help_loads_nothing_heavy(self):
         code = (
             "import sys\nfrom flaskapp.cli import main\n"
-            "try:\n    main(['compare', '--help'])\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+            "try:\n    main.main(['compare', '--help'])\nfinally:\n    print(*sys.modules, file=sys.stderr)"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert not set(done.stderr.split()) & {"numpy", "cv2", "PIL", "h5py", "onnx", "onnxruntime", "flask"}
@@ -264,8 +265,16 @@ class TestProcesses:
             _, errors = process.communicate()
         assert (process.returncode, errors) == (130, "Stopped.\n")
 
-    def test_it_runs_as_a_module_too(self):
-        done = subprocess.run(
-            [sys.executable, "-m", "flaskapp.cli", "--version"], cwd=ROOT, capture_output=True, check=True
-        )
-        assert done.stdout.startswith(b"facial-recognition, version ")
+    @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["compare", "no.jpg", "no.jpg"], 2)])
+    def test_it_ends_at_once_with_the_same_code(self, arguments, code):
+        command = [sys.executable, "-m", "flaskapp.cli", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        same = CliRunner().invoke(cli.main, arguments, prog_name="facial-recognition")
+        assert (done.returncode, done.stdout, done.stderr) == (code, same.stdout, same.stderr)
+        assert same.exit_code == code
+
+    def test_what_it_printed_reaches_a_file(self, tmp_path):
+        command = [sys.executable, "-m", "flaskapp.cli", "detect", "--json", *[PORTRAITS / "grace_hopper.jpg"] * 5]
+        with (tmp_path / "out.json").open("w") as file:
+            subprocess.run(command, cwd=ROOT, stdout=file, check=True)
+        assert len(json.loads((tmp_path / "out.json").read_text())) == 5

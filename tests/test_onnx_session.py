@@ -9,7 +9,7 @@ import onnx
 import onnx.helper
 import pytest
 
-from flaskapp.onnx_session import open_session
+from flaskapp.onnx_session import declare_constant, open_session
 
 DETECT_AND_REPORT = """
 import os, sys
@@ -32,6 +32,16 @@ def test_a_graph_runs(doubling):
     session = open_session(doubling)
     (answer,) = session.run(["y"], {"x": np.array([1, 2.5], np.float32)})
     assert answer.tolist() == [2, 5]
+
+
+def test_constants_can_be_kept_out_of_the_graph():
+    pairs = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 2])
+    moved = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2])
+    node = onnx.helper.make_node("Add", ["x", "shift"], ["y"])
+    graph = onnx.helper.make_graph([node], "moving", [pairs], [moved], [declare_constant("shift", (2,))])
+    shift = np.array([10, 0.5], np.float32)
+    (answer,) = open_session(graph, {"shift": shift}).run(["y"], {"x": np.zeros((3, 2), np.float32)})
+    assert answer.tolist() == [[10, 0.5]] * 3
 
 
 def test_sessions_keep_to_one_thread_and_do_not_spin(doubling):

@@ -27,6 +27,19 @@ own answer to both would be 1, and that is ours for a non-match."""
 class _Program(click.Group):
     """A group whose commands never end with a traceback, nor by accident with a verdict's exit code."""
 
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Run as the program, and end as soon as the answer is out.
+
+        Python would first take apart what the system frees at once anyway: 0.13 of the 0.68
+        seconds that a comparison takes.
+        """
+        try:
+            return super().__call__(*arguments, **settings)
+        except SystemExit as end:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else BUG)
+
     def main(self, *arguments: Any, **settings: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
