@@ -40,6 +40,18 @@ export function compareFrame(reference, frame, signal) {
   return ask("/api/v1/live", { method: "POST", body: form({ reference, frame }), signal });
 }
 
+/** Fetch one of the server's own pictures. */
+export async function fetchFile(url) {
+  try {
+    const response = await fetch(url);
+    const blob = await response.blob();
+    if (response.ok) return new File([blob], url.split("/").at(-1), { type: blob.type });
+  } catch {
+    // answered below, as if it were absent
+  }
+  throw unreachable();
+}
+
 function form(fields) {
   const body = new FormData();
   for (const [name, value] of Object.entries(fields)) {

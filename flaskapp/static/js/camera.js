@@ -1,12 +1,15 @@
 // The dialog that takes one photo with the webcam: preview, capture, retake.
 
 import { Problem } from "./api.js";
-import { announce, byId, show, showProblem, wipe } from "./dom.js";
+import { announce as announceIn, byId, show, showProblem, wipe } from "./dom.js";
 import { toJpeg } from "./pictures.js";
 import { LOST, Webcam, severalCameras } from "./webcam.js";
 
 const SIZE = { width: 1280, height: 960 };
 const QUALITY = 0.95;
+
+// Whatever lies behind an open dialog is silent, the page's own status too.
+const announce = (words) => announceIn(words, byId("camera-status"));
 
 export class CameraDialog {
   constructor() {

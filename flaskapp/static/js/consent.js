@@ -13,6 +13,8 @@ const ENDED = {
   hint: "Agree again to go on. Photos that you had chosen are still on your screen only.",
 };
 
+const LEAST_WAIT_MS = 3000;
+
 export class Consent extends EventTarget {
   #timer = null;
 
@@ -75,7 +77,12 @@ export class Consent extends EventTarget {
     const time = end.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     byId("consent-until").textContent = `Agreed until ${time}`;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.dispatchEvent(new Event("ended")), Math.max(end - Date.now(), 0));
+    // The server's clock decides, not this one: it is asked when the time seems to be up.
+    this.#timer = setTimeout(() => this.#askWhetherItEnded(), Math.max(end - Date.now(), LEAST_WAIT_MS));
+  }
+
+  async #askWhetherItEnded() {
+    if (!(await this.check())) this.dispatchEvent(new Event("ended"));
   }
 
   // What the page holds goes first: that must not wait for the server.

@@ -23,9 +23,20 @@ function dress(node, attributes, children) {
   return node;
 }
 
-/** Tell it to screen readers, without moving the focus. */
-export function announce(words) {
-  byId("status").textContent = words;
+const TOGETHER_MS = 1000;
+let announcedAt = -Infinity;
+
+/**
+ * Tell it to screen readers, without moving the focus.
+ *
+ * What follows within a second is added: the two photos are often looked at together, and the
+ * words about the first would be gone before they were read.
+ */
+export function announce(words, region = byId("status")) {
+  const now = performance.now();
+  const before = region.textContent;
+  region.textContent = now - announcedAt < TOGETHER_MS && before && before !== words ? `${before} ${words}` : words;
+  announcedAt = now;
 }
 
 export function focusOn(target) {

@@ -65,6 +65,7 @@ export class LiveComparison {
     const generation = (this.#generation += 1);
     this.#switch(true);
     this.#forget();
+    byId("live").scrollIntoView({ block: "start" }); // video and verdict fit a phone's screen together
     try {
       const [portrait, opened] = await Promise.all([cutReference(this.reference), this.webcam.open(FRAME)]);
       if (!opened || generation !== this.#generation) return;
@@ -104,9 +105,9 @@ export class LiveComparison {
   async #run(reference, generation) {
     while (generation === this.#generation) {
       this.flight = new AbortController();
-      const frame = await this.#grab();
-      if (generation !== this.#generation) return;
       try {
+        const frame = await this.#grab();
+        if (generation !== this.#generation) return;
         const answer = await compareFrame(reference, frame, this.flight.signal);
         if (generation !== this.#generation) return;
         this.#show(answer);
@@ -121,11 +122,12 @@ export class LiveComparison {
     const waits = error instanceof Problem && ["busy", "rate_limited", "warming_up"].includes(error.code);
     if (!waits) throw error;
     byId("live-note").textContent = "The server is busy; going on in a moment.";
-    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.retryAfter ?? 1, 10)));
+    await pause(1000 * Math.min(error.retryAfter ?? 1, 10));
     byId("live-note").textContent = "";
   }
 
-  #grab() {
+  async #grab() {
+    while (!this.video.videoWidth && this.webcam.isOpen) await pause(50);
     const scale = Math.min(1, FRAME.width / this.video.videoWidth);
     this.frame.width = Math.round(this.video.videoWidth * scale);
     this.frame.height = Math.round(this.video.videoHeight * scale);
@@ -239,6 +241,8 @@ export class LiveComparison {
     }
   }
 }
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** The rule of the server's verifier, applied to a smoothed score. */
 function decide(score, [low, high]) {

@@ -4,7 +4,7 @@
 // photos of step 2; result.js shows step 3; live.js compares the webcam. Nothing is kept
 // outside this page's memory: no storage, no cookie of the script's own.
 
-import { Problem, verify } from "./api.js";
+import { Problem, fetchFile, verify } from "./api.js";
 import { CameraDialog } from "./camera.js";
 import { Consent } from "./consent.js";
 import { announce, byId, focusOn, show, showProblem } from "./dom.js";
@@ -47,7 +47,7 @@ class Page {
       event.preventDefault();
       this.#compare();
     });
-    byId("cancel").addEventListener("click", () => this.work?.abort());
+    byId("cancel").addEventListener("click", () => this.#cancel());
     byId("samples").addEventListener("click", () => this.#takeSamples());
     byId("modes").addEventListener("change", (event) => this.#setMode(event.target.value));
     for (const button of document.querySelectorAll("[data-start-over]")) {
@@ -111,7 +111,7 @@ class Page {
   #setStep(step) {
     const result = step === "result";
     show(step === "consent", byId("consent"));
-    show(step !== "consent", byId("photos"));
+    show(step !== "consent", byId("photos"), byId("withdraw-form"));
     show(result, byId("result"));
     byId("main").dataset.step = step;
     for (const mark of document.querySelectorAll("[data-step-name]")) {
@@ -157,7 +157,7 @@ class Page {
     if (this.work) return;
     showProblem(byId("compare-error"), null);
     const blocked = this.slots.filter((slot) => slot.obstacle);
-    for (const slot of blocked) slot.showObstacle();
+    for (const slot of this.slots) slot.showObstacle();
     if (blocked.length) {
       blocked[0].focus();
       announce(`${blocked[0].name}: ${blocked[0].obstacle.detail}`);
@@ -171,11 +171,16 @@ class Page {
       const answer = await verify(photos, chosen, work.signal);
       if (!work.signal.aborted) await this.#showResult(answer, photos);
     } catch (error) {
-      if (work.signal.aborted) announce("Cancelled.");
-      else this.#showFailure(error);
+      if (!work.signal.aborted) this.#showFailure(error);
     } finally {
       done();
     }
+  }
+
+  #cancel() {
+    this.work?.abort();
+    byId("compare").focus();
+    announce("Cancelled.");
   }
 
   #showWork() {
@@ -220,10 +225,17 @@ class Page {
 }
 
 async function takeSample(slot, url) {
-  const response = await fetch(url);
-  const name = url.split("/").at(-1);
-  await slot.take(new File([await response.blob()], name, { type: response.headers.get("Content-Type") }));
+  try {
+    await slot.take(await fetchFile(url));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    slot.refuse(error);
+  }
 }
 
-document.documentElement.classList.add("js");
-new Page(byId("main")).open();
+// A form that was sent before this script had loaded got a plain page for an answer, with its
+// own next step; such a page is left as it is.
+if (["consent", "photos"].includes(byId("main").dataset.step)) {
+  document.documentElement.classList.add("js");
+  new Page(byId("main")).open();
+}

@@ -29,7 +29,11 @@ export class PhotoSlot extends EventTarget {
     this.hint = this.note.textContent;
     this.input.required = false; // the browser's own message would come before ours
     this.input.addEventListener("change", () => this.input.files[0] && this.take(this.input.files[0]));
+    // So that the same file can be chosen again: browsers report changes only.
+    this.input.addEventListener("click", () => (this.input.value = ""));
+    this.input.addEventListener("cancel", () => this.file && this.#fillInput(this.file));
     this.remove.addEventListener("click", () => this.#removeByHand());
+    this.empty.addEventListener("click", () => this.input.click());
     this.clear();
   }
 
