@@ -115,10 +115,16 @@ def png(width: int, height: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+BOMBS = ("a header alone", "a zip bomb", "a little too large")
+
+
 class TestP9PixelBombs:
     """P9. Break: no look at the size before ``load`` in ``decode_photo``."""
 
-    @pytest.mark.parametrize("bomb", [png(50_000, 50_000, 0), png(20_000, 20_000, 20_000)], ids=["header", "zip bomb"])
+    # The last is small enough for Pillow's own guard to let it pass.
+    @pytest.mark.parametrize(
+        "bomb", [png(50_000, 50_000, 0), png(20_000, 20_000, 20_000), png(8_000, 8_000, 8_000)], ids=BOMBS
+    )
     def test_are_refused_before_they_grow(self, working, bomb, collins):
         working.verify(collins, collins)  # whatever is loaded late is loaded now
         before = most_memory_bytes()
@@ -190,9 +196,9 @@ class TestP15RateLimits:
         assert response.headers["Retry-After"]
 
     def test_camera_frames_count_apart(self, open_browser):
-        browser = open_browser(FR_RATE_LIMIT=1, FR_LIVE_RATE_LIMIT=2)
+        browser = open_browser(FR_RATE_LIMIT=2, FR_LIVE_RATE_LIMIT=2)
         browser.agree()
-        assert browser.verify().status_code == 200
+        assert [browser.verify().status_code for _ in range(3)] == [200, 200, 429]
         frames = [browser.send("/api/v1/live", {"reference": b"1", "frame": b"2"}).status_code for _ in range(3)]
         assert frames == [200, 200, 429]
 

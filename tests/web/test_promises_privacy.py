@@ -259,9 +259,11 @@ sys.addaudithook(_watch)  # cannot be taken away again; it does nothing until it
 
 
 @pytest.fixture
-def opened() -> Iterator[list[tuple[str, object]]]:
+def opened(agreed) -> Iterator[list[tuple[str, object]]]:
     """Return a list of every file and socket opened from now on."""
     global _watched
+    agreed.verify()  # whatever is loaded late, by us or by the test's own client, is loaded now
+    agreed.services.comparer.verifier.calls.clear()
     _watched = []
     yield _watched
     _watched = None
