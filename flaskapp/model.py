@@ -153,6 +153,23 @@ def fold_projection(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) 
     dense.set_weights([kernel @ spread, bias @ spread])
 
 
+def unfold_projection(network: keras.Model, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the projection that ``fold_projection`` spread over 4,096 outputs.
+
+    Args:
+        network: an embedding network.
+        outputs: of the projection, n.
+
+    Returns:
+        float32 kernel ``(256, n)`` and bias ``(n,)``: exactly those that were folded in, or,
+        when the head has been trained since, the nearest by least squares.
+    """
+    spread = random_projection(outputs)
+    kernel, bias = network.get_layer("embedding").get_weights()
+    solution = np.linalg.lstsq(spread.T, np.vstack([kernel, bias]).T, rcond=None)[0].T
+    return solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
+
+
 def set_score(network: keras.Model, scale: float, offset: float) -> None:
     """Make the score ``sigmoid(offset - scale · mean |reference - probe|)``.
 

@@ -124,6 +124,16 @@ def test_folding_spreads_the_learned_projection_over_the_embedding(model):
     np.testing.assert_allclose(features @ folded + offset, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_what_was_folded_is_found_again(model):
+    rng = np.random.default_rng(5)
+    network = model.build_embedding_network()
+    kernel, bias = rng.normal(size=(256, PROJECTED)), rng.normal(size=PROJECTED)
+    model.fold_projection(network, kernel, bias)
+    found, offset = model.unfold_projection(network, PROJECTED)
+    np.testing.assert_allclose(found, kernel, atol=1e-4)
+    np.testing.assert_allclose(offset, bias, atol=1e-4)
+
+
 def test_what_is_folded_fits_the_trunk(model, siamese):
     with pytest.raises(ValueError, match=r"256 rows.*\(255, 128\)"):
         model.fold_projection(siamese.get_layer("embedding_network"), np.zeros((255, PROJECTED)), np.zeros(PROJECTED))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flaskapp.dataset import sets
+from flaskapp.dataset.roles import celeba_role, hashed_role
 from flaskapp.dataset.sets import (
     CALIBRATION,
     LEFT_OUT,
@@ -14,8 +15,6 @@ from flaskapp.dataset.sets import (
     UNKNOWN_PERSON,
     VALIDATION,
     FaceSet,
-    celeba_role,
-    hashed_role,
     load_faces,
     nearest_cosine,
     read_sets,
@@ -106,6 +105,25 @@ class TestRoles:
 
     def test_one_role_may_hold_for_a_whole_set(self, folder):
         assert load_faces([one_set(folder, ["a.jpg"], roles="reporting")]).role.tolist() == [REPORTING]
+
+
+class TestLandmarks:
+    def test_they_move_by_shares_of_the_distance_between_the_eyes(self, folder):
+        # write_teacher's second face has its left eye at (10, 11) and its right one at (12, 13).
+        table = load_faces([one_set(folder, ["a.jpg", "b.jpg"], landmark_shift=(0.5, -0.25))])
+        moved = np.arange(10, 20).reshape(5, 2) + np.sqrt(8) * np.array([0.5, -0.25])
+        np.testing.assert_allclose(table.landmarks[1], moved, rtol=1e-6)
+
+    @pytest.mark.parametrize("shift", ["3", "[1]", "[1, 2, 3]", '["a", "b"]', "[true, 1]"])
+    def test_a_shift_is_two_numbers(self, tmp_path, shift):
+        (tmp_path / "sets.toml").write_text(f'[[set]]\nname = "own"\nfolder = "f"\nlandmark_shift = {shift}\n')
+        with pytest.raises(DataError, match="Set own: landmark_shift expects two numbers"):
+            read_sets(tmp_path / "sets.toml")
+
+    def test_a_shift_is_read(self, tmp_path):
+        (tmp_path / "sets.toml").write_text('[[set]]\nname = "own"\nfolder = "f"\nlandmark_shift = [-0.02, 1]\n')
+        (own,), _ = read_sets(tmp_path / "sets.toml")
+        assert own.landmark_shift == (-0.02, 1.0)
 
 
 class TestLeavingOut:

@@ -129,7 +129,14 @@ def test_folders_of_people_become_weights_that_serve(people, tmp_path, small):
             "terms": "drawn for this test",
         }
     }
-    assert note["training"]["recipe"] == {"epochs": 2, "minutes": None, "batch_size": 16, "rate": 0.035, "seed": 2026}
+    assert note["training"]["recipe"] == {
+        "epochs": 2,
+        "minutes": None,
+        "batch_size": 16,
+        "rate": 0.035,
+        "seed": 2026,
+        "start": None,
+    }
     assert int(note["training"]["distillation"]["step"]) == steps
     counted = {kind: sum(verdicts.values()) for kind, verdicts in note["error_counts"].items()}
     assert counted == {"genuine": 30, "impostor": 36}
@@ -154,6 +161,33 @@ def test_sets_without_people_to_choose_with_are_refused_before_training(people, 
     with pytest.raises(DataError, match=r"calibration people .*Received: 0 and 0"):
         train_base(people / "short.toml", tmp_path, tmp_path / "x.h5", Recipe(), Reporter(say=str), workers=1)
     assert not (tmp_path / "state.npz").exists()
+
+
+@pytest.mark.slow
+def test_a_run_may_go_on_from_the_weights_of_an_earlier_one(people, tmp_path):
+    import keras
+
+    from flaskapp.training import base
+    from flaskapp.training.distillation import build_student
+
+    keras.utils.set_random_seed(3)
+    earlier = build_student()
+    base.build_from_student(earlier).save(tmp_path / "earlier.h5")
+    recipe = base.Recipe(epochs=1e-9, batch_size=16, rate=1e-12, start=tmp_path / "earlier.h5")
+    table, crops = base.prepare(people / "sets.toml", tmp_path / "work", workers=1)
+    later = base.distil(table, crops, tmp_path / "work", recipe)  # one batch at no rate worth speaking of
+    for before, after in zip(earlier.trainable_variables, later.trainable_variables, strict=True):
+        np.testing.assert_allclose(np.asarray(after), np.asarray(before), atol=1e-4, err_msg=before.path)
+    assert len(recipe.to_json()["start"]) == 12, "the record names the file by its hash, not by its path"
+
+
+def test_weights_that_training_cannot_go_on_from_are_named(people, tmp_path):
+    from flaskapp.training import base
+    from flaskapp.training.distillation import build_student
+
+    (tmp_path / "other.h5").write_bytes(b"no weights")
+    with pytest.raises(DataError, match=r"other\.h5 is not a Siamese network"):
+        base.start_from(build_student(), tmp_path / "other.h5")
 
 
 def test_without_a_teacher_there_is_nothing_to_distil(people, tmp_path):

@@ -41,6 +41,19 @@ from flaskapp.errors import MissingExtraError
     default=None,
     help="Distil at most so long, over all resumptions; without it, for all epochs.",
 )
+@click.option(
+    "--start",
+    type=EXISTING_FILE,
+    default=None,
+    help="Go on from the weights of an earlier run, an .h5, at a new rate; without it, from nothing.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.035,
+    show_default=True,
+    help="Learning rate of the convolutions, by Muon; about 0.02 to go on from earlier weights.",
+)
 @click.option("--batch-size", type=click.IntRange(min=8), default=64, show_default=True, help="Faces in a batch.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of order, augmentation, all."
@@ -54,6 +67,8 @@ def train_base(
     out: Path,
     epochs: float,
     minutes: float | None,
+    start: Path | None,
+    rate: float,
     batch_size: int,
     seed: int,
     workers: int,
@@ -69,6 +84,7 @@ def train_base(
       facial-recognition train-base sets.toml
       facial-recognition train-base sets.toml --minutes 150 --work training-run
       KERAS_BACKEND=torch facial-recognition train-base sets.toml --epochs 40
+      facial-recognition train-base sets.toml --start siamese_model_final.h5 --rate 0.02
 
     SETS.toml names folders of people, folders of unlabelled faces, and a teacher's
     embeddings with landmarks where there are some:
@@ -101,7 +117,7 @@ def train_base(
         raise MissingExtraError(
             f"Training needs {error.name}, which is not installed.", 'Try: pip install "facial-recognition[train]"'
         ) from None
-    recipe = base.Recipe(epochs=epochs, minutes=minutes, batch_size=batch_size, seed=seed)
+    recipe = base.Recipe(epochs, minutes, batch_size, rate, seed, start)
     reporter = base.Reporter(
         say=lambda text: click.echo(text, err=True),
         cutting=progress_bar("Aligning faces", "photos", each=CHUNK),

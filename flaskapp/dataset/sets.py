@@ -10,6 +10,7 @@ embeddings with landmarks. ``read_sets`` gives the plan, ``load_faces`` the face
     identities = "identity_CelebA.txt"  # photo -> person; else "folder" or nothing
     roles = "celeba"                    # who trains, validates, calibrates, reports
     terms = "non-commercial research"   # recorded beside the weights
+    landmark_shift = [-0.02, -0.02]     # added to the teacher file's landmarks, in eye distances
 
     [[exclude]]
     name = "lfw"
@@ -24,19 +25,43 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from flaskapp.dataset.roles import (
+    CALIBRATION,
+    HELD_OUT,
+    LEFT_OUT,
+    REPORTING,
+    ROLE_NAMES,
+    TRAINING,
+    VALIDATION,
+    celeba_role,
+    hashed_role,
+)
 from flaskapp.errors import DataError
 
+__all__ = [
+    "CALIBRATION",
+    "LEFT_OUT",
+    "REPORTING",
+    "ROLE_NAMES",
+    "TRAINING",
+    "UNKNOWN_PERSON",
+    "VALIDATION",
+    "FaceSet",
+    "FaceTable",
+    "find_photos",
+    "leave_out_overlaps",
+    "load_faces",
+    "nearest_cosine",
+    "read_sets",
+]
+
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
-TRAINING, VALIDATION, CALIBRATION, REPORTING, LEFT_OUT = range(5)
-ROLE_NAMES = ("training", "validation", "calibration", "reporting", "left out")
-HELD_OUT = (VALIDATION, CALIBRATION, REPORTING)
 UNKNOWN_PERSON = -1
 TEACHER_SIZE = 128
 # The teacher's cosine from which two photos count as one photo seen twice, and from which
@@ -62,6 +87,9 @@ class FaceSet:
         terms: what the photos may be used for, in a few words.
         measures: whether its people may calibrate and be reported on: not where a photo is
             far coarser than what people compare, or its face was picked out of a group.
+        landmark_shift: x and y, in distances between the eyes, added to the landmarks of the
+            teacher file: what another detector sees further right or down than this
+            program's is put where this program sees it.
     """
 
     name: str
@@ -73,6 +101,7 @@ class FaceSet:
     drop: tuple[str, ...] = ()
     terms: str = "not stated"
     measures: bool = True
+    landmark_shift: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
@@ -170,7 +199,14 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         drop=tuple(entry.get("drop", ())),
         terms=str(entry.get("terms", "not stated")),
         measures=bool(entry.get("measures", True)),
+        landmark_shift=_two_numbers(entry["name"], entry.get("landmark_shift", (0.0, 0.0))),
     )
+
+
+def _two_numbers(set_name: str, value: Any) -> tuple[float, float]:
+    if not isinstance(value, list | tuple) or [type(number) in (int, float) for number in value] != [True, True]:
+        raise DataError(f"Set {set_name}: landmark_shift expects two numbers, x and y. Received: {value!r}")
+    return float(value[0]), float(value[1])
 
 
 def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTable:
@@ -235,9 +271,15 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
         paths=[face_set.folder / name for name in record.names],
         person=np.array([_number(numbers, prefix, person) for person in people], np.int64),
         role=role,
-        landmarks=record.landmarks.astype(np.float32),
+        landmarks=_shifted(record.landmarks.astype(np.float32), face_set.landmark_shift),
         teacher=_unit(record.embedding),
     )
+
+
+def _shifted(landmarks: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
+    """Return landmarks (N, 5, 2) moved by a share of each face's distance between the eyes."""
+    eye_distance = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=-1)
+    return landmarks + eye_distance[:, None, None] * np.array(shift, np.float32)
 
 
 def _without_teacher(folder: Path) -> _Record:
@@ -302,32 +344,6 @@ def _celeba_role_of(face_set: FaceSet, person: str | None) -> int:
     if not person.isdecimal():
         raise DataError(f'Set {face_set.name}: roles = "celeba" expects numbers for people. Received: {person!r}.')
     return celeba_role(int(person))
-
-
-def celeba_role(number: int) -> int:
-    """Return what a CelebA person is for: every 20th calibrates, and so on.
-
-    >>> [ROLE_NAMES[celeba_role(number)] for number in (20, 10, 15, 11)]
-    ['calibration', 'reporting', 'validation', 'training']
-    """
-    if number % 20 == 0:
-        return CALIBRATION
-    if number % 10 == 0:
-        return REPORTING
-    return VALIDATION if number % 10 == 5 else TRAINING
-
-
-def hashed_role(person: str) -> int:
-    """Return a person's role by a hash of the name: the same in every set and run.
-
-    80 % train, 10 % validate, 5 % calibrate and 5 % report, as with CelebA's numbers.
-    """
-    share = int.from_bytes(sha256(person.encode()).digest()[:4], "big") / 2**32
-    if share < 0.8:
-        return TRAINING
-    if share < 0.9:
-        return VALIDATION
-    return CALIBRATION if share < 0.95 else REPORTING
 
 
 def _number(numbers: dict[str, int], prefix: str, person: str | None) -> int:

@@ -10,9 +10,10 @@ that; and how often each verdict is wrong is counted on people set aside for not
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from flaskapp.dataset.crops import Progress, crops_of
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import fit_calibration
+from flaskapp.layers import L1Distance
 from flaskapp.model import (
     EMBEDDING_SIZE,
     build_embedding_network,
@@ -32,6 +34,7 @@ from flaskapp.model import (
     build_trunk,
     fold_projection,
     set_score,
+    unfold_projection,
 )
 from flaskapp.training.batches import Batches, Jitter
 from flaskapp.training.distillation import Distillation, Schedule, Way, fast_layout
@@ -78,6 +81,7 @@ class Recipe:
         batch_size: faces.
         rate: Muon's learning rate.
         seed: of everything.
+        start: weights of an earlier run to go on from, a ``.h5``; None = from nothing.
     """
 
     epochs: float = 10.0
@@ -85,6 +89,12 @@ class Recipe:
     batch_size: int = 64
     rate: float = 0.035
     seed: int = 2026
+    start: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings for the record; ``start`` by the beginning of its file's hash."""
+        start = None if self.start is None else hashlib.sha256(self.start.read_bytes()).hexdigest()[:12]
+        return {**asdict(self), "start": start}
 
 
 def train_base(
@@ -168,7 +178,30 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     schedule = Schedule(steps, math.inf if recipe.minutes is None else recipe.minutes, recipe.rate)
     people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
     faces, person = crops[people], table.person[people]
-    return Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person)).run(way)
+    run = Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person))
+    if recipe.start is not None:
+        start_from(run.student, recipe.start)
+    return run.run(way)
+
+
+def start_from(student: keras.Model, weights: Path) -> None:
+    """Give a student what the weights of an earlier run know.
+
+    Raises:
+        DataError: the file is no Siamese network of this shape.
+    """
+    try:
+        siamese = keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
+        twin, trunk = siamese.get_layer("embedding_network"), build_trunk()
+        for layer in trunk.layers:
+            layer.set_weights(twin.get_layer(layer.name).get_weights())
+        projection = unfold_projection(twin, student.output_shape[-1])
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{weights.name} is not a Siamese network that training can go on from ({type(error).__name__}).",
+            "Name weights that train-base wrote, siamese_model_final.h5 for example.",
+        ) from error
+    student.set_weights([*trunk.get_weights(), *projection])
 
 
 def vector_figures(student: keras.Model, faces: np.ndarray, person: np.ndarray) -> dict[str, float]:

@@ -47,7 +47,7 @@ def ship(
         table: the photos.
         crops: uint8 (N, 100, 100, 3).
         out: the ``.h5``.
-        recipe: a dataclass of settings, recorded.
+        recipe: the settings, a ``Recipe``, recorded.
         progress_log: the distillation's log, whose last line is recorded.
         head_errors: of the head's training, recorded.
         workers: processes that find faces.
@@ -69,7 +69,7 @@ def ship(
         "error_counts": verdicts_of(siamese, table, crops, choice.band, workers),
         "data": _data(table),
         "training": {
-            "recipe": asdict(recipe),
+            "recipe": recipe.to_json(),
             "distillation": _last_line(progress_log),
             "head_validation": {"before": head_errors[0], "after": min(head_errors), "epochs": len(head_errors) - 1},
         },
