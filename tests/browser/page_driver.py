@@ -1,0 +1,250 @@
+"""Drives the page in a real browser, as a person would; and the server behind it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import waitress
+from flask import Flask
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+
+from flaskapp.errors import PhotoError
+from flaskapp.runtime import Runtime, WeightsInfo
+from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier, decide
+
+PATIENCE_MS = 60_000
+"""How long a step may take; a machine that trains a network meanwhile is slow."""
+
+INSECURE_HOST = "faces.test"
+"""A name that leads to this machine, which browsers do not trust as they trust localhost."""
+
+WEIGHTS = WeightsInfo(
+    name="measured",
+    sha256="0123456789ab" + "0" * 52,
+    threshold=0.5,
+    inconclusive_band=(0.4, 0.6),
+    error_counts={
+        "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800},
+        "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48},
+    },
+    details={"terms": "For tests."},
+)
+
+
+class SteeredVerifier:
+    """Finds faces as the real one does, and gives the score that a test wants.
+
+    Attributes:
+        score: of the next comparisons.
+        raises: error of the next comparison, or None.
+        delay_s: seconds that a comparison takes.
+        most_at_once: most comparisons that were under way at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._reader = Verifier(cast(Runtime, object()))
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Behave as at first."""
+        self.score, self.delay_s, self.most_at_once, self._under_way = 0.9, 0.0, 0, 0
+        self.raises: Exception | None = None
+        self.calls: list[tuple[int | None, int | None]] = []
+
+    @property
+    def weights(self) -> WeightsInfo:
+        return WEIGHTS
+
+    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
+        return self._reader.read(photo, face_index)
+
+    def verify(
+        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+    ) -> Verification:
+        with self._lock:
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            return self._verify(reference, probe, reference_face, probe_face)
+        finally:
+            self._under_way -= 1
+
+    def _verify(self, reference: bytes, probe: bytes, first: int | None, second: int | None) -> Verification:
+        self.calls.append((first, second))
+        time.sleep(self.delay_s)
+        if self.raises:
+            raise self.raises
+        faces = [
+            self._read_as(label, photo, index)
+            for label, photo, index in (("reference", reference, first), ("probe", probe, second))
+        ]
+        decision = decide(self.score, WEIGHTS.inconclusive_band)
+        counts = WEIGHTS.verdict_counts(decision)
+        band, name, times = WEIGHTS.inconclusive_band, WEIGHTS.weights_id, dict.fromkeys(STAGES, 1.0)
+        return Verification(decision, self.score, band, WEIGHTS.threshold, *faces, name, counts, times)
+
+    def _read_as(self, label: str, photo: bytes, index: int | None) -> FaceInPhoto:
+        try:
+            return self.read(photo, index)
+        except PhotoError as error:
+            error.for_photo(label)
+            raise
+
+
+class RunningServer:
+    """The server on a free port of this machine."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._server = waitress.create_server(app, host="127.0.0.1", port=0, threads=8)
+        self.port = self._server.effective_port
+        self.address = f"http://localhost:{self.port}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closing pulls the socket from under the loop
+            self._server.run()
+
+    def __enter__(self) -> RunningServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._server.close()
+        self._thread.join(10)
+
+
+NO_COMPLAINTS = (
+    "Failed to load resource",  # answers of 4xx, which tests provoke
+    "Cross-Origin-Opener-Policy header has been ignored",  # as it is on an insecure address
+)
+
+
+class Driver:
+    """One page in one browser context, with all that it asked for and complained of."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        context.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        self.context, self.address = context, address
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        context.on("request", self._note_request)
+        self.page: Page = context.new_page()
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _note_request(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(words in message.text for words in NO_COMPLAINTS):
+            self.complaints.append(message.text)
+
+    @property
+    def foreign_requests(self) -> list[str]:
+        """What was asked of anybody but the server. blob: never leaves the browser."""
+        own = (self.address, f"blob:{self.address}")
+        return [url for url in self.requests if not url.startswith(own)]
+
+    def find(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    def open(self, path: str = "/") -> Driver:
+        self.page.goto(self.address + path)
+        return self
+
+    def agree(self) -> Driver:
+        """Open the page and go through step 1."""
+        self.open()
+        self.page.get_by_label("I have read the privacy notice").check()
+        self.page.get_by_label("I am 18 or older").check()
+        self.page.get_by_role("button", name="Agree and continue").click()
+        expect(self.find("#photos")).to_be_visible()
+        return self
+
+    def choose(self, label: str, photo: Path | dict[str, Any]) -> Driver:
+        """Choose a file, and wait until the page has looked at it."""
+        self.find(f"#{label}-file").set_input_files(photo)
+        return self.settled(label)
+
+    def settled(self, label: str) -> Driver:
+        """Wait until the page has looked at a photo."""
+        self.find(f"#{label}-slot:is([data-state=ready], [data-state=failed])").wait_for()
+        return self
+
+    def compare(self) -> Driver:
+        self.page.get_by_role("button", name="Compare Faces").click()
+        return self
+
+    def expect_error(self, where: str, *words: str) -> None:
+        """Hold the error text beside a photo, and that assistive technology is told of it."""
+        for part in words:
+            expect(self.find(f"#{where}-error")).to_contain_text(part)
+        if where in ("reference", "probe"):
+            described = self.find(f"#{where}-file").get_attribute("aria-describedby") or ""
+            assert f"{where}-error" in described.split()
+            expect(self.find(f"#{where}-file")).to_have_attribute("aria-invalid", "true")
+
+    def hand_over(self, selector: str, kind: str, files: list[tuple[str, str, bytes]], text: str = "") -> None:
+        """Drop or paste files (name, type, bytes) or text on an element."""
+        packed = [[name, mime, base64.b64encode(data).decode()] for name, mime, data in files]
+        self.find(selector).evaluate(HAND_OVER, [kind, packed, text])
+
+    def live_tracks(self) -> int:
+        """Return how many camera tracks are on; needs ``watch_camera`` before the page was opened."""
+        return cast(int, self.page.evaluate("window.tracks.filter((track) => track.readyState === 'live').length"))
+
+    def watch_camera(self) -> Driver:
+        self.context.add_init_script(WATCH_CAMERA)
+        return self
+
+    def break_camera(self, error: str) -> Driver:
+        """Make the browser answer every wish for a camera with an error of this name."""
+        self.context.add_init_script(
+            f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{error}'))"
+        )
+        return self
+
+    def is_blank(self, canvas: str) -> bool:
+        """Say whether nothing is drawn on a canvas."""
+        return cast(bool, self.find(canvas).evaluate(IS_BLANK))
+
+    def sideways_scroll(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        root = "document.documentElement"
+        return cast(int, self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
+
+
+HAND_OVER = """(target, [kind, files, text]) => {
+  const transfer = new DataTransfer();
+  for (const [name, type, data] of files) {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, { type }));
+  }
+  if (text) transfer.setData("text/plain", text);
+  const more = { bubbles: true, cancelable: true };
+  if (kind === "paste") target.dispatchEvent(new ClipboardEvent("paste", { ...more, clipboardData: transfer }));
+  else for (const type of ["dragenter", "dragover", "drop"])
+    target.dispatchEvent(new DragEvent(type, { ...more, dataTransfer: transfer }));
+}"""
+
+IS_BLANK = """(canvas) => !canvas.width || !canvas.height ||
+  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.every((byte) => byte === 0)"""
+
+WATCH_CAMERA = """
+window.tracks = [];
+const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (open) navigator.mediaDevices.getUserMedia = async (wish) => {
+  const stream = await open(wish);
+  window.tracks.push(...stream.getTracks());
+  return stream;
+};
+"""

@@ -1,0 +1,177 @@
+"""Everybody: keyboard, screen reader, phone and desktop, light and dark."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+WINDOWS = {
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+    "desktop": {"viewport": {"width": 1280, "height": 900}},
+}
+SCHEMES = ("light", "dark")
+LEAST_TARGET = 44
+
+
+def at_consent(window, files):
+    window.open().find("details.notice summary").click()
+    window.page.get_by_role("button", name="Agree and continue").click()
+
+
+def at_photos(window, files):
+    window.agree().compare()
+
+
+def at_faces(window, files):
+    window.agree().choose("reference", files["group"]).choose("probe", files["hopper"])
+
+
+def at_errors(window, files):
+    window.agree().choose("reference", files["landscape"]).choose("probe", files["hopper"])
+
+
+def at_result(window, files):
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["hopper"]).compare()
+    expect(window.find("#result")).to_be_visible()
+    window.page.get_by_text("Details", exact=True).click()
+
+
+def at_camera(window, files):
+    window.agree().page.get_by_role("button", name="Webcam for the reference photo").click()
+    expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
+
+
+def at_live(window, files):
+    window.agree().choose("reference", files["hopper"]).find("#modes").get_by_text("Live webcam").click()
+    window.page.get_by_role("button", name="Start live comparison").click()
+    expect(window.find("#live-word")).to_have_text("Match")
+
+
+def at_privacy(window, files):
+    window.open("/privacy")
+
+
+def at_docs(window, files):
+    window.open("/api/docs")
+
+
+STATES = [at_consent, at_photos, at_faces, at_errors, at_result, at_camera, at_live, at_privacy, at_docs]
+
+
+@pytest.fixture
+def files(hopper_file, group_photo, landscape):
+    group = {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo}
+    sky = {"name": "sky.png", "mimeType": "image/png", "buffer": landscape}
+    return {"hopper": hopper_file, "group": group, "landscape": sky}
+
+
+def stop_motion(window):
+    """Let the live picture stand still, so that what is looked at does not change meanwhile."""
+    if window.find("#live-toggle").is_visible():
+        window.page.route("**/api/v1/live", lambda _: None)
+
+
+@pytest.mark.parametrize("size", WINDOWS)
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_a_state_is_accessible_and_fits(visit, files, state, size):
+    """One walk to each state, for all that is to be seen there: the walk is what takes time."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    window = visit(reduced_motion="reduce", **WINDOWS[size])
+    state(window, files)
+    stop_motion(window)
+    assert window.sideways_scroll() <= 0
+    for scheme in SCHEMES:
+        window.page.emulate_media(color_scheme=scheme)
+        found = axe.run(window.page)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+    if size == "phone":
+        assert small_targets(window) == []
+
+
+def small_targets(window) -> list[str]:
+    """Return the controls that a thumb could miss; links inside sentences may be small."""
+    return window.page.evaluate(
+        """(least) => [...document.querySelectorAll("button, summary, input, label.button, .site-nav a, .brand")]
+          .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest("dialog:not([open])"))
+          .filter((one) => !one.matches(".tick input, .radio input, .face-choice"))
+          .map((one) => [one, one.getBoundingClientRect()])
+          .filter(([, box]) => box.height < least - 0.5 || box.width < least - 0.5)
+          .map(([one, box]) => `${one.outerHTML.slice(0, 80)} ${box.width} × ${box.height}`)""",
+        LEAST_TARGET,
+    )
+
+
+def test_everything_can_be_done_by_keyboard_alone(visit, group_photo, hopper_file):
+    window = visit().open()
+    press = window.page.keyboard.press
+    walk_to(window, "#consent-box")
+    press("Space")
+    walk_to(window, "#age-box")
+    press("Space")
+    walk_to(window, "#consent-form button")
+    press("Enter")
+    expect(window.find("#photos-heading")).to_be_focused()
+    walk_to(window, "#reference-file")
+    with window.page.expect_file_chooser() as chooser:
+        press("Enter")
+    chooser.value.set_files({"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
+    window.settled("reference")
+    walk_to(window, '[aria-label^="Face 2 of 2"]', backwards=True)
+    press("Enter")
+    expect(window.find("#reference-note")).to_contain_text("face 2 from the left is compared")
+    walk_to(window, "#probe-file")
+    with window.page.expect_file_chooser() as chooser:
+        press("Space")
+    chooser.value.set_files(hopper_file)
+    window.settled("probe")
+    walk_to(window, "#compare")
+    press("Enter")
+    expect(window.find("#result-heading")).to_be_focused()
+    walk_to(window, "#result [data-start-over]")
+    press("Enter")
+    expect(window.find("#photos-heading")).to_be_focused()
+
+
+def walk_to(window, selector: str, backwards: bool = False) -> None:
+    """Press Tab until an element has the focus, and hold that its focus can be seen."""
+    for _ in range(40):
+        window.page.keyboard.press("Shift+Tab" if backwards else "Tab")
+        if window.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            break
+    else:
+        raise AssertionError(f"{selector} is out of the keyboard's reach")
+    assert window.page.evaluate(HAS_RING), f"the focus on {selector} cannot be seen"
+
+
+# A file field's ring is drawn around the label that stands for it, its next sibling.
+HAS_RING = """() => [document.activeElement, document.activeElement.nextElementSibling].some((one) => {
+  const style = one && getComputedStyle(one);
+  return style && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+})"""
+
+
+def test_motion_is_reduced_on_request(visit, hopper_file):
+    window = visit(reduced_motion="reduce").agree().choose("reference", hopper_file)
+    moving = "() => document.getAnimations().filter((one) => one.effect.getTiming().duration > 10).length"
+    assert window.page.evaluate(moving) == 0
+
+
+def test_the_page_loads_from_its_own_server_alone(visit, server):
+    # What every other test holds at its end, told apart: pages, styles, scripts, pictures.
+    window = visit()
+    for path in ("/", "/privacy", "/api/docs"):
+        window.open(path)
+    assert {url.split("/")[2] for url in window.requests} == {f"localhost:{server.port}"}
+
+
+def test_docs_list_every_request_and_every_code(visit, server):
+    from flaskapp.web import openapi
+
+    window = visit().open("/api/docs")
+    for path in openapi.describe()["paths"]:
+        expect(window.page.locator(".operation h3 code", has_text=path).first).to_be_visible()
+    for problem in openapi.problem_list():
+        expect(window.find(f"#problem-{problem['code']}")).to_contain_text(problem["title"])

@@ -1,0 +1,80 @@
+"""Without JavaScript: plain forms, from consent to result."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+from flaskapp.web.services import services_of
+
+
+@pytest.fixture
+def plain(visit):
+    """Return a window without JavaScript, after consent."""
+    window = visit(java_script_enabled=False).open()
+    window.find("#consent-box").check()
+    window.find("#age-box").check()
+    window.page.get_by_role("button", name="Agree and continue").click()
+    expect(window.find("#photos")).to_be_visible()
+    return window
+
+
+def send(window, reference, probe):
+    window.find("#reference-file").set_input_files(reference)
+    window.find("#probe-file").set_input_files(probe)
+    window.compare()
+    return window
+
+
+def test_two_files_lead_to_the_result(plain, hopper_file, collins_file):
+    send(plain, hopper_file, collins_file)
+    expect(plain.find("#verdict-word")).to_have_text("Match")
+    expect(plain.find("#counts")).to_have_text(
+        "Of 10,000 pairs of strangers 7, of 5,000 pairs of one person 4,700, got this verdict."
+    )
+    expect(plain.find("#result-scale .marker-number")).to_have_text("0.900")
+    expect(plain.find("#result")).to_contain_text("this is no liveness check")
+    plain.page.get_by_role("link", name="Compare two other photos").click()
+    expect(plain.find("#photos")).to_be_visible()
+
+
+def test_only_what_works_is_offered(plain):
+    for name in ("Webcam", "Paste", "Try with sample photos", "Start over"):
+        expect(plain.page.get_by_role("button", name=name)).to_have_count(0)
+    expect(plain.page.get_by_text("Without JavaScript this page works as a plain form")).to_be_visible()
+
+
+def test_several_faces_are_numbered_and_asked_for(plain, verifier, group_photo, hopper_file):
+    group = {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo}
+    send(plain, hopper_file, group)
+    expect(plain.page.get_by_role("heading", name="Which face do you mean?")).to_be_visible()
+    expect(plain.page.get_by_text("this server keeps nothing, so it has forgotten them already")).to_be_visible()
+    expect(plain.page.get_by_role("radio")).to_have_count(2)
+    plain.page.get_by_label("Face 2 from the left").check()
+    send(plain, hopper_file, group)
+    expect(plain.find("#verdict-word")).to_have_text("Match")
+    assert verifier.calls[-1] == (None, 1)
+
+
+def test_an_error_stands_beside_its_photo(plain, landscape, hopper_file):
+    send(plain, hopper_file, {"name": "sky.png", "mimeType": "image/png", "buffer": landscape})
+    plain.expect_error("probe", "No face was found.")
+    expect(plain.find("#reference-error")).to_be_hidden()
+    assert plain.page.title().startswith("Error: ")
+
+
+def test_consent_can_be_withdrawn(plain, server):
+    plain.page.get_by_role("button", name="Withdraw consent").click()
+    expect(plain.find("#consent")).to_be_visible()
+    expect(plain.find("#photos")).to_be_hidden()
+    assert plain.page.request.get(f"{server.address}/api/v1/consent").status == 403
+
+
+def test_consent_that_ended_is_asked_for_again(plain, server, hopper_file):
+    services_of(server.app).consents._consents.clear()
+    send(plain, hopper_file, hopper_file)
+    plain.expect_error("consent", "No photo is looked at without your consent.")
+    expect(plain.find("#photos")).to_be_hidden()

@@ -1,0 +1,174 @@
+"""Live comparison: the camera against a reference photo, one frame at a time."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+from flaskapp.errors import NoFaceError
+from flaskapp.web.services import services_of
+
+
+@pytest.fixture
+def ready(visit, hopper_file):
+    """Return a window with a reference photo, in live mode, before the camera was asked for."""
+    window = visit().watch_camera().agree().choose("reference", hopper_file)
+    window.find("#modes").get_by_text("Live webcam").click()
+    return window
+
+
+@pytest.fixture
+def running(ready):
+    ready.page.get_by_role("button", name="Start live comparison").click()
+    expect(ready.find("#live-word")).to_have_text("Match")
+    return ready
+
+
+def frames_sent(window) -> int:
+    return len([url for url in window.requests if url.endswith("/api/v1/live")])
+
+
+def test_the_camera_is_compared_frame_by_frame(running, verifier):
+    expect(running.find("#live-rate")).to_have_text(re.compile(r"^\d+\.\d updates a second$"))
+    expect(running.find("#live-words")).to_contain_text("Alike enough to count as one person.")
+    expect(running.find("#live-scale .marker-number")).to_have_text("0.900")
+    expect(running.find("#live-result")).to_contain_text("this is no liveness check")
+    assert not running.is_blank("#live-overlay"), "no box is drawn over the video"
+    assert running.find("#live-overlay").evaluate("(canvas) => [canvas.width, canvas.height]") == [640, 480]
+    assert verifier.most_at_once == 1
+
+
+def test_one_tap_stops_it_and_the_camera(running):
+    assert running.live_tracks() == 1
+    running.page.get_by_role("button", name="Stop").click()
+    assert running.live_tracks() == 0
+    expect(running.find("#live-note")).to_have_text("Stopped. The camera is off.")
+    expect(running.find("#live-video")).to_be_hidden()
+    sent = frames_sent(running)
+    running.page.wait_for_timeout(1500)
+    assert frames_sent(running) == sent
+
+
+def test_the_score_is_smoothed_over_frames(running, verifier):
+    running.find("#live-scale .marker-number").evaluate("""(number) => {
+      window.shown = [];
+      new MutationObserver(() => window.shown.push(Number(number.textContent))).observe(number, { childList: true });
+    }""")
+    verifier.score = 0.0
+    expect(running.find("#live-word")).to_have_text("Non-match")
+    shown = running.page.evaluate("window.shown")
+    assert shown == sorted(shown, reverse=True), "it must sink step by step"
+    assert [score for score in shown if 0 < score < 0.9], "it must not jump"
+
+
+def test_a_frame_without_a_face_is_no_error(running, verifier):
+    verifier.raises = NoFaceError("No face was found.").for_photo("probe")
+    expect(running.find("#live-word")).to_have_text("Looking for a face…")
+    expect(running.find("#live-scale .scale-marker")).to_have_attribute("visibility", "hidden")
+    verifier.raises = None
+    expect(running.find("#live-word")).to_have_text("Match")
+
+
+def test_it_needs_a_reference_photo(visit):
+    window = visit().watch_camera().agree()
+    window.find("#modes").get_by_text("Live webcam").click()
+    window.page.get_by_role("button", name="Start live comparison").click()
+    window.expect_error("reference", "A photo is missing here.")
+    expect(window.find("#reference-file")).to_be_focused()
+    assert window.live_tracks() == 0
+
+
+def test_in_a_group_photo_only_the_chosen_face_goes_along(visit, verifier, group_photo):
+    window = visit().watch_camera().agree()
+    window.choose("reference", {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
+    window.page.get_by_role("button", name="Face 1 of 2").click()
+    window.find("#modes").get_by_text("Live webcam").click()
+    window.page.get_by_role("button", name="Start live comparison").click()
+    # The server would refuse a reference that shows two faces.
+    expect(window.find("#live-word")).to_have_text("Match")
+
+
+def test_a_reference_that_cannot_be_shown_is_explained(visit, heic_portrait):
+    window = visit().watch_camera().agree()
+    window.choose("reference", {"name": "a.heic", "mimeType": "image/heic", "buffer": heic_portrait})
+    window.find("#modes").get_by_text("Live webcam").click()
+    window.page.get_by_role("button", name="Start live comparison").click()
+    window.expect_error("live", "needs a reference photo that this browser can show", "Save the photo as JPEG")
+    assert window.live_tracks() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("NotAllowedError", "The camera was not allowed."),
+        ("NotFoundError", "No camera was found."),
+        ("NotReadableError", "The camera is in use elsewhere."),
+    ],
+)
+def test_a_camera_that_cannot_be_had_says_why(visit, hopper_file, error, words):
+    window = visit().break_camera(error).agree().choose("reference", hopper_file)
+    window.find("#modes").get_by_text("Live webcam").click()
+    window.page.get_by_role("button", name="Start live comparison").click()
+    window.expect_error("live", words)
+    expect(window.page.get_by_role("button", name="Start live comparison")).to_be_visible()
+
+
+def test_a_busy_server_is_waited_for(running, server):
+    busy = '{"code": "busy", "detail": "Too many comparisons are under way.", "hint": "", "photo": null}'
+    answer = {"status": 503, "headers": {"Retry-After": "1"}, "content_type": "application/problem+json", "body": busy}
+    running.page.route("**/api/v1/live", lambda route: route.fulfill(**answer))
+    expect(running.find("#live-note")).to_have_text("The server is busy; going on in a moment.")
+    running.page.unroute("**/api/v1/live")
+    expect(running.find("#live-note")).to_have_text("")
+    assert running.live_tracks() == 1
+
+
+def test_a_server_that_is_gone_stops_the_camera(running):
+    running.page.route("**/api/v1/live", lambda route: route.abort())
+    running.expect_error("live", "The server does not answer.")
+    assert running.live_tracks() == 0
+
+
+def test_consent_that_ends_stops_the_camera(running, server):
+    services_of(server.app).consents._consents.clear()
+    running.expect_error("consent", "Your consent has ended.")
+    assert running.live_tracks() == 0
+
+
+@pytest.mark.parametrize("how", ["Start over", "Withdraw consent"])
+def test_forgetting_stops_the_camera_and_takes_the_verdict_away(running, how):
+    running.page.get_by_role("button", name=how).click()
+    expect(running.find("#live-result")).to_be_hidden()
+    assert running.live_tracks() == 0
+
+
+def test_leaving_live_mode_stops_the_camera(running):
+    running.find("#modes").get_by_text("A photo").click()
+    expect(running.find("#probe-slot")).to_be_visible()
+    assert running.live_tracks() == 0
+
+
+def test_a_page_that_nobody_looks_at_films_nobody(running):
+    running.page.evaluate("""() => {
+      Object.defineProperty(document, "hidden", { value: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    expect(running.find("#live-note")).to_contain_text("because the page was hidden")
+    assert running.live_tracks() == 0
+
+
+def test_a_new_reference_stops_the_comparison_with_the_old(running, collins_file):
+    running.choose("reference", collins_file)
+    expect(running.find("#live-note")).to_contain_text("because the reference photo changed")
+    assert running.live_tracks() == 0
+
+
+def test_the_camera_that_is_unplugged_says_so(running):
+    running.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
+    running.expect_error("live", "The camera was disconnected.")
+    assert running.live_tracks() == 0

@@ -1,0 +1,201 @@
+"""Step 2: how photos come in, what is found in them, and whose face is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+ONE_FACE = "One face found."
+
+
+def as_file(data: bytes, name: str = "photo.jpg", mime: str = "image/jpeg") -> dict[str, object]:
+    return {"name": name, "mimeType": mime, "buffer": data}
+
+
+def test_a_chosen_file_is_shown_with_its_face(page, hopper_file):
+    page.choose("reference", hopper_file)
+    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
+    expect(page.find("#reference-slot .outline-group.chosen")).to_have_count(1)
+    expect(page.find("#reference-slot .landmark")).to_have_count(5)
+    expect(page.find("#status")).to_contain_text(f"Reference photo: {ONE_FACE}")
+    drawn = "(canvas) => [canvas.width, canvas.height]"
+    assert page.find("#reference-slot [data-picture]").evaluate(drawn) == [512, 600]
+
+
+def test_outlines_lie_on_the_face(page, hopper_file, session_verifier):
+    page.choose("reference", hopper_file)
+    left, top, right, bottom = session_verifier.read(hopper_file.read_bytes()).face.box_xyxy
+    stage = page.find("#reference-slot [data-stage]").bounding_box()
+    box = page.find("#reference-slot .outline").bounding_box()
+    scale = stage["width"] / 512
+    assert stage["height"] / 600 == pytest.approx(scale, rel=0.01)
+    assert box["x"] - stage["x"] == pytest.approx(left * scale, abs=4)
+    assert box["y"] - stage["y"] == pytest.approx(top * scale, abs=4)
+    assert box["width"] == pytest.approx((right - left) * scale, abs=6)
+    assert box["height"] == pytest.approx((bottom - top) * scale, abs=6)
+
+
+def test_a_photo_can_be_dropped(page, hopper):
+    page.hand_over("#probe-slot [data-drop]", "drop", [("hopper.jpg", "image/jpeg", hopper)])
+    page.settled("probe")
+    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+    # The plain form holds it too.
+    assert page.find("#probe-file").evaluate("(input) => input.files.length") == 1
+
+
+def test_a_file_dropped_beside_the_slots_does_not_replace_the_page(page, hopper):
+    page.hand_over("h1", "drop", [("hopper.jpg", "image/jpeg", hopper)])
+    expect(page.find("#photos")).to_be_visible()
+    expect(page.find("#reference-slot")).to_have_attribute("data-state", "empty")
+
+
+def test_a_photo_can_be_pasted_into_the_first_empty_slot_then_the_next(page, hopper, collins):
+    page.hand_over("body", "paste", [("image.png", "image/png", hopper)])
+    page.settled("reference")
+    page.hand_over("body", "paste", [("image.png", "image/png", collins)])
+    page.settled("probe")
+    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+
+
+def test_a_photo_is_pasted_where_the_focus_is(page, hopper):
+    page.find("#probe-file").focus()
+    page.hand_over("#probe-file", "paste", [("image.png", "image/png", hopper)])
+    page.settled("probe")
+    expect(page.find("#reference-slot")).to_have_attribute("data-state", "empty")
+
+
+def test_the_paste_button_reads_the_clipboard(page, server):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.address)
+    page.page.evaluate("""async () => {
+      const picture = await createImageBitmap(await (await fetch("/static/portraits/grace_hopper.jpg")).blob());
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      canvas.getContext("2d").drawImage(picture, 0, 0);
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob() })]);
+    }""")
+    page.page.get_by_role("button", name="Paste the probe photo").click()
+    page.settled("probe")
+    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+
+
+def test_sample_photos_fill_both_slots(page):
+    page.page.get_by_role("button", name="Try with sample photos").click()
+    page.settled("reference").settled("probe")
+    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
+    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+
+
+def test_a_photo_can_be_removed(page, hopper_file):
+    page.choose("reference", hopper_file)
+    page.page.get_by_role("button", name="Remove the reference photo").click()
+    expect(page.find("#reference-slot")).to_have_attribute("data-state", "empty")
+    expect(page.find("#reference-file")).to_be_focused()
+    assert page.find("#reference-file").evaluate("(input) => input.files.length") == 0
+
+
+def test_the_webcam_takes_a_photo_and_goes_off(visit):
+    window = visit().watch_camera().agree()
+    window.page.get_by_role("button", name="Webcam for the reference photo").click()
+    window.page.get_by_role("button", name="Take photo").click()
+    assert window.live_tracks() == 0
+    window.page.get_by_role("button", name="Retake").click()
+    expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
+    assert window.live_tracks() == 1
+    window.page.get_by_role("button", name="Take photo").click()
+    window.page.get_by_role("button", name="Use this photo").click()
+    window.settled("reference")
+    expect(window.find("#reference-note")).to_have_text(ONE_FACE)
+    assert window.live_tracks() == 0
+
+
+@pytest.mark.parametrize("how", ["button", "escape"])
+def test_closing_the_camera_switches_it_off(visit, how):
+    window = visit().watch_camera().agree()
+    window.page.get_by_role("button", name="Webcam for the probe photo").click()
+    expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
+    assert window.live_tracks() == 1
+    if how == "button":
+        window.page.get_by_role("button", name="Close the camera").click()
+    else:
+        window.page.keyboard.press("Escape")
+    expect(window.find("#camera")).to_be_hidden()
+    assert window.live_tracks() == 0
+    expect(window.find("#probe-slot")).to_have_attribute("data-state", "empty")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("NotAllowedError", "The camera was not allowed."),
+        ("SecurityError", "The camera was not allowed."),
+        ("NotFoundError", "No camera was found."),
+        ("OverconstrainedError", "No camera was found."),
+        ("NotReadableError", "The camera is in use elsewhere."),
+        ("AbortError", "The camera is in use elsewhere."),
+        ("UnknownError", "The camera could not be opened."),
+    ],
+)
+def test_a_camera_that_cannot_be_had_says_why(visit, error, words):
+    window = visit().break_camera(error).agree()
+    window.page.get_by_role("button", name="Webcam for the reference photo").click()
+    window.expect_error("camera", words, "choose a file")
+    expect(window.page.get_by_role("button", name="Retake")).to_be_focused()
+
+
+def test_a_camera_that_is_unplugged_says_so(visit):
+    window = visit().watch_camera().agree()
+    window.page.get_by_role("button", name="Webcam for the reference photo").click()
+    expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
+    window.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
+    window.expect_error("camera", "The camera was disconnected.")
+    assert window.live_tracks() == 0
+
+
+def test_on_an_insecure_address_the_camera_says_what_is_missing(visit, server):
+    window = visit(f"http://faces.test:{server.port}").agree()
+    assert window.page.evaluate("isSecureContext") is False
+    window.page.get_by_role("button", name="Webcam for the reference photo").click()
+    window.expect_error("camera", "only on https:// pages and on localhost", "choose a file")
+
+
+def test_in_a_group_photo_the_person_clicks_the_face_they_mean(page, verifier, group_photo, hopper_file):
+    page.choose("probe", as_file(group_photo)).choose("reference", hopper_file)
+    expect(page.find("#probe-note")).to_have_text("2 faces found. Choose the one you mean.")
+    page.compare()
+    page.expect_error("probe", "2 faces could be meant.", "Choose one of them in the photo.")
+    expect(page.page.get_by_role("button", name="Face 1 of 2")).to_be_focused()
+    assert verifier.calls == []
+    page.page.get_by_role("button", name="Face 2 of 2").click()
+    expect(page.find("#probe-error")).to_be_hidden()
+    expect(page.page.get_by_role("button", name="Face 2 of 2")).to_have_attribute("aria-pressed", "true")
+    expect(page.find("#probe-note")).to_have_text("2 faces found; face 2 from the left is compared.")
+    page.compare()
+    expect(page.find("#verdict-word")).to_have_text("Match")
+    assert verifier.calls == [(0, 1)]
+
+
+def test_a_photo_that_the_browser_cannot_show_is_compared_all_the_same(page, heic_portrait, hopper_file):
+    page.choose("reference", as_file(heic_portrait, "portrait.heic", "image/heic")).choose("probe", hopper_file)
+    expect(page.find("#reference-slot [data-unseen]")).to_contain_text("This browser cannot show this photo")
+    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
+    page.compare()
+    expect(page.find("#verdict-word")).to_have_text("Match")
+    expect(page.find("#reference-unseen")).to_be_visible()
+    expect(page.find("#probe-aligned")).to_be_visible()
+
+
+def test_faces_of_a_photo_that_cannot_be_shown_can_be_chosen(page, verifier, heic_group, hopper_file):
+    page.choose("reference", as_file(heic_group, "group.heic", "image/heic")).choose("probe", hopper_file)
+    page.page.get_by_role("button", name="Face 2 of 2").click()
+    page.compare()
+    expect(page.find("#verdict-word")).to_have_text("Match")
+    assert verifier.calls == [(1, 0)]
+
+
+def test_choosing_again_while_the_first_photo_is_looked_at_keeps_the_second(page, landscape, hopper_file):
+    page.find("#reference-file").set_input_files(as_file(landscape, "sky.png", "image/png"))
+    page.choose("reference", hopper_file)
+    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
+    expect(page.find("#reference-error")).to_be_hidden()
