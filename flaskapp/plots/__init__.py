@@ -6,6 +6,7 @@ and returns a Matplotlib ``Figure``; ``save`` writes it.
 
 from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
 from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
+from flaskapp.plots.sheets import plot_sheet
 from flaskapp.plots.style import save
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "plot_evaluation",
     "plot_roc",
     "plot_scores",
+    "plot_sheet",
     "save",
 ]

@@ -1,0 +1,91 @@
+"""The command that shows what training does to photos: augment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, shown
+from flaskapp.cli.progress import progress_bar
+from flaskapp.errors import DataError, PhotoError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_ROWS = 12
+THUMBNAIL = 220
+QUALITY = 95
+
+
+@click.command()
+@click.argument("folder", type=EXISTING_FOLDER)
+@click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
+@click.option("--sheet", type=FIGURE, metavar="OUT.png", help="Draw the first photos with their nine changes.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws how strong each is.")
+@click.pass_context
+def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, seed: int) -> None:
+    """Write the nine changed versions of every photo of FOLDER.
+
+    They show what training does to photos on the fly: brighter, darker, more and less
+    contrast, mirrored, more and less saturation, and two of these combined. `train` needs
+    none of them on the disk; do not put them among the photos that it gets.
+
+    \b
+    Examples:
+      facial-recognition augment my_photos/ --out augmented/
+      facial-recognition augment my_photos/ --out augmented/ --sheet sheet.png
+
+    \b
+    Exit codes:
+      0 all written   2 wrong usage, or a photo that cannot be used (the others are written)
+    """
+    from flaskapp.augment_images import TRANSFORMATIONS
+    from flaskapp.dataset.sets import find_photos
+
+    photos = list(find_photos(folder))
+    if not photos:
+        raise DataError(f"{shown(folder)} holds no photos.", "Photos are JPEG, PNG, WebP or HEIC.")
+    rows: list[list[np.ndarray]] = []
+    failed = 0
+    for index, photo in enumerate(progress_bar("Changing photos", "photos")(photos)):
+        try:
+            pictures = _write_all(photo, out / photo.relative_to(folder).parent, seed + 2 * index)
+        except PhotoError as error:
+            failed += 1
+            click.echo(f"Error: {error.for_photo(shown(photo.relative_to(folder)))}", err=True)
+        else:
+            rows += [pictures] if sheet and len(rows) < MOST_ROWS else []
+    click.echo(f"{len(photos) - failed:,} photos, {9 * (len(photos) - failed):,} new ones in {shown(out)}")
+    if sheet and rows:
+        from flaskapp import plots
+
+        plots.save(plots.plot_sheet(rows, ["original", *(name.replace("_", " ") for name in TRANSFORMATIONS)]), sheet)
+        click.echo(f"Drawn: {shown(sheet)}", err=True)
+    ctx.exit(2 if failed else 0)
+
+
+def _write_all(photo: Path, out: Path, seed: int) -> list[np.ndarray]:
+    """Write the nine; return thumbnails of the photo and of them."""
+    from PIL import Image
+
+    from flaskapp.augment_images import TRANSFORMATIONS
+    from flaskapp.dataset.files import read_photo
+    from flaskapp.preprocess import decode_photo
+
+    pixels = decode_photo(read_photo(photo)).at_full_scale().pixels
+    out.mkdir(parents=True, exist_ok=True)
+    thumbnails = [_thumbnail(pixels)]
+    for name, transformation in TRANSFORMATIONS.items():
+        changed = transformation(pixels, seed)
+        Image.fromarray(changed).save(out / f"{photo.name}.{name}.jpg", quality=QUALITY)
+        thumbnails.append(_thumbnail(changed))
+    return thumbnails
+
+
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    import cv2
+
+    scale = THUMBNAIL / max(pixels.shape[:2])
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
