@@ -244,9 +244,9 @@ class TestEvaluate:
         assert result.exit_code == 0
         for told in (
             "4: 2 genuine, 2 impostor",
-            "failures to acquire  1 pairs",
+            "failures to acquire   1 pairs",
             "accuracy",
-            "FNMR at FMR 0.1%",
+            "FNMR at FMR 0.1 %",
             "match@",
         ):
             assert told in result.stdout
@@ -274,10 +274,10 @@ class TestEvaluate:
             *("pairs", "genuine", "impostor", "failures_to_acquire", "threshold", "accuracy", "precision", "recall"),
             *("f1", "fmr", "fnmr", "eer", "auc", "fnmr_at_fmr", "decisions"),
         }
-        assert set(figures["fnmr_at_fmr"]) == {"0.1", "0.01", "0.001"}
+        assert set(figures["fnmr_at_fmr"]) == {"0.1", "0.01", "0.001", "0.0001"}
         assert figures["decisions"]["impostor"] == {"match": 1, "inconclusive": 0, "non_match": 1}
         assert list(figures["failed_photos"]) == ["cut.jpg"]
-        assert {path.name for path in out["plots"].iterdir()} == {"scores.png", "roc.png", "det.png"}
+        assert {path.name for path in out["plots"].iterdir()} == {"scores.png", "roc.png", "det.png", "reliability.png"}
 
     def test_its_scores_are_again_a_list_of_pairs(self, lists):
         options = "--root", lists / "photos", "--scores"

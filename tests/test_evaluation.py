@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
-from flaskapp.dataset.pairs import PhotoPair, read_pairs
+from flaskapp.dataset.pairs import PhotoPair, read_pairs, read_scores
 from flaskapp.errors import DataError
 from flaskapp.evaluation import (
     Confusion,
@@ -21,14 +21,19 @@ from flaskapp.evaluation import (
     eer,
     error_curve,
     evaluate,
+    evaluate_folds,
     fnmr_at_fmr,
+    score_quality,
     write_scores_csv,
 )
 
 KEYS = {
     "pairs", "genuine", "impostor", "failures_to_acquire", "threshold", "accuracy", "precision", "recall",
     "f1", "fmr", "fnmr", "eer", "auc", "fnmr_at_fmr", "decisions", "intervals", "weights", "reasons",
+    "threshold_chosen_here",
 }  # fmt: skip
+KEYS_WITH_INTERVALS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer", "auc")
+QUALITY = ("brier", "ece", "cllr", "min_cllr", "calibration_loss")
 
 
 class TestEvaluate:
@@ -45,13 +50,19 @@ class TestEvaluate:
         for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr"):
             assert found[name] == getattr(confusion, name)
         assert (found["eer"], found["auc"]) == (eer(curve), auc(curve))
-        assert found["fnmr_at_fmr"].keys() == {"0.1", "0.01", "0.001"}
+        assert found["fnmr_at_fmr"].keys() == {"0.1", "0.01", "0.001", "0.0001"}
         assert found["fnmr_at_fmr"]["0.01"] == fnmr_at_fmr(curve, 0.01)
         assert found["fnmr_at_fmr"]["0.001"] is None
         assert "at least 10000 impostor pairs" in found["reasons"]["fnmr_at_fmr.0.001"]
         verdicts = count_verdicts(scores, same, (0.4, 0.6))
         assert found["decisions"] == {kind: counts.to_json() for kind, counts in verdicts.items()}
-        expected = bootstrap_intervals(scores, same, 0.5, sources, replicates=50, seed=3)
+        quality = score_quality(scores, same)
+        assert [found[name] for name in QUALITY] == [getattr(quality, name) for name in QUALITY]
+        assert len(found["reliability"]) == 15
+        expected = bootstrap_intervals(
+            scores, same, 0.5, sources, stated_fmrs=["0.1", "0.01"], chances=True, replicates=50, seed=3
+        )
+        assert expected.keys() == {*QUALITY, *KEYS_WITH_INTERVALS, "fnmr_at_fmr.0.1", "fnmr_at_fmr.0.01"}
         assert found["intervals"] == {name: interval.to_json() for name, interval in expected.items()}
         assert found["weights"] == "abc"
 
@@ -72,7 +83,40 @@ class TestEvaluate:
         evaluation = evaluate(scores, same, threshold=0.5, band=(0.5, 0.5))
         found = evaluation.to_json()
         assert {key for key in KEYS - {"weights"} if found[key] is None} == missing
-        assert set(found["reasons"]) == missing | {f"fnmr_at_fmr.{rate}" for rate in ("0.1", "0.01", "0.001")}
+        assert {key for key in QUALITY if found[key] is None} == {*QUALITY}
+        assert set(found["reasons"]) == missing | {
+            f"fnmr_at_fmr.{rate}" for rate in ("0.1", "0.01", "0.001", "0.0001")
+        } | {*QUALITY}
+
+    def test_scores_of_another_scale_are_no_chances_and_lose_nothing_else(self):
+        scores, same = random_pairs(400)
+        moved = 30 * scores - 7
+        first, other = (
+            evaluate(values, same, threshold=at, band=(at, at), sources=sources_for(same), replicates=20).to_json()
+            for values, at in ((scores, 0.5), (moved, 8.0))
+        )
+        assert [other[name] for name in QUALITY] == [None] * 5
+        assert "scores from 0 to 1" in other["reasons"]["ece"]
+        for name in KEYS_WITH_INTERVALS:
+            assert other[name] == pytest.approx(first[name], abs=1e-12)
+            assert other["intervals"][name] == first["intervals"][name]
+
+    def test_a_certain_score_that_is_wrong_has_no_cllr(self):
+        found = evaluate([0.0, 0.9, 0.1, 0.2], [1, 1, 0, 0], threshold=0.5, band=(0.5, 0.5), sources=sources_for(
+            np.array([True, True, False, False])), replicates=20).to_json()  # fmt: skip
+        assert (found["cllr"], found["calibration_loss"]) == (None, None)
+        assert "infinite" in found["reasons"]["cllr"]
+        assert found["min_cllr"] is not None
+        assert "cllr" not in found["intervals"]
+        json.dumps(found, allow_nan=False)
+
+    def test_folds_are_measured_where_the_list_has_some(self):
+        scores, same = random_pairs(400)
+        fold = np.arange(400) % 10
+        assert evaluate(scores, same, threshold=0.5, band=(0.5, 0.5)).folds is None
+        found = evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=fold)
+        assert found.folds == evaluate_folds(scores, same, fold)
+        assert found.to_json()["view_2"]["standard_error"] == found.folds.standard_error
 
     def test_too_few_people_make_no_claim(self):
         scores, same = random_pairs(3000)
@@ -95,13 +139,18 @@ class TestEvaluate:
         confusion = Confusion(1, 0, 1, 0)
         verdicts = {"genuine": Verdicts(1, 0, 0), "impostor": Verdicts(0, 0, 1)}
         none = {"genuine": 0, "impostor": 0}
-        Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, 0.0, 1.0, {})
+        quality = score_quality([0.9, 0.1], [True, False])
+        Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, 0.0, 1.0, {}, quality)
         with pytest.raises(ValueError, match="Missing: \\['eer'\\]"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, None, 1.0, {})
+            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, None, 1.0, {}, quality)
+        with pytest.raises(ValueError, match="Missing: \\['brier', 'calibration_loss'"):
+            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, 0.0, 1.0, {})
         with pytest.raises(ValueError, match="1 impostor verdicts"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts | {"impostor": Verdicts(1, 0, 1)}, none, 0.0, 1.0, {})
+            Evaluation(
+                0.5, (0.5, 0.5), confusion, verdicts | {"impostor": Verdicts(1, 0, 1)}, none, 0.0, 1.0, {}, quality
+            )
         with pytest.raises(ValueError, match="failures among the non-matches"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, {"genuine": 1, "impostor": 0}, 0.0, 1.0, {})
+            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, {"genuine": 1, "impostor": 0}, 0.0, 1.0, {}, quality)
 
 
 class TestScoresCsv:
@@ -120,6 +169,17 @@ class TestScoresCsv:
         path = tmp_path / "scores.csv"
         write_scores_csv(path, self.pairs, [0.9, 0.2], (0.5, 0.6))
         assert tuple(read_pairs(path)) == self.pairs
+
+    def test_people_and_folds_are_kept_where_they_are_known(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        pairs = [
+            PhotoPair("1.jpg", "2.jpg", True, 0, "Ann", "Ann"),
+            PhotoPair("1.jpg", "3.jpg", False, 1, "Ann", "Bob"),
+        ]
+        write_scores_csv(path, pairs, [0.25, NAN], (0.5, 0.6))
+        read, scores = read_scores(path)
+        assert read == pairs
+        np.testing.assert_array_equal(scores, [0.25, NAN])
 
     def test_a_score_for_each_pair(self, tmp_path):
         with pytest.raises(ValueError, match="2 scores"):

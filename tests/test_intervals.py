@@ -11,15 +11,21 @@ from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.evaluation import (
     Interval,
     Sources,
+    auc,
     bootstrap_intervals,
     confusion_at,
     eer,
     error_curve,
     no_errors_bound,
     resampled_weights,
+    score_quality,
     sources_by,
     sources_of,
 )
+
+DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
+STATED = ("fnmr_at_fmr.0.1", "fnmr_at_fmr.0.03")
+QUALITY = ("brier", "ece", "cllr", "min_cllr", "calibration_loss")
 
 
 class TestBootstrap:
@@ -43,19 +49,33 @@ class TestBootstrap:
         scores, same = random_pairs(300, **case)
         sources = sources_for(same)
         [weights] = resampled_weights(sources, 60, seed=7)
-        figures = {"accuracy": [], "fmr": [], "fnmr": [], "eer": []}
+        figures = {name: [] for name in (*DECISIONS, "eer", "auc", *STATED, *QUALITY)}
+        share = same.mean()
         for row in weights.astype(int):
             again, kinds = np.repeat(scores, row), np.repeat(same, row)
             found = confusion_at(again, kinds, 0.5)
             figures["fmr"].append(found.fmr)
             figures["fnmr"].append(found.fnmr)
-            figures["accuracy"].append(1 - same.mean() * found.fnmr - (1 - same.mean()) * found.fmr)
-            figures["eer"].append(eer(error_curve(again, kinds)))
-        intervals = bootstrap_intervals(scores, same, 0.5, sources, replicates=60, seed=7)
+            matched, let_in = share * (1 - found.fnmr), (1 - share) * found.fmr
+            figures["accuracy"].append(matched + 1 - share - let_in)
+            figures["precision"].append(matched / (matched + let_in))
+            figures["recall"].append(found.recall)
+            figures["f1"].append(2 * matched / (matched + let_in + share))
+            curve, quality = error_curve(again, kinds), score_quality(again, kinds)
+            figures["eer"].append(eer(curve))
+            figures["auc"].append(auc(curve))
+            for name in STATED:
+                fmr = float(name.removeprefix("fnmr_at_fmr."))
+                figures[name].append(curve.fnmr[np.argmax(curve.fmr <= fmr * (1 + 1e-12))])
+            for name in QUALITY:
+                figures[name].append(getattr(quality, name))
+        intervals = bootstrap_intervals(
+            scores, same, 0.5, sources, stated_fmrs=["0.1", "0.03"], chances=True, replicates=60, seed=7
+        )
         assert intervals.keys() == figures.keys()
         for name, drawn in figures.items():
             ends = (intervals[name].low, intervals[name].high)
-            assert ends == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-12)
+            assert ends == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=1e-12), name
 
     def test_the_seed_decides(self):
         scores, same = random_pairs()
@@ -85,12 +105,18 @@ class TestBootstrap:
     def test_no_errors_give_an_upper_bound(self):
         scores, same = np.repeat([0.1, 0.9], 50), np.repeat([False, True], 50)
         sources = sources_for(same)
-        found = bootstrap_intervals(scores, same, 0.5, sources, replicates=10)
+        found = bootstrap_intervals(scores, same, 0.5, sources, stated_fmrs=["0.2"], replicates=10)
+        assert found.keys() == {*DECISIONS, "eer", "auc", "fnmr_at_fmr.0.2"}
         assert {interval.method for interval in found.values()} == {"no errors seen"}
         assert found["fmr"].high == no_errors_bound(sources.combinations(~same))
         assert found["fnmr"].high == no_errors_bound(sources.combinations(same))
         assert found["accuracy"].high == 1 > found["accuracy"].low
         assert found["eer"].high == max(found["fmr"].high, found["fnmr"].high)
+        assert found["auc"].low == (1 - found["eer"].high) ** 2
+        assert found["recall"].low == 1 - found["fnmr"].high
+        assert found["precision"].low == pytest.approx(1 / (1 + found["fmr"].high))
+        assert 0 < found["f1"].low < 2 * 0.5 / (1 + 1 - found["accuracy"].low)
+        assert found["fnmr_at_fmr.0.2"] == found["fnmr"]
 
     @pytest.mark.parametrize("trials", [1, 10, 500, 10**6])
     def test_the_bound_is_clopper_and_pearsons(self, trials):
@@ -108,7 +134,7 @@ class TestBootstrap:
         same = np.full(60, kind)
         scores = np.linspace(0, 1, 60)
         found = bootstrap_intervals(scores, same, 0.5, sources_for(same), replicates=40)
-        assert found.keys() == {"fnmr" if kind else "fmr", "accuracy"}
+        assert found.keys() == ({"fnmr", "recall", "accuracy"} if kind else {"fmr", "accuracy"})
         perfect = bootstrap_intervals(scores, same, 0.0 if kind else 2.0, sources_for(same), replicates=40)
         assert perfect["accuracy"].method == "no errors seen"
 
@@ -123,7 +149,7 @@ class TestBootstrap:
             Sources("person", np.array([0]), np.array([0, 1]), 2)
         with pytest.raises(ValueError, match="from 0 to 1"):
             Sources("person", np.array([0]), np.array([2]), 2)
-        with pytest.raises(ValueError, match="0 ≤ low ≤ high ≤ 1"):
+        with pytest.raises(ValueError, match="0 ≤ low ≤ high"):
             Interval(0.5, 0.4)
         with pytest.raises(ValueError, match="at least one replicate"):
             next(resampled_weights(sources_for(np.array([True])), 0, 0))
@@ -148,6 +174,14 @@ class TestSources:
         sources = sources_of([self.genuine, self.impostor, pair])
         assert sources.unit == "photo"
         assert sources.count == len({"Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg", pair.reference, pair.probe})
+
+    def test_people_whom_the_pairs_name_come_first(self):
+        pairs = [
+            PhotoPair("a/1.jpg", "b/1.jpg", True, None, "x", "x"),
+            PhotoPair("a/1.jpg", "a/2.jpg", False, 0, "x", "y"),
+        ]
+        assert (sources_of(pairs).unit, sources_of(pairs).count) == ("person", 2)
+        assert sources_of([*pairs, self.genuine]).unit == "photo"
 
     def test_one_kind_proves_nothing_about_folders(self):
         assert sources_of([self.impostor]).unit == "photo"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs
+from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
 from flaskapp.errors import DataError
 
 SHARED = Path(os.environ.get("FR_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
 
+PEOPLE = "reference,probe,same,reference_person,probe_person"
 VIEW_1 = "2\nAnn\t1\t2\nBob_Jr\t3\t14\nAnn\t1\tBob_Jr\t2\nCy\t1\tDee\t12\n"
 VIEW_2 = "2\t1\nAnn\t1\t2\nAnn\t1\tBob\t2\nCy\t3\t4\nCy\t1\tDee\t2\n"
 
@@ -73,6 +75,10 @@ def test_csv_of_a_spreadsheet(write):
         ("reference,probe,same\na.jpg,,1\n", "line 2: expects a reference, a probe and same"),
         ("reference,probe,same\na.jpg,b.jpg,1\na.jpg,b.jpg,maybe\n", "line 3: expects 1, 0, true"),
         ("reference,probe,same\na.jpg,a.jpg,0\n", "line 2: An impostor pair expects two photos"),
+        ("reference,probe,same,fold\na.jpg,b.jpg,0,x\n", "line 2: expects a whole number under fold"),
+        (f"{PEOPLE}\na.jpg,b.jpg,1,Ann,Bob\n", "line 2: A pair expects two people, one and the same if"),
+        (f"{PEOPLE}\na.jpg,b.jpg,0,Ann,Ann\n", "line 2: A pair expects two people"),
+        (f"{PEOPLE}\na.jpg,b.jpg,0,Ann,\n", "line 2: A pair expects two people"),
     ],
 )
 def test_a_bad_list_is_refused_with_file_and_line(write, text, said):
@@ -80,6 +86,40 @@ def test_a_bad_list_is_refused_with_file_and_line(write, text, said):
         read_pairs(write(text))
     assert said in str(caught.value)
     assert "pairs.txt" in str(caught.value)
+
+
+def test_csv_may_know_people_and_folds(write):
+    pairs = read_pairs(write(f"fold,{PEOPLE}\n3,a.jpg,b.jpg,1,Ann,Ann\n,a.jpg,c.jpg,0,Ann,Bob\n,a.jpg,d.jpg,0,,\n"))
+    assert pairs == [
+        PhotoPair("a.jpg", "b.jpg", True, 3, "Ann", "Ann"),
+        PhotoPair("a.jpg", "c.jpg", False, None, "Ann", "Bob"),
+        PhotoPair("a.jpg", "d.jpg", False),
+    ]
+
+
+def test_scores_of_a_peer_are_any_numbers(write):
+    path = write("reference,probe,similarity_score,same\na.jpg,b.jpg,-3.5e2,1\na.jpg,c.jpg,,0\n")
+    pairs, scores = read_scores(path)
+    assert pairs == [PhotoPair("a.jpg", "b.jpg", True), PhotoPair("a.jpg", "c.jpg", False)]
+    np.testing.assert_array_equal(scores, [-350, np.nan])
+    assert read_pairs(path) == pairs
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "reference,probe,same\na.jpg,b.jpg,1\n",
+            "line 1: expects the columns probe, reference, same, similarity_score",
+        ),
+        ("", "line 1: expects the columns"),
+        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,high\n", "line 2: expects a number or nothing"),
+        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,inf\n", "line 2: expects a number or nothing"),
+    ],
+)
+def test_a_bad_list_of_scores_is_refused(write, text, said):
+    with pytest.raises(DataError, match=said):
+        read_scores(write(text))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from flaskapp import plots
 from flaskapp.errors import DataError
-from flaskapp.evaluation import eer, error_curve, evaluate, sigmoid
+from flaskapp.evaluation import eer, error_curve, evaluate, score_quality, sigmoid
 from flaskapp.plots.photos import draw_score_scale
 from flaskapp.plots.rates import corners, probit
 from flaskapp.plots.style import CHOSEN_COLOUR, OTHER_COLOUR, percent
@@ -210,7 +210,7 @@ class TestRates:
         figure = plots.plot_det(self.curve)
         figure.canvas.draw()
         labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-        assert labels == ["0.1 %", "0.2 %", "0.5 %", "1 %", "2 %", "5 %", "10 %", "20 %", "40 %"]
+        assert labels == ["0.1 %", "0.5 %", "1 %", "2 %", "5 %", "10 %", "20 %", "40 %"]
 
     @pytest.mark.parametrize("draw", [plots.plot_roc, plots.plot_det])
     def test_rates_of_fewer_than_ten_errors_are_shaded(self, draw):
@@ -252,7 +252,7 @@ class TestRates:
     def test_an_evaluation_has_three_figures(self, tmp_path):
         evaluation = evaluate(self.scores, self.same, threshold=0.5, band=(0.4, 0.6))
         figures = plots.plot_evaluation(self.scores, self.same, evaluation)
-        assert figures.keys() == {"scores", "roc", "det"}
+        assert figures.keys() == {"scores", "roc", "det", "reliability"}
         for name, figure in figures.items():
             plots.save(figure, tmp_path / f"{name}.png")
 
@@ -261,6 +261,35 @@ class TestRates:
         figures = plots.plot_evaluation([0.2, np.nan], [True, True], evaluation)
         assert figures.keys() == {"scores"}
         plots.save(figures["scores"], tmp_path / "scores.png")
+
+    def test_the_reliability_curve_is_that_of_the_bins(self):
+        quality = score_quality(self.scores, self.same)
+        upper, lower = plots.plot_reliability(quality).axes
+        diagonal, curve, *marks = upper.lines
+        np.testing.assert_array_equal(*diagonal.get_data())
+        expected = [(part.mean_score, part.observed) for part in quality.bins if part.mean_score is not None]
+        np.testing.assert_array_equal(curve.get_xydata(), expected)
+        assert sum(len(mark.get_xydata()) for mark in marks) == len(expected)
+        bars = [bar.get_height() for bar in lower.patches]
+        assert bars == [part.genuine for part in quality.bins] + [part.impostor for part in quality.bins]
+        assert f"ECE {quality.ece:.3f}" in upper.get_title("left")
+
+    def test_a_bin_of_few_pairs_is_hollow(self):
+        scores, same = np.append(self.scores, [0.5, 0.5]), np.append(self.same, [True, False])
+        few = score_quality(np.where((scores > 0.4) & (scores < 0.6) & (np.arange(2002) < 2000), 0.01, scores), same)
+        upper, _ = plots.plot_reliability(few).axes
+        assert legend_of(upper) == ["right at every score", "bin of scores", "fewer than 10 pairs"]
+        assert upper.lines[-1].get_markerfacecolor() == "white"
+
+    def test_the_hardest_pairs_are_shown_with_score_and_names(self, tmp_path):
+        pair = plots.HardPair(gradient(100, 100), gradient(100, 100), 0.1234, ("a_$x$/1.jpg", "b" * 60))
+        figure = plots.plot_hardest([pair] * 5, [])
+        assert len(figure.axes) == 10
+        said = texts_of(figure)
+        assert "One person, lowest scores" in said
+        assert "Two people, highest scores" not in said
+        assert {"score 0.123", "a_$x$/1.jpg"} <= set(said)
+        plots.save(figure, tmp_path / "a.png")
 
     def test_corners_are_the_staircase_and_no_more(self):
         fmr, fnmr = corners(error_curve([0.1, 0.2, 0.3, 0.4, 0.5], [False, False, True, False, True]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["EXISTING_FILE", "EXISTING_FOLDER", "FIGURE", "OUTPUT_FILE", "OUTPUT_FOLDER", "WEIGHTS", "shown"]
+__all__ = ["EXISTING_FILE", "EXISTING_FOLDER", "FIGURE", "OUTPUT_FILE", "OUTPUT_FOLDER", "PAGE", "WEIGHTS", "shown"]
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -50,3 +50,4 @@ OUTPUT_FILE = _Output(dir_okay=False)
 OUTPUT_FOLDER = _Output(file_okay=False)
 FIGURE = _Output(*FIGURE_SUFFIXES, dir_okay=False)
 WEIGHTS = _Output(".h5", dir_okay=False)
+PAGE = _Output(".html", ".htm", dir_okay=False)

@@ -4,8 +4,9 @@ Three kinds of file are read, told apart by their first line:
 
 * LFW's view 1 (``pairsDevTest.txt``): ``N``, then N genuine and N impostor lines;
 * LFW's view 2 (``pairs.txt``): ``folds<TAB>N``, then N genuine and N impostor lines a fold;
-* CSV with the columns ``reference``, ``probe`` and ``same``; further columns are passed over,
-  so that a list of scores can be read again as a list of pairs.
+* CSV with the columns ``reference``, ``probe`` and ``same``, and where they are known
+  ``reference_person`` and ``probe_person``, and ``fold``; further columns are passed over, so
+  that a list of scores can be read again as a list of pairs.
 
 LFW's formats: http://vis-www.cs.umass.edu/lfw/README.txt.
 """
@@ -13,17 +14,24 @@ LFW's formats: http://vis-www.cs.umass.edu/lfw/README.txt.
 from __future__ import annotations
 
 import csv
+import functools
+import math
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
 
 from flaskapp.errors import DataError
 
-__all__ = ["PhotoPair", "photos_of", "read_pairs"]
+__all__ = ["PhotoPair", "photos_of", "read_pairs", "read_scores"]
 
 COLUMNS = ("reference", "probe", "same")
+SCORE_COLUMN = "similarity_score"
+PERSON_COLUMNS = ("reference_person", "probe_person")
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
 
@@ -40,18 +48,25 @@ class PhotoPair:
         probe: path of the new photo, likewise.
         same: whether both show the same person (a genuine pair).
         fold: number of the fold, from 0, where the list has folds.
+        reference_person: who the reference shows, where that is known.
+        probe_person: who the probe shows; known if the other is.
     """
 
     reference: str
     probe: str
     same: bool
     fold: int | None = None
+    reference_person: str | None = None
+    probe_person: str | None = None
 
     def __post_init__(self) -> None:
         for path in (self.reference, self.probe):
             _check_relative(path)
         if self.reference == self.probe and not self.same:
             raise DataError(f"An impostor pair expects two photos. Received: {self.reference!r} twice.")
+        known = [person for person in (self.reference_person, self.probe_person) if person is not None]
+        if len(known) == 1 or (known and (known[0] == known[1]) != self.same):
+            raise DataError(f"A pair expects two people, one and the same if it is genuine. Received: {known}.")
 
 
 def read_pairs(path: str | Path) -> list[PhotoPair]:
@@ -72,13 +87,41 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
     lines = _lines_of(path)
     first = lines[0].strip() if lines else ""
     numbers = first.split()
+    pairs: Iterable[PhotoPair]
     if re.fullmatch(r"\d+(\s+\d+)?", first, re.ASCII):
         pairs = _lfw_pairs(_Place(path.name), lines, [int(number) for number in numbers])
-    elif set(COLUMNS) <= {column.strip() for column in first.split(",")}:
-        pairs = _csv_pairs(_Place(path.name), lines)
+    elif set(COLUMNS) <= _header(first):
+        pairs = (pair for pair, _ in _csv_pairs(_Place(path.name), lines))
     else:
         raise _Place(path.name, 1).error(FIRST_LINES, first)
     return list(pairs)
+
+
+def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
+    """Read a list of pairs with the scores that some system gave them.
+
+    Args:
+        path: a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any finite
+            number, higher = more alike; empty = failure to acquire.
+
+    Returns:
+        The pairs, and float64 (N,), NaN = failure to acquire.
+
+    Raises:
+        DataError: as of ``read_pairs``, or a score is no number.
+    """
+    path = Path(path)
+    lines = _lines_of(path)
+    expected = {*COLUMNS, SCORE_COLUMN}
+    first = lines[0].strip() if lines else ""
+    if not expected <= _header(first):
+        raise _Place(path.name, 1).error(f"the columns {', '.join(sorted(expected))}", first)
+    pairs, scores = zip(*_csv_pairs(_Place(path.name), lines), strict=True)
+    return list(pairs), np.array(scores, np.float64)
+
+
+def _header(line: str) -> set[str]:
+    return {column.strip() for column in line.split(",")}
 
 
 def photos_of(pairs: Iterable[PhotoPair]) -> list[str]:
@@ -101,9 +144,9 @@ class _Place:
         where = self.file if self.line is None else f"{self.file}, line {self.line}"
         return DataError(f"{where}: expects {expected}. Received: {received!r}.")
 
-    def pair(self, reference: str, probe: str, same: bool, fold: int | None = None) -> PhotoPair:
+    def pair(self, *fields: Any) -> PhotoPair:
         try:
-            return PhotoPair(reference, probe, same, fold)
+            return PhotoPair(*fields)
         except DataError as error:
             raise DataError(f"{self.file}, line {self.line}: {error.message}", error.hint) from None
 
@@ -165,26 +208,47 @@ def _lfw_path(name: str, number: str) -> str:
     return f"{name}/{name}_{int(number):04d}.jpg"
 
 
-def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[PhotoPair]:
+def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]:
+    """Yield each pair with its score, NaN where there is none."""
     reader = csv.DictReader(lines, skipinitialspace=True)
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     empty = True
     for row in reader:
         empty = False
-        yield _csv_pair(_Place(place.file, reader.line_num), row)
+        line = _Place(place.file, reader.line_num)
+        yield _csv_pair(line, row), _score(line, _field(row, SCORE_COLUMN))
     if empty:
         raise place.error("at least one pair below its first line", "none")
 
 
 def _csv_pair(place: _Place, row: dict[str, str | None]) -> PhotoPair:
-    reference, probe, same = ((row[column] or "").strip() for column in COLUMNS)
+    reference, probe, same = (_field(row, column) for column in COLUMNS)
     if not (reference and probe and same):
         raise place.error("a reference, a probe and same", {column: row[column] for column in COLUMNS})
     if same.lower() not in YES | NO:
         raise place.error("1, 0, true, false, yes or no under same", same)
-    return place.pair(reference, probe, same.lower() in YES)
+    fold = _field(row, "fold")
+    if fold and not _are_numbers(fold):
+        raise place.error("a whole number under fold", fold)
+    people = (_field(row, column) or None for column in PERSON_COLUMNS)
+    return place.pair(reference, probe, same.lower() in YES, int(fold) if fold else None, *people)
 
 
+def _field(row: dict[str, str | None], column: str) -> str:
+    return (row.get(column) or "").strip()
+
+
+def _score(place: _Place, text: str) -> float:
+    try:
+        score = float(text or "nan")
+    except ValueError:
+        score = math.inf
+    if math.isinf(score):
+        raise place.error(f"a number or nothing under {SCORE_COLUMN}", text)
+    return score
+
+
+@functools.lru_cache(maxsize=100_000)  # all pairs of some people name each photo many times
 def _check_relative(path: str) -> None:
     """Refuse whatever could lead out of the photos' root, on any operating system."""
     windows = PureWindowsPath(path)

@@ -30,16 +30,11 @@ from flaskapp.evaluation.decisions import (
     decide,
     decide_all,
 )
-from flaskapp.evaluation.intervals import (
-    Interval,
-    Sources,
-    bootstrap_intervals,
-    no_errors_bound,
-    resampled_weights,
-    sources_by,
-    sources_of,
-)
+from flaskapp.evaluation.folds import Folds, evaluate_folds
+from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
+from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
 from flaskapp.evaluation.result import Evaluation, Population, evaluate, write_scores_csv
+from flaskapp.evaluation.sources import Sources, sources_by, sources_of
 
 __all__ = [
     "INCONCLUSIVE",
@@ -52,8 +47,11 @@ __all__ = [
     "Decision",
     "ErrorCurve",
     "Evaluation",
+    "Folds",
     "Interval",
     "Population",
+    "Quality",
+    "ReliabilityBin",
     "Sources",
     "Verdicts",
     "auc",
@@ -68,12 +66,15 @@ __all__ = [
     "eer",
     "error_curve",
     "evaluate",
+    "evaluate_folds",
     "fit_calibration",
     "fnmr_at_fmr",
+    "min_cllr",
     "no_errors_bound",
     "pairs_needed",
     "reachable_rate",
     "resampled_weights",
+    "score_quality",
     "sigmoid",
     "sources_by",
     "sources_of",

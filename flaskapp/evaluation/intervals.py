@@ -21,116 +21,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.evaluation.curves import crossing
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray, check_pairs
+from flaskapp.evaluation.curves import error_curve, index_at_fmr
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_pairs
+from flaskapp.evaluation.replicates import Ladder
+from flaskapp.evaluation.sources import Sources
 
 LEVEL = 0.95
+IN_BITS = ("cllr", "min_cllr", "calibration_loss")
 REPLICATES = 1000
 # Weights held at once; 4 million float64 are 32 MB, and three such arrays live together.
 WEIGHTS_AT_ONCE = 4_000_000
-
-Unit = Literal["person", "photo"]
-
-
-class Pair(Protocol):
-    """What a pair has to tell: two photos' paths, and whether they show one person."""
-
-    @property
-    def reference(self) -> str:
-        """Path of the photo compared against."""
-
-    @property
-    def probe(self) -> str:
-        """Path of the new photo."""
-
-    @property
-    def same(self) -> bool:
-        """Whether the pair is genuine."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sources:
-    """Who or what the pairs were made of, and is drawn again by the bootstrap.
-
-    Attributes:
-        unit: "person", or "photo" where the people are not known.
-        reference: int64 (N,), number of the reference's person (or photo), from 0.
-        probe: int64 (N,), likewise for the probe.
-        count: how many people (or photos) there are.
-    """
-
-    unit: Unit
-    reference: IntArray
-    probe: IntArray
-    count: int
-
-    def __post_init__(self) -> None:
-        if self.reference.ndim != 1 or self.reference.shape != self.probe.shape:
-            raise ValueError(
-                f"Expected reference and probe of one shape (N,). "
-                f"Received: {self.reference.shape} and {self.probe.shape}"
-            )
-        if self.reference.size and not 0 <= self._both.min() <= self._both.max() < self.count:
-            raise ValueError(f"Expected numbers from 0 to {self.count - 1}")
-
-    @property
-    def _both(self) -> IntArray:
-        return np.concatenate((self.reference, self.probe))
-
-    def among(self, chosen: BoolArray) -> int:
-        """Count the people (or photos) of some of the pairs."""
-        return int(np.unique(np.concatenate((self.reference[chosen], self.probe[chosen]))).size)
-
-    def combinations(self, chosen: BoolArray) -> int:
-        """Count the different combinations of two people (or photos) among some of the pairs."""
-        ends = np.sort(np.stack((self.reference[chosen], self.probe[chosen]), axis=1), axis=1)
-        return len(np.unique(ends, axis=0))
-
-
-def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object]) -> Sources:
-    """Number the people (or photos) of both sides of the pairs.
-
-    Args:
-        unit: what the names stand for.
-        reference: N names.
-        probe: N names.
-    """
-    numbers: dict[object, int] = {}
-    first, second = (
-        np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
-        for names in (reference, probe)
-    )
-    return Sources(unit, first, second, len(numbers))
-
-
-def sources_of(pairs: Sequence[Pair]) -> Sources:
-    """Find out whom the pairs are made of.
-
-    Folders are taken for people where the list itself bears that out: every genuine pair
-    within one folder, every impostor pair across two, and both kinds present (LFW's lists are
-    like this). Otherwise nobody knows who is who, and photos are drawn in place of people.
-    """
-    references, probes = ([_folder(path) for path in side] for side in _sides(pairs))
-    agree = all(
-        first != "" and second != "" and (first == second) == pair.same
-        for first, second, pair in zip(references, probes, pairs, strict=True)
-    )
-    if agree and len({pair.same for pair in pairs}) == 2:
-        return sources_by("person", references, probes)
-    return sources_by("photo", *_sides(pairs))
-
-
-def _sides(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
-    return [pair.reference for pair in pairs], [pair.probe for pair in pairs]
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -150,8 +55,8 @@ class Interval:
     method: Literal["bootstrap", "no errors seen"] = "bootstrap"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.low <= self.high <= 1 and 0 < self.level < 1):
-            raise ValueError(f"Expected 0 ≤ low ≤ high ≤ 1. Received: {self}")
+        if not (0 <= self.low <= self.high < math.inf and 0 < self.level < 1):
+            raise ValueError(f"Expected 0 ≤ low ≤ high. Received: {self}")
 
     def to_json(self) -> dict[str, Any]:
         """Return both ends and how they were found."""
@@ -175,37 +80,43 @@ def bootstrap_intervals(
     threshold: float,
     sources: Sources,
     *,
+    stated_fmrs: Sequence[str] = (),
+    chances: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Find 95 % intervals of ``accuracy``, ``fmr``, ``fnmr`` and ``eer`` over people.
+    """Find 95 % intervals of all figures over people.
 
     The threshold stays where it is: it was chosen on other people. The share of genuine pairs
     stays too: it is a choice of whoever made the list. Ends are percentiles of the replicates.
+    A calibration error is bent upwards by any resampling, so its interval lies rather high.
 
     Args:
         scores: float (N,), higher = more alike, NaN = failure to acquire.
         same: bool (N,), True = genuine.
         threshold: ``match`` if score ≥ threshold.
         sources: the people of both photos of each pair.
+        stated_fmrs: false match rates ("0.01") at which these pairs can show an FNMR.
+        chances: whether the scores are chances; gives ``brier``, ``ece``, ``cllr``,
+            ``min_cllr`` and ``calibration_loss``.
         replicates: how many times people are drawn.
         seed: the same seed draws the same people.
 
     Returns:
-        What is defined: without impostor pairs no ``fmr``, and so on; nothing at all where a
-        single person leaves nothing to draw.
+        ``accuracy``, ``precision``, ``recall``, ``f1``, ``fmr``, ``fnmr``, ``eer``, ``auc`` and
+        ``fnmr_at_fmr.…`` as far as they are defined: without impostor pairs no ``fmr``, and so
+        on; nothing at all where a single person leaves nothing to draw.
     """
     values, truths = check_pairs(scores, same)
     if sources.reference.shape != values.shape:
         raise ValueError(f"Expected sources of {values.size} pairs. Received: {sources.reference.size}")
     if sources.count < 2:
         return {}
-    wrong = (values >= threshold) != truths
-    chunks = resampled_weights(sources, replicates, seed)
-    drawn = [_rates(weights, values, truths, wrong) for weights in chunks]
+    ladder = Ladder(values, truths, threshold, stated_fmrs, chances=chances)
+    drawn = [ladder.figures(weights) for weights in resampled_weights(sources.taken(ladder.order), replicates, seed)]
     figures = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
-    intervals = {name: found for name, part in figures.items() if (found := _percentiles(part))}
-    return intervals | _without_errors(values, truths, wrong, sources)
+    intervals = {name: found for name, part in figures.items() if (found := _percentiles(name, part))}
+    return intervals | without_errors(values, truths, threshold, sources, stated_fmrs)
 
 
 def resampled_weights(sources: Sources, replicates: int, seed: int) -> Iterator[FloatArray]:
@@ -226,64 +137,78 @@ def resampled_weights(sources: Sources, replicates: int, seed: int) -> Iterator[
         yield drawn[:, sources.reference] * np.where(alone, 1.0, drawn[:, sources.probe])
 
 
-def _rates(weights: FloatArray, values: FloatArray, truths: BoolArray, wrong: BoolArray) -> dict[str, FloatArray]:
-    """Return each replicate's rates, float64 (b,) each; NaN where it drew nobody who counts."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fnmr = weights @ (wrong & truths) / (weights @ truths)
-        fmr = weights @ (wrong & ~truths) / (weights @ ~truths)
-        if truths.all():
-            return {"fnmr": fnmr, "accuracy": 1 - fnmr}
-        if not truths.any():
-            return {"fmr": fmr, "accuracy": 1 - fmr}
-        share = truths.mean()
-        return {
-            "fmr": fmr,
-            "fnmr": fnmr,
-            "accuracy": 1 - share * fnmr - (1 - share) * fmr,
-            "eer": crossing(*_weighted_curves(weights, values, truths)),
-        }
-
-
-def _weighted_curves(weights: FloatArray, values: FloatArray, truths: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Return FMR and FNMR of each replicate at every threshold, float64 (b, T) each."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    differs = np.append(True, ordered[1:] != ordered[:-1])
-    first = np.flatnonzero(np.isfinite(ordered) & differs)
-    below = []
-    for chosen in (truths[order], ~truths[order]):
-        # Column k: the weight of this kind among the k lowest scores.
-        sums = np.pad(np.cumsum(weights[:, order] * chosen, axis=1), ((0, 0), (1, 0)))
-        below.append(sums[:, np.append(first, ordered.size)] / sums[:, -1:])
-    fnmr, true_non_match_rate = below
-    return 1 - true_non_match_rate, fnmr
-
-
-def _percentiles(drawn: FloatArray) -> Interval | None:
-    drawn = drawn[~np.isnan(drawn)]
+def _percentiles(name: str, drawn: FloatArray) -> Interval | None:
+    drawn = drawn[np.isfinite(drawn)]
     if drawn.size == 0:
         return None
-    ends = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    low, high = np.clip(ends, 0.0, 1.0)
-    return Interval(float(low), float(high))
+    # Rounding may carry a share past 0 or 1; a Cllr may truly lie above 1.
+    ends = np.clip(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]), 0.0, math.inf if name in IN_BITS else 1.0)
+    return Interval(float(ends[0]), float(ends[1]))
 
 
-def _without_errors(values: FloatArray, truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
+def without_errors(
+    values: FloatArray, truths: BoolArray, threshold: float, sources: Sources, stated_fmrs: Sequence[str] = ()
+) -> dict[str, Interval]:
     """Return bounds for the figures that are perfect on these pairs."""
-    bounds = {}
-    for name, chosen in (("fmr", ~truths), ("fnmr", truths)):
-        if chosen.any() and not wrong[chosen].any():
-            bounds[name] = _upper(no_errors_bound(sources.combinations(chosen)))
+    wrong = (values >= threshold) != truths
+    bounds: dict[str, Interval] = {}
+    if truths.any():
+        bounds |= _nobody_missed(truths, wrong, sources)
+    if not truths.all():
+        bounds |= _nobody_let_in(truths, wrong, sources)
     if not wrong.any():
-        bound = no_errors_bound(sources.combinations(np.ones_like(truths)))
-        bounds["accuracy"] = Interval(1 - bound, 1.0, method="no errors seen")
-    if truths.any() and not truths.all() and values[truths].min() > values[~truths].max():
-        # At a threshold that parts both kinds neither rate exceeds its own bound, and where
-        # the curves cross they are no higher than the larger rate at any one threshold.
-        trials = min(sources.combinations(truths), sources.combinations(~truths))
-        bounds["eer"] = _upper(no_errors_bound(trials))
+        bounds |= _nothing_wrong(truths, sources)
+    if truths.any() and not truths.all():
+        bounds |= _kinds_apart(values, truths, sources) | _nobody_missed_at(values, truths, sources, stated_fmrs)
     return bounds
+
+
+def _nobody_missed(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
+    if wrong[truths].any():
+        return {}
+    bound = no_errors_bound(sources.combinations(truths))
+    return {"fnmr": _upper(bound), "recall": _lower(1 - bound)}
+
+
+def _nobody_let_in(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
+    if wrong[~truths].any():
+        return {}
+    bound = no_errors_bound(sources.combinations(~truths))
+    matched = float(np.mean(truths & ~wrong))
+    let_in = float(np.mean(~truths)) * bound
+    found = {"fmr": _upper(bound)}
+    return found | {"precision": _lower(matched / (matched + let_in))} if matched else found
+
+
+def _nothing_wrong(truths: BoolArray, sources: Sources) -> dict[str, Interval]:
+    bound, share = no_errors_bound(sources.combinations(np.ones_like(truths))), float(truths.mean())
+    # F1 is lowest if all that goes wrong goes wrong with genuine pairs.
+    f1 = {"f1": _lower(max(0.0, 2 * (share - bound) / (2 * share - bound)))} if share > bound else {}
+    return {"accuracy": _lower(1 - bound), **f1}
+
+
+def _kinds_apart(values: FloatArray, truths: BoolArray, sources: Sources) -> dict[str, Interval]:
+    if values[truths].min() <= values[~truths].max():
+        return {}
+    # At a threshold that parts both kinds neither rate exceeds its own bound, and where
+    # the curves cross they are no higher than the larger rate at any one threshold. A genuine
+    # and an impostor pair on their own sides of it are in the right order.
+    bound = no_errors_bound(min(sources.combinations(truths), sources.combinations(~truths)))
+    return {"eer": _upper(bound), "auc": _lower((1 - bound) ** 2)}
+
+
+def _nobody_missed_at(
+    values: FloatArray, truths: BoolArray, sources: Sources, stated_fmrs: Sequence[str]
+) -> dict[str, Interval]:
+    curve = error_curve(np.where(np.isneginf(values), np.nan, values), truths)
+    perfect = [key for key in stated_fmrs if curve.false_non_matches[index_at_fmr(curve, float(key))] == 0]
+    bound = no_errors_bound(sources.combinations(truths)) if perfect else 0.0
+    return {f"fnmr_at_fmr.{key}": _upper(bound) for key in perfect}
 
 
 def _upper(bound: float) -> Interval:
     return Interval(0.0, bound, method="no errors seen")
+
+
+def _lower(bound: float) -> Interval:
+    return Interval(bound, 1.0, method="no errors seen")

@@ -22,11 +22,16 @@ from flaskapp.evaluation.decisions import (
     count_verdicts,
     decide_all,
 )
+from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.inputs import BoolArray, check_pairs
-from flaskapp.evaluation.intervals import REPLICATES, Interval, Pair, Sources, bootstrap_intervals
+from flaskapp.evaluation.intervals import REPLICATES, Interval, bootstrap_intervals
+from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
+from flaskapp.evaluation.quality import Quality, quality_or_reason
+from flaskapp.evaluation.sources import Pair, Sources
 
-STATED_FMRS = (0.1, 0.01, 0.001)
+STATED_FMRS = (0.1, 0.01, 0.001, 0.0001)
 SCORE_COLUMNS = ("reference", "probe", "same", "similarity_score", "decision")
+OPTIONAL_COLUMNS = ("reference_person", "probe_person", "fold")
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,14 @@ class Evaluation:
         eer: equal error rate.
         auc: area under the ROC.
         fnmr_at_fmr: stated FMR ("0.01") → lowest FNMR.
+        quality: Brier, ECE, Cllr and the reliability curve, where the scores are chances.
+        folds: the figures of LFW's view 2, where the list has folds.
         intervals: name of a figure → 95 % interval.
         population: whom the pairs show; None where the caller did not say.
         reasons: key of a figure that is None → why.
         weights: id of the weights that gave the scores.
+        threshold_chosen_here: whether the threshold was chosen on these very pairs, which
+            flatters every figure that rests on it.
     """
 
     threshold: float
@@ -88,10 +97,13 @@ class Evaluation:
     eer: float | None
     auc: float | None
     fnmr_at_fmr: Mapping[str, float | None]
+    quality: Quality | None = None
+    folds: Folds | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     population: Population | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
     weights: str | None = None
+    threshold_chosen_here: bool = False
 
     def __post_init__(self) -> None:
         for kind, pairs in (("genuine", self.confusion.genuine), ("impostor", self.confusion.impostor)):
@@ -99,7 +111,7 @@ class Evaluation:
                 raise ValueError(f"Expected {pairs} {kind} verdicts. Received: {self.decisions[kind]}")
             if not 0 <= self.failures[kind] <= self.decisions[kind].non_match:
                 raise ValueError(f"Expected failures among the non-matches. Received: {self.failures}")
-        silent = {key for key, value in self._figures().items() if value is None} - self.reasons.keys()
+        silent = {key for key, value in self.figures().items() if value is None} - self.reasons.keys()
         if silent:
             raise ValueError(f"Expected a reason for every missing figure. Missing: {sorted(silent)}")
 
@@ -108,18 +120,16 @@ class Evaluation:
         """All pairs without a score."""
         return self.failures["genuine"] + self.failures["impostor"]
 
-    def _figures(self) -> dict[str, float | None]:
+    def figures(self) -> dict[str, float | None]:
+        """Return every single figure by its name, as ``intervals`` and ``reasons`` name it too."""
         confusion = self.confusion
-        named = {f"fnmr_at_fmr.{key}": value for key, value in self.fnmr_at_fmr.items()}
+        of_decisions = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
         return {
-            "precision": confusion.precision,
-            "recall": confusion.recall,
-            "f1": confusion.f1,
-            "fmr": confusion.fmr,
-            "fnmr": confusion.fnmr,
+            **{name: getattr(confusion, name) for name in of_decisions},
             "eer": self.eer,
             "auc": self.auc,
-            **named,
+            **{f"fnmr_at_fmr.{key}": value for key, value in self.fnmr_at_fmr.items()},
+            **{name: getattr(self.quality, name, None) for name in QUALITY_FIGURES},
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -133,19 +143,15 @@ class Evaluation:
             "failures_to_acquire": self.failures_to_acquire,
             "failures": dict(self.failures),
             "threshold": self.threshold,
+            "threshold_chosen_here": self.threshold_chosen_here,
             "inconclusive_band": list(self.band),
-            "accuracy": confusion.accuracy,
-            "precision": confusion.precision,
-            "recall": confusion.recall,
-            "f1": confusion.f1,
-            "fmr": confusion.fmr,
-            "fnmr": confusion.fnmr,
+            **{name: value for name, value in self.figures().items() if "." not in name},
             "false_matches": confusion.false_matches,
             "false_non_matches": confusion.false_non_matches,
-            "eer": self.eer,
-            "auc": self.auc,
             "fnmr_at_fmr": dict(self.fnmr_at_fmr),
             "decisions": {kind: verdicts.to_json() for kind, verdicts in self.decisions.items()},
+            "reliability": [part.to_json() for part in self.quality.bins] if self.quality else None,
+            "view_2": self.folds.to_json() if self.folds else None,
             "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
             "interval_method": self.population.to_json() if self.population else None,
             "reasons": dict(self.reasons),
@@ -166,7 +172,9 @@ def evaluate(
     threshold: float,
     band: Band,
     sources: Sources | None = None,
+    folds: npt.ArrayLike | None = None,
     weights: str | None = None,
+    threshold_chosen_here: bool = False,
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Evaluation:
@@ -179,7 +187,9 @@ def evaluate(
         threshold: forces the two-way decision; chosen on other people.
         band: (low, high) with low ≤ threshold ≤ high; likewise.
         sources: the people of both photos of each pair; without them no interval is given.
+        folds: int (N,), number of the fold of each pair, for the figures of LFW's view 2.
         weights: id of the weights, passed on.
+        threshold_chosen_here: passed on.
         replicates: how many times the bootstrap draws people.
         seed: what its draws start from.
 
@@ -195,9 +205,22 @@ def evaluate(
     confusion = confusion_at(scores, truths, threshold)
     reasons |= _reasons_of(confusion)
     curve_figures = _curve_figures(scores, truths, sources, reasons)
+    quality, reason = quality_or_reason(np.where(np.isneginf(values), np.nan, values), truths)
+    reasons |= _quality_reasons(quality, reason)
     intervals, population = {}, None
     if sources is not None:
-        intervals = bootstrap_intervals(scores, truths, threshold, sources, replicates=replicates, seed=seed)
+        stated = [key for key, value in curve_figures["fnmr_at_fmr"].items() if value is not None]
+        intervals = bootstrap_intervals(
+            scores,
+            truths,
+            threshold,
+            sources,
+            stated_fmrs=stated,
+            chances=quality is not None,
+            replicates=replicates,
+            seed=seed,
+        )
+        intervals = {name: interval for name, interval in intervals.items() if name not in reasons}
         population = Population(sources.unit, sources.count, sources.among(~truths), replicates, seed)
     return Evaluation(
         threshold=float(threshold),
@@ -206,15 +229,20 @@ def evaluate(
         decisions=count_verdicts(scores, truths, band),
         failures=_failures(np.isneginf(values), truths),
         **curve_figures,
+        quality=quality,
+        folds=None if folds is None else evaluate_folds(scores, truths, folds),
         intervals=intervals,
         population=population,
         reasons=reasons,
         weights=weights,
+        threshold_chosen_here=threshold_chosen_here,
     )
 
 
 def write_scores_csv(path: str | Path, pairs: Sequence[Pair], scores: npt.ArrayLike, band: Band) -> None:
-    """Write each pair with its score and verdict; the file can be read again as a list of pairs.
+    """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
+
+    People and folds get columns of their own where the pairs know them.
 
     Args:
         path: where to.
@@ -226,12 +254,14 @@ def write_scores_csv(path: str | Path, pairs: Sequence[Pair], scores: npt.ArrayL
     if values.shape != (len(pairs),):
         raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
     decisions = decide_all(values, band)
+    known = [name for name in OPTIONAL_COLUMNS if any(getattr(pair, name) is not None for pair in pairs)]
     with Path(path).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SCORE_COLUMNS)
+        writer.writerow((*SCORE_COLUMNS, *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
             shown = "" if np.isnan(score) else repr(score)
-            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision))
+            more = [getattr(pair, name) for name in known]
+            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
 
 
 def _curve_figures(
@@ -269,6 +299,14 @@ def _reasons_of(confusion: Confusion) -> dict[str, str]:
     if confusion.f1 is None:
         reasons["f1"] = "There are no genuine pairs and none was decided match."
     return reasons
+
+
+def _quality_reasons(quality: Quality | None, reason: str) -> dict[str, str]:
+    if quality is None:
+        return dict.fromkeys(QUALITY_FIGURES, reason)
+    if quality.cllr is None:
+        return dict.fromkeys(("cllr", "calibration_loss"), "A score of exactly 0 or 1 was wrong: Cllr is infinite.")
+    return {}
 
 
 def _failures(failed: BoolArray, truths: BoolArray) -> dict[str, int]:

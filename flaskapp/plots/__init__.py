@@ -4,17 +4,22 @@ Everything here takes plain values (arrays of pixels, faces with a box and landm
 and returns a Matplotlib ``Figure``; ``save`` writes it.
 """
 
+from flaskapp.plots.calibration import plot_reliability
+from flaskapp.plots.hardest import HardPair, plot_hardest
 from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
 from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
 from flaskapp.plots.sheets import plot_sheet
 from flaskapp.plots.style import save
 
 __all__ = [
+    "HardPair",
     "PhotoView",
     "plot_comparison",
     "plot_det",
     "plot_detection",
     "plot_evaluation",
+    "plot_hardest",
+    "plot_reliability",
     "plot_roc",
     "plot_scores",
     "plot_sheet",

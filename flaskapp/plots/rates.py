@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, Null
 
 from flaskapp.evaluation import ErrorCurve, Evaluation, eer, error_curve
 from flaskapp.evaluation.curves import reachable_rate
+from flaskapp.plots.calibration import plot_reliability
 from flaskapp.plots.style import (
     GENUINE_COLOUR,
     IMPOSTOR_COLOUR,
@@ -31,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 
 BINS = 50
 # A DET's customary ticks, as rates; the fewer where the axis reaches far down.
-DET_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FAR_DET_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4)
 HIGHEST_DET_RATE = 0.5
 UNREACHABLE = "fewer than 10 errors: no claim"
@@ -46,13 +47,16 @@ def plot_evaluation(scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Eval
         evaluation: what came of it; gives threshold and band.
 
     Returns:
-        "scores", and where there are pairs of both kinds "roc" and "det".
+        "scores", where there are pairs of both kinds "roc" and "det", and where the scores
+        are chances "reliability".
     """
     figures = {"scores": plot_scores(scores, same, evaluation.band, evaluation.threshold)}
     if evaluation.confusion.genuine and evaluation.confusion.impostor:
         curve = error_curve(scores, same)
         figures["roc"] = plot_roc(curve, evaluation.threshold)
         figures["det"] = plot_det(curve, evaluation.threshold)
+    if evaluation.quality:
+        figures["reliability"] = plot_reliability(evaluation.quality)
     return figures
 
 

@@ -1,0 +1,125 @@
+"""The command that measures: evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, OUTPUT_FOLDER, PAGE
+
+SOURCES = ("pairs", "people", "scores_from")
+
+
+@click.command()
+@click.option(
+    "--pairs",
+    type=EXISTING_FILE,
+    metavar="LIST",
+    help="LFW's own list of pairs (view 1 or 2), or a CSV with the columns reference, probe, same.",
+)
+@click.option("--root", type=EXISTING_FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
+@click.option("--people", type=EXISTING_FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
+@click.option(
+    "--impostors",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="With --people: so many impostor pairs, drawn by chance; without it, all.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@click.option(
+    "--scores-from",
+    type=EXISTING_FILE,
+    metavar="SCORES.csv",
+    help="A peer's scores in place of photos: reference, probe, same, similarity_score.",
+)
+@click.option("--threshold", type=float, help="With --scores-from: match if score ≥ threshold.")
+@click.option("--band", type=(float, float), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
+@click.option(
+    "--labels", type=EXISTING_FILE, metavar="CSV", help="Groups of photos: a column path, others to group by."
+)
+@click.option("--by", multiple=True, metavar="COLUMN", help="With --labels: group by this column; may be repeated.")
+@click.option(
+    "--face",
+    type=click.Choice(["centre", "largest", "refuse"]),
+    default="centre",
+    show_default=True,
+    help="Which of several faces is taken; refuse makes it a failure to acquire.",
+)
+@click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+@click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
+@click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
+@click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
+@click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page that holds figures and plots.")
+@click.option(
+    "--hardest",
+    type=FIGURE,
+    metavar="OUT.png",
+    help="Draw the pairs that went wrong most. IT SHOWS FACES: only with their consent, and not to hand on.",
+)
+def evaluate(**options: Any) -> None:
+    """Measure how often the program is wrong on your own pairs of photos.
+
+    The decision is that of `compare`: threshold and band come with the weights and are not
+    adapted to the pairs. A photo without a usable face makes its pairs non-matches, and is
+    reported. Intervals are 95 % intervals by bootstrap over the people of both photos.
+
+    \b
+    Examples:
+      facial-recognition evaluate --pairs pairsDevTest.txt --root lfw/
+      facial-recognition evaluate --pairs pairs.txt --root lfw/ --report lfw.html
+      facial-recognition evaluate --people people/ --impostors 100000 --json figures.json
+      facial-recognition evaluate --pairs pairs.csv --root photos/ --labels groups.csv --by gender
+      facial-recognition evaluate --scores-from peer.csv --threshold 0.4
+
+    \b
+    pairs.csv; persons and folds where you know them:
+      reference,probe,same,reference_person,probe_person,fold
+      anna/1.jpg,anna/2.jpg,1,anna,anna,0
+      anna/1.jpg,bert/1.jpg,0,anna,bert,0
+
+    docs/evaluation.md says what each figure means.
+
+    \b
+    Exit codes:
+      0 measured   2 wrong usage, or a list or weights that cannot be used
+    """
+    check_usage(options)
+    from flaskapp.cli.evaluating.measuring import measure
+    from flaskapp.cli.evaluating.telling import tell
+
+    tell(measure(options), options)
+
+
+def check_usage(options: dict[str, Any]) -> None:
+    """Refuse options that do not belong together."""
+    given = [name for name in SOURCES if options[name] is not None]
+    names = {name: f"--{name.replace('_', '-')}" for name in options}
+    if len(given) != 1:
+        raise click.UsageError(f"Give one of {', '.join(names[name] for name in SOURCES)}.")
+    source = given[0]
+    belong = {
+        "root": ("pairs",),
+        "impostors": ("people",),
+        "threshold": ("scores_from",),
+        "band": ("scores_from",),
+        "weights": ("pairs", "people"),
+        "scores": ("pairs", "people"),
+        "hardest": ("pairs", "people"),
+    }
+    for name, sources in belong.items():
+        if options[name] is not None and source not in sources:
+            raise click.UsageError(f"{names[name]} goes with {' or '.join(names[s] for s in sources)}.")
+    if source == "pairs" and options["root"] is None:
+        raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
+    if options["by"] and options["labels"] is None:
+        raise click.UsageError("--by goes with --labels.")
+    if options["band"] is not None and options["threshold"] is None:
+        raise click.UsageError("--band goes with --threshold, which lies within it.")
+    check_band(options["threshold"], options["band"])
+
+
+def check_band(threshold: float | None, band: tuple[float, float] | None) -> None:
+    """Refuse a band that does not hold its threshold."""
+    if band is not None and threshold is not None and not band[0] <= threshold <= band[1]:
+        raise click.UsageError(f"--band expects LOW ≤ threshold ≤ HIGH. Received: {band[0]} and {band[1]}.")

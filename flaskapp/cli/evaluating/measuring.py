@@ -1,0 +1,141 @@
+"""What evaluate does before it tells: pairs and scores in, figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaskapp import evaluation
+from flaskapp.cli.progress import progress_bar
+from flaskapp.dataset.labels import group_masks, read_labels
+from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
+from flaskapp.dataset.people import pairs_of_people
+from flaskapp.evaluation import Evaluation
+from flaskapp.evaluation.decisions import Band
+from flaskapp.runtime import Runtime, default_runtime
+from flaskapp.scoring import score_pairs
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Where a two-way decision falls, and who says so."""
+
+    threshold: float
+    band: Band
+    weights: str | None = None
+    chosen_here: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that there is to tell.
+
+    Attributes:
+        title: what was measured, in a few words.
+        pairs: N pairs.
+        scores: float64 (N,), NaN = failure to acquire.
+        result: the figures.
+        groups: figures of groups of pairs, by name.
+        failures: why a photo failed, by its path.
+        root: folder of the photos; None without photos.
+    """
+
+    title: str
+    pairs: Sequence[PhotoPair]
+    scores: np.ndarray
+    result: Evaluation
+    groups: dict[str, Evaluation]
+    failures: dict[str, str] = field(default_factory=dict)
+    root: Path | None = None
+
+    @property
+    def same(self) -> list[bool]:
+        """Whether each pair is genuine."""
+        return [pair.same for pair in self.pairs]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure in JSON's types."""
+        return {
+            "measured": self.title,
+            **self.result.to_json(),
+            "photos": len(photos_of(self.pairs)),
+            "failed_photos": self.failures,
+            "groups": {name: result.to_json() for name, result in self.groups.items()},
+        }
+
+
+def measure(options: dict[str, Any]) -> Measured:
+    """Read or compute the scores, and evaluate them."""
+    if options["scores_from"]:
+        return _measure_scores(options)
+    runtime = runtime_of(options)
+    pairs, root, title = list_pairs(options)
+    masks = _masks(pairs, options)
+    scored = score_pairs(pairs, root, runtime, options["face"], progress_bar("Reading photos", "photos"))
+    decided = Decided(runtime.info.threshold, runtime.info.inconclusive_band, runtime.info.weights_id)
+    figures = _evaluate(pairs, scored.scores, decided, masks, options["seed"])
+    return Measured(title, pairs, scored.scores, *figures, scored.failures, root)
+
+
+def runtime_of(options: dict[str, Any]) -> Runtime:
+    """Return the weights that are asked for."""
+    return Runtime(options["weights"]) if options["weights"] else default_runtime()
+
+
+def list_pairs(options: dict[str, Any]) -> tuple[list[PhotoPair], Path, str]:
+    """Return the pairs of photos, the folder that their paths start from, and what they are called."""
+    people = options["people"]
+    if people is None:
+        return read_pairs(options["pairs"]), options["root"], f"Pairs of {options['pairs'].name}"
+    count = options["impostors"]
+    some = "all impostor pairs" if count is None else f"{count:,} impostor pairs by chance, seed {options['seed']}"
+    title = f"People of {people.resolve().name}: all genuine pairs, {some}"
+    return pairs_of_people(people, count, options["seed"]), people, title
+
+
+def _measure_scores(options: dict[str, Any]) -> Measured:
+    pairs, scores = read_scores(options["scores_from"])
+    masks = _masks(pairs, options)
+    threshold, chosen_here = options["threshold"], options["threshold"] is None
+    if chosen_here:
+        threshold = evaluation.choose_threshold(scores, [pair.same for pair in pairs])
+    band = options["band"] or (threshold, threshold)
+    decided = Decided(threshold, band, chosen_here=chosen_here)
+    title = f"Scores of {options['scores_from'].name}"
+    return Measured(title, pairs, scores, *_evaluate(pairs, scores, decided, masks, options["seed"]))
+
+
+def _masks(pairs: Sequence[PhotoPair], options: dict[str, Any]) -> dict[str, np.ndarray]:
+    if options["labels"] is None:
+        return {}
+    return group_masks(pairs, read_labels(options["labels"], options["by"]))
+
+
+def _evaluate(
+    pairs: Sequence[PhotoPair], scores: np.ndarray, decided: Decided, masks: dict[str, np.ndarray], seed: int
+) -> tuple[Evaluation, dict[str, Evaluation]]:
+    same = np.array([pair.same for pair in pairs])
+    folds = [pair.fold for pair in pairs if pair.fold is not None]
+    sources = evaluation.sources_of(pairs)
+
+    def figures(chosen: np.ndarray, folds: list[int] | None = None) -> Evaluation:
+        return evaluation.evaluate(
+            scores[chosen],
+            same[chosen],
+            threshold=decided.threshold,
+            band=decided.band,
+            sources=sources.taken(chosen),
+            folds=folds,
+            weights=decided.weights,
+            threshold_chosen_here=decided.chosen_here,
+            seed=seed,
+        )
+
+    everything = np.arange(len(pairs))
+    result = figures(everything, folds if len(folds) == len(pairs) else None)
+    groups = {name: figures(np.flatnonzero(mask)) for name, mask in masks.items() if mask.any()}
+    return result, groups

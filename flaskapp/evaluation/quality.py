@@ -1,0 +1,234 @@
+"""How far scores can be taken at their word: Brier, ECE, Cllr, and what calibration costs.
+
+A similarity score s says: s is the chance of "same person" where genuine and impostor pairs
+are equally common. So both kinds weigh one half here, however many pairs a list has of each,
+and the likelihood ratio that a score states is LR = s / (1 − s). Failures to acquire have no
+score and take no part; they count where decisions are counted.
+
+* Brier score: G. W. Brier, "Verification of forecasts expressed in terms of probability",
+  Monthly Weather Review 78, 1950: the mean squared distance of the scores to 1 and 0.
+* ECE, expected calibration error, in 15 bins of equal width: M. P. Naeini, G. F. Cooper and
+  M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015;
+  C. Guo et al., "On calibration of modern neural networks", ICML 2017.
+* Cllr = ½ mean over genuine pairs of log₂(1 + 1/LR) + ½ mean over impostor pairs of
+  log₂(1 + LR), in bits: N. Brümmer and J. du Preez, "Application-independent evaluation of
+  speaker detection", Computer Speech and Language 20, 2006. 0 is perfect, 1 says nothing.
+* minCllr: the Cllr after the best non-decreasing map of the scores, which pooling adjacent
+  violators finds (M. Ayer et al., Annals of Mathematical Statistics 26, 1955; N. Brümmer and
+  J. du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013). It is what a
+  ranking could be worth; Cllr − minCllr is what calibration loses of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapp.errors import DataError
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs
+
+BINS = 15
+FIGURES = ("brier", "ece", "cllr", "min_cllr", "calibration_loss")
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Pairs whose scores lie in [low, high), in the last bin also at its end.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        genuine: genuine pairs in it.
+        impostor: impostor pairs in it.
+        mean_score: their mean score, both kinds weighing one half of all; None if it is empty.
+        observed: share of them that is genuine, weighed likewise; None if it is empty.
+    """
+
+    low: float
+    high: float
+    genuine: int
+    impostor: int
+    mean_score: float | None
+    observed: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bin in JSON's types."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the scores are worth as probabilities.
+
+    Attributes:
+        brier: Brier score, 0 to 1.
+        ece: expected calibration error, 0 to 1.
+        cllr: in bits, from 0; None where it is infinite, as after one wrong score of exactly 0 or 1.
+        min_cllr: the same after the best non-decreasing map, 0 to 1.
+        genuine: genuine pairs that have a score.
+        impostor: impostor pairs that have a score.
+        bins: the reliability curve.
+    """
+
+    brier: float
+    ece: float
+    cllr: float | None
+    min_cllr: float
+    genuine: int
+    impostor: int
+    bins: tuple[ReliabilityBin, ...]
+
+    @property
+    def calibration_loss(self) -> float | None:
+        """Cllr − minCllr, in bits."""
+        return None if self.cllr is None else self.cllr - self.min_cllr
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures, and the bins of the reliability curve, in JSON's types."""
+        figures = {name: getattr(self, name) for name in (*FIGURES, "genuine", "impostor")}
+        return {**figures, "bins": [part.to_json() for part in self.bins]}
+
+
+def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
+    """Measure scores as probabilities.
+
+    Args:
+        scores: float (N,) in [0, 1], NaN = failure to acquire: it takes no part.
+        same: bool (N,), True = genuine.
+
+    Raises:
+        DataError: a score lies outside [0, 1], or only one kind of pairs has scores.
+
+    Example:
+        >>> found = score_quality([0.2, 0.6, 0.4, 0.8], [False, False, True, True])
+        >>> round(found.brier, 3), round(found.cllr, 3), found.min_cllr
+        (0.2, 0.834, 0.5)
+    """
+    values, truths = check_pairs(scores, same)
+    acquired = np.isfinite(values)
+    values, truths = values[acquired], truths[acquired]
+    if values.size:
+        check_probabilities(values)
+    check_both_kinds(truths, "Calibration of scores")
+    genuine, impostor = values[truths], values[~truths]
+    cllr = (float(np.mean(surprise(genuine))) + float(np.mean(surprise(1 - impostor)))) / 2
+    bins = _bins(genuine, impostor)
+    return Quality(
+        brier=(float(np.mean((1 - genuine) ** 2)) + float(np.mean(impostor**2))) / 2,
+        ece=_ece(bins, genuine.size, impostor.size),
+        cllr=cllr if math.isfinite(cllr) else None,
+        min_cllr=min_cllr(values, truths),
+        genuine=genuine.size,
+        impostor=impostor.size,
+        bins=bins,
+    )
+
+
+def check_probabilities(values: FloatArray) -> None:
+    """Refuse scores that cannot be chances.
+
+    Raises:
+        DataError: one lies outside [0, 1].
+    """
+    if values.min() < 0 or values.max() > 1:
+        raise DataError(
+            f"Calibration expects scores from 0 to 1. Received: {values.min():g} to {values.max():g}.",
+            "Map the scores to chances first; all other figures need no scale.",
+        )
+
+
+def surprise(chance: FloatArray) -> FloatArray:
+    """Return −log₂ of the chance that was given to the truth: log₂(1 + 1/LR) of s is −log₂ s."""
+    with np.errstate(divide="ignore"):
+        return -np.log2(chance)
+
+
+def min_cllr(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
+    """Return the Cllr of the best non-decreasing map of the scores; any scale will do.
+
+    Args:
+        scores: float (N,), finite, of both kinds.
+        same: bool (N,), True = genuine.
+    """
+    values, truths = np.asarray(scores, np.float64), np.asarray(same, bool)
+    _, where = np.unique(values, return_inverse=True)
+    masses = [np.bincount(where, kind) / kind.sum() for kind in (truths, ~truths)]
+    return pooled_cllr(*masses)
+
+
+def pooled_cllr(genuine: FloatArray, impostor: FloatArray) -> float:
+    """Return the Cllr of pooled scores.
+
+    Args:
+        genuine: float64 (C,), share of all genuine pairs at each score, scores ascending.
+        impostor: float64 (C,), likewise.
+    """
+    genuine, impostor = _pooled(genuine, impostor)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Where a pool holds one kind only, its own term is 0 · log₂ 1 and the other's 0 · ∞: both are 0.
+        of_genuine = np.where(genuine > 0, genuine * np.log2(1 + impostor / genuine), 0)
+        of_impostor = np.where(impostor > 0, impostor * np.log2(1 + genuine / impostor), 0)
+    return float(of_genuine.sum() + of_impostor.sum()) / 2
+
+
+def _pooled(genuine: FloatArray, impostor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Pool adjacent violators until the share of genuine pairs rises from pool to pool.
+
+    In whichever order violators are pooled, the answer is the same; so a whole run of shares
+    that do not rise becomes one pool at once.
+    """
+    present = genuine + impostor > 0
+    genuine, impostor = genuine[present], impostor[present]
+    while genuine.size:
+        share = genuine / (genuine + impostor)
+        starts = np.flatnonzero(np.append(True, share[1:] > share[:-1]))
+        if starts.size == share.size:
+            break
+        genuine, impostor = np.add.reduceat(genuine, starts), np.add.reduceat(impostor, starts)
+    return genuine, impostor
+
+
+def bin_of(scores: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the number of the reliability bin of each score in [0, 1]."""
+    return np.minimum((scores * BINS).astype(np.intp), BINS - 1)
+
+
+def _bins(genuine: FloatArray, impostor: FloatArray) -> tuple[ReliabilityBin, ...]:
+    kinds = (genuine, impostor)
+    counts = [np.bincount(bin_of(values), minlength=BINS) for values in kinds]
+    sums = [np.bincount(bin_of(values), values, minlength=BINS) for values in kinds]
+    share, of_impostors = (count / values.size for count, values in zip(counts, kinds, strict=True))
+    total, score = share + of_impostors, sums[0] / genuine.size + sums[1] / impostor.size
+    return tuple(
+        ReliabilityBin(
+            low=number / BINS,
+            high=(number + 1) / BINS,
+            genuine=int(counts[0][number]),
+            impostor=int(counts[1][number]),
+            mean_score=float(score[number] / total[number]) if total[number] else None,
+            observed=float(share[number] / total[number]) if total[number] else None,
+        )
+        for number in range(BINS)
+    )
+
+
+def _ece(bins: tuple[ReliabilityBin, ...], genuine: int, impostor: int) -> float:
+    """Return the mean distance of mean score and observed share, bins weighed by their part of all pairs."""
+    gaps = [
+        (part.genuine / genuine + part.impostor / impostor) / 2 * abs(part.mean_score - part.observed)
+        for part in bins
+        if part.mean_score is not None and part.observed is not None
+    ]
+    return math.fsum(gaps)
+
+
+def quality_or_reason(scores: FloatArray, truths: BoolArray) -> tuple[Quality | None, str]:
+    """Return the quality of scores, or why there is none to tell."""
+    try:
+        return score_quality(scores, truths), ""
+    except DataError as error:
+        return None, error.message

@@ -1,0 +1,161 @@
+"""Figures as rows of words: a name, a value, its interval, its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flaskapp.evaluation import Evaluation, Interval
+
+NAMES = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "fmr": "FMR at the threshold",
+    "fnmr": "FNMR at the threshold",
+    "eer": "EER",
+    "auc": "AUC",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "cllr": "Cllr (bits)",
+    "min_cllr": "minCllr (bits)",
+    "calibration_loss": "Cllr − minCllr (bits)",
+}
+PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
+"""Figures that are customarily not written as percent."""
+
+
+class Row(NamedTuple):
+    """One figure, ready to be shown.
+
+    Attributes:
+        name: of the figure.
+        value: in words; a dash where there is none.
+        interval: its 95 % interval, or an upper bound; may be empty.
+        counts: what it was counted on, or why there is no value; may be empty.
+    """
+
+    name: str
+    value: str
+    interval: str = ""
+    counts: str = ""
+
+
+def percent(share: float) -> str:
+    """Write a share with two decimals, or two digits where it is smaller than those show.
+
+    >>> [percent(share) for share in (0.961, 0.0, 0.000234)]
+    ['96.10 %', '0.00 %', '0.023 %']
+    """
+    return f"{100 * share:.2g} %" if 0 < share < 0.001 else f"{100 * share:.2f} %"
+
+
+def setting_rows(result: Evaluation) -> list[Row]:
+    """Return what was measured: weights, pairs, people, threshold and band."""
+    confusion, (low, high) = result.confusion, result.band
+    rows = [
+        Row("weights", result.weights or "not named"),
+        Row("pairs", f"{confusion.pairs:,}: {confusion.genuine:,} genuine, {confusion.impostor:,} impostor"),
+        Row("failures to acquire", f"{result.failures_to_acquire:,} pairs, counted as non-match"),
+        Row("threshold", f"{result.threshold:.4f}" + CHOSEN_HERE * result.threshold_chosen_here),
+        Row("inconclusive band", f"{low:.4f} to {high:.4f}" if low < high else "none"),
+    ]
+    population = result.population
+    if population:
+        drawn = {"person": "people", "photo": "photos, since the list does not say who is who"}[population.unit]
+        rows.append(Row("intervals", f"95 %, {population.replicates:,} draws of {population.count:,} {drawn}"))
+    return rows
+
+
+CHOSEN_HERE = ", the most accurate on these very pairs: figures at it flatter"
+
+
+def figure_rows(result: Evaluation) -> list[Row]:
+    """Return every figure with its interval and counts; where there is none, the reason."""
+    return [_row(result, key, value) for key, value in result.figures().items()]
+
+
+def _row(result: Evaluation, key: str, value: float | None) -> Row:
+    name = NAMES.get(key) or f"FNMR at FMR {100 * float(key.removeprefix('fnmr_at_fmr.')):g} %"
+    if value is None:
+        return Row(name, "—", "", f"not claimed: {result.reasons[key]}")
+    interval = result.intervals.get(key)
+    return Row(name, _value(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
+
+
+def _value(key: str, value: float) -> str:
+    if key == "auc":
+        return f"{value:.5f}"
+    return f"{value:.4f}" if key in PLAIN else percent(value)
+
+
+def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
+    """Write an interval; where no error was seen, as a bound.
+
+    >>> interval_text(Interval(0.0, 0.0123, method="no errors seen"))
+    'no error seen: at most 1.23 %'
+    """
+    if interval is None:
+        return ""
+    low, high = (f"{end:.4f}" if plain else percent(end) for end in (interval.low, interval.high))
+    if interval.method == "no errors seen":
+        return f"no error seen: at most {high}" if interval.low == 0 else f"no error seen: at least {low}"
+    return f"{low.removesuffix(' %')} to {high}"
+
+
+def _counts(result: Evaluation, key: str) -> str:
+    confusion, quality = result.confusion, result.quality
+    if key == "fmr":
+        return f"{confusion.false_matches:,} of {confusion.impostor:,}"
+    if key == "fnmr":
+        return f"{confusion.false_non_matches:,} of {confusion.genuine:,}"
+    if key == "precision":
+        matched = confusion.true_matches + confusion.false_matches
+        return f"{confusion.true_matches:,} of {matched:,} called match"
+    if key == "recall":
+        return f"{confusion.true_matches:,} of {confusion.genuine:,}"
+    if key == "accuracy":
+        return f"{confusion.true_matches + confusion.true_non_matches:,} of {confusion.pairs:,}"
+    if key == "brier" and quality:
+        return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
+    return ""
+
+
+def fold_rows(result: Evaluation) -> list[Row]:
+    """Return the figures of LFW's view 2; none without folds."""
+    folds = result.folds
+    if folds is None:
+        return []
+    worst, best = min(folds.accuracies), max(folds.accuracies)
+    return [
+        Row(
+            "view 2: mean accuracy",
+            f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}",
+            f"folds {percent(worst).removesuffix(' %')} to {percent(best)}",
+            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; each threshold from the other folds; "
+            "± one standard error of the mean",
+        )
+    ]
+
+
+def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
+    """Return a row for each group: name, FNMR, its interval, counts, FMR, its interval, counts, failures."""
+    return [
+        (
+            name,
+            *_rate(result, "fnmr", result.confusion.false_non_matches, result.confusion.genuine),
+            *_rate(result, "fmr", result.confusion.false_matches, result.confusion.impostor),
+            f"{result.failures_to_acquire:,}",
+        )
+        for name, result in groups.items()
+    ]
+
+
+GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
+
+
+def _rate(result: Evaluation, key: str, errors: int, pairs: int) -> tuple[str, str, str]:
+    value = result.figures()[key]
+    shown = "—" if value is None else percent(value)
+    return shown, interval_text(result.intervals.get(key)), f"{errors:,} of {pairs:,}"

@@ -1,0 +1,212 @@
+"""evaluate from a terminal: every source of pairs, every file it writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from scored_pairs import random_pairs
+from sklearn.metrics import det_curve, roc_auc_score, roc_curve
+from test_folds import ten_folds
+from weights_files import write_note, write_weights_files
+
+from flaskapp import cli, evaluation
+from flaskapp.dataset.pairs import read_pairs, read_scores
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(cli.main, ["evaluate", *map(str, arguments)])
+    assert "Traceback" not in result.output
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_note(write_weights_files(tmp_path_factory.mktemp("weights")), (0.4, 0.6))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory, hopper, collins):
+    folder = tmp_path_factory.mktemp("people")
+    for person, photo in (("hopper", hopper), ("collins", collins)):
+        (folder / person).mkdir()
+        for number in (1, 2):
+            (folder / person / f"{number}.jpg").write_bytes(photo)
+    Image.new("RGB", (200, 200), "grey").save(folder / "hopper" / "nobody.png")
+    return folder
+
+
+@pytest.fixture
+def peer(tmp_path):
+    """Return a list of a peer's scores: cosines, some of them tied, none of them a chance."""
+    scores, same = random_pairs(900, decimals=3, seed=8)
+    rows = ["reference,probe,same,similarity_score,reference_person,probe_person"]
+    for number, (score, kind) in enumerate(zip(scores, same, strict=True)):
+        first, second = f"p{number % 50}", f"p{number % 50 if kind else (number + 1) % 50}"
+        rows.append(f"{first}/{number}.jpg,{second}/b{number}.jpg,{int(kind)},{2 * score - 1!r},{first},{second}")
+    path = tmp_path / "peer.csv"
+    path.write_text("\n".join(rows).replace("np.float64(", "").replace(")", "") + "\n", encoding="utf-8")
+    return path
+
+
+class TestPeersScores:
+    def test_curves_equal_scikit_learn(self, peer):
+        pairs, scores = read_scores(peer)
+        same = np.array([pair.same for pair in pairs])
+        assert scores.min() < -0.5, "a scale of its own"
+        curve = evaluation.error_curve(scores, same)
+        fpr, tpr, thresholds = roc_curve(same, scores, drop_intermediate=False)
+        np.testing.assert_allclose(curve.fmr[::-1], fpr, atol=1e-9)
+        np.testing.assert_allclose(curve.fnmr[::-1], 1 - tpr, atol=1e-9)
+        np.testing.assert_allclose(curve.thresholds[::-1], thresholds, atol=1e-9)
+        fpr, fnr, thresholds = det_curve(same, scores)
+        shown = np.isin(curve.thresholds, thresholds)
+        np.testing.assert_allclose(curve.fmr[shown], fpr, atol=1e-9)
+        np.testing.assert_allclose(curve.fnmr[shown], fnr, atol=1e-9)
+        assert evaluation.auc(curve) == pytest.approx(roc_auc_score(same, scores), abs=1e-9)
+
+    def test_figures_are_those_of_its_scores(self, peer, tmp_path):
+        told = run("--scores-from", peer, "--threshold", "0.1", "--band", "0", "0.2", "--json", tmp_path / "a.json")
+        figures = json.loads((tmp_path / "a.json").read_text())
+        pairs, scores = read_scores(peer)
+        same = [pair.same for pair in pairs]
+        assert figures["auc"] == pytest.approx(roc_auc_score(same, scores), abs=1e-9)
+        assert figures["accuracy"] == np.mean((scores >= 0.1) == same)
+        assert (figures["threshold_chosen_here"], figures["inconclusive_band"]) == (False, [0, 0.2])
+        assert figures["interval_method"]["drawn"] == "person"
+        assert figures["interval_method"]["count"] == 50
+        assert figures["ece"] is None
+        assert "scores from 0 to 1" in told.stdout
+
+    def test_without_a_threshold_it_takes_the_best_and_says_that_this_flatters(self, peer, tmp_path):
+        told = run("--scores-from", peer, "--json", tmp_path / "a.json")
+        assert "the most accurate on these very pairs: figures at it flatter" in told.stdout
+        figures = json.loads((tmp_path / "a.json").read_text())
+        pairs, scores = read_scores(peer)
+        assert figures["threshold_chosen_here"]
+        assert figures["threshold"] == evaluation.choose_threshold(scores, [pair.same for pair in pairs])
+
+    def test_our_own_scores_give_our_own_figures(self, people, weights, tmp_path):
+        run("--people", people, "--weights", weights, "--scores", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+        run(
+            *("--scores-from", tmp_path / "a.csv", "--threshold", "0.5", "--band", "0.4", "0.6"),
+            *("--json", tmp_path / "b.json"),
+        )
+        first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+        for told in (first, second):
+            for key in ("weights", "measured", "failed_photos"):
+                del told[key]
+        assert first == second
+
+
+class TestPeople:
+    def test_all_pairs_with_the_failures_counted(self, people, weights, tmp_path):
+        told = run(
+            "--people", people, "--weights", weights, "--json", tmp_path / "a.json", "--scores", tmp_path / "a.csv"
+        )
+        figures = json.loads((tmp_path / "a.json").read_text())
+        assert (figures["genuine"], figures["impostor"], figures["photos"]) == (4, 6, 5)
+        assert figures["failures"] == {"genuine": 2, "impostor": 2}
+        assert list(figures["failed_photos"]) == ["hopper/nobody.png"]
+        assert "4 pairs, counted as non-match" in told.stdout
+        with (tmp_path / "a.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert {(row["reference_person"], row["probe_person"]) for row in rows if row["same"] == "1"} == {
+            ("hopper", "hopper"), ("collins", "collins"),
+        }  # fmt: skip
+
+    def test_some_impostors(self, people, weights, tmp_path):
+        run("--people", people, "--weights", weights, "--impostors", 3, "--json", tmp_path / "a.json")
+        figures = json.loads((tmp_path / "a.json").read_text())
+        assert (figures["genuine"], figures["impostor"]) == (4, 3)
+        assert "3 impostor pairs by chance, seed 0" in figures["measured"]
+
+
+class TestViews:
+    def test_view_2_tells_mean_and_standard_error(self, tmp_path, weights, hopper, collins):
+        pairs = read_pairs(ten_folds(tmp_path / "pairs.txt", each=2))
+        for number, photo in enumerate(sorted({path for pair in pairs for path in (pair.reference, pair.probe)})):
+            file = tmp_path / "lfw" / photo
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # Faces that differ a little, so that scores do.
+            file.write_bytes(hopper if number % 3 else collins)
+        told = run(
+            *("--pairs", tmp_path / "pairs.txt", "--root", tmp_path / "lfw", "--weights", weights),
+            *("--json", tmp_path / "a.json", "--scores", tmp_path / "a.csv"),
+        )
+        view_2 = json.loads((tmp_path / "a.json").read_text())["view_2"]
+        _, scores = read_scores(tmp_path / "a.csv")
+        expected = evaluation.evaluate_folds(scores, [p.same for p in pairs], [p.fold for p in pairs])
+        assert view_2 == expected.to_json()
+        assert "view 2: mean accuracy" in told.stdout
+        assert "10 folds, 40 pairs" in told.stdout
+
+
+class TestGroups:
+    def test_rates_by_group_with_counts(self, people, weights, tmp_path):
+        (tmp_path / "groups.csv").write_text(
+            "path,service,name\nhopper/1.jpg,navy,g\nhopper/2.jpg,navy,g\ncollins/1.jpg,nasa,e\ncollins/2.jpg,nasa,e\n"
+        )
+        told = run(
+            *("--people", people, "--weights", weights, "--labels", tmp_path / "groups.csv", "--by", "service"),
+            *("--json", tmp_path / "a.json"),
+        )
+        groups = json.loads((tmp_path / "a.json").read_text())["groups"]
+        assert {name: (group["genuine"], group["impostor"]) for name, group in groups.items()} == {
+            "service=nasa": (1, 0), "service=navy": (1, 0), "alike in service": (4, 0),
+        }  # fmt: skip
+        assert "service=navy" in told.stdout
+
+
+class TestFiles:
+    def test_the_report_is_one_page_without_a_face(self, people, weights, tmp_path):
+        run("--people", people, "--weights", weights, "--report", tmp_path / "a.html")
+        page = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert page.count("data:image/png;base64,") == 4
+        for told in ("Figures", "Verdicts", "Calibration", "Failures to acquire", "hopper/nobody.png"):
+            assert told in page
+        assert "<script" not in page
+        assert "http" not in page.replace("http-equiv", "")
+
+    def test_faces_are_drawn_only_where_asked_for_and_it_says_so(self, people, weights, tmp_path):
+        told = run("--people", people, "--weights", weights, "--hardest", tmp_path / "a.png")
+        assert "It shows faces" in told.stderr
+        with Image.open(tmp_path / "a.png") as image:
+            assert min(image.size) > 400
+        assert "IT SHOWS FACES" in " ".join(run("--help").stdout.split())
+
+    def test_hardest_is_what_went_wrong_most(self):
+        from flaskapp.cli.evaluating.telling import hardest
+
+        genuine, impostor = hardest(
+            np.array([0.9, 0.2, np.nan, 0.4, 0.7, np.nan]), [True, True, True, False, False, False]
+        )
+        assert (genuine.tolist(), impostor.tolist()) == ([1, 0], [4, 3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Give one of --pairs, --people, --scores-from"),
+        (["--pairs", "a.csv", "--people", "."], "Give one of"),
+        (["--pairs", "a.csv"], "--pairs needs --root"),
+        (["--people", ".", "--root", "."], "--root goes with --pairs"),
+        (["--pairs", "a.csv", "--root", ".", "--impostors", "3"], "--impostors goes with --people"),
+        (["--people", ".", "--threshold", "0.5"], "--threshold goes with --scores-from"),
+        (["--scores-from", "a.csv", "--band", "0", "1"], "--band goes with --threshold"),
+        (["--scores-from", "a.csv", "--threshold", "2", "--band", "0", "1"], "LOW ≤ threshold ≤ HIGH"),
+        (["--scores-from", "a.csv", "--hardest", "a.png"], "--hardest goes with --pairs or --people"),
+        (["--people", ".", "--by", "race"], "--by goes with --labels"),
+        (["--people", ".", "--report", "a.pdf"], "must end in .html"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_that_do_not_belong_together_are_refused(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("reference,probe,same\n")
+    assert said in run(*arguments, code=2).stderr

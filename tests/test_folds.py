@@ -1,0 +1,69 @@
+"""LFW's view 2: by hand, and on a made-up list of ten folds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scored_pairs import random_pairs
+
+from flaskapp.dataset.pairs import read_pairs
+from flaskapp.errors import DataError
+from flaskapp.evaluation import Folds, choose_threshold, confusion_at, evaluate_folds
+
+
+def ten_folds(path, each=30):
+    """Write a list as LFW's view 2 lays it out: ten folds of so many genuine and as many impostor pairs."""
+    lines = [f"10\t{each}"]
+    for fold in range(10):
+        lines += [f"Person_{fold}_{number}\t1\t2" for number in range(each)]
+        lines += [f"Person_{fold}_{number}\t1\tOther_{fold}_{number}\t1" for number in range(each)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_each_fold_is_judged_by_the_other_nine(tmp_path):
+    pairs = read_pairs(ten_folds(tmp_path / "pairs.txt"))
+    same = np.array([pair.same for pair in pairs])
+    fold = np.array([pair.fold for pair in pairs])
+    scores = np.random.default_rng(5).normal(np.where(same, 1, -1) + 0.2 * fold, 1)
+    found = evaluate_folds(scores, same, fold)
+    for number in range(10):
+        others = choose_threshold(scores[fold != number], same[fold != number])
+        assert found.thresholds[number] == others
+        expected = np.mean((scores >= others)[fold == number] == same[fold == number])
+        assert found.accuracies[number] == expected
+    assert found.pairs == (60,) * 10
+    assert found.mean == pytest.approx(sum(found.accuracies) / 10)
+    spread = math.sqrt(sum((part - found.mean) ** 2 for part in found.accuracies) / 9)
+    assert found.standard_error == pytest.approx(spread / math.sqrt(10))
+
+
+def test_a_fold_cannot_choose_for_itself():
+    # The second fold's scores lie elsewhere; its own best threshold would make no mistake.
+    scores = np.array([0.1, 0.2, 0.8, 0.9, 0.90, 0.91, 0.98, 0.99])
+    same = np.array([False, False, True, True] * 2)
+    found = evaluate_folds(scores, same, np.repeat([0, 1], 4))
+    assert found.thresholds == (pytest.approx(0.945), pytest.approx(0.5))
+    assert found.accuracies == (0.5, 0.5)
+
+
+def test_failures_to_acquire_count_as_non_match_but_choose_nothing():
+    scores, same = random_pairs(400)
+    fold = np.arange(400) % 10
+    with_failures = np.where(np.arange(400) % 7 == 0, np.nan, scores)
+    found = evaluate_folds(with_failures, same, fold)
+    here = fold == 3
+    assert found.accuracies[3] == confusion_at(with_failures[here], same[here], found.thresholds[3]).accuracy
+
+
+@pytest.mark.parametrize(("fold", "same"), [([0, 0, 0, 0], [1, 0, 1, 0]), ([0, 0, 1, 1], [1, 1, 0, 0])])
+def test_what_cannot_choose_is_refused(fold, same):
+    with pytest.raises(DataError):
+        evaluate_folds([0.1, 0.2, 0.3, 0.4], np.array(same, bool), fold)
+
+
+def test_validates_itself():
+    with pytest.raises(ValueError, match="two folds or more"):
+        Folds((0.9,), (0.5,), (10,))

@@ -1,0 +1,128 @@
+"""The report: everything in one file, and nothing that a browser would have to fetch or run."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
+
+from flaskapp import report
+from flaskapp.evaluation import Interval, evaluate
+from flaskapp.report.rows import interval_text
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page with their attributes, and its words."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+
+def some_page():
+    figure = Figure(figsize=(2, 1))
+    sections = [
+        report.Section(
+            "A <b>title</b>", ["Words & more"], report.Table(("", "value"), [("name", "<script>1</script>")])
+        ),
+        report.Section("Pictures", (), None, [report.picture(figure, 'A "curve"')]),
+    ]
+    return report.page("Pairs of <x>.csv", "Measured.", sections)
+
+
+class TestPage:
+    def test_it_holds_everything_it_shows(self):
+        page = Page(some_page())
+        assert page.open == []
+        assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "form", "b"}
+        for _, attributes in page.tags:
+            for name, value in attributes.items():
+                assert not name.startswith("on")
+                assert name not in {"src", "href"} or value.startswith("data:image/png;base64,")
+        assert not re.search(r"https?:|url\(|@import", some_page())
+
+    def test_its_policy_lets_a_browser_fetch_nothing(self):
+        policy = next(dict(a)["content"] for tag, a in Page(some_page()).tags if "http-equiv" in a)
+        assert policy.startswith("default-src 'none'; img-src data:;")
+        assert "script-src" not in policy
+
+    def test_what_names_say_is_shown_and_not_obeyed(self):
+        words = Page(some_page()).words
+        assert {"A <b>title</b>", "Words & more", "<script>1</script>", "Pairs of <x>.csv"} <= set(words)
+
+    def test_pictures_say_what_they_show(self):
+        [image] = [attributes for tag, attributes in Page(some_page()).tags if tag == "img"]
+        assert image["alt"] == 'A "curve"'
+        assert (image["width"], image["height"]) == ("220", "110")
+
+    def test_the_same_figures_give_the_same_bytes(self):
+        assert some_page() == some_page()
+
+
+class TestRows:
+    def test_every_figure_stands_with_interval_and_counts_or_with_the_reason(self):
+        scores, same = random_pairs(400)
+        result = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=50)
+        rows = {row.name: row for row in report.figure_rows(result)}
+        confusion = result.confusion
+        assert rows["accuracy"].value == f"{100 * confusion.accuracy:.2f} %"
+        assert rows["FMR at the threshold"].counts == f"{confusion.false_matches} of {confusion.impostor}"
+        assert rows["FNMR at FMR 0.01 %"].value == "—"
+        assert "at least 100000 impostor pairs" in rows["FNMR at FMR 0.01 %"].counts
+        for row in rows.values():
+            assert (row.value == "—") == row.counts.startswith("not claimed: ")
+            assert row.value == "—" or row.interval
+
+    def test_what_was_measured_is_told(self):
+        scores, same = random_pairs(40, failures=0.2)
+        sources = sources_for(same)
+        result = evaluate(
+            scores, same, threshold=0.5, band=(0.5, 0.5), sources=sources, replicates=20, threshold_chosen_here=True
+        )
+        rows = dict(row[:2] for row in report.setting_rows(result))
+        assert rows["pairs"].startswith("40: ")
+        assert rows["failures to acquire"].startswith(f"{np.isnan(scores).sum()} pairs")
+        assert "these very pairs" in rows["threshold"]
+        assert rows["inconclusive band"] == "none"
+        assert rows["intervals"] == "95 %, 20 draws of 80 people"
+
+    def test_view_2_has_its_row_where_there_are_folds(self):
+        assert report.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []
+        scores, same = random_pairs(400)
+        result = evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=np.arange(400) % 10)
+        [row] = report.fold_rows(result)
+        assert row.value == f"{100 * result.folds.mean:.2f} ± {100 * result.folds.standard_error:.2f} %"
+        assert row.counts.startswith("10 folds, 400 pairs")
+
+    def test_groups_have_rates_counts_and_failures(self):
+        result = evaluate([0.9, NAN, 0.1], [1, 1, 0], threshold=0.5, band=(0.5, 0.5))
+        [row] = report.group_rows({"gender=x": result})
+        assert row == ("gender=x", "50.00 %", "", "1 of 2", "0.00 %", "", "0 of 1", "1")
+
+    @pytest.mark.parametrize(
+        ("interval", "said"),
+        [
+            (None, ""),
+            (Interval(0.01, 0.02), "1.00 to 2.00 %"),
+            (Interval(0.0, 0.004, method="no errors seen"), "no error seen: at most 0.40 %"),
+            (Interval(0.996, 1.0, method="no errors seen"), "no error seen: at least 99.60 %"),
+        ],
+    )
+    def test_intervals_in_words(self, interval, said):
+        assert interval_text(interval) == said
