@@ -370,6 +370,11 @@ class Runtime:
         small = math.exp(-abs(log_odds))  # cannot overflow, unlike exp(-log_odds)
         return (1.0 if log_odds >= 0 else small) / (1.0 + small)
 
+    @property
+    def head(self) -> tuple[np.ndarray, float]:
+        """What a distance counts for: the score's weights float64 (4096,), and its log-odds at distance 0."""
+        return self._kernel, self._offset
+
 
 _default: Runtime | None = None
 _lock = threading.Lock()

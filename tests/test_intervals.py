@@ -118,6 +118,15 @@ class TestBootstrap:
         assert 0 < found["f1"].low < 2 * 0.5 / (1 + 1 - found["accuracy"].low)
         assert found["fnmr_at_fmr.0.2"] == found["fnmr"]
 
+    def test_errors_only_give_a_lower_bound(self):
+        same = np.repeat([True, False], 30)
+        sources = sources_for(same)
+        found = bootstrap_intervals(np.where(same, 0.1, 0.9), same, 0.5, sources, replicates=10)
+        assert (found["fnmr"].method, found["fnmr"].high) == ("only errors seen", 1)
+        assert found["fnmr"].low == 1 - no_errors_bound(sources.combinations(same)) < 1
+        assert found["fmr"].low == 1 - no_errors_bound(sources.combinations(~same)) < 1
+        assert (found["recall"].low, found["recall"].high) == (0, no_errors_bound(sources.combinations(same)))
+
     @pytest.mark.parametrize("trials", [1, 10, 500, 10**6])
     def test_the_bound_is_clopper_and_pearsons(self, trials):
         assert no_errors_bound(trials) == pytest.approx(beta.ppf(0.95, 1, trials), rel=1e-9)

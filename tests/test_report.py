@@ -122,6 +122,7 @@ class TestRows:
             (Interval(0.01, 0.02), "1.00 to 2.00 %"),
             (Interval(0.0, 0.004, method="no errors seen"), "no error seen: at most 0.40 %"),
             (Interval(0.996, 1.0, method="no errors seen"), "no error seen: at least 99.60 %"),
+            (Interval(0.7, 1.0, method="only errors seen"), "only errors seen: at least 70.00 %"),
         ],
     )
     def test_intervals_in_words(self, interval, said):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from flaskapp.errors import PhotoTooLargeError, UnreadablePhotoError
+from flaskapp.errors import DataError, PhotoTooLargeError, UnreadablePhotoError
 from flaskapp.preprocess import MAX_BYTES
 
 
@@ -32,3 +33,17 @@ def read_photo(path: Path) -> bytes:
             "Save it as JPEG, or make it smaller.",
         )
     return data
+
+
+def check_presence(photos: Sequence[str], root: Path) -> None:
+    """Refuse a list of photos that are not all there, before any work has begun.
+
+    Raises:
+        DataError: a photo does not exist below ``root``.
+    """
+    missing = [photo for photo in photos if not (root / photo).is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {len(photos):,} photos of the list do not exist, the first is {missing[0]}.",
+            "Give the folder that the list's paths start from.",
+        )

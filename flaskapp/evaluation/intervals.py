@@ -13,7 +13,8 @@ International Journal of Computer Vision, 2024).
 
 No resampling shows an error that never happened: where there was none, the bound is the exact
 one for zero errors in n independent trials, 1 − 0.05^(1/n) (Clopper and Pearson; about 3/n,
-the rule of three), and n counts the pairs of the same two people once.
+the rule of three), and n counts the pairs of the same two people once. Where every pair was
+wrong, the same holds of the pairs that were right.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from flaskapp.evaluation.replicates import Ladder
 from flaskapp.evaluation.sources import Sources
 
 LEVEL = 0.95
+Method = Literal["bootstrap", "no errors seen", "only errors seen"]
 IN_BITS = ("cllr", "min_cllr", "calibration_loss")
 REPLICATES = 1000
 # Weights held at once; 4 million float64 are 32 MB, and three such arrays live together.
@@ -46,13 +48,13 @@ class Interval:
         low: lower end.
         high: upper end.
         level: confidence, 0.95.
-        method: "bootstrap", or "no errors seen" for a one-sided bound.
+        method: "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
     """
 
     low: float
     high: float
     level: float = LEVEL
-    method: Literal["bootstrap", "no errors seen"] = "bootstrap"
+    method: Method = "bootstrap"
 
     def __post_init__(self) -> None:
         if not (0 <= self.low <= self.high < math.inf and 0 < self.level < 1):
@@ -149,7 +151,7 @@ def _percentiles(name: str, drawn: FloatArray) -> Interval | None:
 def without_errors(
     values: FloatArray, truths: BoolArray, threshold: float, sources: Sources, stated_fmrs: Sequence[str] = ()
 ) -> dict[str, Interval]:
-    """Return bounds for the figures that are perfect on these pairs."""
+    """Return bounds for the figures that are perfect on these pairs, or could not be worse."""
     wrong = (values >= threshold) != truths
     bounds: dict[str, Interval] = {}
     if truths.any():
@@ -164,16 +166,19 @@ def without_errors(
 
 
 def _nobody_missed(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
-    if wrong[truths].any():
-        return {}
     bound = no_errors_bound(sources.combinations(truths))
-    return {"fnmr": _upper(bound), "recall": _lower(1 - bound)}
+    if wrong[truths].all():
+        only: Method = "only errors seen"
+        return {"fnmr": Interval(1 - bound, 1.0, method=only), "recall": Interval(0.0, bound, method=only)}
+    return {} if wrong[truths].any() else {"fnmr": _upper(bound), "recall": _lower(1 - bound)}
 
 
 def _nobody_let_in(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
+    bound = no_errors_bound(sources.combinations(~truths))
+    if wrong[~truths].all():
+        return {"fmr": Interval(1 - bound, 1.0, method="only errors seen")}
     if wrong[~truths].any():
         return {}
-    bound = no_errors_bound(sources.combinations(~truths))
     matched = float(np.mean(truths & ~wrong))
     let_in = float(np.mean(~truths)) * bound
     found = {"fmr": _upper(bound)}

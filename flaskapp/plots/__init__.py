@@ -8,6 +8,7 @@ from flaskapp.plots.calibration import plot_reliability
 from flaskapp.plots.hardest import HardPair, plot_hardest
 from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
 from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
+from flaskapp.plots.robustness import plot_robustness
 from flaskapp.plots.sheets import plot_sheet
 from flaskapp.plots.style import save
 
@@ -20,6 +21,7 @@ __all__ = [
     "plot_evaluation",
     "plot_hardest",
     "plot_reliability",
+    "plot_robustness",
     "plot_roc",
     "plot_scores",
     "plot_sheet",

@@ -99,8 +99,9 @@ def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
     if interval is None:
         return ""
     low, high = (f"{end:.4f}" if plain else percent(end) for end in (interval.low, interval.high))
-    if interval.method == "no errors seen":
-        return f"no error seen: at most {high}" if interval.low == 0 else f"no error seen: at least {low}"
+    if interval.method != "bootstrap":
+        seen = interval.method.replace("no errors", "no error")
+        return f"{seen}: at most {high}" if interval.low == 0 else f"{seen}: at least {low}"
     return f"{low.removesuffix(' %')} to {high}"
 
 

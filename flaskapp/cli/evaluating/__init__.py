@@ -47,6 +47,15 @@ SOURCES = ("pairs", "people", "scores_from")
     help="Which of several faces is taken; refuse makes it a failure to acquire.",
 )
 @click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+@click.option("--degrade", is_flag=True, help="Make the probes of genuine pairs worse, and measure each step.")
+@click.option(
+    "--pairs-a-step",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="With --degrade: so many genuine pairs, drawn by chance; each costs 43 detections.",
+)
 @click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
 @click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
@@ -71,6 +80,7 @@ def evaluate(**options: Any) -> None:
       facial-recognition evaluate --people people/ --impostors 100000 --json figures.json
       facial-recognition evaluate --pairs pairs.csv --root photos/ --labels groups.csv --by gender
       facial-recognition evaluate --scores-from peer.csv --threshold 0.4
+      facial-recognition evaluate --people people/ --degrade --report worse.html
 
     \b
     pairs.csv; persons and folds where you know them:
@@ -85,6 +95,11 @@ def evaluate(**options: Any) -> None:
       0 measured   2 wrong usage, or a list or weights that cannot be used
     """
     check_usage(options)
+    if options["degrade"]:
+        from flaskapp.cli.evaluating.degrading import degrade
+
+        degrade(options)
+        return
     from flaskapp.cli.evaluating.measuring import measure
     from flaskapp.cli.evaluating.telling import tell
 
@@ -110,6 +125,10 @@ def check_usage(options: dict[str, Any]) -> None:
     for name, sources in belong.items():
         if options[name] is not None and source not in sources:
             raise click.UsageError(f"{names[name]} goes with {' or '.join(names[s] for s in sources)}.")
+    alone = ("scores_from", "labels", "scores", "hardest", "impostors")
+    for name in alone:
+        if options["degrade"] and options[name] is not None:
+            raise click.UsageError(f"{names[name]} does not go with --degrade.")
     if source == "pairs" and options["root"] is None:
         raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
     if options["by"] and options["labels"] is None:
