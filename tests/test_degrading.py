@@ -175,6 +175,22 @@ class TestMeasured:
         assert step["step"] == "3 %"
         assert step.keys() >= {"genuine", "failures", "fnmr", "fmr", "decisions", "intervals"}
 
+    def test_each_kind_is_drawn_with_the_photos_as_they_are_in_their_place(self, measured):
+        from flaskapp import plots
+
+        figure = plots.plot_robustness(measured)
+        drawn = {axes.get_title("left"): axes for axes in figure.axes}
+        assert list(drawn) == [*KIND, "yaw"]
+        labels = {kind: [label.get_text() for label in axes.get_xticklabels()] for kind, axes in drawn.items()}
+        assert labels["brightness"] == ["-8", "-6", "-4", "-2", "as it is", "1.5", "3"]
+        assert labels["blur"][0] == "as it is"
+        rates = {line.get_label(): line.get_ydata() for line in drawn["contrast"].lines}
+        steps = [measured.unchanged, *(step.result for step in measured.of("contrast"))]
+        assert list(rates["FNMR"]) == [result.confusion.fnmr for result in steps]
+        assert list(rates["FMR"]) == [result.confusion.fmr for result in steps]
+        bars = [bar.get_height() for bar in drawn["contrast"].patches]
+        assert bars == [result.failures["genuine"] / 3 for result in steps]
+
     def test_it_repeats(self, measured, people, weights):
         assert measure_robustness(PAIRS, people, Runtime(weights), 10).to_json() == measured.to_json()
 

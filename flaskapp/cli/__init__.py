@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from flaskapp import __version__
+from flaskapp.cli.auditing import audit
 from flaskapp.cli.augmenting import augment
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.photos import compare, detect
@@ -97,5 +98,5 @@ def main() -> None:
     """
 
 
-for command in (augment, compare, detect, evaluate, serve, train_base):
+for command in (audit, augment, compare, detect, evaluate, serve, train_base):
     main.add_command(command)

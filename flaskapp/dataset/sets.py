@@ -31,9 +31,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from flaskapp.dataset.overlaps import leave_out_overlaps, nearest_cosine
 from flaskapp.dataset.roles import (
     CALIBRATION,
-    HELD_OUT,
     LEFT_OUT,
     REPORTING,
     ROLE_NAMES,
@@ -56,18 +56,16 @@ __all__ = [
     "FaceTable",
     "find_photos",
     "leave_out_overlaps",
+    "list_faces",
     "load_faces",
     "nearest_cosine",
     "read_sets",
+    "teacher_embeddings",
 ]
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 UNKNOWN_PERSON = -1
 TEACHER_SIZE = 128
-# The teacher's cosine from which two photos count as one photo seen twice, and from which
-# they count as one person: on LFW 2 of 1,000,000 impostor pairs lie above 0.5.
-SAME_PHOTO_COSINE = 0.9
-SAME_PERSON_COSINE = 0.5
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,7 @@ class FaceTable:
         teacher: float32 (N, 128) of unit length; NaN where there is none.
         set_terms: what the photos of each set may be used for.
         set_measures: whether the people of each set may calibrate and be reported on.
+        person_names: what the people are called, by their numbers.
     """
 
     set_names: tuple[str, ...]
@@ -138,6 +137,7 @@ class FaceTable:
     teacher: np.ndarray
     set_terms: tuple[str, ...] = ()
     set_measures: tuple[bool, ...] = ()
+    person_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -210,10 +210,21 @@ def _two_numbers(set_name: str, value: Any) -> tuple[float, float]:
 
 
 def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTable:
-    """List every photo of the sets with its person, role, landmarks and teacher embedding.
+    """List every photo of the sets, without whom training must not see.
 
     Training photos that show a person of ``exclude``, or repeat a photo of a validation,
     calibration or reporting person, get the role LEFT_OUT.
+
+    Raises:
+        DataError: a folder, teacher file or identity file is absent or does not fit.
+    """
+    table = list_faces(sets)
+    leave_out_overlaps(table, [teacher_embeddings(path) for path in exclude or []])
+    return table
+
+
+def list_faces(sets: list[FaceSet]) -> FaceTable:
+    """List every photo of the sets with its person, role, landmarks and teacher embedding.
 
     Raises:
         DataError: a folder, teacher file or identity file is absent or does not fit.
@@ -230,11 +241,20 @@ def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTa
         teacher=np.concatenate([part.teacher for part in parts]),
         set_terms=tuple(face_set.terms for face_set in sets),
         set_measures=tuple(face_set.measures for face_set in sets),
+        person_names=tuple(numbers),
     )
     if not len(table):
         raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")
-    leave_out_overlaps(table, [_unit(_read_teacher(path).embedding) for path in exclude or []])
     return table
+
+
+def teacher_embeddings(path: Path) -> np.ndarray:
+    """Return what a teacher file says of its photos, float32 (N, 128) of unit length, NaN where nothing.
+
+    Raises:
+        DataError: the file is absent or of another form.
+    """
+    return _unit(_read_teacher(path).embedding)
 
 
 @dataclass(frozen=True)
@@ -354,46 +374,3 @@ def _unit(embedding: np.ndarray) -> np.ndarray:
     embedding = embedding.astype(np.float32)
     length = np.linalg.norm(embedding, axis=1, keepdims=True)
     return np.divide(embedding, length, out=np.full_like(embedding, np.nan), where=length > 0)
-
-
-def leave_out_overlaps(table: FaceTable, excluded: list[np.ndarray]) -> dict[str, int]:
-    """Take out of training whoever must not be learned from; changes ``table.role``.
-
-    A known person leaves with all photos when any of them is nearer than
-    ``SAME_PERSON_COSINE`` to an excluded photo; a photo without a person leaves alone. So
-    do photos nearer than ``SAME_PHOTO_COSINE`` to one of a person held out.
-
-    Returns:
-        How many photos left for which reason.
-    """
-    before = table.role == TRAINING
-    for embeddings in excluded:
-        near = before & (nearest_cosine(table.teacher, embeddings) > SAME_PERSON_COSINE)
-        people = np.setdiff1d(table.person[near], [UNKNOWN_PERSON])
-        table.role[near | (before & np.isin(table.person, people))] = LEFT_OUT
-    overlapping = int(np.sum(before & (table.role == LEFT_OUT)))
-    held_out = np.isin(table.role, HELD_OUT)
-    repeated = (table.role == TRAINING) & (nearest_cosine(table.teacher, table.teacher[held_out]) > SAME_PHOTO_COSINE)
-    table.role[repeated] = LEFT_OUT
-    return {"people of the excluded sets": overlapping, "photos of people held out": int(np.sum(repeated))}
-
-
-def nearest_cosine(embeddings: np.ndarray, others: np.ndarray, rows: int = 4096) -> np.ndarray:
-    """Return each embedding's largest cosine to any of ``others``.
-
-    Args:
-        embeddings: float32 (N, d) of unit length; NaN rows give −1.
-        others: float32 (M, d) of unit length; NaN rows are passed over.
-        rows: how many embeddings are compared at a time.
-
-    Returns:
-        float32 (N,) in [−1, 1].
-    """
-    others = others[~np.isnan(others).any(axis=1)]
-    nearest = np.full(len(embeddings), -1.0, np.float32)
-    if len(others) == 0:
-        return nearest
-    for start in range(0, len(embeddings), rows):
-        cosines = embeddings[start : start + rows] @ others.T
-        nearest[start : start + rows] = np.nan_to_num(cosines.max(axis=1), nan=-1.0)
-    return nearest

@@ -29,7 +29,8 @@ CELL_WH = (3.4, 3.3)
 def plot_robustness(robustness: Robustness) -> Figure:
     """Draw FNMR with its interval, failures to acquire and FMR over the steps of each kind.
 
-    The first point of each plot is the photos as they are; of the yaw there is no such point.
+    One point of each plot is the photos as they are: the first, or between less and more light.
+    Of the yaw there is no such point.
 
     Args:
         robustness: as measured.
@@ -43,8 +44,10 @@ def plot_robustness(robustness: Robustness) -> Figure:
         left = (column * CELL_WH[0] + 0.62) / (COLUMNS * CELL_WH[0])
         bottom = (height - 0.75 - (row + 1) * CELL_WH[1] + 0.85) / height
         axes = figure.add_axes((left, bottom, 2.6 / (COLUMNS * CELL_WH[0]), (CELL_WH[1] - 1.2) / height))
-        first = [] if kind == "yaw" else [Step(kind, 0, "as it is", robustness.unchanged)]
-        _draw(gridded(quiet(axes)), [*first, *robustness.of(kind)], kind, robustness.labels[kind])
+        steps = robustness.of(kind)
+        if kind != "yaw":
+            steps.insert(sum(step.value < 0 for step in steps), Step(kind, 0, "as it is", robustness.unchanged))
+        _draw(gridded(quiet(axes)), steps, kind, robustness.labels[kind])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper right", bbox_to_anchor=(0.99, 1.0), ncols=4, frameon=False, fontsize=SMALL_SIZE

@@ -23,6 +23,7 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.dataset import sets
 from flaskapp.dataset.crops import Progress, crops_of
+from flaskapp.dataset.quality import leave_out_faults
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import fit_calibration
@@ -47,8 +48,6 @@ VALIDATION_PHOTOS = 1800
 IMPOSTOR_PAIRS = 200_000
 HEAD_PHOTOS = 24_000
 FIRST_PAIRS = 40_000
-# Below this cosine to the mean of its own person, by the teacher, a photo is mislabelled.
-MISLABELLED_COSINE = 0.3
 # Of each kind, for each part of the people. Half of the pairs may then err before an error
 # rate is shown by ten errors: enough to try things out, too few for weights worth keeping.
 FEWEST_PAIRS = 20
@@ -149,12 +148,16 @@ def prepare(
     """List the photos, leave out whom training must not see, cut every face.
 
     Returns:
-        The table, and the crops uint8 (N, 100, 100, 3); a photo without a face is LEFT_OUT.
+        The table, and the crops uint8 (N, 100, 100, 3); a photo without a face, and a training
+        photo that is mislabelled or stands under two names, is LEFT_OUT.
     """
     reporter = reporter or Reporter()
     table = sets.load_faces(*sets.read_sets(sets_file))
     crops = crops_of(table, work, reporter.cutting, workers)
     table.role[~np.array([crop.any() for crop in crops])] = sets.LEFT_OUT
+    # Only now: the file of crops stays good when faults are found otherwise.
+    faults = leave_out_faults(table)
+    reporter.say("  left out: " + ", ".join(f"{count:,} {fault}" for fault, count in faults.items()))
     for name, counts in table.counts().items():
         reporter.say(f"  {name}: " + ", ".join(f"{count:,} {role}" for role, count in counts.items() if count))
     return table, crops
@@ -255,7 +258,7 @@ def fit_head(siamese: keras.Model, student: keras.Model, table: FaceTable, crops
         The validation figure before and after each epoch; the network has the best epoch's head.
     """
     rng = np.random.default_rng(seed)
-    training = labelled_features(student, crops, _well_labelled(table, rng))
+    training = labelled_features(student, crops, _some_people(table, rng))
     people = labelled(table, sets.VALIDATION)
     people = Labelled(*(values[:VALIDATION_PHOTOS] for values in vars(people).values()))
     validation = labelled_features(student, crops, people)
@@ -278,17 +281,10 @@ def labelled_features(student: keras.Model, crops: np.ndarray, people: Labelled)
     return LabelledFeatures(trunk_features(student, crops, people.rows), people.person)
 
 
-def _well_labelled(table: FaceTable, rng: np.random.Generator) -> Labelled:
-    """Return some training people's photos, without those that the teacher says are somebody else."""
+def _some_people(table: FaceTable, rng: np.random.Generator) -> Labelled:
+    """Return some training people's photos."""
     people = labelled(table, sets.TRAINING)
-    _, group = np.unique(people.person, return_inverse=True)
-    unknown = np.isnan(table.teacher[people.rows]).any(axis=1)
-    vectors = np.nan_to_num(table.teacher[people.rows])
-    centres = np.zeros((group.max() + 1, vectors.shape[1]), np.float32)
-    np.add.at(centres, group, vectors)
-    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
-    kept = unknown | (np.sum(vectors * centres[group], axis=1) > MISLABELLED_COSINE)
-    chosen = np.sort(rng.permutation(np.flatnonzero(kept))[:HEAD_PHOTOS])
+    chosen = np.sort(rng.permutation(len(people.rows))[:HEAD_PHOTOS])
     return Labelled(people.rows[chosen], people.person[chosen], people.set_index[chosen])
 
 

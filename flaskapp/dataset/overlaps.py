@@ -1,0 +1,75 @@
+"""Whom the training sets share with people who must not be learned from, by the teacher's embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flaskapp.dataset.roles import HELD_OUT, LEFT_OUT, TRAINING
+
+if TYPE_CHECKING:
+    from flaskapp.dataset.sets import FaceTable
+
+__all__ = ["SAME_PERSON_COSINE", "SAME_PHOTO_COSINE", "leave_out_overlaps", "nearest_cosine", "of_whole_people"]
+
+# The teacher's cosine from which two photos count as one photo seen twice, and from which
+# they count as one person: on LFW 2 of 1,000,000 impostor pairs lie above 0.5.
+SAME_PHOTO_COSINE = 0.9
+SAME_PERSON_COSINE = 0.5
+
+
+def leave_out_overlaps(table: FaceTable, excluded: list[np.ndarray]) -> dict[str, int]:
+    """Take out of training whoever must not be learned from; changes ``table.role``.
+
+    A known person leaves with all photos when any of them is nearer than
+    ``SAME_PERSON_COSINE`` to an excluded photo; a photo without a person leaves alone. So
+    do photos nearer than ``SAME_PHOTO_COSINE`` to one of a person held out.
+
+    Returns:
+        How many photos left for which reason.
+    """
+    before = table.role == TRAINING
+    for embeddings in excluded:
+        near = before & (nearest_cosine(table.teacher, embeddings) > SAME_PERSON_COSINE)
+        table.role[before & of_whole_people(table.person, near)] = LEFT_OUT
+    overlapping = int(np.sum(before & (table.role == LEFT_OUT)))
+    held_out = np.isin(table.role, HELD_OUT)
+    repeated = (table.role == TRAINING) & (nearest_cosine(table.teacher, table.teacher[held_out]) > SAME_PHOTO_COSINE)
+    table.role[repeated] = LEFT_OUT
+    return {"people of the excluded sets": overlapping, "photos of people held out": int(np.sum(repeated))}
+
+
+def of_whole_people(person: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Widen a choice of photos to all photos of the people it shows.
+
+    Args:
+        person: int (N,), negative = unknown: such a photo stands for itself.
+        chosen: bool (N,).
+
+    Returns:
+        bool (N,).
+    """
+    people = person[chosen]
+    return chosen | np.isin(person, people[people >= 0])
+
+
+def nearest_cosine(embeddings: np.ndarray, others: np.ndarray, rows: int = 4096) -> np.ndarray:
+    """Return each embedding's largest cosine to any of ``others``.
+
+    Args:
+        embeddings: float32 (N, d) of unit length; NaN rows give −1.
+        others: float32 (M, d) of unit length; NaN rows are passed over.
+        rows: how many embeddings are compared at a time.
+
+    Returns:
+        float32 (N,) in [−1, 1].
+    """
+    others = others[~np.isnan(others).any(axis=1)]
+    nearest = np.full(len(embeddings), -1.0, np.float32)
+    if len(others) == 0:
+        return nearest
+    for start in range(0, len(embeddings), rows):
+        cosines = embeddings[start : start + rows] @ others.T
+        nearest[start : start + rows] = np.nan_to_num(cosines.max(axis=1), nan=-1.0)
+    return nearest
