@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,27 @@ def score_pairs(
     """
     photos = photos_of(pairs)
     check_presence(photos, root)
+    known = embed_photos(photos, root, runtime, choice, progress)
+    return PairScores(np.array([_score(pair, known.embeddings, runtime) for pair in pairs]), known.failures)
+
+
+@dataclass(frozen=True)
+class EmbeddedPhotos:
+    """Embeddings of photos.
+
+    Attributes:
+        embeddings: float32 (4096,) of each usable photo, by its path.
+        failures: why each of the others failed, by its path.
+    """
+
+    embeddings: dict[str, np.ndarray]
+    failures: dict[str, str]
+
+
+def embed_photos(
+    photos: Sequence[str], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
+) -> EmbeddedPhotos:
+    """Read, detect and embed each photo; the arguments are those of ``score_pairs``."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = pool.map(lambda photo: _embed(root / photo, runtime, choice), photos)
         try:
@@ -60,8 +81,10 @@ def score_pairs(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
             raise
-    failures = {photo: answer.message for photo, answer in answer_of.items() if isinstance(answer, PhotoError)}
-    return PairScores(np.array([_score(pair, answer_of, runtime) for pair in pairs]), failures)
+    return EmbeddedPhotos(
+        {photo: answer for photo, answer in answer_of.items() if not isinstance(answer, PhotoError)},
+        {photo: answer.message for photo, answer in answer_of.items() if isinstance(answer, PhotoError)},
+    )
 
 
 def _embed(path: Path, runtime: Runtime, choice: Choice) -> np.ndarray | PhotoError:
@@ -72,9 +95,9 @@ def _embed(path: Path, runtime: Runtime, choice: Choice) -> np.ndarray | PhotoEr
     return runtime.embed(preprocess.to_model_input(crop[None]))[0]
 
 
-def _score(pair: PhotoPair, answer_of: Mapping[str, np.ndarray | PhotoError], runtime: Runtime) -> float:
-    reference, probe = answer_of[pair.reference], answer_of[pair.probe]
-    if isinstance(reference, PhotoError) or isinstance(probe, PhotoError):
+def _score(pair: PhotoPair, embedding_of: Mapping[str, np.ndarray], runtime: Runtime) -> float:
+    reference, probe = embedding_of.get(pair.reference), embedding_of.get(pair.probe)
+    if reference is None or probe is None:
         return float("nan")
     return runtime.similarity(reference, probe)
 

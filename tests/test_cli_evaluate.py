@@ -99,7 +99,7 @@ class TestPeersScores:
         )
         first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
         for told in (first, second):
-            for key in ("weights", "measured", "failed_photos"):
+            for key in ("weights", "measured", "command", "failed_photos", "photos_failed"):
                 del told[key]
         assert first == second
 
@@ -125,6 +125,24 @@ class TestPeople:
         figures = json.loads((tmp_path / "a.json").read_text())
         assert (figures["genuine"], figures["impostor"]) == (4, 3)
         assert "3 impostor pairs by chance, seed 0" in figures["measured"]
+
+
+class TestSets:
+    def test_the_people_of_a_role(self, people, weights, tmp_path):
+        (people.parent / "sets.toml").write_text(
+            f'[[set]]\nname="two"\nfolder="{people.name}"\nidentities="folder"\nroles="reporting"\n'
+        )
+        run(
+            *("--sets", people.parent / "sets.toml", "--role", "reporting", "--weights", weights),
+            *("--json", tmp_path / "a.json", "--without-names"),
+        )
+        figures = json.loads((tmp_path / "a.json").read_text())
+        assert (figures["genuine"], figures["impostor"]) == (4, 6)
+        assert figures["interval_method"]["drawn"] == "person"
+        assert figures["command"] == (
+            "facial-recognition evaluate --sets sets.toml --role reporting --weights random.h5"
+        )
+        assert (figures["photos_failed"], figures["failed_photos"]) == (1, {})
 
 
 class TestViews:
@@ -192,15 +210,17 @@ class TestFiles:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Give one of --pairs, --people, --scores-from"),
+        ([], "Give one of --pairs, --people, --sets, --scores-from, --strangers"),
         (["--pairs", "a.csv", "--people", "."], "Give one of"),
+        (["--sets", "a.csv"], "--sets needs --role"),
+        (["--people", ".", "--role", "reporting"], "--role goes with --sets"),
         (["--pairs", "a.csv"], "--pairs needs --root"),
         (["--people", ".", "--root", "."], "--root goes with --pairs"),
-        (["--pairs", "a.csv", "--root", ".", "--impostors", "3"], "--impostors goes with --people"),
+        (["--pairs", "a.csv", "--root", ".", "--impostors", "3"], "--impostors goes with --people or --sets"),
         (["--people", ".", "--threshold", "0.5"], "--threshold goes with --scores-from"),
         (["--scores-from", "a.csv", "--band", "0", "1"], "--band goes with --threshold"),
         (["--scores-from", "a.csv", "--threshold", "2", "--band", "0", "1"], "LOW ≤ threshold ≤ HIGH"),
-        (["--scores-from", "a.csv", "--hardest", "a.png"], "--hardest goes with --pairs or --people"),
+        (["--scores-from", "a.csv", "--hardest", "a.png"], "--hardest goes with --pairs or --people or --sets"),
         (["--people", ".", "--by", "race"], "--by goes with --labels"),
         (["--people", ".", "--report", "a.pdf"], "must end in .html"),
     ],

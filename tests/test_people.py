@@ -9,7 +9,8 @@ import pytest
 
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair
-from flaskapp.dataset.people import pairs_of_people
+from flaskapp.dataset.people import pairs_of_people, pairs_of_role
+from flaskapp.dataset.sets import REPORTING, VALIDATION, load_faces, read_sets
 from flaskapp.errors import DataError
 
 SIZES = {"Ann": 3, "Ann B": 2, "Bob": 1, "Cy": 4}
@@ -64,6 +65,38 @@ def test_photos_that_belong_to_nobody_are_refused(folder, tmp_path_factory):
         pairs_of_people(folder)
     with pytest.raises(DataError, match="no photos"):
         pairs_of_people(tmp_path_factory.mktemp("empty"))
+
+
+class TestRoles:
+    NAMES = ("ann/1.jpg", "ann/2.jpg", "bob/1.jpg", "cy/1.jpg", "cy/2.jpg")
+
+    @pytest.fixture
+    def table(self, tmp_path):
+        for name in ("good", "coarse"):
+            for photo in self.NAMES:
+                file = tmp_path / name / photo
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+        (tmp_path / "sets.toml").write_text(
+            '[[set]]\nname="good"\nfolder="good"\nidentities="folder"\nroles="reporting"\n'
+            '[[set]]\nname="coarse"\nfolder="coarse"\nidentities="folder"\nroles="reporting"\nmeasures=false\n'
+        )
+        return load_faces(*read_sets(tmp_path / "sets.toml"))
+
+    def test_pairs_are_those_of_the_sets_that_may_measure(self, table, tmp_path):
+        pairs = pairs_of_role(table, REPORTING, tmp_path)
+        expected = {frozenset((f"good/{a}", f"good/{b}")) for a, b in combinations(self.NAMES, 2)}
+        assert {frozenset((pair.reference, pair.probe)) for pair in pairs} == expected
+        assert len(pairs) == 10
+        assert sum(pair.same for pair in pairs) == 2
+        assert len({pair.reference_person for pair in pairs} | {pair.probe_person for pair in pairs}) == 3
+        assert len(pairs_of_role(table, REPORTING, tmp_path, impostors=3)) == 5
+
+    def test_nobody_of_a_role_and_photos_elsewhere_are_refused(self, table, tmp_path):
+        with pytest.raises(DataError, match="No known people"):
+            pairs_of_role(table, VALIDATION, tmp_path)
+        with pytest.raises(DataError, match="lies outside"):
+            pairs_of_role(table, REPORTING, tmp_path / "elsewhere")
 
 
 class TestLabels:

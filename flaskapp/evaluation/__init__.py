@@ -35,6 +35,7 @@ from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_erro
 from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
 from flaskapp.evaluation.result import Evaluation, Population, evaluate, write_scores_csv
 from flaskapp.evaluation.sources import Sources, sources_by, sources_of
+from flaskapp.evaluation.strangers import Operating, Rate, Strangers, evaluate_strangers
 
 __all__ = [
     "INCONCLUSIVE",
@@ -49,10 +50,13 @@ __all__ = [
     "Evaluation",
     "Folds",
     "Interval",
+    "Operating",
     "Population",
     "Quality",
+    "Rate",
     "ReliabilityBin",
     "Sources",
+    "Strangers",
     "Verdicts",
     "auc",
     "bootstrap_intervals",
@@ -67,6 +71,7 @@ __all__ = [
     "error_curve",
     "evaluate",
     "evaluate_folds",
+    "evaluate_strangers",
     "fit_calibration",
     "fnmr_at_fmr",
     "min_cllr",

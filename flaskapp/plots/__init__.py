@@ -5,6 +5,7 @@ and returns a Matplotlib ``Figure``; ``save`` writes it.
 """
 
 from flaskapp.plots.calibration import plot_reliability
+from flaskapp.plots.fairness import plot_fairness
 from flaskapp.plots.hardest import HardPair, plot_hardest
 from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
 from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
@@ -19,6 +20,7 @@ __all__ = [
     "plot_det",
     "plot_detection",
     "plot_evaluation",
+    "plot_fairness",
     "plot_hardest",
     "plot_reliability",
     "plot_robustness",

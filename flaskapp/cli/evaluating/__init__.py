@@ -8,7 +8,7 @@ import click
 
 from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, OUTPUT_FOLDER, PAGE
 
-SOURCES = ("pairs", "people", "scores_from")
+SOURCES = ("pairs", "people", "sets", "scores_from", "strangers")
 
 
 @click.command()
@@ -20,11 +20,17 @@ SOURCES = ("pairs", "people", "scores_from")
 )
 @click.option("--root", type=EXISTING_FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
 @click.option("--people", type=EXISTING_FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
+@click.option("--sets", type=EXISTING_FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
+@click.option(
+    "--role",
+    type=click.Choice(["reporting", "calibration", "validation"]),
+    help="With --sets: whose pairs. Look at people who report once, when a candidate is final.",
+)
 @click.option(
     "--impostors",
     type=click.IntRange(min=0),
     metavar="N",
-    help="With --people: so many impostor pairs, drawn by chance; without it, all.",
+    help="With --people or --sets: so many impostor pairs, drawn by chance; without it, all.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
 @click.option(
@@ -32,6 +38,12 @@ SOURCES = ("pairs", "people", "scores_from")
     type=EXISTING_FILE,
     metavar="SCORES.csv",
     help="A peer's scores in place of photos: reference, probe, same, similarity_score.",
+)
+@click.option(
+    "--strangers",
+    type=EXISTING_FOLDER,
+    metavar="DIR",
+    help="Photos no two of which show one person, grouped by --labels: false matches by group.",
 )
 @click.option("--threshold", type=float, help="With --scores-from: match if score ≥ threshold.")
 @click.option("--band", type=(float, float), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
@@ -58,6 +70,7 @@ SOURCES = ("pairs", "people", "scores_from")
 )
 @click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
+@click.option("--without-names", is_flag=True, help="Leave the names of failed photos out of JSON and page.")
 @click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
 @click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page that holds figures and plots.")
 @click.option(
@@ -80,6 +93,7 @@ def evaluate(**options: Any) -> None:
       facial-recognition evaluate --people people/ --impostors 100000 --json figures.json
       facial-recognition evaluate --pairs pairs.csv --root photos/ --labels groups.csv --by gender
       facial-recognition evaluate --scores-from peer.csv --threshold 0.4
+      facial-recognition evaluate --strangers faces/ --labels groups.csv --by race --by gender
       facial-recognition evaluate --people people/ --degrade --report worse.html
 
     \b
@@ -100,6 +114,11 @@ def evaluate(**options: Any) -> None:
 
         degrade(options)
         return
+    if options["strangers"] is not None:
+        from flaskapp.cli.evaluating.strangers import strangers
+
+        strangers(options)
+        return
     from flaskapp.cli.evaluating.measuring import measure
     from flaskapp.cli.evaluating.telling import tell
 
@@ -115,27 +134,37 @@ def check_usage(options: dict[str, Any]) -> None:
     source = given[0]
     belong = {
         "root": ("pairs",),
-        "impostors": ("people",),
+        "role": ("sets",),
+        "impostors": ("people", "sets"),
         "threshold": ("scores_from",),
         "band": ("scores_from",),
-        "weights": ("pairs", "people"),
-        "scores": ("pairs", "people"),
-        "hardest": ("pairs", "people"),
+        "weights": ("pairs", "people", "sets", "strangers"),
+        "scores": ("pairs", "people", "sets"),
+        "hardest": ("pairs", "people", "sets"),
     }
     for name, sources in belong.items():
         if options[name] is not None and source not in sources:
             raise click.UsageError(f"{names[name]} goes with {' or '.join(names[s] for s in sources)}.")
-    alone = ("scores_from", "labels", "scores", "hardest", "impostors")
+    alone = ("scores_from", "strangers", "labels", "scores", "hardest", "impostors")
     for name in alone:
         if options["degrade"] and options[name] is not None:
             raise click.UsageError(f"{names[name]} does not go with --degrade.")
-    if source == "pairs" and options["root"] is None:
-        raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
-    if options["by"] and options["labels"] is None:
-        raise click.UsageError("--by goes with --labels.")
-    if options["band"] is not None and options["threshold"] is None:
-        raise click.UsageError("--band goes with --threshold, which lies within it.")
+    _check_needs(source, options)
     check_band(options["threshold"], options["band"])
+
+
+def _check_needs(source: str, options: dict[str, Any]) -> None:
+    """Refuse a source or an option without what it needs."""
+    needs = {
+        "pairs": ("root", "--pairs needs --root, the folder that its paths start from."),
+        "sets": ("role", "--sets needs --role."),
+        "strangers": ("labels", "--strangers needs --labels, which names photos and groups."),
+        "by": ("labels", "--by goes with --labels."),
+        "band": ("threshold", "--band goes with --threshold, which lies within it."),
+    }
+    for name, (needed, said) in needs.items():
+        if (name == source or (name in ("by", "band") and options[name])) and options[needed] is None:
+            raise click.UsageError(said)
 
 
 def check_band(threshold: float | None, band: tuple[float, float] | None) -> None:

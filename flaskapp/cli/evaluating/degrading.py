@@ -8,7 +8,7 @@ from typing import Any, cast
 import click
 
 from flaskapp import report
-from flaskapp.cli.evaluating.measuring import list_pairs, runtime_of
+from flaskapp.cli.evaluating.measuring import command_line, list_pairs, runtime_of
 from flaskapp.cli.evaluating.telling import columns
 from flaskapp.cli.progress import progress_bar
 from flaskapp.degrading import KINDS
@@ -43,8 +43,8 @@ def degrade(options: dict[str, Any]) -> None:
     title = f"Worse photos: {title.partition(':')[0]}"
     click.echo("\n".join(_lines(robustness)))
     if options["json_file"]:
-        told = {"measured": title, **robustness.to_json()}
-        options["json_file"].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        told = {"measured": title, "command": command_line(options), **robustness.to_json()}
+        options["json_file"].write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if options["plots"] or options["report"]:
         _draw(robustness, title, options)
 

@@ -13,7 +13,8 @@ from flaskapp import evaluation
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
-from flaskapp.dataset.people import pairs_of_people
+from flaskapp.dataset.people import pairs_of_people, pairs_of_role
+from flaskapp.dataset.sets import ROLE_NAMES, load_faces, read_sets
 from flaskapp.evaluation import Evaluation
 from flaskapp.evaluation.decisions import Band
 from flaskapp.runtime import Runtime, default_runtime
@@ -42,6 +43,8 @@ class Measured:
         groups: figures of groups of pairs, by name.
         failures: why a photo failed, by its path.
         root: folder of the photos; None without photos.
+        failed: how many photos failed.
+        command: what measured it, paths by their last names only.
     """
 
     title: str
@@ -51,6 +54,8 @@ class Measured:
     groups: dict[str, Evaluation]
     failures: dict[str, str] = field(default_factory=dict)
     root: Path | None = None
+    failed: int = 0
+    command: str = ""
 
     @property
     def same(self) -> list[bool]:
@@ -61,8 +66,10 @@ class Measured:
         """Return every figure in JSON's types."""
         return {
             "measured": self.title,
+            "command": self.command,
             **self.result.to_json(),
             "photos": len(photos_of(self.pairs)),
+            "photos_failed": self.failed,
             "failed_photos": self.failures,
             "groups": {name: result.to_json() for name, result in self.groups.items()},
         }
@@ -76,9 +83,29 @@ def measure(options: dict[str, Any]) -> Measured:
     pairs, root, title = list_pairs(options)
     masks = _masks(pairs, options)
     scored = score_pairs(pairs, root, runtime, options["face"], progress_bar("Reading photos", "photos"))
+    failures = {} if options["without_names"] else scored.failures
     decided = Decided(runtime.info.threshold, runtime.info.inconclusive_band, runtime.info.weights_id)
     figures = _evaluate(pairs, scored.scores, decided, masks, options["seed"])
-    return Measured(title, pairs, scored.scores, *figures, scored.failures, root)
+    return Measured(title, pairs, scored.scores, *figures, failures, root, len(scored.failures), command_line(options))
+
+
+def command_line(options: dict[str, Any]) -> str:
+    """Return the command that measures so; paths by their last names, so that no machine's folders are told."""
+    told = ["facial-recognition evaluate"]
+    silent = ("json_file", "scores", "plots", "report", "hardest", "without_names")
+    defaults = {"face": "centre", "seed": 0, "pairs_a_step": 200, "by": ()}
+    for name, value in options.items():
+        if name in silent or value is None or value is False or defaults.get(name) == value:
+            continue
+        values = value if isinstance(value, tuple) and name == "by" else (value,)
+        for one in values:
+            shown = (
+                one.resolve().name
+                if isinstance(one, Path)
+                else " ".join(map(str, one if isinstance(one, tuple) else (one,)))
+            )
+            told.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
+    return " ".join(told)
 
 
 def runtime_of(options: dict[str, Any]) -> Runtime:
@@ -88,11 +115,17 @@ def runtime_of(options: dict[str, Any]) -> Runtime:
 
 def list_pairs(options: dict[str, Any]) -> tuple[list[PhotoPair], Path, str]:
     """Return the pairs of photos, the folder that their paths start from, and what they are called."""
+    count = options["impostors"]
+    some = "all impostor pairs" if count is None else f"{count:,} impostor pairs by chance, seed {options['seed']}"
+    if options["sets"]:
+        sets_file, role = options["sets"].resolve(), options["role"]
+        sets, exclude = read_sets(sets_file)
+        table = load_faces(sets, exclude)
+        pairs = pairs_of_role(table, ROLE_NAMES.index(role), sets_file.parent, count, options["seed"])
+        return pairs, sets_file.parent, f"{role.capitalize()} people of {sets_file.name}: all genuine pairs, {some}"
     people = options["people"]
     if people is None:
         return read_pairs(options["pairs"]), options["root"], f"Pairs of {options['pairs'].name}"
-    count = options["impostors"]
-    some = "all impostor pairs" if count is None else f"{count:,} impostor pairs by chance, seed {options['seed']}"
     title = f"People of {people.resolve().name}: all genuine pairs, {some}"
     return pairs_of_people(people, count, options["seed"]), people, title
 
@@ -106,7 +139,8 @@ def _measure_scores(options: dict[str, Any]) -> Measured:
     band = options["band"] or (threshold, threshold)
     decided = Decided(threshold, band, chosen_here=chosen_here)
     title = f"Scores of {options['scores_from'].name}"
-    return Measured(title, pairs, scores, *_evaluate(pairs, scores, decided, masks, options["seed"]))
+    figures = _evaluate(pairs, scores, decided, masks, options["seed"])
+    return Measured(title, pairs, scores, *figures, command=command_line(options))
 
 
 def _masks(pairs: Sequence[PhotoPair], options: dict[str, Any]) -> dict[str, np.ndarray]:

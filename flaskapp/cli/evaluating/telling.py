@@ -45,7 +45,7 @@ def tell(measured: Measured, options: dict[str, Any]) -> None:
     if options["scores"]:
         write_scores_csv(options["scores"], measured.pairs, measured.scores, measured.result.band)
     if options["json_file"]:
-        options["json_file"].write_text(json.dumps(measured.to_json(), indent=2) + "\n", encoding="utf-8")
+        options["json_file"].write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
     if options["plots"]:
         _draw(options["plots"], measured)
     if options["report"]:
