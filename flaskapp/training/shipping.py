@@ -27,7 +27,7 @@ from flaskapp.evaluation.decisions import Band, count_verdicts
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.training.scores import embed_crops, labelled, log_odds
 
-TERMS = "The terms of everything that these weights were learned from apply to them; see data. The code's are others."
+TERMS = "Use them only as the photos and networks that they were learned from allow. The code has other terms."
 
 
 def ship(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -119,7 +120,6 @@ def _page(step: Step, **more: Any) -> Response:
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
-            "name": weights.name,
             "terms": weights.details.get("terms", ""),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
@@ -132,6 +132,19 @@ def _page(step: Step, **more: Any) -> Response:
         "result": None,
     }
     return make_response(render_template("index.html", **context | more))
+
+
+@pages.app_template_filter("score")
+def score_words(score: float, edges: Sequence[float]) -> str:
+    """Return a score with as many digits as it takes to stand on the same side of the band as it was.
+
+    ``static/js/scale.js`` does the same.
+    """
+    for digits in range(3, 8):
+        words = f"{score:.{digits}f}"
+        if all((float(words) >= edge) == (score >= edge) for edge in edges):
+            return words
+    return str(score)
 
 
 def _back_to_start() -> Response:

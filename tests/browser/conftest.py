@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
+import sample_photos
 from PIL import Image
 
 from flaskapp.app import create_app
+
+if os.environ.get("CI"):
+    # There the page must be tested: what is missing is an error and no reason to skip.
+    import axe_playwright_python  # noqa: F401
+    import playwright  # noqa: F401
 
 if TYPE_CHECKING:
     from page_driver import Driver, RunningServer, SteeredVerifier
     from playwright.sync_api import Browser
 
 HERE = Path(__file__).parent
-PORTRAITS = HERE.parent.parent / "flaskapp" / "static" / "portraits"
 
 SETTINGS = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0, "FR_ALLOWED_HOSTS": "localhost,faces.test"}
 
@@ -36,45 +38,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     pytest.importorskip("playwright.sync_api")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    from page_driver import chromium_path
+
+    path = chromium_path()
     if not path:
-        pytest.skip("there is no Chromium; set CHROMIUM to its path")
+        lack = "there is no Chromium; set CHROMIUM to its path"
+        pytest.fail(lack) if os.environ.get("CI") else pytest.skip(lack)
     return path
 
 
 @pytest.fixture(scope="session")
-def camera_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a film, for the camera, of a portrait that sways a little."""
-    portrait = Image.open(PORTRAITS / "grace_hopper.jpg").resize((410, 480))
-    film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
-    with film.open("wb") as file:
-        for step in np.abs(np.arange(-10, 10)):
-            frame = Image.new("RGB", (640, 480), (90, 100, 110))
-            frame.paste(portrait, (115 + int(step), 0))
-            frame.save(file, "JPEG", quality=92)
-    return film
-
-
-@pytest.fixture(scope="session")
-def chromium_browser(chromium: str, camera_film: Path) -> Iterator[Browser]:
-    from page_driver import INSECURE_HOST, PATIENCE_MS
+def chromium_browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    from page_driver import launch
     from playwright.sync_api import sync_playwright
 
-    switches = [
-        "--no-sandbox",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={camera_film}",
-        f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-default-apps",
-        "--disable-gpu",
-        "--disable-sync",
-        "--no-first-run",
-    ]
+    film = sample_photos.camera_film(tmp_path_factory.mktemp("camera"))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=switches, timeout=PATIENCE_MS)
+        browser = launch(playwright, chromium, film)
         yield browser
         browser.close()
 
@@ -134,49 +114,31 @@ def page(visit: Callable[..., Driver]) -> Driver:
 
 @pytest.fixture(scope="session")
 def group_photo() -> bytes:
-    """Return a JPEG of two people: the two portraits side by side, 900×500."""
-    group = Image.new("RGB", (900, 500), (200, 205, 210))
-    for place, name in enumerate(("grace_hopper.jpg", "eileen_collins.jpg")):
-        group.paste(Image.open(PORTRAITS / name).resize((440, 500)), (5 + 450 * place, 0))
-    return _encoded(group, "JPEG", quality=92)
+    """Return a JPEG of two people."""
+    return sample_photos.encoded(sample_photos.group_photo(), "JPEG", quality=92)
 
 
 @pytest.fixture(scope="session")
 def landscape() -> bytes:
     """Return a PNG without a face."""
-    rows = np.linspace(90, 220, 240, dtype=np.uint8)[:, None, None]
-    return _encoded(Image.fromarray(np.broadcast_to(rows, (240, 320, 3)).copy()), "PNG")
+    return sample_photos.encoded(sample_photos.landscape(), "PNG")
 
 
 @pytest.fixture(scope="session")
 def heic_portrait() -> bytes:
-    import pillow_heif
-
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(Image.open(PORTRAITS / "grace_hopper.jpg")).save(buffer, quality=80)
-    return buffer.getvalue()
+    return sample_photos.heic(Image.open(sample_photos.HOPPER))
 
 
 @pytest.fixture(scope="session")
-def heic_group(group_photo: bytes) -> bytes:
-    import pillow_heif
-
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(Image.open(io.BytesIO(group_photo))).save(buffer, quality=80)
-    return buffer.getvalue()
-
-
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+def heic_group() -> bytes:
+    return sample_photos.heic(sample_photos.group_photo())
 
 
 @pytest.fixture(scope="session")
 def hopper_file() -> Path:
-    return PORTRAITS / "grace_hopper.jpg"
+    return sample_photos.HOPPER
 
 
 @pytest.fixture(scope="session")
 def collins_file() -> Path:
-    return PORTRAITS / "eileen_collins.jpg"
+    return sample_photos.COLLINS

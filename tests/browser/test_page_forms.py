@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
+from states import at_plain_photos
 
 from flaskapp.web.services import services_of
 
@@ -14,23 +15,13 @@ from flaskapp.web.services import services_of
 @pytest.fixture
 def plain(visit):
     """Return a window without JavaScript, after consent."""
-    window = visit(java_script_enabled=False).open()
-    window.find("#consent-box").check()
-    window.find("#age-box").check()
-    window.page.get_by_role("button", name="Agree and continue").click()
-    expect(window.find("#photos")).to_be_visible()
-    return window
-
-
-def send(window, reference, probe):
-    window.find("#reference-file").set_input_files(reference)
-    window.find("#probe-file").set_input_files(probe)
-    window.compare()
+    window = visit(java_script_enabled=False)
+    at_plain_photos(window, {})
     return window
 
 
 def test_two_files_lead_to_the_result(plain, hopper_file, collins_file):
-    send(plain, hopper_file, collins_file)
+    plain.send(hopper_file, collins_file)
     expect(plain.find("#verdict-word")).to_have_text("Match")
     expect(plain.find("#counts")).to_have_text(
         "Of 10,000 pairs of strangers 7, of 5,000 pairs of one person 4,700, got this verdict."
@@ -49,18 +40,18 @@ def test_only_what_works_is_offered(plain):
 
 def test_several_faces_are_numbered_and_asked_for(plain, verifier, group_photo, hopper_file):
     group = {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo}
-    send(plain, hopper_file, group)
+    plain.send(hopper_file, group)
     expect(plain.page.get_by_role("heading", name="Which face do you mean?")).to_be_visible()
     expect(plain.page.get_by_text("this server keeps nothing, so it has forgotten them already")).to_be_visible()
     expect(plain.page.get_by_role("radio")).to_have_count(2)
     plain.page.get_by_label("Face 2 from the left").check()
-    send(plain, hopper_file, group)
+    plain.send(hopper_file, group)
     expect(plain.find("#verdict-word")).to_have_text("Match")
     assert verifier.calls[-1] == (None, 1)
 
 
 def test_an_error_stands_beside_its_photo(plain, landscape, hopper_file):
-    send(plain, hopper_file, {"name": "sky.png", "mimeType": "image/png", "buffer": landscape})
+    plain.send(hopper_file, {"name": "sky.png", "mimeType": "image/png", "buffer": landscape})
     plain.expect_error("probe", "No face was found.")
     expect(plain.find("#reference-error")).to_be_hidden()
     assert plain.page.title().startswith("Error: ")
@@ -75,6 +66,6 @@ def test_consent_can_be_withdrawn(plain, server):
 
 def test_consent_that_ended_is_asked_for_again(plain, server, hopper_file):
     services_of(server.app).consents._consents.clear()
-    send(plain, hopper_file, hopper_file)
+    plain.send(hopper_file, hopper_file)
     plain.expect_error("consent", "No photo is looked at without your consent.")
     expect(plain.find("#photos")).to_be_hidden()

@@ -18,7 +18,7 @@ from flaskapp.web.services import services_of
 def ready(visit, hopper_file):
     """Return a window with a reference photo, in live mode, before the camera was asked for."""
     window = visit().watch_camera().agree().choose("reference", hopper_file)
-    window.find("#modes").get_by_text("Live webcam").click()
+    window.set_mode("Live webcam")
     return window
 
 
@@ -76,7 +76,7 @@ def test_a_frame_without_a_face_is_no_error(running, verifier):
 
 def test_it_needs_a_reference_photo(visit):
     window = visit().watch_camera().agree()
-    window.find("#modes").get_by_text("Live webcam").click()
+    window.set_mode("Live webcam")
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("reference", "A photo is missing here.")
     expect(window.find("#reference-file")).to_be_focused()
@@ -87,7 +87,7 @@ def test_in_a_group_photo_only_the_chosen_face_goes_along(visit, verifier, group
     window = visit().watch_camera().agree()
     window.choose("reference", {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
     window.page.get_by_role("button", name="Face 1 of 2").click()
-    window.find("#modes").get_by_text("Live webcam").click()
+    window.set_mode("Live webcam")
     window.page.get_by_role("button", name="Start live comparison").click()
     # The server would refuse a reference that shows two faces.
     expect(window.find("#live-word")).to_have_text("Match")
@@ -96,7 +96,7 @@ def test_in_a_group_photo_only_the_chosen_face_goes_along(visit, verifier, group
 def test_a_reference_that_cannot_be_shown_is_explained(visit, heic_portrait):
     window = visit().watch_camera().agree()
     window.choose("reference", {"name": "a.heic", "mimeType": "image/heic", "buffer": heic_portrait})
-    window.find("#modes").get_by_text("Live webcam").click()
+    window.set_mode("Live webcam")
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("live", "needs a reference photo that this browser can show", "Save the photo as JPEG")
     assert window.live_tracks() == 0
@@ -112,7 +112,7 @@ def test_a_reference_that_cannot_be_shown_is_explained(visit, heic_portrait):
 )
 def test_a_camera_that_cannot_be_had_says_why(visit, hopper_file, error, words):
     window = visit().break_camera(error).agree().choose("reference", hopper_file)
-    window.find("#modes").get_by_text("Live webcam").click()
+    window.set_mode("Live webcam")
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("live", words)
     expect(window.page.get_by_role("button", name="Start live comparison")).to_be_visible()
@@ -148,7 +148,7 @@ def test_forgetting_stops_the_camera_and_takes_the_verdict_away(running, how):
 
 
 def test_leaving_live_mode_stops_the_camera(running):
-    running.find("#modes").get_by_text("A photo").click()
+    running.set_mode("A photo")
     expect(running.find("#probe-slot")).to_be_visible()
     assert running.live_tracks() == 0
 

@@ -141,7 +141,7 @@ def test_a_camera_that_cannot_be_had_says_why(visit, error, words):
     window = visit().break_camera(error).agree()
     window.page.get_by_role("button", name="Webcam for the reference photo").click()
     window.expect_error("camera", words, "choose a file")
-    expect(window.page.get_by_role("button", name="Retake")).to_be_focused()
+    expect(window.page.get_by_role("button", name="Try again")).to_be_focused()
 
 
 def test_a_camera_that_is_unplugged_says_so(visit):

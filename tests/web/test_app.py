@@ -293,6 +293,13 @@ class TestSettings:
             read_settings({}, {name: value})
 
 
+@pytest.mark.parametrize(("score", "words"), [(0.69996, "0.69996"), (0.7, "0.700"), (0.12345, "0.123")])
+def test_the_page_never_rounds_a_score_over_the_edge_of_the_band(agreed, verifier, score, words):
+    verifier.score = score
+    response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
+    assert f">{words}</text>" in response.get_data(as_text=True)
+
+
 def test_damaged_weights_keep_the_server_from_starting(monkeypatch):
     def refuse():
         raise WeightsError("siamese_model_final.h5 is damaged.")

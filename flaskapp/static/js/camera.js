@@ -51,7 +51,7 @@ export class CameraDialog {
     showProblem(this.errorBox, null);
     wipe(this.still);
     show(false, this.still, this.buttons.use, this.buttons.retake, this.buttons.switch);
-    show(true, this.video, this.buttons.shoot, byId("camera-wait"));
+    show(true, byId("camera-view"), this.video, this.buttons.shoot, byId("camera-wait"));
     this.buttons.shoot.disabled = true;
     try {
       if (!(await this.webcam.open(SIZE))) return;
@@ -74,6 +74,7 @@ export class CameraDialog {
     this.webcam.close();
     show(false, this.video, this.buttons.shoot, this.buttons.switch);
     show(true, this.still, this.buttons.use, this.buttons.retake);
+    byId("camera-retake-words").textContent = "Retake";
     this.buttons.use.focus();
     announce("Photo taken. The camera is off.");
   }
@@ -89,7 +90,8 @@ export class CameraDialog {
     if (!(problem instanceof Problem)) throw problem;
     showProblem(this.errorBox, problem);
     announce(`${problem.detail} ${problem.hint}`);
-    show(false, this.video, this.still, this.buttons.shoot, this.buttons.use, this.buttons.switch, byId("camera-wait"));
+    show(false, byId("camera-view"), this.buttons.shoot, this.buttons.use, this.buttons.switch);
+    byId("camera-retake-words").textContent = "Try again";
     show(true, this.buttons.retake);
     this.buttons.retake.focus();
   }

@@ -179,7 +179,8 @@ export class LiveComparison {
   }
 
   #countUpdate(now) {
-    this.updates = [...this.updates.filter((time) => now - time < RATE_WINDOW_MS), now];
+    // The last three always count, or a slow machine's rate would never be told.
+    this.updates = [...this.updates.filter((time, index, all) => now - time < RATE_WINDOW_MS || index >= all.length - 2), now];
     const span = now - this.updates[0];
     if (this.updates.length < 3) return;
     const rate = (1000 * (this.updates.length - 1)) / span;

@@ -2,7 +2,7 @@
 
 const percent = (value) => `${(100 * value).toFixed(2)}%`;
 
-/** A score with as many digits as it takes to stand on the same side of the band as it was. */
+/** A score with as many digits as it takes to stand on the same side of the band as it was; the server does the same. */
 export function scoreWords(score, edges) {
   for (let digits = 3; digits < 8; digits += 1) {
     const rounded = Number(score.toFixed(digits));

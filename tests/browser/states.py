@@ -1,0 +1,156 @@
+"""Every state in which the page can be seen, how to get there, and in which windows it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from page_driver import Driver
+from playwright.sync_api import expect
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+WINDOWS: dict[str, dict[str, Any]] = {"phone": PHONE, "desktop": {"viewport": {"width": 1280, "height": 900}}}
+SCHEMES = ("light", "dark")
+
+Files = Mapping[str, Any]
+"""hopper, collins: portraits; group: two people; landscape: nobody."""
+
+
+def at_consent(window: Driver, files: Files) -> None:
+    window.open()
+
+
+def at_refusal(window: Driver, files: Files) -> None:
+    window.open().find("details.notice summary").click()
+    window.page.get_by_role("button", name="Agree and continue").click()
+
+
+def at_photos(window: Driver, files: Files) -> None:
+    window.agree()
+
+
+def at_missing(window: Driver, files: Files) -> None:
+    window.agree().compare()
+
+
+def at_faces(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["group"]).choose("probe", files["hopper"])
+
+
+def at_errors(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["landscape"]).choose("probe", files["hopper"])
+
+
+def at_progress(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"])
+    window.page.route("**/api/v1/verify", lambda _: None)
+    window.compare()
+    expect(window.find("#progress")).to_be_visible()
+
+
+def at_failure(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"])
+    window.page.route("**/api/v1/verify", lambda route: route.abort())
+    window.compare().expect_error("compare", "The server does not answer.")
+
+
+def at_result(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"]).compare()
+    expect(window.find("#result")).to_be_visible()
+    window.page.get_by_text("Details", exact=True).click()
+
+
+def at_camera(window: Driver, files: Files) -> None:
+    window.agree().page.get_by_role("button", name="Webcam for the reference photo").click()
+    expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
+
+
+def at_still(window: Driver, files: Files) -> None:
+    at_camera(window, files)
+    window.page.get_by_role("button", name="Take photo").click()
+
+
+def at_camera_error(window: Driver, files: Files) -> None:
+    window.break_camera("NotAllowedError").agree()
+    window.page.get_by_role("button", name="Webcam for the reference photo").click()
+    window.expect_error("camera", "The camera was not allowed.")
+
+
+def at_live_start(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).set_mode("Live webcam")
+
+
+def at_live(window: Driver, files: Files) -> None:
+    at_live_start(window, files)
+    window.page.get_by_role("button", name="Start live comparison").click()
+    expect(window.find("#live-word")).to_have_text("Match")
+
+
+def at_privacy(window: Driver, files: Files) -> None:
+    window.open("/privacy")
+
+
+def at_docs(window: Driver, files: Files) -> None:
+    window.open("/api/docs")
+
+
+def at_plain_photos(window: Driver, files: Files) -> None:
+    window.open()
+    window.find("#consent-box").check()
+    window.find("#age-box").check()
+    window.page.get_by_role("button", name="Agree and continue").click()
+    expect(window.find("#photos")).to_be_visible()
+
+
+def at_plain_faces(window: Driver, files: Files) -> None:
+    at_plain_photos(window, files)
+    window.send(files["group"], files["hopper"])
+    expect(window.page.get_by_role("radio")).to_have_count(2)
+
+
+def at_plain_error(window: Driver, files: Files) -> None:
+    at_plain_photos(window, files)
+    window.send(files["hopper"], files["landscape"])
+    window.expect_error("probe", "No face was found.")
+
+
+def at_plain_result(window: Driver, files: Files) -> None:
+    at_plain_photos(window, files)
+    window.send(files["hopper"], files["collins"])
+    expect(window.find("#result")).to_be_visible()
+
+
+State = Callable[[Driver, Files], None]
+
+PLAIN_STATES: list[State] = [at_plain_photos, at_plain_faces, at_plain_error, at_plain_result]
+"""Those of a browser without JavaScript."""
+
+STATES: list[State] = [
+    at_consent,
+    at_refusal,
+    at_photos,
+    at_missing,
+    at_faces,
+    at_errors,
+    at_progress,
+    at_failure,
+    at_result,
+    at_camera,
+    at_still,
+    at_camera_error,
+    at_live_start,
+    at_live,
+    at_privacy,
+    at_docs,
+]
+
+
+def name_of(state: State) -> str:
+    """Return a state's name: ``at_result`` is at "result"."""
+    return state.__name__.removeprefix("at_").replace("_", "-")
+
+
+def stop_motion(window: Driver) -> None:
+    """Let the live picture stand still, so that what is looked at does not change meanwhile."""
+    if window.find("#live-toggle").is_visible():
+        window.page.route("**/api/v1/live", lambda _: None)
