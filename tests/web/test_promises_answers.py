@@ -328,6 +328,16 @@ def test_p21_only_intact_weights_load(tmp_path, changed):
     assert "http" not in done.stdout
 
 
+def test_p23_every_result_says_that_liveness_was_not_checked(agreed):
+    """P23. Breaks: ``liveness`` left out of ``to_json``; the sentence left out of the page."""
+    frames = {"reference": BOTH["reference"], "frame": BOTH["probe"]}
+    assert agreed.verify().json["liveness"] == "not_checked"
+    assert agreed.send("/api/v1/live", frames).json["liveness"] == "not_checked"
+    page = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
+    result, live = page.split('id="result"')[1], page.split('id="live-result"')[1]
+    assert all("A photo of a photo would pass: this is no liveness check." in part for part in (result, live))
+
+
 class TestP26OnlyItsNames:
     """P26. Breaks: no ``check_host``; a suffix in place of the whole name; ``HOST`` 0.0.0.0 by default."""
 
