@@ -1,22 +1,23 @@
-# make run     two portraits compared; sets everything up the first time
+# make run     the page, on http://localhost:5000; sets everything up the first time
 # make setup   the environment that compares, in .venv
 # make test    every test, in an environment of its own, .venv-dev
 # make lint    style and types
 # make format  put the style right
 # make lock    renew the pinned dependencies (UPGRADE=--upgrade for newer versions)
+# make screenshots  the pictures at the README's top, with the weights as they are
 # make benchmark  how fast, and against whom
+# make benchmark-live  how many times a second live comparison answers, in a real browser
 # make clean   remove what the targets above made
 #
 # PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test browser lint format lock benchmark clean
+.PHONY: help run setup test browser lint format lock screenshots benchmark benchmark-live clean
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first of these that is a Python we support; a name may exist and still not start.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
 	$$name -c '$(SUPPORTED)' 2>/dev/null && { echo $$name; break; }; done)
-PORTRAITS := flaskapp/static/portraits
 PIP_INSTALL := -m pip install --disable-pip-version-check
 
 help:
@@ -25,12 +26,7 @@ help:
 setup: .venv/.ready
 
 run: .venv/.ready
-	@.venv/bin/facial-recognition compare $(PORTRAITS)/grace_hopper.jpg $(PORTRAITS)/eileen_collins.jpg \
-		|| test $$? -ne 2  # 1 and 3 are answers, 2 is a failure
-	@echo
-	@echo "Those were Grace Hopper and Eileen Collins. Now two photos of your own:"
-	@echo "    .venv/bin/facial-recognition compare REFERENCE PROBE --plot result.png"
-	@echo "    .venv/bin/facial-recognition --help"
+	@.venv/bin/facial-recognition serve --browser
 
 test: .venv-dev/.ready browser
 	.venv-dev/bin/python -m pytest $(PYTEST)
@@ -65,8 +61,14 @@ lock: .venv-dev/.ready
 	$(COMPILE) --extra train --extra dev pyproject.toml -o requirements-train.lock
 	$(COMPILE) --constraint requirements-train.lock pyproject.toml -o requirements.lock
 
+screenshots: .venv-dev/.ready browser
+	.venv-dev/bin/python tests/browser/screenshots.py
+
 benchmark: .venv/.ready
 	.venv/bin/python -m benchmarks
+
+benchmark-live: .venv-dev/.ready browser
+	PYTHONPATH=tests/browser .venv-dev/bin/python -m benchmarks.live
 
 clean:
 	rm -rf .venv .venv-dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

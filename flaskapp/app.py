@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 import traceback
+import webbrowser
 from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
@@ -131,13 +132,16 @@ def _log_outcomes(app: Flask) -> None:
         return response
 
 
-def serve(host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None = None) -> None:
+def serve(
+    host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None = None, *, open_browser: bool = False
+) -> None:
     """Serve the page and the API until the process is told to stop.
 
     Args:
         host: address to listen on; 127.0.0.1 is reachable from this machine alone.
         port: port to listen on.
         config: as for ``create_app``.
+        open_browser: also open the page, where there is a display.
     """
     app = create_app(_with_own_name(config or {}, host))
     settings = services_of(app).settings
@@ -148,7 +152,17 @@ def serve(host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None =
     signal.signal(signal.SIGTERM, _stop)
     shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else _name_of(host)
     print(f"Open http://{shown}:{port} in a browser. Ctrl+C stops the server.", flush=True)
+    if open_browser and has_display():
+        page = f"http://{shown}:{port}"
+        threading.Thread(target=webbrowser.open, args=(page,), name="browser", daemon=True).start()
     server.run()
+
+
+def has_display(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a browser would be seen; elsewhere Python would start one inside the terminal."""
+    if "SSH_CONNECTION" in environment:
+        return False
+    return platform in ("win32", "darwin") or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def _with_own_name(config: Mapping[str, Any], host: str) -> Mapping[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from web_process import Server
 
 from flaskapp.cli import main
+from flaskapp.web import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -123,6 +127,30 @@ def test_the_python_example_runs(code):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] in {"non_match", "inconclusive"}
+
+
+def curl_examples() -> dict[str, str]:
+    """Return the commands by which README and /api/docs show the API."""
+    (readme,) = (text for language, text in BLOCKS if language == "sh" and "curl" in text)
+    page = re.findall(r"^    (.*)$", openapi.describe()["info"]["description"], flags=re.MULTILINE)
+    return {"README": readme, "docs": "\n".join(page)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="needs bash and curl")
+@pytest.mark.parametrize("place", curl_examples())
+def test_the_curl_examples_run(place, tmp_path):
+    portraits = ROOT / "flaskapp" / "static" / "portraits"
+    for name, portrait in (("passport.jpg", "grace_hopper.jpg"), ("selfie.jpg", "eileen_collins.jpg")):
+        shutil.copyfile(portraits / portrait, tmp_path / name)
+    still_standing = 'echo; curl -s localhost:5000/api/v1/consent -H "Authorization: Bearer $TOKEN"'
+    with Server(ROOT, tmp_path) as server:
+        script = f"{curl_examples()[place]}\n{still_standing}\n".replace("localhost:5000", f"localhost:{server.port}")
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, check=True)
+    answer, consent = (json.loads(line) for line in done.stdout.decode().splitlines() if line.startswith("{"))
+    assert answer["decision"] in {"match", "non_match", "inconclusive"}
+    withdrawn = "DELETE" in curl_examples()[place]
+    assert consent.get("code") == ("consent_required" if withdrawn else None)
 
 
 def test_the_sets_file_example_is_read(tmp_path):

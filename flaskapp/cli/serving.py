@@ -10,12 +10,14 @@ import click
 @click.option(
     "--port", envvar="PORT", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Also $PORT."
 )
-def serve(host: str, port: int) -> None:
+@click.option("--browser", is_flag=True, help="Open the page in a browser, where there is a display.")
+def serve(host: str, port: int, browser: bool) -> None:
     """Serve the page and the API, on this machine alone unless told otherwise.
 
     \b
     Examples:
       facial-recognition serve
+      facial-recognition serve --browser
       facial-recognition serve --port 8000
       FR_ALLOWED_HOSTS=faces.example.org facial-recognition serve --host 0.0.0.0
 
@@ -24,4 +26,4 @@ def serve(host: str, port: int) -> None:
     """
     from flaskapp import app
 
-    app.serve(host, port)
+    app.serve(host, port, open_browser=browser)

@@ -20,9 +20,10 @@ INTRODUCTION = """Compare two photos of faces. Photos are looked at in memory an
 First fetch the privacy notice, let the person read it, and send their consent; then pass the token that
 comes back as `Authorization: Bearer …`, or let the browser pass the cookie `consent`.
 
-    VERSION=$(curl -s localhost:5000/api/v1/notice | jq -r .version)
-    TOKEN=$(curl -s localhost:5000/api/v1/consent --json \\
-      '{"notice_version": "'$VERSION'", "consent": true, "age_confirmed": true}' | jq -r .token)
+    VERSION=$(curl -s localhost:5000/api/v1/notice | sed 's/.*"version": *"\\([^"]*\\)".*/\\1/')
+    TOKEN=$(curl -s localhost:5000/api/v1/consent -H "Content-Type: application/json" \\
+      -d '{"notice_version": "'$VERSION'", "consent": true, "age_confirmed": true}' \\
+      | sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')
     curl -s localhost:5000/api/v1/verify -H "Authorization: Bearer $TOKEN" \\
       -F reference=@passport.jpg -F probe=@selfie.jpg
 

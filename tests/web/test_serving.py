@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 from web_process import PATIENCE, ROOT, WEIGHTS, Server, copy_program, environment
 
 from flaskapp import app
@@ -81,13 +84,64 @@ class TestRefusing:
 
 def test_the_command_passes_on_where_to_listen(monkeypatch):
     asked = []
-    monkeypatch.setattr(app, "serve", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(app, "serve", lambda *arguments, open_browser: asked.append((*arguments, open_browser)))
     runner = CliRunner()
     assert runner.invoke(serve, []).exit_code == 0
     assert runner.invoke(serve, ["--host", "::1", "--port", "80"]).exit_code == 0
     assert runner.invoke(serve, [], env={"HOST": "::", "PORT": "81"}).exit_code == 0
+    assert runner.invoke(serve, ["--browser"]).exit_code == 0
     assert runner.invoke(serve, ["--port", "70000"]).exit_code == 2
-    assert asked == [("127.0.0.1", 5000), ("::1", 80), ("::", 81)]
+    assert asked == [
+        ("127.0.0.1", 5000, False),
+        ("::1", 80, False),
+        ("::", 81, False),
+        ("127.0.0.1", 5000, True),
+    ]
+
+
+class StoppedServer:
+    """A server that ends as soon as it is run."""
+
+    def run(self) -> None:
+        pass
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """Return what is opened in a browser by ``app.serve``, which ends at once."""
+    pages: list[str] = []
+    monkeypatch.setattr(app, "create_app", lambda _: Flask("nothing"))
+    monkeypatch.setattr(app, "services_of", lambda _: SimpleNamespace(settings=Settings()))
+    monkeypatch.setattr(app.waitress, "create_server", lambda *_, **__: StoppedServer())
+    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(app.webbrowser, "open", pages.append)
+    return pages
+
+
+@pytest.mark.parametrize(("display", "wished", "expected"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+def test_a_browser_is_opened_where_it_is_wished_for_and_seen(monkeypatch, opened, display, wished, expected):
+    monkeypatch.setattr(app, "has_display", lambda: display)
+    app.serve(port=5000, open_browser=wished)
+    for thread in threading.enumerate():
+        if thread.name == "browser":
+            thread.join()
+    assert opened == ["http://localhost:5000"] * expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "seen"),
+    [
+        ("linux", {}, False),
+        ("linux", {"DISPLAY": ":0"}, True),
+        ("linux", {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ("linux", {"DISPLAY": ":0", "SSH_CONNECTION": "elsewhere"}, False),
+        ("darwin", {}, True),
+        ("darwin", {"SSH_CONNECTION": "elsewhere"}, False),
+        ("win32", {}, True),
+    ],
+)
+def test_a_display_is_one_of_this_machine(platform, environment, seen):
+    assert app.has_display(platform, environment) is seen
 
 
 @pytest.mark.parametrize("name", [f"FR_{field.name.upper()}" for field in fields(Settings)] + ["HOST", "PORT"])
