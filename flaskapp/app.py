@@ -35,6 +35,7 @@ from flaskapp.web.api import api
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
+from flaskapp.web.memory import give_memory_back
 from flaskapp.web.pages import pages
 from flaskapp.web.problems import answer_errors
 from flaskapp.web.services import Services, provide, services_of
@@ -143,6 +144,7 @@ def serve(
         config: as for ``create_app``.
         open_browser: also open the page, where there is a display.
     """
+    give_memory_back()
     app = create_app(_with_own_name(config or {}, host))
     settings = services_of(app).settings
     try:

@@ -64,7 +64,7 @@ NOTICE = Notice(
             (
                 "The photos that you choose, the faces found in them, and the numbers made of the faces. All of it "
                 "happens in the memory of the server that you are talking to. If you started the program yourself, "
-                "that server is your own computer and whoever runs it is you.",
+                "that server is your own computer, and you are the one who runs it.",
                 "Nothing is sent to anybody else: the page loads nothing from other sites and the server opens no "
                 "connection of its own. Photos are never used for training.",
             ),

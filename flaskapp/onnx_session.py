@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,26 @@ def declare_constant(name: str, shape: tuple[int, ...]) -> TensorProto:
     return constant
 
 
+_memory_lock = threading.Lock()
+_memory_is_shared = False
+
+
+def _share_memory() -> None:
+    """Make one arena for all sessions of the process.
+
+    Each would otherwise keep one of its own, as large as its own worst moment; and the
+    networks work one after the other. Without any arena a comparison takes twice as long.
+    """
+    global _memory_is_shared
+    import onnxruntime
+
+    with _memory_lock:
+        if not _memory_is_shared:
+            kind, purpose = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+            onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, purpose), None)
+            _memory_is_shared = True
+
+
 def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
     """Return a session that runs ``graph`` on the calling thread.
 
@@ -55,11 +76,17 @@ def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None =
     import onnxruntime
 
     model = onnx_helper.make_model(graph, opset_imports=[onnx_helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    _share_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
+    # It would keep a plan of its memory for each shape that it meets, for ever, and photos come
+    # in all sizes. Without, it is no slower and takes less: with four comparisons at a time, of
+    # photos of 11 megapixels, 900 instead of 1,310 MB at most.
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: a warning would land in the user's terminal
     if constants:

@@ -50,6 +50,16 @@ def test_sessions_keep_to_one_thread_and_do_not_spin(doubling):
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
+def test_sessions_share_one_arena(doubling):
+    options = open_session(doubling).get_session_options()
+    assert options.get_session_config_entry("session.use_env_allocators") == "1"
+    assert options.enable_cpu_mem_arena
+
+
+def test_sessions_remember_no_plans_for_the_shapes_they_met(doubling):
+    assert not open_session(doubling).get_session_options().enable_mem_pattern
+
+
 def test_detection_leaves_no_trace_and_imports_nothing_heavy(tmp_path, hopper):
     home, photo = tmp_path / "home", tmp_path / "photo.jpg"
     home.mkdir()

@@ -18,6 +18,7 @@ from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import FaceInPhoto, Verification, face_to_json
 from flaskapp.web.errors import BusyError
+from flaskapp.web.memory import trim_memory
 
 __all__ = ["Comparer", "Comparison", "FoundFaces", "LiveAnswer", "faces_json"]
 
@@ -213,6 +214,7 @@ class Comparer:
             with self._at_work:
                 yield
         finally:
+            trim_memory()
             self._admitted.release()
 
 

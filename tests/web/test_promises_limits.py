@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from web_helpers import Browser, picture
+from web_process import Server, copy_program
 
 try:
     import resource
@@ -27,6 +29,25 @@ def resident_bytes(pid: int) -> int:
     """Return how much memory a process occupies."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(text.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_p3_memory_is_given_back(tmp_path, hopper, collins):
+    """P3. Break: a verifier that remembers its photos."""
+    photos = [(hopper + bytes(size * MEGABYTE), collins) for size in range(4)]
+    with Server(copy_program(tmp_path), tmp_path) as server, ThreadPoolExecutor(4) as people:
+
+        def compare(number: int) -> int:
+            return server.verify(*photos[number % len(photos)]).status
+
+        server.agree()
+        assert set(people.map(compare, range(200))) == {200}
+        warm = resident_bytes(server.process.pid)
+        assert set(people.map(compare, range(1000))) == {200}
+        grown = resident_bytes(server.process.pid)
+        print(f"resident after warm-up {warm / MEGABYTE:.1f} MB, after 1,000 requests {grown / MEGABYTE:.1f} MB")
+    assert grown < 1.05 * warm
 
 
 def most_memory_bytes() -> int:

@@ -56,6 +56,32 @@ class TestStarting:
             assert server.ask("GET", "/", Host="localhost").status == 400
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it is glibc that is told")
+def test_large_blocks_go_back_to_the_system_at_once():
+    """Break: no threshold, so that a large block that was freed raises it, and the next ones stay."""
+    script = """
+import sys
+from pathlib import Path
+from flaskapp.web.memory import give_memory_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+if not give_memory_back():
+    sys.exit("not glibc")
+bytearray(b"x" * 20_000_000)  # by itself glibc keeps blocks of up to this size from now on
+before = resident()
+blocks = [bytearray(b"x" * 10_000_000) for _ in range(10)]
+keep = bytearray(b"x" * 300_000)
+del blocks
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    if "not glibc" in done.stderr:
+        pytest.skip("another C library")
+    assert int(done.stdout) < 2_000_000
+
+
 def start(program: Path, home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(program / "flaskapp" / "app.py")]
     return subprocess.run(
