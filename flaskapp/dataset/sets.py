@@ -60,6 +60,7 @@ __all__ = [
     "load_faces",
     "nearest_cosine",
     "read_sets",
+    "read_teacher",
     "teacher_embeddings",
 ]
 
@@ -254,7 +255,17 @@ def teacher_embeddings(path: Path) -> np.ndarray:
     Raises:
         DataError: the file is absent or of another form.
     """
-    return _unit(_read_teacher(path).embedding)
+    return read_teacher(path)[1]
+
+
+def read_teacher(path: Path) -> tuple[list[str], np.ndarray]:
+    """Return the names of a teacher file's photos, and its embeddings as of ``teacher_embeddings``.
+
+    Raises:
+        DataError: the file is absent or of another form.
+    """
+    record = _read_teacher(path)
+    return record.names, _unit(record.embedding)
 
 
 @dataclass(frozen=True)

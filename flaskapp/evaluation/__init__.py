@@ -32,6 +32,7 @@ from flaskapp.evaluation.decisions import (
 )
 from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
+from flaskapp.evaluation.paired import Beside, beside
 from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
 from flaskapp.evaluation.result import Evaluation, Population, evaluate, write_scores_csv
 from flaskapp.evaluation.sources import Sources, sources_by, sources_of
@@ -43,6 +44,7 @@ __all__ = [
     "NON_MATCH",
     "Band",
     "BandChoice",
+    "Beside",
     "Calibration",
     "Confusion",
     "Decision",
@@ -59,6 +61,7 @@ __all__ = [
     "Strangers",
     "Verdicts",
     "auc",
+    "beside",
     "bootstrap_intervals",
     "check_band",
     "choose_band",

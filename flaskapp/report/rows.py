@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flaskapp.evaluation import Evaluation, Interval
+from flaskapp.evaluation import Beside, Evaluation, Interval
 
 NAMES = {
     "accuracy": "accuracy",
@@ -77,11 +77,38 @@ def figure_rows(result: Evaluation) -> list[Row]:
 
 
 def _row(result: Evaluation, key: str, value: float | None) -> Row:
-    name = NAMES.get(key) or f"FNMR at FMR {100 * float(key.removeprefix('fnmr_at_fmr.')):g} %"
+    name = name_of(key)
     if value is None:
         return Row(name, "—", "", f"not claimed: {result.reasons[key]}")
     interval = result.intervals.get(key)
     return Row(name, _value(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
+
+
+def name_of(key: str) -> str:
+    """Return what a figure is called.
+
+    >>> name_of("fnmr_at_fmr.0.001")
+    'FNMR at FMR 0.1 %'
+    """
+    return NAMES.get(key) or f"FNMR at FMR {100 * float(key.removeprefix('fnmr_at_fmr.')):g} %"
+
+
+BESIDE_HEAD = ("", "ours", "peer", "difference", "95 % interval", "ratio", "95 % interval")
+
+
+def beside_rows(figures: Mapping[str, Beside]) -> list[tuple[str, ...]]:
+    """Return a row for each figure of two systems: differences in percentage points, as the figures are."""
+    return [(name_of(key), *_beside(key, figure)) for key, figure in figures.items()]
+
+
+def _beside(key: str, figure: Beside) -> tuple[str, ...]:
+    digits, times = (5, 1) if key in PLAIN else (2, 100)
+    difference, low, high = (f"{times * value:+.{digits}f}" for value in (figure.difference, figure.low, figure.high))
+    told = (_value(key, figure.ours), _value(key, figure.theirs), difference, f"{low} to {high}")
+    if figure.ratio is None:
+        return *told, "", ""
+    known = figure.ratio_low is not None and figure.ratio_high is not None
+    return *told, f"{figure.ratio:.2f}", f"{figure.ratio_low:.2f} to {figure.ratio_high:.2f}" if known else "unknown"
 
 
 def _value(key: str, value: float) -> str:

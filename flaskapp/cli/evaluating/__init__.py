@@ -59,6 +59,12 @@ SOURCES = ("pairs", "people", "sets", "scores_from", "strangers")
     help="Which of several faces is taken; refuse makes it a failure to acquire.",
 )
 @click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+@click.option(
+    "--beside",
+    type=EXISTING_FILE,
+    metavar="PEER",
+    help="A peer's scores of the same pairs (CSV), or a teacher's .npz or sets file, to be set beside ours.",
+)
 @click.option("--degrade", is_flag=True, help="Make the probes of genuine pairs worse, and measure each step.")
 @click.option(
     "--pairs-a-step",
@@ -141,11 +147,12 @@ def check_usage(options: dict[str, Any]) -> None:
         "weights": ("pairs", "people", "sets", "strangers"),
         "scores": ("pairs", "people", "sets"),
         "hardest": ("pairs", "people", "sets"),
+        "beside": ("pairs", "people", "sets"),
     }
     for name, sources in belong.items():
         if options[name] is not None and source not in sources:
             raise click.UsageError(f"{names[name]} goes with {' or '.join(names[s] for s in sources)}.")
-    alone = ("scores_from", "strangers", "labels", "scores", "hardest", "impostors")
+    alone = ("scores_from", "strangers", "beside", "labels", "scores", "hardest", "impostors")
     for name in alone:
         if options["degrade"] and options[name] is not None:
             raise click.UsageError(f"{names[name]} does not go with --degrade.")

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from flaskapp import evaluation
+from flaskapp.cli.evaluating.peers import peer_scores
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
 from flaskapp.dataset.people import pairs_of_people, pairs_of_role
 from flaskapp.dataset.sets import ROLE_NAMES, load_faces, read_sets
-from flaskapp.evaluation import Evaluation
+from flaskapp.evaluation import Beside, Evaluation
 from flaskapp.evaluation.decisions import Band
 from flaskapp.runtime import Runtime, default_runtime
 from flaskapp.scoring import score_pairs
@@ -45,6 +46,7 @@ class Measured:
         root: folder of the photos; None without photos.
         failed: how many photos failed.
         command: what measured it, paths by their last names only.
+        beside: figures of a peer beside ours, by name; its accuracy is at its most accurate threshold.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Measured:
     root: Path | None = None
     failed: int = 0
     command: str = ""
+    beside: dict[str, Beside] = field(default_factory=dict)
 
     @property
     def same(self) -> list[bool]:
@@ -71,6 +74,7 @@ class Measured:
             "photos": len(photos_of(self.pairs)),
             "photos_failed": self.failed,
             "failed_photos": self.failures,
+            "beside": {name: figure.to_json() for name, figure in self.beside.items()},
             "groups": {name: result.to_json() for name, result in self.groups.items()},
         }
 
@@ -82,11 +86,15 @@ def measure(options: dict[str, Any]) -> Measured:
     runtime = runtime_of(options)
     pairs, root, title = list_pairs(options)
     masks = _masks(pairs, options)
+    theirs = peer_scores(options["beside"], pairs) if options["beside"] else None
     scored = score_pairs(pairs, root, runtime, options["face"], progress_bar("Reading photos", "photos"))
     failures = {} if options["without_names"] else scored.failures
     decided = Decided(runtime.info.threshold, runtime.info.inconclusive_band, runtime.info.weights_id)
     figures = _evaluate(pairs, scored.scores, decided, masks, options["seed"])
-    return Measured(title, pairs, scored.scores, *figures, failures, root, len(scored.failures), command_line(options))
+    compared = _beside(pairs, scored.scores, theirs, figures[0], options["seed"])
+    return Measured(
+        title, pairs, scored.scores, *figures, failures, root, len(scored.failures), command_line(options), compared
+    )
 
 
 def command_line(options: dict[str, Any]) -> str:
@@ -106,6 +114,19 @@ def command_line(options: dict[str, Any]) -> str:
             )
             told.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
     return " ".join(told)
+
+
+def _beside(
+    pairs: Sequence[PhotoPair], scores: np.ndarray, theirs: np.ndarray | None, result: Evaluation, seed: int
+) -> dict[str, Beside]:
+    """Set a peer beside us, at the threshold that is best for it on these very pairs: it is given every chance."""
+    if theirs is None:
+        return {}
+    same = np.array([pair.same for pair in pairs])
+    stated = tuple(key for key, value in result.fnmr_at_fmr.items() if value is not None)
+    best = evaluation.choose_threshold(theirs, same)
+    sources = evaluation.sources_of(pairs)
+    return evaluation.beside(scores, theirs, same, result.threshold, best, sources, stated_fmrs=stated, seed=seed)
 
 
 def runtime_of(options: dict[str, Any]) -> Runtime:

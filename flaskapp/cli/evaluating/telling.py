@@ -30,6 +30,10 @@ CALIBRATION = (
     "lie on the diagonal. ECE is their mean distance from it; Cllr counts in bits what the scores leave unsaid, and "
     "Cllr − minCllr is the part of it that a better scale would save."
 )
+PEER = (
+    "Both systems saw the same pairs, and every interval draws the same people for both. The peer's accuracy is at the "
+    "threshold that is most accurate for it on these very pairs, which flatters it; ours came with the weights."
+)
 PICTURES = {
     "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",
     "roc": "ROC: true match rate over false match rate, on a logarithmic scale.",
@@ -62,6 +66,8 @@ def table(measured: Measured) -> str:
     lines = [*settings, "", *columns(figures), "", *(f"  {line}" for line in result.in_words())]
     if measured.groups:
         lines += ["", *columns([GROUP_HEAD, *report.group_rows(measured.groups)])]
+    if measured.beside:
+        lines += ["", *columns([report.BESIDE_HEAD, *report.beside_rows(measured.beside)])]
     return "\n".join(lines)
 
 
@@ -101,6 +107,9 @@ def page(measured: Measured) -> str:
     ]
     if measured.groups:
         sections.append(report.Section("By group", (), report.Table(GROUP_HEAD, report.group_rows(measured.groups))))
+    if measured.beside:
+        peers = report.Table(report.BESIDE_HEAD, report.beside_rows(measured.beside))
+        sections.append(report.Section("Beside a peer", (PEER,), peers))
     curves = [pictures[name] for name in ("roc", "det", "scores") if name in pictures]
     sections.append(report.Section("Curves", (), None, curves))
     if "reliability" in pictures:
