@@ -365,8 +365,7 @@ class Runtime:
 
     def similarity(self, reference: np.ndarray, probe: np.ndarray) -> float:
         """Return the similarity score of two embeddings (4096,): in [0, 1], higher = more alike."""
-        distance = np.abs(reference.astype(np.float64) - probe.astype(np.float64))
-        log_odds = float(distance @ self._kernel) + self._offset
+        log_odds = self.log_odds(reference, probe)
         small = math.exp(-abs(log_odds))  # cannot overflow, unlike exp(-log_odds)
         return (1.0 if log_odds >= 0 else small) / (1.0 + small)
 
@@ -374,6 +373,11 @@ class Runtime:
     def head(self) -> tuple[np.ndarray, float]:
         """What a distance counts for: the score's weights float64 (4096,), and its log-odds at distance 0."""
         return self._kernel, self._offset
+
+    def log_odds(self, reference: np.ndarray, probe: np.ndarray) -> float:
+        """Return what the similarity score is the sigmoid of: log(score / (1 − score))."""
+        distance = np.abs(reference.astype(np.float64) - probe.astype(np.float64))
+        return float(distance @ self._kernel) + self._offset
 
 
 _default: Runtime | None = None

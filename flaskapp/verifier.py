@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from flaskapp import preprocess
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import PhotoError
 from flaskapp.evaluation.decisions import Band, Decision, decide
+from flaskapp.personal import Owner
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
 
 __all__ = [
+    "OUT_OF_SCOPE",
     "STAGES",
     "Decision",
     "FaceInPhoto",
@@ -28,6 +30,9 @@ __all__ = [
     "default_verifier",
     "face_to_json",
 ]
+
+OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
+"""Of a personal model: neither photo is the person it knows, so its score means nothing."""
 
 STAGES = ("decode", "detect", "align", "embed", "compare", "total")
 
@@ -89,8 +94,8 @@ class Verification:
     """The answer for one pair of photos.
 
     Attributes:
-        decision: match, non_match or inconclusive.
-        similarity_score: in [0, 1], higher = more alike.
+        decision: match, non_match or inconclusive; of a personal model also out_of_scope.
+        similarity_score: in [0, 1], higher = more alike; out of scope it is no answer.
         inconclusive_band: ``(low, high)``, see ``decide``.
         threshold: what a forced two-way answer would be measured with.
         reference: the face in the photo that is compared against.
@@ -101,7 +106,7 @@ class Verification:
             so of decode, detect, align and embed it is the longer that counts.
     """
 
-    decision: Decision
+    decision: Decision | Literal["out_of_scope"]
     similarity_score: float
     inconclusive_band: Band
     threshold: float
@@ -117,7 +122,7 @@ class Verification:
             raise ValueError(f"similarity_score expects 0 to 1. Received: {self.similarity_score}")
         if not low <= self.threshold <= high:
             raise ValueError(f"threshold expects {low} to {high}, the band. Received: {self.threshold}")
-        if self.decision != decide(self.similarity_score, self.inconclusive_band):
+        if self.decision not in (OUT_OF_SCOPE, decide(self.similarity_score, self.inconclusive_band)):
             raise ValueError(f"decision does not follow from the score. Received: {self.decision}")
         if set(self.timings_ms) != set(STAGES):
             raise ValueError(f"timings_ms expects {STAGES}. Received: {tuple(self.timings_ms)}")
@@ -126,7 +131,7 @@ class Verification:
         """Return the answer in JSON's types, as the command line and the API give it."""
         return {
             "decision": self.decision,
-            "similarity_score": self.similarity_score,
+            "similarity_score": None if self.decision == OUT_OF_SCOPE else self.similarity_score,
             "threshold": self.threshold,
             "inconclusive_band": list(self.inconclusive_band),
             "model": self.weights_id,
@@ -157,14 +162,21 @@ class Verifier:
         runtime: the weights, or a promise of them, so that they can be loaded while the first
             photos are read; the shipped ones if not given.
         detector: one with other settings than the default.
+        owner: whom a personal model's weights know; None for weights that know faces in general.
 
     Raises:
         WeightsError: the weights cannot be used.
     """
 
-    def __init__(self, runtime: Runtime | Future[Runtime] | None = None, detector: Detector | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime | Future[Runtime] | None = None,
+        detector: Detector | None = None,
+        owner: Owner | None = None,
+    ) -> None:
         self._runtime = runtime or default_runtime()
         self._detector = detector
+        self._owner = owner
 
     @property
     def runtime(self) -> Runtime:
@@ -199,7 +211,7 @@ class Verifier:
             with watch.stage("compare"):
                 score = self.runtime.similarity(first.embedding, second.embedding)
         slower = {stage: max(first.timings_ms[stage], second.timings_ms[stage]) for stage in first.timings_ms}
-        decision = decide(score, self.weights.inconclusive_band)
+        decision = self._decide(score, first.embedding, second.embedding)
         return Verification(
             decision=decision,
             similarity_score=score,
@@ -211,6 +223,12 @@ class Verifier:
             verdict_counts=self.weights.verdict_counts(decision),
             timings_ms=slower | watch.timings_ms,
         )
+
+    def _decide(self, score: float, *embeddings: np.ndarray) -> Decision | Literal["out_of_scope"]:
+        owner = self._owner
+        if owner is not None and not any(owner.is_in(self.runtime, embedding) for embedding in embeddings):
+            return OUT_OF_SCOPE
+        return decide(score, self.weights.inconclusive_band)
 
     def _embed_both(self, *photos: tuple[bytes, int | None]) -> list[_Embedded]:
         """Read both photos at the same time, each in a thread of its own."""

@@ -34,7 +34,19 @@ def commands_shown(text: str) -> list[list[str]]:
 
 class TestHelp:
     def test_every_command_is_there(self):
-        assert COMMANDS == ["compare", "detect", "evaluate", "serve", "train-base"]
+        assert COMMANDS == [
+            "audit",
+            "augment",
+            "capture",
+            "compare",
+            "detect",
+            "evaluate",
+            "forget",
+            "serve",
+            "stand-in",
+            "train",
+            "train-base",
+        ]
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_teaches_by_example(self, command):

@@ -13,7 +13,9 @@ import click
 from flaskapp import __version__
 from flaskapp.cli.auditing import audit
 from flaskapp.cli.augmenting import augment
+from flaskapp.cli.capturing import capture
 from flaskapp.cli.evaluating import evaluate
+from flaskapp.cli.own_face import forget, stand_in, train
 from flaskapp.cli.photos import compare, detect
 from flaskapp.cli.serving import serve
 from flaskapp.cli.training import train_base
@@ -90,6 +92,8 @@ def main() -> None:
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
     How often is it wrong, on photos of my own?
       facial-recognition evaluate --pairs pairs.csv --root photos/
+    Can it know my own face better?
+      facial-recognition train --me my_photos/
     I would rather do this in a browser.
       facial-recognition serve
 
@@ -98,5 +102,5 @@ def main() -> None:
     """
 
 
-for command in (audit, augment, compare, detect, evaluate, serve, train_base):
+for command in (audit, augment, capture, compare, detect, evaluate, forget, serve, stand_in, train, train_base):
     main.add_command(command)

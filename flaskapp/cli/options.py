@@ -8,8 +8,19 @@ from typing import Any
 
 import click
 
-__all__ = ["EXISTING_FILE", "EXISTING_FOLDER", "FIGURE", "OUTPUT_FILE", "OUTPUT_FOLDER", "PAGE", "WEIGHTS", "shown"]
+__all__ = [
+    "EXISTING",
+    "EXISTING_FILE",
+    "EXISTING_FOLDER",
+    "FIGURE",
+    "OUTPUT_FILE",
+    "OUTPUT_FOLDER",
+    "PAGE",
+    "WEIGHTS",
+    "shown",
+]
 
+EXISTING = click.Path(path_type=Path)  # whether it is there, its reader says better
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # flaskapp.plots knows no others

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, FIGURE, OUTPUT_FOLDER, shown
+from flaskapp.cli.options import EXISTING, EXISTING_FILE, FIGURE, OUTPUT_FOLDER, shown
 from flaskapp.errors import PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from flaskapp.plots import PhotoView
     from flaskapp.verifier import FaceInPhoto, Verification
 
-EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3}
+EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
 
 VERDICTS = {
     "match": "match: the photos seem to show the same person",
     "non_match": "non-match: the photos seem to show two people",
     "inconclusive": "inconclusive: too close to call, try other photos",
+    "out_of_scope": "out of scope: neither photo is the person this model knows",
 }
 
 FACE_NUMBER = click.IntRange(min=0)
@@ -36,6 +37,7 @@ FACE_NUMBER = click.IntRange(min=0)
 @click.argument("probe", type=EXISTING_FILE)
 @click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE, from 0, left to right.")
 @click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE, likewise.")
+@click.option("--model", type=EXISTING, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
 @click.pass_context
@@ -45,6 +47,7 @@ def compare(
     probe: Path,
     reference_face: int | None,
     probe_face: int | None,
+    model: Path | None,
     as_json: bool,
     plot: Path | None,
 ) -> None:
@@ -59,19 +62,23 @@ def compare(
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
       facial-recognition compare a.jpg b.jpg --json | jq .similarity_score
       facial-recognition compare a.jpg b.jpg --plot answer.png
+      facial-recognition compare me.jpg selfie.jpg --model my_model
 
     \b
     Exit codes:
       0 match   1 non-match   2 wrong usage or unusable photo   3 inconclusive
+      4 out of scope: neither photo is the person that a personal model knows
     """
     try:
         photos = _read("reference", reference), _read("probe", probe)
-        verification = _verify(*photos, reference_face, probe_face)
+        verification = _verify(*photos, reference_face, probe_face, model)
     except PhotoError as error:
         _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
         return
     click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
-    if plot:
+    if plot and verification.decision == "out_of_scope":
+        click.echo("Nothing is drawn: out of scope there is no score to show.", err=True)
+    elif plot:
         _plot(verification, *photos, plot)
     ctx.exit(EXIT_CODES[verification.decision])
 
@@ -86,11 +93,18 @@ def _read(label: str, path: Path) -> bytes:
         raise
 
 
-def _verify(reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None) -> Verification:
+def _verify(
+    reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None, model: Path | None
+) -> Verification:
     """Verify, and load the weights while the photos are read: a tenth of a second less to wait."""
     from flaskapp.runtime import default_runtime
     from flaskapp.verifier import Verifier
 
+    if model is not None:
+        from flaskapp.personal import load_model
+
+        runtime, owner = load_model(model)
+        return Verifier(runtime, owner=owner).verify(reference, probe, reference_face, probe_face)
     with ThreadPoolExecutor(1) as pool:
         return Verifier(pool.submit(default_runtime)).verify(reference, probe, reference_face, probe_face)
 
@@ -114,18 +128,26 @@ def _refuse(ctx: click.Context, error: PhotoError, paths: dict[str, Path], as_js
 
 
 def _describe(verification: Verification, reference: Path, probe: Path) -> str:
-    low, high = verification.inconclusive_band
     return "\n".join(
         [
             VERDICTS[verification.decision],
-            f"  similarity score {verification.similarity_score:.4f}"
-            f"   (match from {high:.4f}, non-match below {low:.4f}, between them inconclusive)",
+            _score_line(verification),
             f"  reference {shown(reference)}: {_found_line(verification.reference)}",
             f"  probe     {shown(probe)}: {_found_line(verification.probe)}",
             f"  {verification.verdict_counts}",
             "  No liveness check: a photo of a photo would pass.",
             f"  weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
         ]
+    )
+
+
+def _score_line(verification: Verification) -> str:
+    if verification.decision == "out_of_scope":
+        return "  no similarity score: this model was trained to tell its owner from others, not strangers"
+    low, high = verification.inconclusive_band
+    return (
+        f"  similarity score {verification.similarity_score:.4f}"
+        f"   (match from {high:.4f}, non-match below {low:.4f}, between them inconclusive)"
     )
 
 

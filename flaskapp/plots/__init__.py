@@ -4,6 +4,7 @@ Everything here takes plain values (arrays of pixels, faces with a box and landm
 and returns a Matplotlib ``Figure``; ``save`` writes it.
 """
 
+from flaskapp.plots.architecture import plot_architecture
 from flaskapp.plots.calibration import plot_reliability
 from flaskapp.plots.fairness import plot_fairness
 from flaskapp.plots.hardest import HardPair, plot_hardest
@@ -12,10 +13,12 @@ from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_score
 from flaskapp.plots.robustness import plot_robustness
 from flaskapp.plots.sheets import plot_sheet
 from flaskapp.plots.style import save
+from flaskapp.plots.training import plot_training
 
 __all__ = [
     "HardPair",
     "PhotoView",
+    "plot_architecture",
     "plot_comparison",
     "plot_det",
     "plot_detection",
@@ -27,5 +30,6 @@ __all__ = [
     "plot_roc",
     "plot_scores",
     "plot_sheet",
+    "plot_training",
     "save",
 ]

@@ -43,6 +43,7 @@ from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
 from flaskapp.training.scores import Labelled, labelled, log_odds
 from flaskapp.training.shipping import ship
+from flaskapp.training.standing_in import add_stand_in
 
 VALIDATION_PHOTOS = 1800
 IMPOSTOR_PAIRS = 200_000
@@ -124,7 +125,29 @@ def train_base(
     reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
     reporter.say("Calibrating, and counting verdicts on people held out")
     ship(siamese, table, crops, out, recipe, work / "log.csv", errors, workers)
+    add_stand_in(out, labelled(table, sets.TRAINING), crops)
     reporter.say(f"Written: {out.name} and {out.with_suffix('.json').name}")
+
+
+def make_stand_in(
+    sets_file: Path, work: Path, weights: Path, reporter: Reporter | None = None, workers: int = 2
+) -> None:
+    """Compute the stand-in for other people anew and put it into the JSON beside weights.
+
+    Args:
+        sets_file: as for ``train_base``; training people are all that is looked at.
+        work: folder with the crops, as ``train_base`` leaves it.
+        weights: the ``.h5`` whose trunk it is to be of.
+        reporter: who is told how it goes.
+        workers: processes that cut faces, if they are not cut yet.
+
+    Raises:
+        DataError: the sets cannot be used, or hold too few people.
+    """
+    reporter = reporter or Reporter()
+    table, crops = prepare(sets_file, work, reporter, workers)
+    add_stand_in(weights, labelled(table, sets.TRAINING), crops)
+    reporter.say(f"Written: {weights.with_suffix('.json').name}")
 
 
 def _check_people(table: FaceTable, role: int) -> None:

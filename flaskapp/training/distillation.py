@@ -9,10 +9,7 @@ not learned from, both together are better than either alone.
 from __future__ import annotations
 
 import csv
-import json
-import os
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,9 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from flaskapp.errors import DataError
 from flaskapp.model import build_trunk
 from flaskapp.training.batches import Batches
+from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
 from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.optimizer import ConvolutionMuon
 
@@ -218,30 +215,15 @@ class Distillation:
 
     def save(self) -> None:
         """Write a checkpoint; a kill at any moment leaves the old one or the new one."""
-        arrays = {f"{index:04d}": ops.convert_to_numpy(variable) for index, variable in enumerate(self._variables())}
-        path = self.folder / "state.npz"
-        with path.with_suffix(".part").open("wb") as file:
-            np.savez(file, state=json.dumps(asdict(self.state)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        path.with_suffix(".part").replace(path)
+        save_checkpoint(self.folder / "state.npz", self._variables(), asdict(self.state))
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, if it has one."""
         path = self.folder / "state.npz"
         if not path.exists():
             return
-        try:
-            # Opened here, because NumPy leaves a file open that it cannot read.
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-                state = State(**json.loads(str(arrays["state"])))
-                if len(arrays.files) != len(self._variables()) + 1:
-                    raise ValueError("another number of variables")
-                for index, variable in enumerate(self._variables()):
-                    variable.assign(arrays[f"{index:04d}"])
-        except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"The checkpoint {path.name} is damaged or of another network ({type(error).__name__}).",
-                "Name another folder for this run, or take the checkpoint away.",
-            ) from error
-        self.state = state
+        variables = self._variables()
+        arrays, state = load_checkpoint(path, variables)
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        self.state = State(**state)

@@ -1,0 +1,208 @@
+"""The commands around one's own face: train, forget, stand-in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, shown
+from flaskapp.cli.progress import progress_bar, share_bar
+from flaskapp.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from flaskapp.dataset.album import Album
+    from flaskapp.training.own_result import OwnResult
+
+MOST_SHOWN = 20
+# Of others so many at most: more would only take longer to read.
+OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
+
+
+@click.command()
+@click.option("--me", required=True, type=EXISTING_FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
+@click.option("--others", metavar="DIR|lfw", help="A folder for each other person, or lfw; else a stand-in serves.")
+@click.option(
+    "--out", type=OUTPUT_FOLDER, default=Path("my_model"), show_default=True, metavar="DIR", help="The model's folder."
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["head", "whole"]),
+    default="head",
+    show_default=True,
+    help="Train the last layers, or every weight, which takes other people's photos.",
+)
+@click.option("--from-scratch", is_flag=True, help="Begin with random weights: to see what the shipped ones are worth.")
+@click.option(
+    "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="At most.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
+@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of split, pairs, all.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
+def train(
+    me: Path,
+    others: str | None,
+    out: Path,
+    recipe: str,
+    from_scratch: bool,
+    weights: Path | None,
+    minutes: float,
+    epochs: int,
+    seed: int,
+    tensorboard: bool,
+) -> None:
+    """Train a model on your own face, and say honestly what came of it.
+
+    A fifth of your photos and of the other people is kept back and scored once. Stop it at
+    any time: the same command goes on where it was, and a model that stood in --out serves
+    until the new one is finished. It needs the training extra:
+    pip install "facial-recognition[train]"
+
+    \b
+    Examples:
+      facial-recognition train --me my_photos/
+      facial-recognition train --me my_photos/ --others friends/ --out my_model
+      facial-recognition train --me my_photos/ --others lfw --recipe whole
+      facial-recognition compare a.jpg b.jpg --model my_model
+      facial-recognition forget my_model
+
+    A model that is optimised for its owner may not generalise to anybody else.
+
+    \b
+    Exit codes:
+      0 written   2 wrong usage, photos that cannot be used, a leak, or a training that collapsed
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
+    try:
+        from flaskapp.training import own_face
+        from flaskapp.training.own import OwnRecipe
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    from flaskapp.runtime import default_weights_path
+
+    own_face.check_out(out)
+    mine = _read_mine(me)
+    run = own_face.OwnRun(out, weights or default_weights_path(), tensorboard)
+    settings = OwnRecipe(recipe, from_scratch, minutes, epochs, seed=seed)
+    reporter = own_face.OwnReporter(_say, share_bar("Training", "batches"))
+    result = own_face.train_own_face(mine, _read_others(others), run, settings, reporter)
+    click.echo(describe(result))
+    click.echo(f"Try it: facial-recognition compare REFERENCE PROBE --model {shown(out)}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _missing(error: ModuleNotFoundError) -> MissingExtraError:
+    return MissingExtraError(
+        f"Training needs {error.name}, which is not installed.", 'Try: pip install "facial-recognition[train]"'
+    )
+
+
+def _read_mine(folder: Path) -> Album:
+    from flaskapp.dataset.album import read_album
+
+    album = read_album(folder, progress=progress_bar("Reading your photos", "photos"))
+    _report(album.left_out)
+    return album
+
+
+def _read_others(others: str | None) -> Album | None:
+    from flaskapp.dataset.album import fetch_lfw, read_people
+
+    if others is None:
+        return None
+    progress = progress_bar("Reading others' photos", "photos")
+    if others == "lfw":
+        return read_people(fetch_lfw(), progress, "centre", OTHERS_PHOTOS, OTHERS_PEOPLE)
+    folder = Path(others)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {shown(folder)}.", "Name a folder of people's folders, or lfw.")
+    album = read_people(folder, progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
+    _report(album.left_out)
+    return album
+
+
+def _report(left_out: Mapping[str, str]) -> None:
+    """List what could not be used, with reasons."""
+    for photo, reason in list(left_out.items())[:MOST_SHOWN]:
+        click.echo(f"  left out: {photo}: {reason}", err=True)
+    if len(left_out) > MOST_SHOWN:
+        click.echo(f"  … and {len(left_out) - MOST_SHOWN:,} more.", err=True)
+
+
+def describe(result: OwnResult) -> str:
+    """Return the figures as lines of text, the shipped weights' beside."""
+    personal, before, scope = result.personal.to_json(), result.shipped.to_json(), result.scope
+    genuine, impostor = personal["genuine"], personal["impostor"]
+    lines = [f"Scored once, on {genuine} genuine and {impostor} impostor pairs (in brackets: before training):"]
+    lines += [
+        f"  {name:<10} {_percent(personal[name]):>8}  ({_percent(before[name])})"
+        for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
+    ]
+    lines += [
+        f"  {result.gain_in_words()}",
+        f"  Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope,"
+        f" of {scope.owner_pairs:,} pairs of you {scope.owner_out:,}.",
+    ]
+    return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.2%}"
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+def forget(model: Path) -> None:
+    """Remove every trace of a personal model: weights, templates, report, checkpoints, logs.
+
+    Photos stay where they are: training reads them and copies none.
+
+    \b
+    Examples:
+      facial-recognition forget my_model
+      facial-recognition forget models/anna
+
+    \b
+    Exit codes:
+      0 removed, and listed   2 there is no personal model of that name
+    """
+    from flaskapp import personal
+
+    removed = personal.forget(model)
+    for path in removed:
+        click.echo(f"removed: {shown(path)}")
+    click.echo(f"{len(removed)} files and folders removed; nothing of {shown(model)} is left.")
+
+
+@click.command("stand-in")
+@click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
+@click.option("--work", type=OUTPUT_FOLDER, default=Path("training-run"), show_default=True, help="As of train-base.")
+@click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+def stand_in(sets_file: Path, work: Path, weights: Path | None) -> None:
+    """Compute the stand-in for other people anew, for weights that lack one.
+
+    It is what the trunk says of thousands of training people, as one Gaussian of no
+    individual, and lies in the JSON beside the weights. train-base writes it by itself.
+
+    \b
+    Examples:
+      facial-recognition stand-in sets.toml
+      facial-recognition stand-in sets.toml --work training-run --weights mine.h5
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        from flaskapp.dataset.crops import CHUNK
+        from flaskapp.training import base
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    from flaskapp.runtime import default_weights_path
+
+    reporter = base.Reporter(_say, progress_bar("Aligning faces", "photos", each=CHUNK))
+    base.make_stand_in(sets_file, work, weights or default_weights_path(), reporter)

@@ -1,0 +1,352 @@
+"""From photos to a personal model: split, train, choose, score once, write, take the old one's place."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from flaskapp import personal, preprocess
+from flaskapp.dataset.album import Album
+from flaskapp.dataset.splits import Shares
+from flaskapp.dataset.standin import stand_in_of
+from flaskapp.errors import DataError, MissingExtraError
+from flaskapp.evaluation.curves import auc, error_curve
+from flaskapp.layers import L1Distance
+from flaskapp.model import build_embedding_network, build_siamese_network, set_score
+from flaskapp.preprocess import CROP_GEOMETRY
+from flaskapp.report.own_face import own_face_page
+from flaskapp.runtime import Runtime, WeightsInfo, default_weights_path
+from flaskapp.training.head import build_head
+from flaskapp.training.own import (
+    Epoch,
+    FacePairs,
+    FeaturePairs,
+    Figures,
+    OwnRecipe,
+    OwnTraining,
+    Way,
+    best_of,
+    claim_folder,
+    log_loss,
+    spread_of,
+)
+from flaskapp.training.own_data import Embed, Others, OwnData, PeopleWithPhotos, prepare_data
+from flaskapp.training.own_figures import Choice, Head, choose, nearness, tail_error, validation_pairs
+from flaskapp.training.own_result import OwnResult, measure
+from flaskapp.training.shipping import write_weights
+
+__all__ = ["OwnReporter", "train_own_face"]
+
+# Random embeddings of unit length lie about this far apart by mean |difference|, times 4,096.
+SCRATCH_SCALE, SCRATCH_OFFSET = 600.0, 4.0
+# Below this AUC, or with scores that differ less than this, nothing was learned.
+LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
+TERMS = "Those of the weights that it started from, and of the photos."
+WARNING = "Optimised for its owner: it may not generalise, and knows nobody else."
+
+
+@dataclass(frozen=True)
+class OwnReporter:
+    """Who is told how a training goes; by default only a reader of printed lines."""
+
+    say: Callable[[str], Any] = print
+    learning: Way = iter
+
+
+@dataclass(frozen=True)
+class OwnRun:
+    """Where a training reads and writes.
+
+    Attributes:
+        out: the model's folder.
+        base: weights to start from, and to compare with.
+        tensorboard: whether to write TensorBoard's log into the model's folder.
+        shares: how much is tested and validated.
+        strangers: with whose test part the model is scored; None = that of the others. For an
+            experiment: a model trained with the stand-in, scored with photos.
+    """
+
+    out: Path
+    base: Path = field(default_factory=default_weights_path)
+    tensorboard: bool = False
+    shares: Shares | None = None
+    strangers: Others | None = None
+
+
+def train_own_face(
+    mine: Album, others: Album | None, run: OwnRun, recipe: OwnRecipe, reporter: OwnReporter | None = None
+) -> OwnResult:
+    """Train a personal model; the one that stood in its place serves until the new one is finished.
+
+    Stopped at any moment, the same call goes on from the last checkpoint.
+
+    Args:
+        mine: the owner's photos.
+        others: other people's; None = the stand-in that belongs to the weights.
+        run: where.
+        recipe: how.
+        reporter: who is told.
+
+    Raises:
+        DataError: too few photos or people, something leaked, or the training collapsed.
+        WeightsError: the weights to start from cannot be used.
+    """
+    reporter = reporter or OwnReporter()
+    check_out(run.out)
+    if run.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise MissingExtraError(
+            "TensorBoard's log needs tensorboard, which is not installed.", "Try: pip install tensorboard"
+        )
+    base = Runtime(run.base)
+    data = _data(mine, others, base.info, run, recipe)
+    say_counts(data, reporter.say)
+    work = personal.work_folder(run.out)
+    description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
+    if claim_folder(work, description):
+        reporter.say("Going on where an earlier run was stopped.")
+    keras.utils.set_random_seed(recipe.seed)
+    siamese = _load(run.base)
+    shipped = head_of(siamese), trunk_of(siamese)
+    if recipe.from_scratch:
+        siamese = _from_scratch()
+    log = _learn(siamese, data, recipe, work, reporter.learning, work / personal.LOG if run.tensorboard else None)
+    _check_not_collapsed(log)
+    return _finish(siamese, shipped, data, run, recipe, log, reporter)
+
+
+def check_out(out: Path) -> None:
+    """Refuse, before the work, a folder that is something else.
+
+    Raises:
+        DataError: it exists and is no personal model.
+    """
+    if out.exists() and not personal.is_personal(out) and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
+        )
+
+
+def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:
+    """Say what is learned from and what is kept back."""
+    for part, counts in data.counts().items():
+        kind = "" if data.others.kind == "photos" else ", drawn from the stand-in"
+        say(f"  {part}: {counts['mine']} of mine, {counts['others']} of others ({counts['people']} people{kind})")
+
+
+def _data(mine: Album, others: Album | None, info: WeightsInfo, run: OwnRun, recipe: OwnRecipe) -> OwnData:
+    if others is None and (recipe.from_scratch or recipe.kind == "whole"):
+        raise DataError(
+            "The stand-in for other people has no photos, so only the head can be trained with it.",
+            "Give photos of other people with --others, or take --recipe head without --from-scratch.",
+        )
+    runtime = Runtime(run.base)
+    return prepare_data(
+        mine,
+        stand_in_of(info.details, info.sha256) if others is None else others,
+        lambda faces: runtime.embed(preprocess.to_model_input(faces)),
+        recipe.seed,
+        run.shares,
+    )
+
+
+def _fingerprint(data: OwnData) -> str:
+    others = data.others.album.digests if isinstance(data.others, PeopleWithPhotos) else ()
+    digests = [*data.mine.digests, "|", *others]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _load(weights: Path) -> keras.Model:
+    return keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
+
+
+def _from_scratch() -> keras.Model:
+    siamese = build_siamese_network(build_embedding_network())
+    set_score(siamese, SCRATCH_SCALE, SCRATCH_OFFSET)
+    return siamese
+
+
+def trunk_of(siamese: keras.Model) -> Embed:
+    """Return what gives the trunk's features float32 (N, 256) of crops uint8 (N, 100, 100, 3)."""
+    twin = siamese.get_layer("embedding_network")
+    trunk = keras.Model(twin.input, twin.get_layer("flatten").output)
+    return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
+
+
+def head_of(network: keras.Model, twin: str = "embedding_network") -> Head:
+    """Return the last layers in plain numbers."""
+    kernel, bias = network.get_layer(twin).get_layer("embedding").get_weights()
+    score_kernel, score_bias = network.get_layer("similarity_score").get_weights()
+    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]))
+
+
+def _learn(
+    siamese: keras.Model, data: OwnData, recipe: OwnRecipe, work: Path, way: Way, tensorboard: Path | None
+) -> list[Epoch]:
+    """Train by either recipe; the Siamese network ends with the best epoch's weights."""
+    trunk = trunk_of(siamese)
+    if isinstance(data.others, PeopleWithPhotos) and (recipe.kind == "whole" or recipe.from_scratch):
+        _hold_normalization(siamese, learns=recipe.from_scratch)
+        pairs = FacePairs(data.my_faces("training"), data.others.faces("training"), recipe.batch_size, recipe.seed)
+
+        def figures(network: keras.Model) -> Figures:
+            return _validation(head_of(network), data, trunk_of(network))
+
+        return OwnTraining(work, siamese, pairs, figures, recipe, tensorboard).run(way)
+    features = FeaturePairs(
+        data.my_versions(trunk), data.others.to_learn_from(trunk, recipe.seed), recipe.batch_size, recipe.seed
+    )
+    head = build_head(features.mine.shape[-1])
+    _copy_head(siamese.get_layer("embedding_network"), siamese, head.get_layer("twin"), head)
+    cached = _Cached(trunk)
+
+    def head_figures(network: keras.Model) -> Figures:
+        return _validation(head_of(network, "twin"), data, cached)
+
+    log = OwnTraining(work, head, features, head_figures, recipe, tensorboard).run(way)
+    _copy_head(head.get_layer("twin"), head, siamese.get_layer("embedding_network"), siamese)
+    return log
+
+
+class _Cached:
+    """Asks the trunk about the same faces only once."""
+
+    def __init__(self, trunk: Embed) -> None:
+        self._trunk, self._known = trunk, dict[bytes, np.ndarray]()
+
+    def __call__(self, faces: np.ndarray) -> np.ndarray:
+        key = hashlib.sha256(np.ascontiguousarray(faces).tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = self._trunk(faces)
+        return self._known[key]
+
+
+def _copy_head(from_twin: Any, source: Any, to_twin: Any, target: Any) -> None:
+    to_twin.get_layer("embedding").set_weights(from_twin.get_layer("embedding").get_weights())
+    target.get_layer("similarity_score").set_weights(source.get_layer("similarity_score").get_weights())
+
+
+def _hold_normalization(siamese: keras.Model, *, learns: bool) -> None:
+    """Freeze batch normalisation: a few pairs of one person and others have other statistics than faces.
+
+    From scratch there is nothing to hold on to: it learns, and forgets faster than usual,
+    because there are only a few hundred batches.
+    """
+    for layer in siamese.get_layer("embedding_network").layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = learns
+            layer.momentum = 0.9 if learns else layer.momentum
+
+
+def _validation(head: Head, data: OwnData, trunk: Embed) -> Figures:
+    seen = validate(head, data, trunk)
+    odds, same = seen.odds, seen.same
+    return Figures(log_loss(odds, same), tail_error(odds, same), auc(error_curve(odds, same)), spread_of(odds))
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What a network says of the validation photos.
+
+    Attributes:
+        odds: float (M,), log-odds of the pairs.
+        same: bool (M,).
+        templates: float32 (N, 4096), embeddings of my training photos.
+        mine: float (L,), nearness of my validation photos.
+        strangers: float (K,), that of the others'.
+    """
+
+    odds: np.ndarray
+    same: np.ndarray
+    templates: np.ndarray
+    mine: np.ndarray
+    strangers: np.ndarray
+
+    def choose(self) -> Choice:
+        """Choose threshold, band and scope."""
+        return choose(self.odds, self.same, self.mine, self.strangers)
+
+
+def validate(head: Head, data: OwnData, trunk: Embed) -> Validated:
+    """Score the validation photos."""
+    templates, mine = (head.embed(trunk(data.my_faces(part))) for part in ("training", "validation"))
+    others = head.embed(data.others.features("validation", trunk))
+    pairs = validation_pairs(len(templates), len(mine), len(others), np.random.default_rng(data.seed))
+    odds = head.log_odds(np.concatenate([templates, mine, others]), pairs.first, pairs.second)
+    near = nearness(head, templates, mine), nearness(head, templates, others)
+    return Validated(odds, pairs.same, templates, *near)
+
+
+def _check_not_collapsed(log: list[Epoch]) -> None:
+    best = log[best_of(log)]
+    if best.spread < LEAST_SPREAD or best.auc < LEAST_AUC:
+        raise DataError(
+            f"The training collapsed: after {len(log) - 1} epochs the validation pairs' AUC is {best.auc:.3f} and "
+            f"their scores differ by {best.spread:.4f} (one standard deviation). No model was written.",
+            "Start from the shipped weights (without --from-scratch), or give it more minutes, photos and people.",
+        )
+
+
+def _finish(
+    siamese: keras.Model,
+    shipped: tuple[Head, Embed],
+    data: OwnData,
+    run: OwnRun,
+    recipe: OwnRecipe,
+    log: list[Epoch],
+    reporter: OwnReporter,
+) -> OwnResult:
+    """Choose on validation, score the test once, write everything to a new folder, rename it."""
+    head, trunk = head_of(siamese), _Cached(trunk_of(siamese))
+    seen = validate(head, data, trunk)
+    choice = seen.choose()
+    scored = data if run.strangers is None else replace(data, others=run.strangers)
+    result = measure(scored, (head, trunk), choice, shipped, validate(shipped[0], data, shipped[1]).choose(), log)
+    folder = personal.new_folder(run.out)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    np.savez(folder / personal.TEMPLATES, templates=seen.templates.astype(np.float32))
+    note = {
+        "name": run.out.name,
+        "created": datetime.now(UTC).date().isoformat(),
+        "crop_geometry": CROP_GEOMETRY,
+        "inconclusive_band": list(choice.band),
+        "threshold": choice.threshold,
+        "error_counts": result.error_counts(),
+        "personal": {
+            "templates_sha256": hashlib.sha256((folder / personal.TEMPLATES).read_bytes()).hexdigest(),
+            "scope": choice.scope,
+            "warning": WARNING,
+        },
+        "figures": result.to_json(),
+        "training": {
+            "recipe": recipe.to_json(),
+            "photos": data.counts(),
+            "others": data.others.kind,
+            "log": [_finite(epoch) for epoch in log],
+        },
+        "keras": keras.__version__,
+        "terms": TERMS,
+    }
+    write_weights(siamese, folder / personal.WEIGHTS, note)
+    (folder / personal.REPORT).write_text(own_face_page(result, note), encoding="utf-8")
+    tensorboard = personal.work_folder(run.out) / personal.LOG
+    if tensorboard.exists():
+        shutil.copytree(tensorboard, folder / personal.LOG)
+    personal.install(run.out)
+    reporter.say(f"Written: {run.out}")
+    return result
+
+
+def _finite(epoch: Epoch) -> dict[str, Any]:
+    """Return an epoch in JSON's types, which know no NaN."""
+    return {name: None if math.isnan(value) else value for name, value in asdict(epoch).items()}
