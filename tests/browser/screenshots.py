@@ -62,7 +62,7 @@ def take_every_state(browser: Browser, address: str, folder: Path) -> None:
 
 def take_state(browser: Browser, address: str, state: State, file: Path, settings: dict[str, object]) -> None:
     """Take one state, light and dark."""
-    window = Driver(browser.new_context(locale="en-GB", **settings), address)
+    window = Driver(browser.new_context(locale="en-GB", reduced_motion="reduce", **settings), address)
     state(window, sample_files())
     stop_motion(window)
     for scheme in SCHEMES:

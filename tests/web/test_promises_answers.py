@@ -346,6 +346,8 @@ class TestP26OnlyItsNames:
         [
             "evil.example",
             "localhost.evil.example",
+            "evil-localhost",
+            "evil.localhost",
             "evil.example:5000",
             "127.0.0.2",
             "[::2]:5000",
