@@ -9,6 +9,7 @@ The browser shares the machine with the server, as it does for whoever tries the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -20,7 +21,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ ROUND_TRIPS = """() => performance.getEntriesByType("resource")
   .map((entry) => [entry.startTime, entry.responseEnd])"""
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_server() -> Iterator[str]:
     """Start the server as people do, on a free port, and return its address."""
     with socket.socket() as probe:
@@ -75,11 +75,26 @@ def measure(address: str, chromium: str, seconds: int) -> dict[str, Any]:
         expect(window.find("#live-rate")).to_be_visible()
         window.page.wait_for_timeout(1000 * WARM_UP_S)
         window.page.evaluate("performance.clearResourceTimings()")
+        worked = processor_ms()
         window.page.wait_for_timeout(1000 * seconds)
-        trips = window.page.evaluate(ROUND_TRIPS)
+        trips, worked = window.page.evaluate(ROUND_TRIPS), processor_ms() - worked
         stages = [server_times(window) for _ in range(10)]
         browser.close()
-    return summary(trips, stages)
+    return summary(trips, stages) | {"processor_ms": worked / len(trips)}
+
+
+def processor_ms() -> float:
+    """Return how long all processes below this one have worked, server and browser; 0 where /proc is unknown."""
+    parents, times = {}, {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            fields = file.read_text().rpartition(") ")[2].split()  # a name may hold anything
+            parents[int(file.parent.name)], times[int(file.parent.name)] = int(fields[1]), sum(map(int, fields[11:13]))
+    below, found = {os.getpid()}, 1
+    while found:
+        new = {process for process, parent in parents.items() if parent in below} - below
+        below, found = below | new, len(new)
+    return 1000 * sum(times.get(process, 0) for process in below) / os.sysconf("SC_CLK_TCK") if times else 0.0
 
 
 def server_times(window: Driver) -> dict[str, float]:
@@ -114,6 +129,7 @@ def report(figures: dict[str, Any]) -> None:
     )
     print(f"  of which the round trip {figures['round_trip_ms']:.0f} ms, the server in it {stages['total']:.0f} ms:")
     print("  " + ", ".join(f"{name} {stages[name]:.0f} ms" for name in STAGES))
+    print(f"  and all that was worked for one update, on all cores, browser included: {figures['processor_ms']:.0f} ms")
 
 
 def main() -> None:
