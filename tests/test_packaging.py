@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 import stat
@@ -163,6 +164,19 @@ def test_the_check_of_every_change_runs_the_tests():
     assert "make test" in script.read_text(encoding="utf-8").splitlines()
     if sys.platform != "win32":
         assert script.stat().st_mode & stat.S_IXUSR
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
+def test_without_a_browser_the_tests_of_the_page_fail_where_ci_is_set(tmp_path, ci, code):
+    pytest.importorskip("playwright")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/browser/test_page_forms.py"]
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "CHROMIUM", "PATH")}
+    environment = kept | {"PATH": str(tmp_path)} | ({"CI": ci} if ci else {})
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout
+    assert "there is no Chromium" in done.stdout
+    assert "passed" not in done.stdout
 
 
 def test_the_portraits_say_where_they_come_from():
