@@ -7,12 +7,14 @@
 # make screenshots  the pictures at the README's top, with the weights as they are
 # make benchmark  how fast, and against whom
 # make benchmark-live  how many times a second live comparison answers, in a real browser
+# make figures    measure everything that the model card tells, hours; see docs/evaluation.md
+# make model-card write the card from figures that are there
 # make clean   remove what the targets above made
 #
 # PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test browser lint format lock screenshots benchmark benchmark-live clean
+.PHONY: help run setup test browser lint format lock screenshots benchmark benchmark-live figures model-card clean
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first of these that is a Python we support; a name may exist and still not start.
@@ -69,6 +71,29 @@ benchmark: .venv/.ready
 
 benchmark-live: .venv-dev/.ready browser
 	PYTHONPATH=tests/browser .venv-dev/bin/python -m benchmarks.live
+
+# Photos and lists that are not ours to hand on lie in FR_SHARED, as for the tests. SETS names the
+# sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
+# without them their part is left out, and the figures that are there stay. TEACHER is a teacher's
+# .npz of LFW, to be set beside.
+FR_SHARED ?= ../shared
+LFW = $(FR_SHARED)/lfw-devtest
+EVALUATE = .venv-dev/bin/facial-recognition evaluate --without-names
+figures: .venv-dev/.ready
+	mkdir -p docs/figures
+	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
+		--json docs/figures/1-lfw-view-1.json
+	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
+		--json docs/figures/2-reporting.json
+	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
+		--json docs/figures/3-strangers.json
+	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --json docs/figures/4-worse-photos.json
+	$(MAKE) model-card
+
+RECIPE = docs/figures/recipe.md
+model-card: .venv-dev/.ready
+	.venv-dev/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
+		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))
 
 clean:
 	rm -rf .venv .venv-dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

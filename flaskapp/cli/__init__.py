@@ -14,6 +14,7 @@ from flaskapp import __version__
 from flaskapp.cli.auditing import audit
 from flaskapp.cli.augmenting import augment
 from flaskapp.cli.capturing import capture
+from flaskapp.cli.carding import model_card
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.own_face import forget, stand_in, train
 from flaskapp.cli.photos import compare, detect
@@ -102,5 +103,6 @@ def main() -> None:
     """
 
 
-for command in (audit, augment, capture, compare, detect, evaluate, forget, serve, stand_in, train, train_base):
+commands = audit, augment, capture, compare, detect, evaluate, forget, model_card, serve, stand_in, train, train_base
+for command in commands:
     main.add_command(command)
