@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from flaskapp.evaluation import Operating, Rate, Strangers
 from flaskapp.plots.style import (
@@ -88,5 +88,6 @@ def _draw_rates(axes: Axes, rates: Mapping[str, Rate], title: str, colour: str, 
             axes.plot([rate.interval.low, rate.interval.high], [place, place], color=INK, linewidth=1.3, zorder=3)
     axes.set_yticks(places, list(rates) if named else [""] * len(rates), size=SMALL_SIZE)
     axes.set(ylim=(-0.6, len(rates) - 0.4), xlim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.set_title(title, size=SMALL_SIZE + 1, weight="bold", color=INK, loc="left")
