@@ -124,6 +124,12 @@ class TestLoading:
         with pytest.raises(WeightsError, match=name):
             load_model(model)
 
+    def test_templates_of_somebody_else_are_refused(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        np.savez(model / "templates.npz", templates=np.zeros((2, 4096), np.float32))
+        with pytest.raises(WeightsError, match="does not belong to its weights"):
+            load_model(model)
+
     def test_weights_without_an_owner_are_no_personal_model(self, tmp_path):
         model = write_model(tmp_path / "m")
         note = json.loads((model / "model.json").read_text(encoding="utf-8"))

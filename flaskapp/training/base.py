@@ -125,7 +125,10 @@ def train_base(
     reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
     reporter.say("Calibrating, and counting verdicts on people held out")
     ship(siamese, table, crops, out, recipe, work / "log.csv", errors, workers)
-    add_stand_in(out, labelled(table, sets.TRAINING), crops)
+    try:
+        add_stand_in(out, labelled(table, sets.TRAINING), crops)
+    except DataError as error:  # the weights are none the worse; only train without --others needs it
+        reporter.say(f"Without a stand-in for other people: {error}")
     reporter.say(f"Written: {out.name} and {out.with_suffix('.json').name}")
 
 
