@@ -247,6 +247,10 @@ class Driver:
         """Return how many camera tracks are on; needs ``watch_camera`` before the page was opened."""
         return cast(int, self.page.evaluate("window.tracks.filter((track) => track.readyState === 'live').length"))
 
+    def expect_camera_off(self) -> None:
+        """Wait until no camera track is on; the browser tells the page of a closed dialog a moment later."""
+        self.page.wait_for_function("window.tracks.every((track) => track.readyState === 'ended')")
+
     def watch_camera(self) -> Driver:
         self.context.add_init_script(WATCH_CAMERA)
         return self

@@ -46,7 +46,7 @@ def test_the_camera_is_compared_frame_by_frame(running, verifier):
 def test_one_tap_stops_it_and_the_camera(running):
     assert running.live_tracks() == 1
     running.page.get_by_role("button", name="Stop").click()
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
     expect(running.find("#live-note")).to_have_text("Stopped. The camera is off.")
     expect(running.find("#live-video")).to_be_hidden()
     sent = frames_sent(running)
@@ -80,7 +80,7 @@ def test_it_needs_a_reference_photo(visit):
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("reference", "A photo is missing here.")
     expect(window.find("#reference-file")).to_be_focused()
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
 
 
 def test_in_a_group_photo_only_the_chosen_face_goes_along(visit, verifier, group_photo):
@@ -99,7 +99,7 @@ def test_a_reference_that_cannot_be_shown_is_explained(visit, heic_portrait):
     window.set_mode("Live webcam")
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("live", "needs a reference photo that this browser can show", "Save the photo as JPEG")
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
 
 
 @pytest.mark.parametrize(
@@ -131,26 +131,26 @@ def test_a_busy_server_is_waited_for(running, server):
 def test_a_server_that_is_gone_stops_the_camera(running):
     running.page.route("**/api/v1/live", lambda route: route.abort())
     running.expect_error("live", "The server does not answer.")
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 def test_consent_that_ends_stops_the_camera(running, server):
     services_of(server.app).consents._consents.clear()
     running.expect_error("consent", "Your consent has ended.")
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 @pytest.mark.parametrize("how", ["Start over", "Withdraw consent"])
 def test_forgetting_stops_the_camera_and_takes_the_verdict_away(running, how):
     running.page.get_by_role("button", name=how).click()
     expect(running.find("#live-result")).to_be_hidden()
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 def test_leaving_live_mode_stops_the_camera(running):
     running.set_mode("A photo")
     expect(running.find("#probe-slot")).to_be_visible()
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 def test_a_page_that_nobody_looks_at_films_nobody(running):
@@ -159,16 +159,16 @@ def test_a_page_that_nobody_looks_at_films_nobody(running):
       document.dispatchEvent(new Event("visibilitychange"));
     }""")
     expect(running.find("#live-note")).to_contain_text("because the page was hidden")
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 def test_a_new_reference_stops_the_comparison_with_the_old(running, collins_file):
     running.choose("reference", collins_file)
     expect(running.find("#live-note")).to_contain_text("because the reference photo changed")
-    assert running.live_tracks() == 0
+    running.expect_camera_off()
 
 
 def test_the_camera_that_is_unplugged_says_so(running):
     running.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
     running.expect_error("live", "The camera was disconnected.")
-    assert running.live_tracks() == 0
+    running.expect_camera_off()

@@ -99,7 +99,7 @@ def test_the_webcam_takes_a_photo_and_goes_off(visit):
     window = visit().watch_camera().agree()
     window.page.get_by_role("button", name="Webcam for the reference photo").click()
     window.page.get_by_role("button", name="Take photo").click()
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
     window.page.get_by_role("button", name="Retake").click()
     expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
     assert window.live_tracks() == 1
@@ -107,7 +107,7 @@ def test_the_webcam_takes_a_photo_and_goes_off(visit):
     window.page.get_by_role("button", name="Use this photo").click()
     window.settled("reference")
     expect(window.find("#reference-note")).to_have_text(ONE_FACE)
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
 
 
 @pytest.mark.parametrize("how", ["button", "escape"])
@@ -121,7 +121,7 @@ def test_closing_the_camera_switches_it_off(visit, how):
     else:
         window.page.keyboard.press("Escape")
     expect(window.find("#camera")).to_be_hidden()
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
     expect(window.find("#probe-slot")).to_have_attribute("data-state", "empty")
 
 
@@ -150,7 +150,7 @@ def test_a_camera_that_is_unplugged_says_so(visit):
     expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
     window.page.evaluate("window.tracks[0].dispatchEvent(new Event('ended'))")
     window.expect_error("camera", "The camera was disconnected.")
-    assert window.live_tracks() == 0
+    window.expect_camera_off()
 
 
 def test_on_an_insecure_address_the_camera_says_what_is_missing(visit, server):
