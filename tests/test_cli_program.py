@@ -42,6 +42,7 @@ class TestHelp:
             "detect",
             "evaluate",
             "forget",
+            "model-card",
             "serve",
             "stand-in",
             "train",

@@ -24,6 +24,7 @@ def model_card(runs: tuple[Path, ...], weights: Path | None, recipe: Path | None
 
     \b
     Examples:
+      facial-recognition model-card figures.json --out card.md
       facial-recognition model-card lfw.json strangers.json worse.json --out model-card.md
 
     \b
