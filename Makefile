@@ -87,7 +87,7 @@ figures: .venv-dev/.ready
 		--json docs/figures/2-reporting.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
-	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --json docs/figures/4-worse-photos.json
+	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
 RECIPE = docs/figures/recipe.md
