@@ -88,6 +88,15 @@ def test_a_second_call_cuts_nothing(table, tmp_path):
     assert (first.seen, second.seen) == ([0, 4, 8], [])
 
 
+def test_the_same_photos_by_another_path_are_not_cut_again(table, tmp_path, monkeypatch):
+    cut(table, tmp_path / "crops")
+    monkeypatch.chdir(tmp_path)
+    relative = dataclasses.replace(table, paths=tuple(path.relative_to(tmp_path) for path in table.paths))
+    chunks = Chunks()
+    cut(relative, tmp_path / "crops", chunks)
+    assert chunks.seen == [], "a running training reads this file: cutting it anew would end that"
+
+
 def test_an_interrupted_call_is_gone_on_with(table, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         cut(table, tmp_path, Chunks(stop_before=2))

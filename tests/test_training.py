@@ -184,6 +184,49 @@ def test_a_run_may_go_on_from_the_weights_of_an_earlier_one(people, tmp_path):
     assert len(recipe.to_json()["start"]) == 12, "the record names the file by its hash, not by its path"
 
 
+@pytest.fixture
+def centred(people) -> Path:
+    """Return the sets file with the drawn set as the centre."""
+    text = (people / "sets.toml").read_text().replace('name = "drawn"', 'name = "drawn"\ncentre = true')
+    (people / "centred.toml").write_text(text)
+    return people / "centred.toml"
+
+
+@pytest.mark.slow
+def test_what_a_set_named_as_centre_has_in_common_is_taken_off(centred, tmp_path):
+    from flaskapp.dataset import sets
+    from flaskapp.training import base
+    from flaskapp.training.distillation import build_student
+
+    table, crops = base.prepare(centred, tmp_path, workers=1)
+    student = build_student()
+    faces = preprocess.to_model_input(crops[table.role == sets.TRAINING])
+    before = np.linalg.norm(student.predict(faces, verbose=0).mean(axis=0))
+    base.centre(student, table, crops, seed=0)
+    after = np.linalg.norm(student.predict(faces, verbose=0).mean(axis=0))
+    assert after < 0.02 * before  # bfloat16 keeps two to three digits
+
+
+@pytest.mark.slow
+def test_weights_that_learned_other_targets_begin_near_the_new_ones(centred, tmp_path, monkeypatch):
+    import keras
+
+    from flaskapp.dataset import sets
+    from flaskapp.training import base
+    from flaskapp.training.centring import centred_teacher
+    from flaskapp.training.distillation import build_student
+
+    keras.utils.set_random_seed(3)
+    base.build_from_student(build_student()).save(tmp_path / "earlier.h5")
+    table, crops = base.prepare(centred, tmp_path / "work", workers=1)
+    recipe = base.Recipe(epochs=1e-9, batch_size=16, rate=1e-12, start=tmp_path / "earlier.h5")
+    student = base.distil(table, crops, tmp_path / "work", recipe)
+    rows = np.flatnonzero(table.role == sets.TRAINING)
+    said = student.predict(preprocess.to_model_input(crops[rows]), verbose=0)
+    cosines = np.sum(said * centred_teacher(table)[rows], axis=1) / np.linalg.norm(said, axis=1)
+    assert cosines.mean() > 0.2, "of a random trunk; a random projection gives 0"
+
+
 def test_weights_that_training_cannot_go_on_from_are_named(people, tmp_path):
     from flaskapp.training import base
     from flaskapp.training.distillation import build_student

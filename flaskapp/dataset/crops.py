@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -142,7 +143,11 @@ def _describe(folder: Path, description: dict[str, Any], done: int) -> None:
 
 
 def _fingerprint(table: FaceTable) -> str:
-    digest = hashlib.sha256("\n".join(map(str, table.paths)).encode("utf-8", "surrogateescape"))
+    # However the sets file was named, and wherever the photos lie, they are the same photos.
+    paths = [path.absolute() for path in table.paths]
+    base = os.path.commonpath([path.parent for path in paths])
+    names = "\n".join(path.relative_to(base).as_posix() for path in paths)
+    digest = hashlib.sha256(names.encode("utf-8", "surrogateescape"))
     digest.update(np.nan_to_num(table.landmarks).tobytes())
     digest.update((table.role == LEFT_OUT).tobytes())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ embeddings with landmarks. ``read_sets`` gives the plan, ``load_faces`` the face
     roles = "celeba"                    # who trains, validates, calibrates, reports
     terms = "non-commercial research"   # recorded beside the weights
     landmark_shift = [-0.02, -0.02]     # added to the teacher file's landmarks, in eye distances
+    centre = true                       # the mean of these faces is taken off what is learned
 
     [[exclude]]
     name = "lfw"
@@ -89,6 +90,8 @@ class FaceSet:
         landmark_shift: x and y, in distances between the eyes, added to the landmarks of the
             teacher file: what another detector sees further right or down than this
             program's is put where this program sees it.
+        centre: whether the mean of its training photos' teacher embeddings is taken off every
+            embedding that the network learns; of several such sets, the mean of all photos.
     """
 
     name: str
@@ -101,6 +104,7 @@ class FaceSet:
     terms: str = "not stated"
     measures: bool = True
     landmark_shift: tuple[float, float] = (0.0, 0.0)
+    centre: bool = False
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
@@ -127,6 +131,7 @@ class FaceTable:
         set_terms: what the photos of each set may be used for.
         set_measures: whether the people of each set may calibrate and be reported on.
         person_names: what the people are called, by their numbers.
+        set_centres: whether each set's mean is taken off what the network learns.
     """
 
     set_names: tuple[str, ...]
@@ -139,6 +144,7 @@ class FaceTable:
     set_terms: tuple[str, ...] = ()
     set_measures: tuple[bool, ...] = ()
     person_names: tuple[str, ...] = ()
+    set_centres: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -201,6 +207,7 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         terms=str(entry.get("terms", "not stated")),
         measures=bool(entry.get("measures", True)),
         landmark_shift=_two_numbers(entry["name"], entry.get("landmark_shift", (0.0, 0.0))),
+        centre=bool(entry.get("centre", False)),
     )
 
 
@@ -243,6 +250,7 @@ def list_faces(sets: list[FaceSet]) -> FaceTable:
         set_terms=tuple(face_set.terms for face_set in sets),
         set_measures=tuple(face_set.measures for face_set in sets),
         person_names=tuple(numbers),
+        set_centres=tuple(face_set.centre for face_set in sets),
     )
     if not len(table):
         raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")

@@ -38,7 +38,8 @@ from flaskapp.model import (
     unfold_projection,
 )
 from flaskapp.training.batches import Batches, Jitter
-from flaskapp.training.distillation import Distillation, Schedule, Way, fast_layout
+from flaskapp.training.centring import centre_rows, centred_teacher, fit_projection
+from flaskapp.training.distillation import TEACHER_SIZE, Distillation, Schedule, Way, fast_layout
 from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
 from flaskapp.training.scores import Labelled, labelled, log_odds
@@ -48,6 +49,8 @@ from flaskapp.training.standing_in import add_stand_in
 VALIDATION_PHOTOS = 1800
 IMPOSTOR_PAIRS = 200_000
 HEAD_PHOTOS = 24_000
+# For a mean, or a regression on 256 numbers: twice as many change neither.
+SOME_PHOTOS = 6_000
 FIRST_PAIRS = 40_000
 # Of each kind, for each part of the people. Half of the pairs may then err before an error
 # rate is shown by ten errors: enough to try things out, too few for weights worth keeping.
@@ -119,6 +122,7 @@ def train_base(
         _check_people(table, role)
     reporter.say("Step 1 of 3: distilling the teacher")
     student = distil(table, crops, work, recipe, reporter.learning)
+    centre(student, table, crops, recipe.seed)
     reporter.say("Steps 2 and 3: folding its numbers into the head, training the head on pairs")
     siamese = build_from_student(student)
     errors = fit_head(siamese, student, table, crops, recipe.seed)
@@ -202,15 +206,35 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
             f"Received: {len(rows)}.",
             hint="Name a teacher file in the sets file.",
         )
-    batches = Batches(crops, np.nan_to_num(table.teacher), rows, recipe.batch_size, Jitter(), recipe.seed)
+    targets = np.nan_to_num(centred_teacher(table))
+    batches = Batches(crops, targets, rows, recipe.batch_size, Jitter(), recipe.seed)
     steps = max(1, round(recipe.epochs * batches.per_epoch))
     schedule = Schedule(steps, math.inf if recipe.minutes is None else recipe.minutes, recipe.rate)
     people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
     faces, person = crops[people], table.person[people]
     run = Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person))
-    if recipe.start is not None:
+    if recipe.start is not None and not run.begun:
         start_from(run.student, recipe.start)
+        if len(centre_rows(table)):
+            # Those weights may have learned other targets; their trunk serves all the same.
+            some = _some_of(rows, recipe.seed)
+            projection = fit_projection(trunk_features(run.student, crops, some), targets[some] * TEACHER_SIZE**0.5)
+            run.student.get_layer("projection").set_weights(projection)
     return run.run(way)
+
+
+def centre(student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> None:
+    """Make the mean of the student's vectors over the sets named as centre exactly zero."""
+    rows = centre_rows(table)
+    if len(rows):
+        projection = student.get_layer("projection")
+        kernel, _ = projection.get_weights()
+        mean = trunk_features(student, crops, _some_of(rows, seed)).mean(axis=0)
+        projection.set_weights([kernel, -mean @ kernel])
+
+
+def _some_of(rows: np.ndarray, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:SOME_PHOTOS])
 
 
 def start_from(student: keras.Model, weights: Path) -> None:

@@ -150,6 +150,11 @@ class Distillation:
         self.state = State()
 
     @property
+    def begun(self) -> bool:
+        """Whether the folder holds a checkpoint to go on from."""
+        return (self.folder / "state.npz").exists()
+
+    @property
     def finished(self) -> bool:
         """Whether the schedule has been gone through."""
         return self.schedule.progress(self.state.step, self.state.seconds) >= 1
