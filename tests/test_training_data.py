@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from flaskapp.dataset.sets import CALIBRATION, TRAINING, UNKNOWN_PERSON, FaceTable
 from flaskapp.training.batches import Batches, Jitter
+
+SHARP = Jitter(coarsened=0, compressed=0)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ class TestJitter:
         np.testing.assert_array_equal(crops, before)
 
     def test_without_any_range_only_mirroring_is_left(self, crops):
-        still = Jitter(shift=0, turn=0, zoom=0, brightness=0, contrast=0)
+        still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0)
         changed = still.apply(crops, np.random.default_rng(3)).astype(int)
         plain = np.abs(changed - crops).max(axis=(1, 2, 3)) <= 1
         mirrored = np.abs(changed - crops[:, :, ::-1]).max(axis=(1, 2, 3)) <= 1
@@ -45,23 +48,39 @@ class TestJitter:
 
     def test_brightness_and_contrast_stay_in_their_range(self):
         grey = np.full((200, 100, 100, 3), 120, np.uint8)
-        levels = Jitter().apply(grey, np.random.default_rng(4)).mean(axis=(1, 2, 3))
+        levels = SHARP.apply(grey, np.random.default_rng(4)).mean(axis=(1, 2, 3))
         assert 120 * 0.8 - 1 <= levels.min() < 100
         assert 140 < levels.max() <= 120 * 1.2 + 1
 
     def test_light_is_clipped_not_wrapped(self):
         white = np.full((50, 100, 100, 3), 255, np.uint8)
-        assert Jitter().apply(white, np.random.default_rng(5)).min() >= 255 * 0.8 - 1
+        assert SHARP.apply(white, np.random.default_rng(5)).min() >= 255 * 0.8 - 1
 
     def test_a_face_moves_by_a_few_pixels_only(self):
         dot = np.zeros((200, 100, 100, 3), np.uint8)
         dot[:, 48:52, 48:52] = 255
-        moved = Jitter(brightness=0, contrast=0).apply(dot, np.random.default_rng(6))[..., 0].astype(float)
+        moved = (
+            dataclasses.replace(SHARP, brightness=0, contrast=0)
+            .apply(dot, np.random.default_rng(6))[..., 0]
+            .astype(float)
+        )
         rows, columns = np.indices((100, 100))
         centres = np.array([[(face * axis).sum() / face.sum() for axis in (rows, columns)] for face in moved])
         # Turning and zooming keep the middle of the picture, 49.5, where it is.
         assert np.abs(centres - 49.5).max() <= 2.1
         assert np.abs(centres - 49.5).max() > 1
+
+    @pytest.mark.parametrize("fault", ["coarsened", "compressed"])
+    def test_about_as_many_faces_lose_detail_as_were_asked_for(self, crops, fault):
+        noisy = np.clip(crops + np.random.default_rng(1).normal(0, 12, crops.shape), 0, 255).astype(np.uint8)
+        still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0)
+        changed = dataclasses.replace(still, **{fault: 0.5}).apply(noisy, np.random.default_rng(2)).astype(int)
+        sharp = [np.abs(changed - view).max(axis=(1, 2, 3)) <= 1 for view in (noisy, noisy[:, :, ::-1])]
+        lost = changed[~np.logical_or(*sharp)]
+        assert 10 <= len(lost) <= 30
+        roughness = [float(np.abs(np.diff(faces.astype(float), axis=2)).mean()) for faces in (noisy, lost)]
+        assert roughness[1] < 0.9 * roughness[0], "fine detail is what goes"
+        assert np.abs(lost.mean() - noisy.mean()) < 5, "light and colour stay"
 
 
 class TestBatches:
@@ -96,7 +115,7 @@ class TestBatches:
         assert not np.array_equal(first[1], second[1])
 
     def test_faces_belong_to_their_targets(self, crops):
-        still = Jitter(shift=0, turn=0, zoom=0, brightness=0, contrast=0)
+        still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0)
         batches = Batches(crops, crops.mean(axis=(1, 2)), np.arange(40), size=8, jitter=still, seed=0)
         faces, means = batches.batch(2)
         np.testing.assert_allclose(faces.mean(axis=(1, 2)) * 255, means, atol=1)

@@ -9,6 +9,9 @@ import numpy as np
 
 from flaskapp import preprocess
 
+COARSEST = 0.4
+QUALITIES = 40, 95
+
 
 @dataclass(frozen=True)
 class Jitter:
@@ -20,6 +23,10 @@ class Jitter:
         zoom: share of the size, either way.
         brightness: share of the brightness, either way.
         contrast: share of the contrast, either way.
+        coarsened: share of faces that are shrunk to ``COARSEST`` of their size or more, and
+            enlarged again: as of a small or blurred photo.
+        compressed: share of faces that go through JPEG of quality ``QUALITIES``. A format
+            then moves a score less: lossy files of one photo differ in fine detail and colour.
     """
 
     shift: float = 2.0
@@ -27,6 +34,8 @@ class Jitter:
     zoom: float = 0.04
     brightness: float = 0.2
     contrast: float = 0.2
+    coarsened: float = 0.15
+    compressed: float = 0.3
 
     def apply(self, crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of uint8 (N, 100, 100, 3) faces, uint8 again."""
@@ -43,7 +52,23 @@ class Jitter:
         gain, contrast = 1 + gain * self.brightness, 1 + contrast * self.contrast
         # contrast around the face's own mean, then brightness
         shift = np.float32(float(crop.mean()) * gain * (1 - contrast))
-        return cv2.convertScaleAbs(np.maximum(crop * np.float32(contrast * gain) + shift, 0))
+        crop = cv2.convertScaleAbs(np.maximum(crop * np.float32(contrast * gain) + shift, 0))
+        if rng.random() < self.coarsened:
+            crop = _coarsened(crop, rng.uniform(COARSEST, 1))
+        if rng.random() < self.compressed:
+            crop = _compressed(crop, int(rng.integers(*QUALITIES, endpoint=True)))
+        return crop
+
+
+def _coarsened(crop: np.ndarray, scale: float) -> np.ndarray:
+    size = crop.shape[0]
+    small = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _compressed(crop: np.ndarray, quality: int) -> np.ndarray:
+    _, file = cv2.imencode(".jpg", crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[:, :, ::-1])
 
 
 @dataclass(frozen=True)
