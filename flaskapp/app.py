@@ -30,7 +30,8 @@ from flask import Flask, Response, g, request
 from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
-from flaskapp.verifier import default_verifier
+from flaskapp.personal import load_model
+from flaskapp.verifier import Verifier, default_verifier
 from flaskapp.web.api import api
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
@@ -77,7 +78,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     Args:
         config: Flask's own settings and ours (``flaskapp.web.settings``), which also come
             from the environment.
-        verifier: another one than that of the shipped weights. A given one is taken to be
+        verifier: another one than the settings ask for. A given one is taken to be
             warm; ours warms up in the background.
 
     Raises:
@@ -85,7 +86,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
         SettingsError: a setting cannot be used.
     """
     settings = read_settings(config or {})
-    comparer = Comparer(verifier or _shipped_verifier(), settings.threads - FREE_THREADS)
+    comparer = Comparer(verifier or _verifier_with(settings.model), settings.threads - FREE_THREADS)
     app = _WebApp("flaskapp")
     app.config.update(config or {})
     _configure(app, settings)
@@ -104,10 +105,13 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     return app
 
 
-def _shipped_verifier() -> Comparison:
+def _verifier_with(model: str) -> Comparison:
     """Load everything that could turn out to be damaged, before a port is opened."""
     default_detector()
-    return default_verifier()
+    if not model:
+        return default_verifier()
+    runtime, owner = load_model(Path(model))
+    return Verifier(runtime, owner=owner)
 
 
 def _configure(app: Flask, settings: Settings) -> None:
@@ -153,6 +157,8 @@ def serve(
         raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}.", "Set PORT to another.") from None
     signal.signal(signal.SIGTERM, _stop)
     shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else _name_of(host)
+    if settings.model:
+        print(f"It compares with {services_of(app).comparer.weights.weights_id}.")
     print(f"Open http://{shown}:{port} in a browser. Ctrl+C stops the server.", flush=True)
     if open_browser and has_display():
         page = f"http://{shown}:{port}"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from weights_files import random_arrays, unsigned_note, write_h5
+from personal_models import ONLY_THE_VERY_PHOTO, write_model
 
-from flaskapp import personal, preprocess
+from flaskapp import personal
 from flaskapp.cli import main
 from flaskapp.errors import WeightsError
 from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
@@ -22,43 +22,13 @@ from tests.conftest import PORTRAITS
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
 
 
-def write_model(folder: Path, scope: float = 0.0, seed: int = 0) -> Path:
-    """Write a personal model of Grace Hopper with random weights."""
-    folder.mkdir(parents=True)
-    weights = write_h5(folder / "model.h5", random_arrays(seed))
-    templates = np.ones((3, 4096), np.float32) / 64
-    np.savez(folder / "templates.npz", templates=templates)
-    _note(folder, weights, scope)
-    if scope > 0:  # the owner's own embedding as the template
-        face = preprocess.to_model_input(preprocess.crop_photo(HOPPER.read_bytes())[None])
-        np.savez(folder / "templates.npz", templates=Runtime(weights).embed(face))
-        _note(folder, weights, scope)
-    (folder / "report.html").write_text("<!doctype html>", encoding="utf-8")
-    return folder
-
-
-def _note(folder: Path, weights: Path, scope: float) -> None:
-    counts = {"match": 9, "inconclusive": 1, "non_match": 0, "out_of_scope": 2}
-    note = unsigned_note() | {
-        "name": folder.name,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "error_counts": {"genuine": counts, "impostor": counts},
-        "personal": {
-            "templates_sha256": hashlib.sha256((folder / "templates.npz").read_bytes()).hexdigest(),
-            "scope": scope,
-        },
-    }
-    (folder / "model.json").write_text(json.dumps(note), encoding="utf-8")
-
-
 def compare(reference: Path, probe: Path, model: Path, *more: str):
     return CliRunner().invoke(main, ["compare", str(reference), str(probe), "--model", str(model), *more])
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A model whose scope only the very photo of its owner reaches: sigmoid(offset 2) is 0.88."""
-    return write_model(tmp_path_factory.mktemp("models") / "my_model", scope=0.88)
+    return write_model(tmp_path_factory.mktemp("models") / "my_model", ONLY_THE_VERY_PHOTO)
 
 
 class TestScope:

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from flaskapp.detection import Face
 from flaskapp.runtime import WeightsInfo
-from flaskapp.verifier import STAGES, FaceInPhoto, Verification, decide
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, decide
 from flaskapp.web.services import Services, services_of
 
 HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
@@ -26,8 +26,8 @@ WEIGHTS = WeightsInfo(
     threshold=0.5,
     inconclusive_band=(0.4, 0.7),
     error_counts={
-        "impostor": {"match": 1, "inconclusive": 9, "non_match": 990},
-        "genuine": {"match": 90, "inconclusive": 8, "non_match": 2},
+        "impostor": {"match": 1, "inconclusive": 9, "non_match": 990, "out_of_scope": 0},
+        "genuine": {"match": 90, "inconclusive": 8, "non_match": 2, "out_of_scope": 0},
     },
     details={"terms": "For tests."},
 )
@@ -39,12 +39,13 @@ def face_at(left: float, height: float = 60.0) -> Face:
 
 
 class FakeVerifier:
-    """Answers at once and remembers what it was asked; ``raises`` makes it refuse."""
+    """Answers at once and remembers what it was asked; ``raises`` makes it refuse, ``knows`` False know nobody."""
 
     def __init__(self, score: float = 0.8) -> None:
         self.score = score
         self.calls: list[tuple[Any, ...]] = []
         self.raises: Exception | None = None
+        self.knows = True
 
     @property
     def weights(self) -> WeightsInfo:
@@ -56,7 +57,7 @@ class FakeVerifier:
         self.calls.append((reference, probe, reference_face, probe_face))
         if self.raises:
             raise self.raises
-        decision = decide(self.score, WEIGHTS.inconclusive_band)
+        decision = decide(self.score, WEIGHTS.inconclusive_band) if self.knows else OUT_OF_SCOPE
         return Verification(
             decision=decision,
             similarity_score=self.score,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -10,14 +12,21 @@ import click
 @click.option(
     "--port", envvar="PORT", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Also $PORT."
 )
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.h5",
+    help="Compare with a personal model, or other weights; also $FR_MODEL.",
+)
 @click.option("--browser", is_flag=True, help="Open the page in a browser, where there is a display.")
-def serve(host: str, port: int, browser: bool) -> None:
+def serve(host: str, port: int, model: Path | None, browser: bool) -> None:
     """Serve the page and the API, on this machine alone unless told otherwise.
 
     \b
     Examples:
       facial-recognition serve
       facial-recognition serve --browser
+      facial-recognition serve --model my_model
       facial-recognition serve --port 8000
       FR_ALLOWED_HOSTS=faces.example.org facial-recognition serve --host 0.0.0.0
 
@@ -26,4 +35,4 @@ def serve(host: str, port: int, browser: bool) -> None:
     """
     from flaskapp import app
 
-    app.serve(host, port, open_browser=browser)
+    app.serve(host, port, {"FR_MODEL": str(model)} if model else {}, open_browser=browser)

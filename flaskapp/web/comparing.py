@@ -16,7 +16,7 @@ from flaskapp import preprocess
 from flaskapp.detection import Face
 from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo
-from flaskapp.verifier import FaceInPhoto, Verification, face_to_json
+from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
 from flaskapp.web.errors import BusyError
 from flaskapp.web.memory import trim_memory
 
@@ -92,7 +92,7 @@ class LiveAnswer:
         found = self.verification
         return {
             "decision": found and found.decision,
-            "similarity_score": found and found.similarity_score,
+            "similarity_score": found.similarity_score if found and found.decision != OUT_OF_SCOPE else None,
             "threshold": self.weights.threshold,
             "inconclusive_band": list(self.weights.inconclusive_band),
             "model": self.weights.weights_id,

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from flaskapp import __version__
-from flaskapp.verifier import STAGES
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES
 from flaskapp.web.errors import PROBLEMS
 
 __all__ = ["describe", "problem_list"]
@@ -203,7 +203,10 @@ TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 MILLISECONDS: Json = {"type": "number", "minimum": 0}
-DECISION: Json = {"enum": ["match", "inconclusive", "non_match"]}
+DECISION: Json = {
+    "enum": ["match", "inconclusive", "non_match", OUT_OF_SCOPE],
+    "description": "`out_of_scope` only of a personal model: neither photo shows the person it knows.",
+}
 MOMENT: Json = {"type": "string", "format": "date-time"}
 SIZE: Json = {
     "type": "array",
@@ -279,7 +282,7 @@ SCHEMAS: dict[str, Json] = {
     "Verification": _object(
         "The answer for two photos.",
         decision=DECISION,
-        similarity_score=SHARE | {"description": "Higher means more alike."},
+        similarity_score=_or_null(SHARE) | {"description": "Higher means more alike; null if `out_of_scope`."},
         **ANSWER,
         error_counts=_ref("ErrorCounts"),
         faces=_object("The faces compared.", reference=_ref("ComparedFace"), probe=_ref("ComparedFace")),
@@ -294,7 +297,7 @@ SCHEMAS: dict[str, Json] = {
     "LiveAnswer": _object(
         "The answer for one frame; decision, score and face are null if it shows nobody.",
         decision=_or_null(DECISION),
-        similarity_score=_or_null(SHARE),
+        similarity_score=_or_null(SHARE) | {"description": "Null also if `out_of_scope`."},
         **ANSWER,
         face=_or_null(_ref("Face")),
         other_faces=COUNT,

@@ -120,6 +120,7 @@ def _page(step: Step, **more: Any) -> Response:
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
+            "personal": weights.name if "personal" in weights.details else "",
             "terms": weights.details.get("terms", ""),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),

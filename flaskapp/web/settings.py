@@ -26,6 +26,8 @@ class Settings:
     """What can be set; each is read from ``FR_`` and its name in capitals.
 
     Attributes:
+        model: a personal model's folder, or a ``.h5`` file, to compare with; the shipped weights
+            if empty.
         rate_limit: comparisons a minute and consent; 0 = no limit.
         live_rate_limit: camera frames a minute and consent; 0 = no limit.
         allowed_hosts: names by which the server may be addressed, without port; separated
@@ -38,6 +40,7 @@ class Settings:
             ``X-Forwarded-Proto`` are believed; none if empty.
     """
 
+    model: str = ""
     rate_limit: int = 60
     live_rate_limit: int = 1200
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")

@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import cast
@@ -28,7 +29,7 @@ from playwright.sync_api import (
 
 from flaskapp.errors import PhotoError
 from flaskapp.runtime import Runtime, WeightsInfo
-from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier, decide
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier, decide
 
 PATIENCE_MS = 60_000
 """How long a step may take; a machine that trains a network meanwhile is slow."""
@@ -42,11 +43,12 @@ WEIGHTS = WeightsInfo(
     threshold=0.5,
     inconclusive_band=(0.4, 0.6),
     error_counts={
-        "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800},
-        "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48},
+        "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800, "out_of_scope": 0},
+        "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48, "out_of_scope": 0},
     },
     details={"terms": "For tests."},
 )
+PERSONAL = replace(WEIGHTS, name="my_model", details={"terms": "For tests.", "personal": {}})
 
 
 def chromium_path() -> str | None:
@@ -76,6 +78,8 @@ class SteeredVerifier:
     """Finds faces as the real one does, and gives the score that a test wants.
 
     Attributes:
+        weights: what is said of the weights.
+        knows: False: of the next comparisons it knows nobody, as a personal model of strangers.
         score: of the next comparisons.
         raises: error of the next comparison, or None.
         delay_s: seconds that a comparison takes.
@@ -92,10 +96,7 @@ class SteeredVerifier:
         self.score, self.delay_s, self.most_at_once, self._under_way = 0.9, 0.0, 0, 0
         self.raises: Exception | None = None
         self.calls: list[tuple[int | None, int | None]] = []
-
-    @property
-    def weights(self) -> WeightsInfo:
-        return WEIGHTS
+        self.weights, self.knows = WEIGHTS, True
 
     def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
         return self._reader.read(photo, face_index)
@@ -117,10 +118,11 @@ class SteeredVerifier:
         if self.raises:
             raise self.raises
         faces = self._read_as("reference", reference, first), self._read_as("probe", probe, second)
-        decision = decide(self.score, WEIGHTS.inconclusive_band)
-        counts = WEIGHTS.verdict_counts(decision)
-        band, name, times = WEIGHTS.inconclusive_band, WEIGHTS.weights_id, dict.fromkeys(STAGES, 1.0)
-        return Verification(decision, self.score, band, WEIGHTS.threshold, *faces, name, counts, times)
+        weights, times = self.weights, dict.fromkeys(STAGES, 1.0)
+        band = weights.inconclusive_band
+        decision = decide(self.score, band) if self.knows else OUT_OF_SCOPE
+        counts = weights.verdict_counts(decision)
+        return Verification(decision, self.score, band, weights.threshold, *faces, weights.weights_id, counts, times)
 
     def _read_as(self, label: str, photo: bytes, index: int | None) -> FaceInPhoto:
         try:

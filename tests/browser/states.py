@@ -60,6 +60,13 @@ def at_result(window: Driver, files: Files) -> None:
     window.page.get_by_text("Details", exact=True).click()
 
 
+def at_out_of_scope(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"])
+    window.page.evaluate(KNOW_NOBODY)
+    window.compare()
+    expect(window.find("#verdict-word")).to_have_text("Out of scope")
+
+
 def at_camera(window: Driver, files: Files) -> None:
     window.agree().page.get_by_role("button", name="Webcam for the reference photo").click()
     expect(window.page.get_by_role("button", name="Take photo")).to_be_enabled()
@@ -120,6 +127,15 @@ def at_plain_result(window: Driver, files: Files) -> None:
     expect(window.find("#result")).to_be_visible()
 
 
+KNOW_NOBODY = """() => {
+  const real = window.fetch;
+  window.fetch = async (path, options) => {
+    const response = await real(path, options);
+    if (!path.endsWith("/verify")) return response;
+    return Response.json({ ...(await response.json()), decision: "out_of_scope", similarity_score: null });
+  };
+}"""
+
 State = Callable[[Driver, Files], None]
 
 PLAIN_STATES: list[State] = [at_plain_photos, at_plain_faces, at_plain_error, at_plain_result]
@@ -135,6 +151,7 @@ STATES: list[State] = [
     at_progress,
     at_failure,
     at_result,
+    at_out_of_scope,
     at_camera,
     at_still,
     at_camera_error,

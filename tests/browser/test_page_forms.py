@@ -32,6 +32,13 @@ def test_two_files_lead_to_the_result(plain, hopper_file, collins_file):
     expect(plain.find("#photos")).to_be_visible()
 
 
+def test_out_of_scope_shows_no_score(plain, verifier, hopper_file, collins_file):
+    verifier.knows = False
+    plain.send(hopper_file, collins_file)
+    expect(plain.find("#verdict-word")).to_have_text("Out of scope")
+    expect(plain.find("#result-scale")).to_be_hidden()
+
+
 def test_only_what_works_is_offered(plain):
     for name in ("Webcam", "Paste", "Try with sample photos", "Start over"):
         expect(plain.page.get_by_role("button", name=name)).to_have_count(0)

@@ -74,6 +74,17 @@ def test_a_frame_without_a_face_is_no_error(running, verifier):
     expect(running.find("#live-word")).to_have_text("Match")
 
 
+def test_of_strangers_a_personal_model_shows_no_score(running, verifier):
+    verifier.knows = False
+    expect(running.find("#live-word")).to_have_text("Out of scope")
+    expect(running.find("#live-words")).to_contain_text("Neither face is the person this model knows.")
+    expect(running.find("#live-scale .scale-marker")).to_have_attribute("visibility", "hidden")
+    verifier.knows, verifier.score = True, 0.1
+    # The first score after it counts alone: none of the old one is left in it.
+    expect(running.find("#live-word")).to_have_text("Non-match")
+    expect(running.find("#live-scale .marker-number")).to_have_text("0.100")
+
+
 def test_it_needs_a_reference_photo(visit):
     window = visit().watch_camera().agree()
     window.set_mode("Live webcam")

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from page_driver import WEIGHTS
+from page_driver import PERSONAL, WEIGHTS
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -47,6 +47,32 @@ def test_the_decision_is_said_in_plain_words_with_its_counts(page, verifier, hop
     expect(page.find("#status")).to_contain_text(word)
     expect(page.find("#result-heading")).to_be_focused()
     expect(page.find('[data-step-name="result"]')).to_have_attribute("aria-current", "step")
+
+
+def test_a_personal_model_says_whose_it_is_and_whom_it_does_not_know(
+    visit, verifier, hopper_file, collins_file, tmp_path
+):
+    verifier.weights, verifier.knows = PERSONAL, False
+    page = visit().agree()
+    expect(page.find("#model-note")).to_contain_text("Compared by the personal model my_model.")
+    expect(page.find("#model-note")).to_contain_text("may not generalise")
+    page.choose("reference", hopper_file).choose("probe", collins_file).compare()
+    expect(page.find("#verdict-word")).to_have_text("Out of scope")
+    expect(page.find("#verdict-words")).to_contain_text("Neither photo shows the person this model knows")
+    expect(page.find("#verdict [data-icon=out_of_scope]")).to_be_visible()
+    expect(page.find("#result-score")).to_be_hidden()
+    expect(page.find("#numbers")).not_to_contain_text("Score")
+    answer = json.loads(save(page, "Save as JSON", tmp_path).read_text(encoding="utf-8"))
+    assert (answer["decision"], answer["similarity_score"]) == ("out_of_scope", None)
+    picture = Image.open(save(page, "Save as PNG", tmp_path)).convert("RGB")
+    # Where the scale would be: neither its zones nor a marker, but black words on white.
+    assert {(0x0B, 0x6A, 0x5A), (0x9A, 0x27, 0x50)}.isdisjoint(
+        colour for _, colour in picture.crop((0, 420, 1200, 900)).getcolors(1 << 20)
+    )
+    verifier.knows = True
+    page.choose("probe", hopper_file).compare()
+    expect(page.find("#verdict-word")).to_have_text("Match")
+    expect(page.find("#result-scale .marker-number")).to_be_visible()
 
 
 @pytest.mark.parametrize("score", [0.0, 0.03, 0.5, 0.77, 1.0])

@@ -79,6 +79,12 @@ def test_the_answers_are_as_described(agreed, hopper):
     check(agreed.delete("/api/v1/consent"), "/api/v1/consent", "delete")
 
 
+def test_answers_out_of_scope_are_as_described(agreed, verifier):
+    verifier.knows = False
+    check(agreed.verify(), "/api/v1/verify", "post")
+    check(agreed.send("/api/v1/live", {"reference": b"1", "frame": b"2"}), "/api/v1/live", "post")
+
+
 def test_an_empty_frame_is_as_described(agreed, verifier):
     verifier.raises = NoFaceError("No face.", photo="probe")
     check(agreed.send("/api/v1/live", {"reference": b"1", "frame": b"2"}), "/api/v1/live", "post")

@@ -99,7 +99,12 @@ def start(program: Path, home: Path, **settings: str) -> subprocess.CompletedPro
 class TestRefusing:
     @pytest.mark.parametrize(
         ("settings", "expected"),
-        [({"PORT": "web"}, "PORT"), ({"FR_THREADS": "1"}, "FR_THREADS"), ({"HOST": "203.0.113.1"}, "203.0.113.1")],
+        [
+            ({"FR_MODEL": "nothing"}, "model.json"),
+            ({"PORT": "web"}, "PORT"),
+            ({"FR_THREADS": "1"}, "FR_THREADS"),
+            ({"HOST": "203.0.113.1"}, "203.0.113.1"),
+        ],
     )
     def test_names_the_setting(self, program, tmp_path, settings, expected):
         done = start(program, tmp_path, **settings)
@@ -111,17 +116,20 @@ class TestRefusing:
 def test_the_command_passes_on_where_to_listen(monkeypatch):
     asked = []
     monkeypatch.setattr(app, "serve", lambda *arguments, open_browser: asked.append((*arguments, open_browser)))
+    monkeypatch.delenv("FR_MODEL", raising=False)
     runner = CliRunner()
     assert runner.invoke(serve, []).exit_code == 0
     assert runner.invoke(serve, ["--host", "::1", "--port", "80"]).exit_code == 0
     assert runner.invoke(serve, [], env={"HOST": "::", "PORT": "81"}).exit_code == 0
     assert runner.invoke(serve, ["--browser"]).exit_code == 0
     assert runner.invoke(serve, ["--port", "70000"]).exit_code == 2
+    assert runner.invoke(serve, ["--model", "my_model"]).exit_code == 0
     assert asked == [
-        ("127.0.0.1", 5000, False),
-        ("::1", 80, False),
-        ("::", 81, False),
-        ("127.0.0.1", 5000, True),
+        ("127.0.0.1", 5000, {}, False),
+        ("::1", 80, {}, False),
+        ("::", 81, {}, False),
+        ("127.0.0.1", 5000, {}, True),
+        ("127.0.0.1", 5000, {"FR_MODEL": "my_model"}, False),
     ]
 
 

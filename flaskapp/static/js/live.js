@@ -23,6 +23,7 @@ const WORDS = {
   match: ["Match", "Alike enough to count as one person."],
   non_match: ["Non-match", "Too different to count as one person."],
   inconclusive: ["Inconclusive", "Neither alike nor different enough to decide."],
+  out_of_scope: ["Out of scope", "Neither face is the person this model knows."],
 };
 const UNSEEN = {
   code: "reference_unseen",
@@ -144,7 +145,7 @@ export class LiveComparison {
       return;
     }
     this.#smooth(answer.similarity_score, now);
-    const decision = decide(this.score, answer.inconclusive_band);
+    const decision = this.score === null ? answer.decision : decide(this.score, answer.inconclusive_band);
     this.scale.show(this.score);
     setDecision(byId("live-verdict"), decision);
     [byId("live-word").textContent, byId("live-words").textContent] = WORDS[decision];
@@ -152,9 +153,10 @@ export class LiveComparison {
     this.#announceSteady(decision, now);
   }
 
+  // Out of scope there is no score, and the next one starts anew.
   #smooth(score, now) {
     const old = this.score === null ? 0 : Math.exp((this.seenAt - now) / SMOOTHING_MS);
-    this.score = old * (this.score ?? 0) + (1 - old) * score;
+    this.score = score === null ? null : old * (this.score ?? 0) + (1 - old) * score;
     this.seenAt = now;
   }
 

@@ -9,16 +9,16 @@ const FONT = 'system-ui, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", san
 // The page's light colours: a saved picture is read on any ground.
 const INK = "#151a23";
 const QUIET = "#535c6c";
-const TONES = { match: "#0b6a5a", non_match: "#9a2750", inconclusive: "#7a5300" };
+const TONES = { match: "#0b6a5a", non_match: "#9a2750", inconclusive: "#7a5300", out_of_scope: QUIET };
 const BAND = "#e6c77f";
 
 /**
  * Draw the report.
  *
- * @param {{answer: object, faces: object, word: string, sentence: string, counts: string}} result
+ * @param {{answer: object, faces: object, word: string, sentence: string, counts: string, note: string}} result
  * @returns {HTMLCanvasElement}
  */
-export function drawReport({ answer, faces, word, sentence, counts }) {
+export function drawReport({ answer, faces, word, sentence, counts, note }) {
   const canvas = document.createElement("canvas");
   canvas.width = WIDTH;
   canvas.height = HEIGHT;
@@ -29,9 +29,10 @@ export function drawReport({ answer, faces, word, sentence, counts }) {
   drawFace(context, faces.probe, "Probe", EDGE + 280);
   write(context, word, 650, 160, `700 64px ${FONT}`, TONES[answer.decision]);
   writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, 26, INK);
-  drawScale(context, answer);
-  const end = writeWrapped(context, counts, EDGE, 645, WIDTH - 2 * EDGE, 26, INK);
-  writeWrapped(context, "A photo of a photo would pass: this is no liveness check.", EDGE, end + 8, WIDTH - 2 * EDGE, 26, INK);
+  const scored = answer.similarity_score !== null;
+  if (scored) drawScale(context, answer);
+  const lines = [counts, "A photo of a photo would pass: this is no liveness check.", note].filter(Boolean);
+  lines.reduce((y, line) => writeWrapped(context, line, EDGE, y, WIDTH - 2 * EDGE, 26, INK) + 8, scored ? 645 : 490);
   const made = new Date(answer.compared_at).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
   write(context, `Compared ${made} with the weights ${answer.model}`, EDGE, HEIGHT - 56, `20px ${FONT}`, QUIET);
   return canvas;

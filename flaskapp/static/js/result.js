@@ -48,6 +48,7 @@ export class ResultView {
     setDecision(byId("verdict"), answer.decision);
     byId("counts").replaceChildren(...countsSentence(answer.error_counts));
     this.scale.show(answer.similarity_score);
+    show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
     await Promise.all(LABELS.map((label) => this.#drawFace(label, photos[label], answer.faces[label])));
     show(true, this.root);
@@ -75,6 +76,7 @@ export class ResultView {
       word: byId("verdict-word").textContent,
       sentence: byId("verdict-words").textContent,
       counts: byId("counts").textContent,
+      note: byId("model-note")?.textContent.replace(/\s+/g, " ").trim() ?? "",
     });
     save(await toPng(report), "comparison.png");
   }
@@ -105,7 +107,7 @@ function countsSentence(counts) {
 
 function numbersOf(answer) {
   const rows = [
-    ["Score", answer.similarity_score],
+    ...(answer.similarity_score === null ? [] : [["Score", answer.similarity_score]]),
     ["Weights", answer.model],
     ...LABELS.map((label) => [`Face in the ${label} photo`, faceWords(answer.faces[label])]),
     ["Time on the server", `${Math.round(answer.timing_ms.total)} ms`],

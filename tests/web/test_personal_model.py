@@ -1,0 +1,55 @@
+"""The server with a personal model: whose it is, and that it gives strangers no score."""
+
+from __future__ import annotations
+
+import pytest
+from personal_models import ONLY_THE_VERY_PHOTO, write_model
+from web_helpers import Browser
+
+from flaskapp.app import create_app
+from flaskapp.errors import WeightsError
+
+
+@pytest.fixture(scope="module")
+def personal(tmp_path_factory) -> Browser:
+    """Return a browser whose person has agreed, before a server with a model of Grace Hopper."""
+    model = write_model(tmp_path_factory.mktemp("models") / "my_model", ONLY_THE_VERY_PHOTO)
+    browser = Browser(create_app({"FR_MODEL": str(model), "FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}))
+    browser.agree()
+    return browser
+
+
+def test_p24_two_strangers_get_no_score(personal, collins):
+    """Break: the score told all the same."""
+    answer = personal.verify(collins, collins).json
+    assert (answer["decision"], answer["similarity_score"]) == ("out_of_scope", None)
+    assert answer["model"].startswith("my_model@")
+    assert answer["error_counts"]["genuine_with_verdict"] == 2
+    frame = personal.send("/api/v1/live", {"reference": collins, "frame": collins}).json
+    assert (frame["decision"], frame["similarity_score"]) == ("out_of_scope", None)
+    assert frame["face"] is not None
+
+
+def test_p24_its_owner_gets_one(personal, hopper, collins):
+    assert personal.verify(hopper, collins).json["similarity_score"] is not None
+    frame = personal.send("/api/v1/live", {"reference": hopper, "frame": collins}).json
+    assert frame["similarity_score"] is not None
+
+
+def test_the_page_tells_whose_it_is_and_that_it_may_not_generalise(personal, collins):
+    assert "Compared by the personal model my_model." in personal.get("/").get_data(as_text=True)
+    token = personal.form_token()
+    result = personal.send("/compare", {"reference": collins, "probe": collins}, csrf_token=token)
+    text = result.get_data(as_text=True)
+    assert 'data-decision="out_of_scope"' in text
+    assert '<div id="result-score" hidden>' in text
+    assert "may not generalise" in text
+
+
+def test_shipped_weights_are_nobodys(browser):
+    assert "personal model" not in browser.get("/").get_data(as_text=True)
+
+
+def test_a_model_that_is_not_there_keeps_the_server_from_starting(tmp_path):
+    with pytest.raises(WeightsError, match=r"model\.json"):
+        create_app({"FR_MODEL": str(tmp_path / "nothing")})
