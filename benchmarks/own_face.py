@@ -18,6 +18,7 @@ import click
 import numpy as np
 
 from flaskapp.dataset.album import Album, read_people
+from flaskapp.dataset.sets import read_teacher
 from flaskapp.dataset.splits import Shares, split_people
 from flaskapp.errors import DataError
 from flaskapp.runtime import default_weights_path
@@ -29,7 +30,8 @@ from flaskapp.training.own_result import OwnResult
 MOST_TRAINING_PHOTOS = 20
 GENUINE_PAIRS = 100
 HEAD = (
-    "| me | genuine, impostor pairs | F1 | before | gain, 95 % interval | strangers out of scope | owner out of scope |"
+    "| me | genuine, impostor pairs | F1 | before | gain, 95 % interval "
+    "| strangers out of scope | owner out of scope | teacher's best |"
 )
 MODES = {
     "head": ("head", False, True),
@@ -54,11 +56,7 @@ def run_one(people: Album, me: str, mode: str, weights: Path, minutes: float) ->
     owner = np.array(people.people) == me
     mine, others = people.take(owner), people.take(~owner)
     kind, from_scratch, with_photos = MODES[mode]
-    recipe = OwnRecipe(
-        kind,
-        from_scratch,
-        minutes,
-    )
+    recipe = OwnRecipe(kind, from_scratch, minutes)
     split = split_people(np.array(others.people), np.random.default_rng(1))
     with tempfile.TemporaryDirectory() as folder:
         run = OwnRun(
@@ -70,7 +68,29 @@ def run_one(people: Album, me: str, mode: str, weights: Path, minutes: float) ->
         return train_own_face(mine, others if with_photos else None, run, recipe)
 
 
-def row_of(me: str, result: OwnResult) -> str:
+def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> float:
+    """Return the highest F1 that the teacher reaches with any threshold.
+
+    Of all pairs of the owner's photos, and of each with photos of the others, weighed as if
+    there were as many: what a perfect student of it could do.
+    """
+    vectors = np.array([teacher[Path(name).name] for name in people.names])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    owner = np.array(people.people) == me
+    own = vectors[owner] @ vectors[owner].T
+    genuine, impostor = own[np.triu_indices(len(own), 1)], (vectors[owner] @ vectors[~owner].T).ravel()
+    found = np.array([np.mean(genuine >= cut) for cut in genuine])
+    wrong = np.array([np.mean(impostor >= cut) for cut in genuine])
+    return float(np.max(2 * found / (found + wrong + 1)))
+
+
+def read_teacher_by_file(path: Path) -> dict[str, np.ndarray]:
+    """Return the teacher's vector of each photo by its file's name."""
+    names, vectors = read_teacher(path)
+    return {Path(name).name: vector for name, vector in zip(names, vectors, strict=True)}
+
+
+def row_of(me: str, result: OwnResult, ceiling: float | None) -> str:
     """Return one line of the table."""
     low, high = result.f1_gain_interval
     confusion, scope = result.personal.confusion, result.scope
@@ -82,6 +102,7 @@ def row_of(me: str, result: OwnResult) -> str:
         f"{result.f1_gain:+.4f} ({low:+.4f} to {high:+.4f})",
         f"{scope.strangers_out:,} of {scope.stranger_pairs:,}",
         f"{scope.owner_out} of {scope.owner_pairs}",
+        "" if ceiling is None else f"{ceiling:.4f}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -106,28 +127,43 @@ def summary(results: list[OwnResult]) -> str:
 @click.option("--owners", type=click.IntRange(min=1), default=10, show_default=True, help="How many people in turn.")
 @click.option("--skip", type=int, default=7, show_default=True, help="First people, with whom the rules were chosen.")
 @click.option("--minutes", type=float, default=5.0, show_default=True, help="Of training for each, at most.")
+@click.option(
+    "--teacher", type=click.Path(exists=True, path_type=Path), help="File of the teacher's vectors, to show its best."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures.")
 def main(
-    folder: Path, weights: Path, modes: tuple[str, ...], owners: int, skip: int, minutes: float, json_file: Path | None
+    folder: Path,
+    weights: Path,
+    modes: tuple[str, ...],
+    owners: int,
+    skip: int,
+    minutes: float,
+    teacher: Path | None,
+    json_file: Path | None,
 ) -> None:
     people = read_people(folder)
+    vectors = None if teacher is None else read_teacher_by_file(teacher)
     most = [name for name, _ in sorted(Counter(people.people).items(), key=lambda item: (-item[1], item[0]))]
     figures: dict[str, dict[str, object]] = {}
     for mode in modes:
-        click.echo(f"\n{mode}, at most {minutes:g} minutes each\n\n{HEAD}\n|{'---|' * 7}")
-        results = {}
+        click.echo(f"\n{mode}, at most {minutes:g} minutes each\n\n{HEAD}\n|{'---|' * 8}")
+        results, ceilings = {}, []
         for me in most[skip : skip + owners]:
             try:
                 results[me] = run_one(people, me, mode, weights, minutes)
             except DataError as error:  # a collapsed training is a result too
-                click.echo(f"| {me} | {error} |{' |' * 5}")
+                click.echo(f"| {me} | {error} |{' |' * 6}")
                 continue
-            click.echo(row_of(me, results[me]))
+            ceiling = None if vectors is None else teachers_best(people, me, vectors)
+            ceilings.append(ceiling)
+            click.echo(row_of(me, results[me], ceiling))
             figures[mode] = {name: result.to_json() for name, result in results.items()}
             if json_file:
                 json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         if results:
             click.echo(f"\n{len(results)} people: {summary(list(results.values()))}")
+        if vectors is not None:
+            click.echo(f"The teacher's best, mean F1: {np.mean(ceilings):.4f}")
 
 
 if __name__ == "__main__":
