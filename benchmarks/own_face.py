@@ -147,22 +147,21 @@ def main(
     figures: dict[str, dict[str, object]] = {}
     for mode in modes:
         click.echo(f"\n{mode}, at most {minutes:g} minutes each\n\n{HEAD}\n|{'---|' * 8}")
-        results, ceilings = {}, []
+        results, ceilings = {}, list[float]()
         for me in most[skip : skip + owners]:
             try:
                 results[me] = run_one(people, me, mode, weights, minutes)
             except DataError as error:  # a collapsed training is a result too
                 click.echo(f"| {me} | {error} |{' |' * 6}")
                 continue
-            ceiling = None if vectors is None else teachers_best(people, me, vectors)
-            ceilings.append(ceiling)
-            click.echo(row_of(me, results[me], ceiling))
+            ceilings += [teachers_best(people, me, vectors)] if vectors is not None else []
+            click.echo(row_of(me, results[me], ceilings[-1] if ceilings else None))
             figures[mode] = {name: result.to_json() for name, result in results.items()}
             if json_file:
                 json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         if results:
             click.echo(f"\n{len(results)} people: {summary(list(results.values()))}")
-        if vectors is not None:
+        if ceilings:
             click.echo(f"The teacher's best, mean F1: {np.mean(ceilings):.4f}")
 
 

@@ -21,6 +21,8 @@ from flaskapp.dataset.sets import (
 )
 from flaskapp.errors import DataError
 
+EYE = np.eye(128, dtype=np.float32)
+
 
 def unit(*rows) -> np.ndarray:
     """Return embeddings (N, 128) of unit length that begin with the numbers given."""
@@ -239,6 +241,27 @@ class TestLoading:
         assert [path.name for path in table.paths] == ["a.jpg", "b.PNG", "c.heic"]
         assert np.isnan(table.landmarks).all()
         assert np.isnan(table.teacher).all()
+
+    def test_a_teacher_file_without_landmarks_leaves_them_to_detection(self, folder):
+        teacher = folder.parent / "t.npz"
+        np.savez(teacher, paths=["a.jpg"], embedding=np.eye(1, 128), ok=[True])
+        table = load_faces([FaceSet("people", folder, teacher=teacher)])
+        assert np.isnan(table.landmarks).all()
+        assert table.teacher[0, 0] == 1
+
+    def test_another_teacher_may_be_learned_than_the_one_that_finds_faults(self, folder):
+        other = write_teacher(folder.parent / "other.npz", ["b.jpg", "a.jpg"], EYE[[5, 6]], usable=[True, False])
+        first = one_set(folder, ["a.jpg", "b.jpg", "c.jpg"], EYE[:3], learned=other)
+        table = load_faces([first, one_set(folder, ["d.jpg"], EYE[3:4], name="second")])
+        assert table.teacher.argmax(axis=1).tolist() == [0, 1, 2, 3]
+        assert np.isnan(table.targets).all(axis=1).tolist() == [True, False, True, False]
+        np.testing.assert_array_equal(table.targets[[1, 3]], EYE[[5, 3]])
+
+    def test_a_set_that_does_not_train_only_measures(self, folder):
+        who = folder.parent / "who.txt"
+        who.write_text("a.jpg 1\nb.jpg 5\nc.jpg 20\n")
+        table = load_faces([one_set(folder, ["a.jpg", "b.jpg", "c.jpg"], identities=who, roles="celeba", trains=False)])
+        assert table.role.tolist() == [LEFT_OUT, VALIDATION, CALIBRATION]
 
     def test_sets_without_photos_are_refused(self, folder):
         with pytest.raises(DataError, match="no photos"):

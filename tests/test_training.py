@@ -156,6 +156,31 @@ def test_folders_of_people_become_weights_that_serve(people, tmp_path, small):
     assert (chunks, shares) == ([], [])
 
 
+@pytest.mark.slow
+def test_nameless_faces_are_enough_to_learn_from(people, tmp_path, small):
+    """As for weights that may learn from one set only, whose people nobody knows."""
+    from flaskapp.runtime import Runtime
+    from flaskapp.training.base import Recipe, Reporter, train_base
+
+    named = (people / "sets.toml").read_text()
+    held_out = ", ".join(f'{role} = "left out"' for role in PEOPLE if role != "training")
+    nameless = (
+        f'[[set]]\nname = "nameless"\nfolder = "photos"\nteacher = "teacher.npz"\nrole_of_folder = {{ {held_out} }}\n'
+    )
+    (people / "nameless.toml").write_text(f"{named}trains = false\n{nameless}")
+    said = []
+    recipe = Recipe(epochs=1, batch_size=16)
+    train_base(
+        people / "nameless.toml", tmp_path / "work", tmp_path / "open.h5", recipe, Reporter(said.append), workers=1
+    )
+    assert said[1].startswith("  drawn: 12 validation, 12 calibration, 12 reporting, 60 left out")
+    assert said[2].startswith("  nameless: 60 training")
+    assert any("stays as it is folded" in line for line in said)
+    note = Runtime(tmp_path / "open.h5").info.details
+    assert note["training"]["head_validation"] is None
+    assert note["data"]["drawn"]["photos"]["training"] == 0
+
+
 def test_sets_without_people_to_choose_with_are_refused_before_training(people, tmp_path):
     from flaskapp.training.base import Recipe, Reporter, train_base
 

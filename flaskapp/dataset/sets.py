@@ -12,6 +12,8 @@ embeddings with landmarks. ``read_sets`` gives the plan, ``load_faces`` the face
     terms = "non-commercial research"   # recorded beside the weights
     landmark_shift = [-0.02, -0.02]     # added to the teacher file's landmarks, in eye distances
     centre = true                       # the mean of these faces is taken off what is learned
+    learned = "teacher/other.npz"       # another teacher's embeddings, to learn in place of those
+    trains = true                       # false: choose and measure by it only
 
     [[exclude]]
     name = "lfw"
@@ -23,11 +25,9 @@ checked, so such a set must be free of excluded people by other means (``drop``)
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -43,6 +43,7 @@ from flaskapp.dataset.roles import (
     celeba_role,
     hashed_role,
 )
+from flaskapp.dataset.sets_file import FaceSet, read_sets
 from flaskapp.errors import DataError
 
 __all__ = [
@@ -71,52 +72,6 @@ TEACHER_SIZE = 128
 
 
 @dataclass(frozen=True)
-class FaceSet:
-    """One folder of photos as the sets file describes it.
-
-    Attributes:
-        name: what the set is called.
-        folder: where its photos lie.
-        teacher: file of the teacher's embeddings and landmarks, if there is one.
-        identities: "folder" if each person has a folder, a file of lines ``photo person``, or
-            None where nobody knows who is who.
-        roles: "celeba" (by the person's number), "hashed" (by the person's name), or one role
-            for all.
-        role_of_folder: role of the photos in a folder of the set, before ``roles``.
-        drop: people to leave out.
-        terms: what the photos may be used for, in a few words.
-        measures: whether its people may calibrate and be reported on: not where a photo is
-            far coarser than what people compare, or its face was picked out of a group.
-        landmark_shift: x and y, in distances between the eyes, added to the landmarks of the
-            teacher file: what another detector sees further right or down than this
-            program's is put where this program sees it.
-        centre: whether the mean of its training photos' teacher embeddings is taken off every
-            embedding that the network learns; of several such sets, the mean of all photos.
-    """
-
-    name: str
-    folder: Path
-    teacher: Path | None = None
-    identities: Path | str | None = None
-    roles: str = "training"
-    role_of_folder: dict[str, str] = field(default_factory=dict)
-    drop: tuple[str, ...] = ()
-    terms: str = "not stated"
-    measures: bool = True
-    landmark_shift: tuple[float, float] = (0.0, 0.0)
-    centre: bool = False
-
-    def __post_init__(self) -> None:
-        if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
-            raise DataError(f"Set {self.name}: roles expects celeba, hashed or a role. Received: {self.roles!r}")
-        unknown = set(self.role_of_folder.values()) - set(ROLE_NAMES)
-        if unknown:
-            raise DataError(
-                f"Set {self.name}: role_of_folder expects {', '.join(ROLE_NAMES)}. Received: {sorted(unknown)}"
-            )
-
-
-@dataclass(frozen=True)
 class FaceTable:
     """All photos of all sets, one row each; arrays of one length N.
 
@@ -132,6 +87,8 @@ class FaceTable:
         set_measures: whether the people of each set may calibrate and be reported on.
         person_names: what the people are called, by their numbers.
         set_centres: whether each set's mean is taken off what the network learns.
+        learned: float32 (N, 128) of unit length, what the network learns of each photo; NaN
+            where there is nothing. Empty = the teacher's.
     """
 
     set_names: tuple[str, ...]
@@ -145,9 +102,15 @@ class FaceTable:
     set_measures: tuple[bool, ...] = ()
     person_names: tuple[str, ...] = ()
     set_centres: tuple[bool, ...] = ()
+    learned: np.ndarray = field(default_factory=lambda: np.empty((0, TEACHER_SIZE), np.float32))
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """What the network learns of each photo: float32 (N, 128), NaN where nothing."""
+        return self.learned if len(self.learned) else self.teacher
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count photos by set and role."""
@@ -158,63 +121,6 @@ class FaceTable:
             }
             for index, name in enumerate(self.set_names)
         }
-
-
-def read_sets(path: Path) -> tuple[list[FaceSet], list[Path]]:
-    """Read a sets file.
-
-    Returns:
-        The sets, and the teacher files of everybody who must never be trained on.
-
-    Raises:
-        DataError: the file is absent, not TOML, or describes a set wrongly.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"The sets file {path.name} cannot be read: {error.strerror}.", "Check its path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is not a readable TOML file: {error}.") from None
-    try:
-        sets = [_face_set(entry, path.parent) for entry in content.get("set", [])]
-        excluded = [path.parent / entry["teacher"] for entry in content.get("exclude", [])]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(
-            f"{path.name} describes a set wrongly ({type(error).__name__}: {error}).",
-            "[[set]] needs name and folder, [[exclude]] needs name and teacher, all of them text.",
-        ) from None
-    if not sets:
-        raise DataError(f"{path.name} names no [[set]].", "Describe at least one folder of photos.")
-    return sets, excluded
-
-
-def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
-    known = set(FaceSet.__dataclass_fields__)
-    if not {"name", "folder"} <= entry.keys() or entry.keys() - known:
-        raise DataError(
-            f"A [[set]] expects name, folder and any of {', '.join(sorted(known))}. "
-            f"Received: {', '.join(sorted(entry))}."
-        )
-    identities = entry.get("identities")
-    return FaceSet(
-        name=entry["name"],
-        folder=base / entry["folder"],
-        teacher=base / entry["teacher"] if "teacher" in entry else None,
-        identities=identities if identities in (None, "folder") else base / identities,
-        roles=entry.get("roles", "training"),
-        role_of_folder=dict(entry.get("role_of_folder", {})),
-        drop=tuple(entry.get("drop", ())),
-        terms=str(entry.get("terms", "not stated")),
-        measures=bool(entry.get("measures", True)),
-        landmark_shift=_two_numbers(entry["name"], entry.get("landmark_shift", (0.0, 0.0))),
-        centre=bool(entry.get("centre", False)),
-    )
-
-
-def _two_numbers(set_name: str, value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or [type(number) in (int, float) for number in value] != [True, True]:
-        raise DataError(f"Set {set_name}: landmark_shift expects two numbers, x and y. Received: {value!r}")
-    return float(value[0]), float(value[1])
 
 
 def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTable:
@@ -251,6 +157,7 @@ def list_faces(sets: list[FaceSet]) -> FaceTable:
         set_measures=tuple(face_set.measures for face_set in sets),
         person_names=tuple(numbers),
         set_centres=tuple(face_set.centre for face_set in sets),
+        learned=np.concatenate([part.learned for part in parts]),
     )
     if not len(table):
         raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")
@@ -285,6 +192,7 @@ class _Part:
     role: np.ndarray
     landmarks: np.ndarray
     teacher: np.ndarray
+    learned: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -305,14 +213,28 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
     dropped = np.array([person in face_set.drop for person in people], bool)
     role = np.array([_role_of(face_set, name, person) for name, person in zip(record.names, people, strict=True)], int)
     role[dropped | ~record.usable] = LEFT_OUT
+    if not face_set.trains:
+        role[role == TRAINING] = LEFT_OUT
+    teacher = _unit(record.embedding)
     prefix = str(face_set.identities) if isinstance(face_set.identities, Path) else face_set.name
     return _Part(
         paths=[face_set.folder / name for name in record.names],
         person=np.array([_number(numbers, prefix, person) for person in people], np.int64),
         role=role,
         landmarks=_shifted(record.landmarks.astype(np.float32), face_set.landmark_shift),
-        teacher=_unit(record.embedding),
+        teacher=teacher,
+        learned=_learned(face_set, record.names, teacher),
     )
+
+
+def _learned(face_set: FaceSet, names: list[str], teacher: np.ndarray) -> np.ndarray:
+    """Return what is to be learned of each photo: the other teacher's embedding if one is named."""
+    if face_set.learned is None:
+        return teacher
+    record = _read_teacher(face_set.learned)
+    vectors = np.where(record.usable[:, None], _unit(record.embedding), np.nan)
+    vector_of = dict(zip(record.names, vectors, strict=True))
+    return np.array([vector_of.get(name, np.full(TEACHER_SIZE, np.nan)) for name in names], np.float32)
 
 
 def _shifted(landmarks: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
@@ -338,7 +260,9 @@ def _read_teacher(path: Path) -> _Record:
         # Opened here, because NumPy leaves a file open that it cannot read.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = [str(name) for name in file["paths"]]
-            record = _Record(names, file["landmarks"], file["embedding"], file["ok"].astype(bool))
+            # Without landmarks the faces are detected.
+            landmarks = file["landmarks"] if "landmarks" in file else np.full((len(names), 5, 2), np.nan)
+            record = _Record(names, landmarks, file["embedding"], file["ok"].astype(bool))
     except OSError as error:
         raise DataError(f"The teacher file {path.name} cannot be read: {error.strerror}.") from None
     except (EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:

@@ -52,6 +52,8 @@ HEAD_PHOTOS = 24_000
 # For a mean, or a regression on 256 numbers: twice as many change neither.
 SOME_PHOTOS = 6_000
 FIRST_PAIRS = 40_000
+# Scale and offset until the calibration people give it theirs.
+UNTRAINED_SCORE = 100.0, 2.0
 # Of each kind, for each part of the people. Half of the pairs may then err before an error
 # rate is shown by ten errors: enough to try things out, too few for weights worth keeping.
 FEWEST_PAIRS = 20
@@ -118,15 +120,22 @@ def train_base(
     """
     reporter = reporter or Reporter()
     table, crops = prepare(sets_file, work, reporter, workers)
-    for role in (sets.TRAINING, sets.VALIDATION, sets.CALIBRATION, sets.REPORTING):
+    # Without training people the head stays as it is folded; whoever learns from some needs enough.
+    named = len(labelled(table, sets.TRAINING).rows) > 0
+    for role in (*([sets.TRAINING] if named else []), sets.VALIDATION, sets.CALIBRATION, sets.REPORTING):
         _check_people(table, role)
     reporter.say("Step 1 of 3: distilling the teacher")
     student = distil(table, crops, work, recipe, reporter.learning)
     centre(student, table, crops, recipe.seed)
     reporter.say("Steps 2 and 3: folding its numbers into the head, training the head on pairs")
     siamese = build_from_student(student)
-    errors = fit_head(siamese, student, table, crops, recipe.seed)
-    reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
+    errors = list[float]()
+    if named:
+        errors = fit_head(siamese, student, table, crops, recipe.seed)
+        reporter.say(f"Error of validation people, before and after: {errors[0]:.4f}, {min(errors):.4f}")
+    else:
+        set_score(siamese, *UNTRAINED_SCORE)
+        reporter.say("Nobody to train the head with has a name: it stays as it is folded.")
     reporter.say("Calibrating, and counting verdicts on people held out")
     ship(siamese, table, crops, out, recipe, work / "log.csv", errors, workers)
     try:
@@ -199,7 +208,7 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     Raises:
         DataError: too few training photos have a teacher embedding.
     """
-    rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(table.teacher).any(axis=1))
+    rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(table.targets).any(axis=1))
     if len(rows) < recipe.batch_size:
         raise DataError(
             f"Distillation expects teacher embeddings for at least {recipe.batch_size} training photos. "

@@ -68,7 +68,7 @@ def _coarsened(crop: np.ndarray, scale: float) -> np.ndarray:
 
 def _compressed(crop: np.ndarray, quality: int) -> np.ndarray:
     _, file = cv2.imencode(".jpg", crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))[:, :, ::-1])
 
 
 @dataclass(frozen=True)

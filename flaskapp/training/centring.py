@@ -28,7 +28,7 @@ def centre_rows(table: FaceTable) -> np.ndarray:
     if not any(table.set_centres):
         return np.empty(0, np.int64)
     named = np.array(table.set_centres)[table.set_index] & (table.role == TRAINING)
-    rows = np.flatnonzero(named & ~np.isnan(table.teacher).any(axis=1))
+    rows = np.flatnonzero(named & ~np.isnan(table.targets).any(axis=1))
     if not len(rows):
         raise DataError(
             "The sets that are to be the centre have no training photo with a teacher embedding.",
@@ -41,13 +41,13 @@ def centred_teacher(table: FaceTable) -> np.ndarray:
     """Return what the network learns to say of each photo.
 
     Returns:
-        float32 (N, 128) of unit length, NaN where there is no embedding: the teacher's vectors
+        float32 (N, 128) of unit length, NaN where there is no embedding: the table's targets
         less their mean over ``centre_rows``, or as they are where there are none of these.
     """
     rows = centre_rows(table)
     if not len(rows):
-        return table.teacher
-    away = table.teacher - table.teacher[rows].mean(axis=0)
+        return table.targets
+    away = table.targets - table.targets[rows].mean(axis=0)
     return away / np.linalg.norm(away, axis=1, keepdims=True)
 
 

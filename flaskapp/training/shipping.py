@@ -49,7 +49,7 @@ def ship(
         out: the ``.h5``.
         recipe: the settings, a ``Recipe``, recorded.
         progress_log: the distillation's log, whose last line is recorded.
-        head_errors: of the head's training, recorded.
+        head_errors: of the head's training, recorded; empty if there was none.
         workers: processes that find faces.
     """
     log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, sets.CALIBRATION, workers)
@@ -71,13 +71,17 @@ def ship(
         "training": {
             "recipe": recipe.to_json(),
             "distillation": _last_line(progress_log),
-            "head_validation": {"before": head_errors[0], "after": min(head_errors), "epochs": len(head_errors) - 1},
+            "head_validation": _head_validation(head_errors),
         },
         "parameters": siamese.count_params(),
         "keras": keras.__version__,
         "terms": TERMS,
     }
     write_weights(siamese, out, note)
+
+
+def _head_validation(errors: list[float]) -> dict[str, float] | None:
+    return {"before": errors[0], "after": min(errors), "epochs": len(errors) - 1} if errors else None
 
 
 def _data(table: FaceTable) -> dict[str, Any]:
