@@ -28,7 +28,7 @@ def main(log: Path, out: Path) -> None:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     figure = new_figure(7, 3.6)
     axes = gridded(quiet(figure.add_axes((0.1, 0.15, 0.87, 0.8))))
-    for run, lines in itertools.groupby(rows, lambda row: int(row["run"])):
+    for _, lines in itertools.groupby(rows, lambda row: int(row["run"])):
         kept = list(lines)
         for name, (label, colour) in LINES.items():
             hours = [row["faces"] / FACES_A_SECOND / 3600 for row in kept]

@@ -71,6 +71,14 @@ class TestPage:
         assert image["alt"] == 'A "curve"'
         assert (image["width"], image["height"]) == ("220", "110")
 
+    def test_columns_of_figures_are_scrolled_and_sentences_wrapped(self):
+        def tables(columns: int) -> list[dict]:
+            section = report.Section("S", (), report.Table(["x"] * columns, [["1"] * columns]), ())
+            return [attributes for tag, attributes in Page(report.page("T", "M", [section])).tags if tag == "table"]
+
+        assert tables(2) == [{}]
+        assert tables(10) == [{"class": "wide"}]
+
     def test_the_same_figures_give_the_same_bytes(self):
         assert some_page() == some_page()
 

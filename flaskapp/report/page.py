@@ -11,6 +11,8 @@ from html import escape
 from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 110
+# A table of more columns is scrolled sideways on a small screen rather than wrapped.
+WRAPPED_COLUMNS = 3
 
 STYLE = """
 :root { color-scheme: light; }
@@ -22,7 +24,8 @@ p { max-width: 46rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid #e7ebef; }
-td { font-variant-numeric: tabular-nums; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.wide th, .wide td { white-space: nowrap; }
 th[scope=row] { font-weight: 500; white-space: nowrap; }
 thead th { color: #59636e; font-weight: 500; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem; }
@@ -111,4 +114,7 @@ def _table(table: Table) -> str:
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in table.rows
     )
-    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    wide = ' class="wide"' if len(table.head) > WRAPPED_COLUMNS else ""
+    return (
+        f'<div class="scroll"><table{wide}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>'
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from flaskapp.model import build_trunk
+from flaskapp.model import RESIDUAL_UNITS, build_trunk
 from flaskapp.training.batches import Batches
 from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
 from flaskapp.training.fused import FusedBatchNormalization
@@ -72,18 +72,21 @@ class DistillationLoss(keras.losses.Loss):
     Args:
         faces: float32 (N, 128), the teacher's vectors to draw the neighbours from.
         seed: of the drawing.
+        regression: its share, 0 to 1; the rest is the neighbourhoods'.
     """
 
-    def __init__(self, faces: np.ndarray, seed: int = 0, name: str = "distillation") -> None:
+    def __init__(self, faces: np.ndarray, seed: int = 0, regression: float = 0.5, name: str = "distillation") -> None:
         super().__init__(name=name)
         self.faces = ops.convert_to_tensor(faces)
+        self.regression = regression
         self.seed = keras.random.SeedGenerator(seed)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss (batch,) of student vectors (batch, 128) against unit teacher vectors."""
         error = ops.mean(ops.square(y_pred - y_true * TEACHER_SIZE**0.5), axis=-1)
         rows = keras.random.randint((NEIGHBOURS,), 0, self.faces.shape[0], seed=self.seed)
-        return 0.5 * error + 0.5 * neighbourhood_divergence(y_true, y_pred, ops.take(self.faces, rows, axis=0))
+        divergence = neighbourhood_divergence(y_true, y_pred, ops.take(self.faces, rows, axis=0))
+        return self.regression * error + (1 - self.regression) * divergence
 
 
 def neighbourhood_divergence(teacher: Any, student: Any, neighbours: Any) -> Any:
@@ -112,10 +115,10 @@ def fast_layout(policy: str = "mixed_bfloat16") -> Iterator[None]:
         keras.config.set_image_data_format(layout)
 
 
-def build_student() -> keras.Model:
+def build_student(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the trunk with a linear projection to the teacher's 128 numbers behind it."""
     with fast_layout():
-        trunk = build_trunk(normalization=FusedBatchNormalization)
+        trunk = build_trunk(residual_units, FusedBatchNormalization)
         vector = keras.layers.Dense(TEACHER_SIZE, dtype="float32", name="projection")(trunk.output)
         return keras.Model(trunk.input, vector, name="student")
 
