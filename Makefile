@@ -87,6 +87,8 @@ figures: .venv-dev/.ready
 		--json docs/figures/2-reporting.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
+	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by age \
+		--json docs/figures/3b-strangers-by-age.json
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 

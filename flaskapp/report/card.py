@@ -38,7 +38,7 @@ LIMITS = """## Limits
 - Errors grow on small, blurred, dark, covered and turned faces: see the tables on worse photos, where they were
   measured.
 - Error rates differ between groups of people: see the tables on strangers, where they were measured.
-- Children, twins and relatives, and photos many years apart were not measured.
+- Twins and relatives, and photos many years apart, were not measured; children only as strangers.
 - Labels of race and gender in the tables are what other people saw in photos, in a few coarse words.
 - The score is calibrated for as many genuine as impostor pairs, of people like those who calibrated it. On other photos
   it is not the chance that two are one person."""
