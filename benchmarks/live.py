@@ -67,7 +67,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
 def measure(address: str, chromium: str, seconds: int) -> dict[str, Any]:
     """Return updates a second, milliseconds of their parts, and the milliseconds of each stage on the server."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = launch(playwright, chromium, camera_film(Path(folder)))
+        browser = launch(playwright.chromium, chromium, camera_film(Path(folder)))
         window = Driver(browser.new_context(viewport={"width": 1280, "height": 900}), address)
         window.agree().choose("reference", COLLINS).set_mode("Live webcam")
         window.page.evaluate("performance.setResourceTimingBufferSize(100000)")

@@ -30,13 +30,13 @@ from flask import Flask, Response, g, request
 from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
-from flaskapp.personal import load_model
-from flaskapp.verifier import Verifier, default_verifier
-from flaskapp.web.api import api
+from flaskapp.verifier import default_verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
 from flaskapp.web.memory import give_memory_back
+from flaskapp.web.own_api import api
+from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
 from flaskapp.web.pages import pages
 from flaskapp.web.problems import answer_errors
 from flaskapp.web.services import Services, provide, services_of
@@ -91,7 +91,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     app.config.update(config or {})
     _configure(app, settings)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    provide(app, Services(settings, consents, comparer, secrets.token_bytes(32)))
+    provide(app, Services(settings, consents, comparer, _own_face(settings, comparer), secrets.token_bytes(32)))
     _log_outcomes(app)
     guard(app)
     app.register_blueprint(pages)
@@ -110,8 +110,20 @@ def _verifier_with(model: str) -> Comparison:
     default_detector()
     if not model:
         return default_verifier()
-    runtime, owner = load_model(Path(model))
-    return Verifier(runtime, owner=owner)
+    return verifier_of(Path(model))
+
+
+def _own_face(settings: Settings, comparer: Comparer) -> OwnFace:
+    """Return the personal model: the one that was asked for, or the one that is trained here."""
+    others = Path(settings.model).suffix == ".h5"
+    place = Path(DEFAULT_PLACE if others or not settings.model else settings.model)
+    in_use = bool(settings.model) and not others
+    first = comparer.verifier
+
+    def without() -> Comparison:
+        return default_verifier() if in_use else first
+
+    return OwnFace(place, comparer, in_use, without, settings.own_minutes)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

@@ -117,10 +117,12 @@ class Glance:
     Attributes:
         kept: whether it is worth a photo.
         words: why not, or what to do next.
+        look: None if the frame shows no face that can be meant.
     """
 
     kept: bool
     words: str
+    look: Look | None = None
 
 
 @dataclass
@@ -144,12 +146,15 @@ class Guide:
             face = preprocess.select_face(preprocess.find_faces(photo, self.detector))
         except PhotoError as error:
             return Glance(False, error.message)
-        look = look_at(face, preprocess.crop_face(photo, face.landmarks), frame.shape[0])
+        return self.judge(look_at(face, preprocess.crop_face(photo, face.landmarks), frame.shape[0]))
+
+    def judge(self, look: Look) -> Glance:
+        """Judge how the face of a frame stands in it."""
         reason = self._objection(look)
         if reason:
-            return Glance(False, reason)
+            return Glance(False, reason, look)
         self.looks.append(look)
-        return Glance(True, self.next_step())
+        return Glance(True, self.next_step(), look)
 
     def _objection(self, look: Look) -> str:
         if look.sharpness < LEAST_SHARPNESS:

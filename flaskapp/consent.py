@@ -55,7 +55,8 @@ NOTICE = Notice(
             (
                 "You give two photos, or a photo and your camera's picture. This program finds the faces in them, "
                 "turns each into numbers, compares the numbers and tells you whether the photos seem to show the "
-                "same person. That is the only purpose. The numbers of a face are biometric data.",
+                "same person. That is the only purpose, unless you ask for another: on the page for your own face you "
+                "can have a model trained that tells you from others. The numbers of a face are biometric data.",
                 "Please use photos of yourself, or of people who agreed to it.",
             ),
         ),
@@ -66,7 +67,7 @@ NOTICE = Notice(
                 "happens in the memory of the server that you are talking to. If you started the program yourself, "
                 "that server is your own computer, and you are the one who runs it.",
                 "Nothing is sent to anybody else: the page loads nothing from other sites and the server opens no "
-                "connection of its own. Photos are never used for training.",
+                "connection of its own. No photo is used for training unless you press Train yourself.",
             ),
         ),
         (
@@ -74,6 +75,10 @@ NOTICE = Notice(
             (
                 "Photos, cut-out faces and numbers are forgotten as soon as the answer is sent. They are never "
                 "written to a disk, a log or a database. There is no gallery of known people.",
+                "If you train a model on your own face, the faces cut out of your photos stay in memory until it is "
+                "done. What is kept then, on the disk of the computer that runs this server, is the model, numbers "
+                "of the photos it was trained on, and a report without pictures; with the model in use, the server "
+                "compares with it. All of it goes when you press Forget me on that page.",
                 "Your consent itself is remembered in memory, as a random token without your name, for at most as "
                 "long as the page says, and never longer than the server runs. The log holds the kind of request, "
                 "its outcome and how long it took.",
@@ -93,8 +98,9 @@ NOTICE = Notice(
                 "the General Data Protection Regulation) and on your statement that you are 18 or older. Both are "
                 "voluntary; without them no photo is looked at.",
                 "You can withdraw your consent at any time with one click, or with DELETE /api/v1/consent. It then "
-                "ends at once. As nothing is stored, nothing is left to be deleted, handed out or corrected; photos "
-                "that your browser still shows go when you start over or close the page.",
+                "ends at once, and so does a training under way. As nothing is stored, nothing is left to be deleted, "
+                "handed out or corrected, but for a model that you had trained: Forget me removes it and lists what "
+                "was removed. Photos that your browser still shows go when you start over or close the page.",
                 "Questions and complaints go to whoever runs this server, or to your data protection authority.",
             ),
         ),

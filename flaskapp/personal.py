@@ -21,7 +21,7 @@ import numpy as np
 from flaskapp.errors import WeightsError
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime
 
-__all__ = ["FILES", "Owner", "forget", "install", "is_personal", "load_model", "new_folder", "work_folder"]
+__all__ = ["FILES", "Owner", "forget", "install", "is_personal", "load_model", "new_folder", "traces", "work_folder"]
 
 WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
 FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
@@ -122,6 +122,12 @@ def install(model: Path) -> None:
     shutil.rmtree(work_folder(model), ignore_errors=True)
 
 
+def traces(model: Path) -> list[Path]:
+    """Return the folders that a personal model and its trainings may have left, those that exist."""
+    folders = [model, _old_folder(model), new_folder(model), work_folder(model)]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def forget(model: Path) -> list[Path]:
     """Remove every trace of a personal model's owner.
 
@@ -134,9 +140,7 @@ def forget(model: Path) -> list[Path]:
     Raises:
         WeightsError: there is no personal model and no trace of one.
     """
-    folders = [model, _old_folder(model), new_folder(model), work_folder(model)]
-    traces = [folder for folder in folders if folder.is_dir()]
-    known = [folder for folder in traces if folder != model or is_personal(folder) or not any(folder.iterdir())]
+    known = [folder for folder in traces(model) if folder != model or is_personal(folder) or not any(folder.iterdir())]
     if not known or (model.is_dir() and model not in known):
         raise WeightsError(
             f"{model.name} is no personal model, so nothing was removed.", "Name the folder that train wrote to."

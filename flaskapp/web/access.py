@@ -19,6 +19,7 @@ __all__ = [
     "current_consent",
     "require_consent",
     "set_consent_cookie",
+    "withdraw",
 ]
 
 COOKIE = "consent"
@@ -61,6 +62,15 @@ def require_consent() -> Consent:
         )
     g.consent_key = consent.key
     return consent
+
+
+def withdraw() -> None:
+    """End the consent behind the request at once, and the training that it was given for."""
+    token, consent = carried_token(), current_consent()
+    if token:
+        services().consents.withdraw(token)
+    if consent:
+        services().own_face.cancel(consent.key)
 
 
 def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:

@@ -96,9 +96,7 @@ def _utc(moment: datetime) -> str:
 @api.delete("/api/v1/consent")
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
-    token = access.carried_token()
-    if token:
-        services().consents.withdraw(token)
+    access.withdraw()
     return access.clear_consent_cookie(Response(status=204))
 
 

@@ -6,11 +6,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flaskapp import preprocess
 from flaskapp.detection import Face
@@ -24,6 +24,8 @@ __all__ = ["Comparer", "Comparison", "FoundFaces", "LiveAnswer", "faces_json"]
 
 PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
 WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +179,15 @@ class Comparer:
                 raise
             faces = preprocess.find_faces(decoded)
             return FoundFaces(faces, decoded.size_wh, _milliseconds_since(started))
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Do other work that looks at photos, when it is its turn.
+
+        Raises:
+            BusyError: too many comparisons are under way.
+        """
+        with self._place():
+            return work()
 
     def compare_frame(self, reference: bytes, frame: bytes, reference_face: int | None = None) -> LiveAnswer:
         """Compare the largest face in a camera's frame with a reference photo.

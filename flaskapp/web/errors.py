@@ -12,7 +12,11 @@
         │   ├── ConsentRequiredError    nobody has agreed to the privacy notice
         │   ├── AgeRequiredError        nobody has said that they are 18 or older
         │   ├── CrossSiteError          another site's page sent it
-        │   └── FormExpiredError        the form is not one that this server gave out
+        │   ├── FormExpiredError        the form is not one that this server gave out
+        │   └── OwnFaceClosedError      a personal model is for whoever sits at the computer
+        ├── TooFewPhotosError           too few to train on
+        ├── TrainingError               a training is under way already
+        ├── NoModelError                there is no personal model
         ├── BusyError                   too many comparisons are under way
         └── WarmingUpError              the server has just started
 """
@@ -34,8 +38,12 @@ __all__ = [
     "ForbiddenError",
     "FormExpiredError",
     "MissingPhotoError",
+    "NoModelError",
     "NotAFileError",
+    "OwnFaceClosedError",
     "RequestError",
+    "TooFewPhotosError",
+    "TrainingError",
     "UnknownHostError",
     "WarmingUpError",
 ]
@@ -49,8 +57,11 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "age_required": (403, "Confirmation of age is required"),
     "cross_site": (403, "Sent from another site"),
     "form_expired": (403, "The form has expired"),
+    "own_face_closed": (403, "Personal models are for whoever runs the server"),
     "not_found": (404, "Not found"),
+    "no_model": (404, "There is no personal model"),
     "method_not_allowed": (405, "Method not allowed"),
+    "training_under_way": (409, "A training is under way"),
     "too_large": (413, "Too large"),
     "unsupported_format": (415, "Not a JPEG, PNG, WebP or HEIC photo"),
     "animated_photo": (415, "An animation, not a photo"),
@@ -60,9 +71,11 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_face": (422, "No face was found"),
     "several_faces": (422, "Several faces were found; one must be chosen"),
     "bad_face_index": (422, "No face of that number"),
+    "too_few_photos": (422, "Too few photos to train on"),
     "rate_limited": (429, "Too many requests"),
     "internal_error": (500, "Something went wrong on the server"),
     "weights_unusable": (500, "The weights cannot be used"),
+    "missing_extra": (501, "A part of the program is not installed"),
     "busy": (503, "Too many comparisons are under way"),
     "warming_up": (503, "The server has just started"),
 }
@@ -134,6 +147,33 @@ class FormExpiredError(ForbiddenError):
     """The form is not one that this server gave to this browser."""
 
     code = "form_expired"
+
+
+class OwnFaceClosedError(ForbiddenError):
+    """A personal model is for whoever sits at the computer, or for nobody."""
+
+    code = "own_face_closed"
+
+
+class TooFewPhotosError(RequestError):
+    """There are too few photos to train on."""
+
+    code = "too_few_photos"
+    http_status = 422
+
+
+class TrainingError(RequestError):
+    """A training is under way already."""
+
+    code = "training_under_way"
+    http_status = 409
+
+
+class NoModelError(RequestError):
+    """There is no personal model."""
+
+    code = "no_model"
+    http_status = 404
 
 
 class BusyError(RequestError):

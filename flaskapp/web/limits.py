@@ -46,9 +46,9 @@ def buckets(settings: Settings) -> tuple[Bucket, ...]:
     """
     rate = settings.rate_limit
     return (
-        Bucket("comparisons", rate, ("api.verify", "pages.compare")),
+        Bucket("comparisons", rate, ("api.verify", "pages.compare", "api.train_own_face")),
         Bucket("detections", 2 * rate, ("api.detect",)),
-        Bucket("frames", settings.live_rate_limit, ("api.live",)),
+        Bucket("frames", settings.live_rate_limit, ("api.live", "api.look_at_own_photo")),
         Bucket("consents", rate, ("api.give_consent", "pages.give_consent"), needs_consent=False),
     )
 

@@ -8,10 +8,12 @@ from typing import Any, Literal
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from flaskapp import preprocess
+from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
-from flaskapp.web import access, openapi
+from flaskapp.web import access, openapi, own_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
+from flaskapp.web.own_face import MOST_PHOTOS
 from flaskapp.web.services import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo
 
@@ -48,6 +50,28 @@ def docs() -> Response:
     return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.problem_list()))
 
 
+@pages.get("/own-face")
+def own_face() -> Response:
+    """Show the page that trains on one's own face; it asks for consent first."""
+    own_api.check_owner()
+    return make_response(
+        render_template(
+            "own_face.html", **_shared_context(), own_model=services().own_face.place.name, most_photos=MOST_PHOTOS
+        )
+    )
+
+
+@pages.get("/own-face/report.html")
+def own_report() -> Response:
+    """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
+    access.require_consent()
+    own_api.check_owner()
+    own = services().own_face
+    response = make_response(own.report())
+    response.headers.set("Content-Disposition", "attachment", filename=f"{own.place.name}-report.html")
+    return response
+
+
 @pages.post("/consent")
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
@@ -66,9 +90,7 @@ def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
     request.max_content_length = MOST_FORM_BYTES
     check_form_token()
-    token = access.carried_token()
-    if token:
-        services().consents.withdraw(token)
+    access.withdraw()
     return access.clear_consent_cookie(_back_to_start())
 
 
@@ -110,13 +132,11 @@ def _first_step() -> Step:
 
 def _page(step: Step, **more: Any) -> Response:
     shared = services()
-    weights, settings = shared.comparer.weights, shared.settings
-    context = {
+    weights = shared.comparer.weights
+    context = _shared_context() | {
         "step": step,
         "notice": shared.consents.notice,
-        "csrf_token": form_token(),
-        "consented": access.current_consent() is not None,
-        "limits": {"photo_mb": settings.max_photo_bytes // 1024**2, "body_mb": settings.max_body_bytes // 1024**2},
+        "own_face_open": own_api.is_open(),
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
@@ -133,6 +153,16 @@ def _page(step: Step, **more: Any) -> Response:
         "result": None,
     }
     return make_response(render_template("index.html", **context | more))
+
+
+def _shared_context() -> dict[str, Any]:
+    settings = services().settings
+    return {
+        "csrf_token": form_token(),
+        "consented": access.current_consent() is not None,
+        "limits": {"photo_mb": settings.max_photo_bytes // 1024**2, "body_mb": settings.max_body_bytes // 1024**2},
+        "fewest_photos": FEWEST_PHOTOS,
+    }
 
 
 @pages.app_template_filter("score")

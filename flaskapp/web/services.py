@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from flaskapp.consent import ConsentBook
 from flaskapp.web.comparing import Comparer
+from flaskapp.web.own_face import OwnFace
 from flaskapp.web.settings import Settings
 
 __all__ = ["Services", "provide", "services", "services_of"]
@@ -23,12 +24,14 @@ class Services:
         settings: how it was set up.
         consents: who has agreed.
         comparer: what looks at photos.
+        own_face: the personal model.
         form_secret: signs the forms; made anew for each process.
     """
 
     settings: Settings
     consents: ConsentBook
     comparer: Comparer
+    own_face: OwnFace
     form_secret: bytes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from flaskapp.preprocess import MAX_BYTES
 __all__ = ["Settings", "SettingsError", "read_settings"]
 
 PREFIX = "FR_"
+OWN_FACE = ("local", "everyone", "off")
 
 
 class SettingsError(FacialRecognitionError):
@@ -36,6 +38,9 @@ class Settings:
         max_body_bytes: largest request.
         consent_minutes: how long a consent stands.
         threads: requests that are answered at a time; of them, all but four may compare.
+        own_face: who may train a model on their own face here, and forget it: "local" people, who
+            sit at this computer, "everyone", or nobody ("off").
+        own_minutes: that such a training may take.
         trusted_proxy: address of a proxy in front whose ``X-Forwarded-For`` and
             ``X-Forwarded-Proto`` are believed; none if empty.
     """
@@ -48,6 +53,8 @@ class Settings:
     max_body_bytes: int = 26 * 1024 * 1024
     consent_minutes: int = 60
     threads: int = 40
+    own_face: str = "local"
+    own_minutes: float = 5.0
     trusted_proxy: str = ""
 
     def __post_init__(self) -> None:
@@ -55,6 +62,10 @@ class Settings:
         _check_at_least(1, self, "max_photo_bytes", "max_body_bytes", "consent_minutes")
         # Below that there would be no thread left for pages while comparisons are under way.
         _check_at_least(5, self, "threads")
+        if not 0 < self.own_minutes < math.inf:
+            raise SettingsError(f"FR_OWN_MINUTES expects more than 0. Received: {self.own_minutes}.")
+        if self.own_face not in OWN_FACE:
+            raise SettingsError(f"FR_OWN_FACE expects {', '.join(OWN_FACE)}. Received: {self.own_face}.")
         if self.max_photo_bytes > MAX_BYTES:
             raise SettingsError(f"FR_MAX_PHOTO_BYTES expects at most {MAX_BYTES}. Received: {self.max_photo_bytes}.")
 
@@ -82,11 +93,11 @@ def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os
 
 
 def _converted(name: str, given: Any, kind: type) -> Any:
-    """Return a value as a whole number, a text or a tuple of texts."""
+    """Return a value as a number, a text or a tuple of texts."""
     if kind is tuple:
         names = given.split(",") if isinstance(given, str) else given
         return tuple(name.strip().lower() for name in names if name.strip())
     try:
         return kind(given)
     except ValueError:
-        raise SettingsError(f"{name} expects a whole number. Received: {given}.") from None
+        raise SettingsError(f"{name} expects a {'whole ' if kind is int else ''}number. Received: {given}.") from None

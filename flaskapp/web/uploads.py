@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 from flaskapp.errors import BadFaceIndexError, PhotoTooLargeError
 from flaskapp.web.errors import MissingPhotoError, NotAFileError
 
-__all__ = ["InMemoryRequest", "chosen_face", "uploaded_photo"]
+__all__ = ["InMemoryRequest", "chosen_face", "uploaded_photo", "uploaded_photos"]
 
 MOST_PARTS = 16
 """Most parts of a form; ours have at most five."""
@@ -76,6 +76,15 @@ def uploaded_photo(field: str) -> bytes:
             f'One photo is expected in the field "{field}". Received: {received}.', "Choose a photo.", photo=field
         )
     return _content_of(uploads[0], field)
+
+
+def uploaded_photos(field: str) -> list[bytes]:
+    """Return the bytes of all photos that were uploaded as ``field``.
+
+    Raises:
+        PhotoTooLargeError: one has more bytes than are accepted.
+    """
+    return [_content_of(upload, field) for upload in request.files.getlist(field)]
 
 
 def _is_left_empty(upload: FileStorage) -> bool:

@@ -54,7 +54,7 @@ def chromium_browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) ->
 
     film = sample_photos.camera_film(tmp_path_factory.mktemp("camera"))
     with sync_playwright() as playwright:
-        browser = launch(playwright, chromium, film)
+        browser = launch(playwright.chromium, chromium, film)
         yield browser
         browser.close()
 

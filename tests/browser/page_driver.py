@@ -18,11 +18,11 @@ from flask import Flask
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    BrowserType,
     ConsoleMessage,
     FilePayload,
     Locator,
     Page,
-    Playwright,
     Request,
     expect,
 )
@@ -56,7 +56,7 @@ def chromium_path() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def launch(playwright: Playwright, path: str, camera_film: Path) -> Browser:
+def launch(chromium: BrowserType, path: str, camera_film: Path) -> Browser:
     """Start Chromium without a screen, with a film in place of a camera."""
     switches = [
         "--no-sandbox",
@@ -71,7 +71,7 @@ def launch(playwright: Playwright, path: str, camera_film: Path) -> Browser:
         "--disable-sync",
         "--no-first-run",
     ]
-    return playwright.chromium.launch(executable_path=path, args=switches, timeout=PATIENCE_MS)
+    return chromium.launch(executable_path=path, args=switches, timeout=PATIENCE_MS)
 
 
 class SteeredVerifier:
@@ -190,8 +190,8 @@ class Driver:
         own = (self.address, f"blob:{self.address}")
         return [url for url in self.requests if not url.startswith(own)]
 
-    def find(self, selector: str) -> Locator:
-        return self.page.locator(selector)
+    def find(self, selector: str, has_text: str | None = None) -> Locator:
+        return self.page.locator(selector, has_text=has_text)
 
     def open(self, path: str = "/") -> Driver:
         self.page.goto(self.address + path)

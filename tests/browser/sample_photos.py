@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -53,6 +54,58 @@ def camera_film(folder: Path) -> Path:
             frame = Image.new("RGB", (640, 480), (90, 100, 110))
             frame.paste(portrait, (115 + int(step), 0))
             frame.save(file, "JPEG", quality=92)
+    return film
+
+
+# How somebody moves before a camera: size, turn, nod, light from one side, brightness, warmth.
+POSES = (
+    (1.2, 0.0, 0.0, 0.0, 1.0, 0.0),
+    (1.2, 0.35, 0.0, 0.0, 1.0, 0.0),
+    (1.2, -0.35, 0.0, 0.0, 1.0, 0.0),
+    (2.0, 0.0, 0.0, 0.5, 0.8, 0.1),
+    (0.8, 0.0, 0.0, -0.6, 1.1, -0.15),
+    (0.8, -0.3, -0.15, 0.6, 0.7, 0.0),
+    (1.3, -0.5, 0.0, -0.4, 1.2, 0.0),
+    (1.4, 0.0, 0.2, 0.8, 0.6, 0.0),
+    (1.4, 0.2, -0.2, -0.8, 0.9, 0.2),
+    (1.8, -0.4, 0.1, 0.3, 1.15, -0.1),
+)
+FRAMES_A_POSE = 25
+
+
+def posed(
+    portrait: np.ndarray, size: float, turn: float, nod: float, side: float, gain: float, warm: float
+) -> np.ndarray:
+    """Return a frame uint8 (480, 640, 3) RGB of the portrait of Grace Hopper, moved and lit otherwise.
+
+    Of the head's middle more is moved than of its edge, so that it seems to turn and to nod.
+    """
+    height, width = portrait.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    centre_x, centre_y, radius = 265.0, 220.0, 130.0
+    middle = np.exp(-(((x - centre_x) / radius) ** 2 + ((y - centre_y) / (1.3 * radius)) ** 2))
+    moved = cv2.remap(
+        portrait,
+        x - turn * radius * middle,
+        y - nod * radius * middle,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    light = np.clip(1 + side * (x - centre_x) / radius, 0.15, 2.2)[..., None]
+    lit = moved * light * gain * np.array([1 + warm, 1, 1 - warm], np.float32)
+    scale = 0.5 * size
+    place = np.array([[scale, 0, 320 - centre_x * scale], [0, scale, 240 - centre_y * scale]])
+    return np.clip(cv2.warpAffine(lit, place, (640, 480), borderValue=(90, 110, 130)), 0, 255).astype(np.uint8)
+
+
+def film_of_poses(folder: Path) -> Path:
+    """Write a film, for the camera, of somebody who moves as a guided capture asks; return its path."""
+    portrait = np.asarray(Image.open(HOPPER).convert("RGB"))
+    film = folder / "poses.mjpeg"
+    with film.open("wb") as file:
+        for pose in POSES:
+            frame = encoded(Image.fromarray(posed(portrait, *pose)), "JPEG", quality=95)
+            file.write(frame * FRAMES_A_POSE)
     return film
 
 

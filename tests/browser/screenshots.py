@@ -33,7 +33,7 @@ def opened() -> Iterator[tuple[Browser, str]]:
         raise SystemExit("There is no Chromium; set CHROMIUM to its path.")
     app = create_app({"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}, Verifier())
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright, RunningServer(app) as server:
-        browser = launch(playwright, path, camera_film(Path(folder)))
+        browser = launch(playwright.chromium, path, camera_film(Path(folder)))
         yield browser, server.address
         browser.close()
 

@@ -93,6 +93,75 @@ def at_live(window: Driver, files: Files) -> None:
     expect(window.find("#live-word")).to_have_text("Match")
 
 
+def at_own_agree(window: Driver, files: Files) -> None:
+    window.open("/own-face")
+    expect(window.page.get_by_role("heading", name="Agree first")).to_be_visible()
+
+
+def at_own(window: Driver, files: Files) -> None:
+    window.agree().open("/own-face")
+    window.find("#own-files").set_input_files([files["hopper"], files["collins"], files["hopper"]])
+    expect(window.find("#album li")).to_have_count(3)
+
+
+def at_own_refusal(window: Driver, files: Files) -> None:
+    window.agree().open("/own-face").find("#own-files").set_input_files(files["landscape"])
+    expect(window.find("#left-out-list li")).to_have_count(1)
+    window.page.get_by_role("button", name="Train", exact=True).click()
+    expect(window.find("#train-error")).to_be_visible()
+
+
+def at_own_capture(window: Driver, files: Files) -> None:
+    window.agree().open("/own-face")
+    window.page.get_by_role("button", name="Take photos with the webcam").click()
+    expect(window.find("#album li").first).to_be_visible()
+    window.page.route("**/api/v1/own-face/photo", lambda _: None)
+
+
+def at_own_training(window: Driver, files: Files) -> None:
+    window.agree().page.route("**/api/v1/own-face", lambda route: route.fulfill(json=own_state("running")))
+    window.open("/own-face")
+    expect(window.find("#train-progress")).to_be_visible()
+
+
+def at_own_outcome(window: Driver, files: Files) -> None:
+    window.agree().page.route("**/api/v1/own-face", lambda route: route.fulfill(json=own_state("done")))
+    window.open("/own-face")
+    expect(window.find("#outcome")).to_be_visible()
+
+
+def at_own_forget(window: Driver, files: Files) -> None:
+    window.agree().open("/own-face").page.get_by_role("button", name="Forget me").click()
+
+
+def own_state(state: str) -> dict[str, Any]:
+    """Return how a training goes, or what came of it, as the server would say it."""
+    figures = {name: {"personal": 1.0, "shipped": 0.9231} for name in ("accuracy", "precision", "recall", "f1")}
+    scope = {"stranger_pairs": 20000, "strangers_out": 19950, "owner_pairs": 3, "owner_out": 0}
+    result = {
+        "figures": figures,
+        "genuine_pairs": 30,
+        "impostor_pairs": 30,
+        "gain": "No gain over the shipped weights can be shown: +7.69% F1, 95 % interval -1.20% to +19.10%.",
+        "scope": scope,
+    }
+    done = state == "done"
+    return {
+        "model": "my_model",
+        "exists": done,
+        "in_use": done,
+        "comparing_with": "my_model@0123456789ab" if done else "shipped@0123456789ab",
+        "fewest_photos": 8,
+        "training": {
+            "state": state,
+            "share": 0.4,
+            "words": "Training.",
+            "problem": None,
+            "result": result if done else None,
+        },
+    }
+
+
 def at_privacy(window: Driver, files: Files) -> None:
     window.open("/privacy")
 
@@ -157,6 +226,13 @@ STATES: list[State] = [
     at_camera_error,
     at_live_start,
     at_live,
+    at_own_agree,
+    at_own,
+    at_own_refusal,
+    at_own_capture,
+    at_own_training,
+    at_own_outcome,
+    at_own_forget,
     at_privacy,
     at_docs,
 ]

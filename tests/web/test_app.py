@@ -285,6 +285,10 @@ class TestSettings:
             ("FR_RATE_LIMIT", "-1"),
             ("FR_CONSENT_MINUTES", "0"),
             ("FR_THREADS", "4"),
+            ("FR_OWN_FACE", "me"),
+            ("FR_OWN_MINUTES", "0"),
+            ("FR_OWN_MINUTES", "nan"),
+            ("FR_OWN_MINUTES", "soon"),
             ("FR_MAX_PHOTO_BYTES", str(10**9)),
         ],
     )

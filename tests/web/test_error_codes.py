@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
 from PIL import Image
 from web_helpers import Browser, FakeVerifier, picture
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
 from flaskapp.app import create_app
@@ -16,6 +18,7 @@ from flaskapp.errors import WeightsError
 from flaskapp.web.errors import PROBLEMS
 
 MEGABYTE = 1024 * 1024
+ADDRESS = "http://localhost:5000"
 
 
 class Scene(NamedTuple):
@@ -30,7 +33,8 @@ class Scene(NamedTuple):
 
 
 @pytest.fixture
-def scene(working, hopper, collins) -> Scene:
+def scene(working, hopper, collins, tmp_path) -> Scene:
+    working.services.own_face.place = tmp_path / "my_model"
     return Scene(working, hopper, collins)
 
 
@@ -93,6 +97,26 @@ def without_weights(scene: Scene) -> TestResponse:
     return scene.verify()
 
 
+def train(scene: Scene, count: int) -> TestResponse:
+    faces = [FileStorage(io.BytesIO(picture((100, 100))), "face.png") for _ in range(count)]
+    return scene.browser.send("/api/v1/own-face/training", {}, face=faces, keep_model="yes")
+
+
+def train_twice(scene: Scene) -> TestResponse:
+    own_face = scene.browser.services.own_face
+    own_face._command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
+    assert train(scene, 8).status_code == 202
+    second = train(scene, 8)
+    scene.browser.delete("/api/v1/own-face/training")
+    return second
+
+
+def train_without_libraries(scene: Scene) -> TestResponse:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flaskapp.web.training.NEEDED", ("no_such_library",))
+        return train(scene, 8)
+
+
 PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "consent_required": (withdrawn, 403, None),
     "age_required": (lambda scene: scene.browser.state(age_confirmed=False), 403, None),
@@ -122,6 +146,19 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "unknown_host": (lambda scene: scene.browser.get("/api/v1/notice", base_url="http://evil.example"), 400, None),
     "not_found": (lambda scene: scene.browser.get("/api/v1/nothing"), 404, None),
     "method_not_allowed": (lambda scene: scene.browser.get("/api/v1/verify"), 405, None),
+    "own_face_closed": (
+        lambda scene: scene.browser.get("/api/v1/own-face", environ_base={"REMOTE_ADDR": "192.0.2.7"}),
+        403,
+        None,
+    ),
+    "too_few_photos": (lambda scene: train(scene, 1), 422, None),
+    "training_under_way": (train_twice, 409, None),
+    "no_model": (
+        lambda scene: scene.browser.client.put("/api/v1/own-face/use", json={"own": True}, base_url=ADDRESS),
+        404,
+        None,
+    ),
+    "missing_extra": (train_without_libraries, 501, None),
     "bad_request": (lambda scene: scene.browser.post("/api/v1/consent", data="no"), 400, None),
     "weights_unusable": (without_weights, 500, None),
     "internal_error": (broken, 500, None),

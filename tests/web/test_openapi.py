@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from jsonschema import Draft202012Validator
+from described import check, operations
 from openapi_spec_validator import validate
 from web_helpers import face_at
 
@@ -16,26 +16,6 @@ from flaskapp.web.errors import PROBLEMS, BusyError
 from flaskapp.web.openapi import describe, problem_list
 
 BOTH = {"reference": b"one", "probe": b"two"}
-
-
-def operations() -> dict[tuple[str, str], dict]:
-    return {(path, method): found for path, item in describe()["paths"].items() for method, found in item.items()}
-
-
-def check(response, path: str, method: str) -> None:
-    """Hold a real answer against what is said about it."""
-    answers = operations()[path, method]["responses"]
-    described = answers[str(response.status_code)]
-    for name in described.get("headers", {}):
-        assert name in response.headers
-    if "content" not in described:
-        assert not response.data
-        return
-    schema = described["content"][response.content_type]["schema"]
-    document = {**schema, "components": describe()["components"]}
-    Draft202012Validator(document, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(response.json)
-    if response.status_code >= 400:
-        assert f"`{response.json['code']}`" in described["description"]
 
 
 def test_it_is_valid():

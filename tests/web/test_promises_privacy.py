@@ -69,6 +69,7 @@ def trace(tmp_path_factory) -> Trace:
         assert server.verify(bytes(13 * MEGABYTE), portrait).status == 413
         assert server.verify(bytes(14 * MEGABYTE), bytes(14 * MEGABYTE)).status == 413
         assert server.verify(portrait, b"damaged").status == 415
+        assert server.send("/api/v1/own-face/photo", {"photo": portrait}).status == 200
     return Trace(out.read_text(encoding="utf-8", errors="replace").splitlines(), list(home.rglob("*")))
 
 
@@ -141,6 +142,8 @@ def test_p2_nothing_biometric_is_logged(working, hopper, collins, kind, all_logs
     working.send(f"/api/v1/verify?name={CANARY}", {"reference": photo[:-5000], "probe": collins})
     working.send("/api/v1/live", {"reference": photo, "frame": collins})
     working.verify(photo, b"GIF89a" + CANARY.encode())
+    working.send("/api/v1/own-face/photo", {"photo": photo}, looks=CANARY)
+    assert working.send("/api/v1/own-face/photo", {"photo": photo}).status_code == 200
     monkeypatch.setattr(preprocess, "find_faces", lambda *_: 1 / len(CANARY[:0]))
     working.send("/api/v1/detect", {"photo": photo})
 

@@ -40,6 +40,25 @@ export function compareFrame(reference, frame, signal) {
   return ask("/api/v1/live", { method: "POST", body: form({ reference, frame }), signal });
 }
 
+/** Ask what the server thinks of a photo of oneself, beside those whose looks go along. */
+export function lookAtOwnPhoto(photo, looks, signal) {
+  return ask("/api/v1/own-face/photo", { method: "POST", body: form({ photo, looks: JSON.stringify(looks) }), signal });
+}
+
+export const readOwnFace = () => ask("/api/v1/own-face");
+export const forgetOwnFace = () => ask("/api/v1/own-face", { method: "DELETE" });
+export const cancelOwnTraining = () => ask("/api/v1/own-face/training", { method: "DELETE" });
+
+export function trainOwnFace(faces) {
+  const body = form({ keep_model: "yes" });
+  for (const face of faces) body.append("face", face, "face");
+  return ask("/api/v1/own-face/training", { method: "POST", body });
+}
+
+export function useOwnModel(own) {
+  return ask("/api/v1/own-face/use", { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ own }) });
+}
+
 /** Fetch one of the server's own pictures. */
 export async function fetchFile(url) {
   try {

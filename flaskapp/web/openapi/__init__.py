@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 from flaskapp import __version__
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES
 from flaskapp.web.errors import PROBLEMS
+from flaskapp.web.openapi import own_face
+from flaskapp.web.openapi.parts import (
+    COUNT,
+    MILLISECONDS,
+    PHOTO,
+    SHARE,
+    TEXT,
+    Json,
+    answer_of,
+    numbers,
+    object_of,
+    operation_of,
+    or_null,
+    photo_operation,
+    ref,
+)
 
 __all__ = ["describe", "problem_list"]
-
-Json = dict[str, Any]
 
 CHOICE_PROBLEMS = ("no_face", "several_faces", "bad_face_index")
 
@@ -48,6 +61,7 @@ def describe() -> Json:
             "/api/v1/verify": {"post": _verify()},
             "/api/v1/detect": {"post": _detect()},
             "/api/v1/live": {"post": _live()},
+            **own_face.PATHS,
             "/healthz": {"get": _healthz()},
         },
         "components": {
@@ -60,65 +74,20 @@ def describe() -> Json:
                     "description": "The same, in browsers.",
                 },
             },
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | own_face.SCHEMAS,
         },
     }
 
 
-def _operation(name: str, summary: str, description: str, status: int, answer: Json, *problems: str) -> Json:
-    """Return an operation that anybody may call."""
-    return {
-        "operationId": name,
-        "summary": summary,
-        "description": description,
-        "responses": {str(status): answer, **_problem_answers("unknown_host", "internal_error", *problems)},
-    }
-
-
-def _photo_operation(name: str, summary: str, description: str, fields: Json, schema: str, *problems: str) -> Json:
-    """Return an operation that takes photos, and therefore a consent."""
-    shared = ("consent_required", "cross_site", "missing_photo", "not_a_file", "too_large", "rate_limited", "busy")
-    photo = ("unsupported_format", "animated_photo", "unreadable_photo", "empty_photo", "truncated_photo")
-    operation = _operation(name, summary, description, 200, _answer("The answer.", schema), *shared, *photo, *problems)
-    required = [field for field, schema in fields.items() if schema is PHOTO]
-    form = {"type": "object", "properties": fields, "required": required}
-    body = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-    return operation | {"security": [{"token": []}, {"cookie": []}], "requestBody": body}
-
-
-def _problem_answers(*codes: str) -> Json:
-    """Return one answer a status, with the codes that it may carry."""
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(PROBLEMS[code][0], []).append(code)
-    return {str(status): _problem_answer(status, found) for status, found in sorted(by_status.items())}
-
-
-def _problem_answer(status: int, codes: list[str]) -> Json:
-    content = {"application/problem+json": {"schema": _ref("Problem")}}
-    answer: Json = {"description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes), "content": content}
-    if status in (429, 503):
-        answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-    return answer
-
-
-def _answer(description: str, schema: str) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
-
-
-def _ref(schema: str) -> Json:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
 def _notice() -> Json:
-    return _operation(
-        "notice", "The privacy notice", "Its version belongs into the consent.", 200, _answer("The notice.", "Notice")
+    return operation_of(
+        "notice", "The privacy notice", "Its version belongs into the consent.", 200, answer_of("The notice.", "Notice")
     )
 
 
 def _give_consent() -> Json:
-    answer = _answer("Agreed; the cookie `consent` is set as well.", "GivenConsent")
-    operation = _operation(
+    answer = answer_of("Agreed; the cookie `consent` is set as well.", "GivenConsent")
+    operation = operation_of(
         "giveConsent",
         "Agree to the privacy notice",
         "Both statements must be `true`. The consent ends by itself at `expires_at`.",
@@ -126,13 +95,13 @@ def _give_consent() -> Json:
         answer,
         *("bad_request", "consent_required", "age_required", "cross_site", "too_large", "rate_limited"),
     )
-    content = {"application/json": {"schema": _ref("Statements")}}
+    content = {"application/json": {"schema": ref("Statements")}}
     return operation | {"requestBody": {"required": True, "content": content}}
 
 
 def _consent() -> Json:
-    answer = _answer("It stands.", "Consent")
-    operation = _operation(
+    answer = answer_of("It stands.", "Consent")
+    operation = operation_of(
         "consent", "Ask whether a consent stands", "And until when.", 200, answer, "consent_required"
     )
     return operation | {"security": [{"token": []}, {"cookie": []}]}
@@ -141,19 +110,19 @@ def _consent() -> Json:
 def _withdraw_consent() -> Json:
     description = "Ends it at once. To withdraw what does not stand is no error."
     answer = {"description": "No consent stands."}
-    operation = _operation("withdrawConsent", "Withdraw a consent", description, 204, answer, "cross_site")
+    operation = operation_of("withdrawConsent", "Withdraw a consent", description, 204, answer, "cross_site")
     return operation | {"security": [{"token": []}, {"cookie": []}, {}]}
 
 
 def _verify() -> Json:
     fields = {"reference": PHOTO, "probe": PHOTO, "reference_face": FACE_INDEX, "probe_face": FACE_INDEX}
     description = "Says whether two photos seem to show the same person. If a photo shows several faces, choose one."
-    return _photo_operation("verify", "Compare two photos", description, fields, "Verification", *CHOICE_PROBLEMS)
+    return photo_operation("verify", "Compare two photos", description, fields, "Verification", *CHOICE_PROBLEMS)
 
 
 def _detect() -> Json:
     description = "Left to right, in pixels of the upright photo. A photo without a face gives an empty list."
-    return _photo_operation("detect", "Find the faces of a photo", description, {"photo": PHOTO}, "FoundFaces")
+    return photo_operation("detect", "Find the faces of a photo", description, {"photo": PHOTO}, "FoundFaces")
 
 
 def _live() -> Json:
@@ -162,47 +131,19 @@ def _live() -> Json:
         "For a camera: nothing is kept from frame to frame, so the reference comes along each time; a small picture "
         "cut around its face will do. The largest face of the frame counts; no face is no error."
     )
-    return _photo_operation("live", "Compare a camera's frame", description, fields, "LiveAnswer", *CHOICE_PROBLEMS)
+    return photo_operation("live", "Compare a camera's frame", description, fields, "LiveAnswer", *CHOICE_PROBLEMS)
 
 
 def _healthz() -> Json:
-    answer = _answer("The server is ready.", "Health")
-    return _operation(
+    answer = answer_of("The server is ready.", "Health")
+    return operation_of(
         "healthz", "Ask whether the server is ready", "For whatever starts it.", 200, answer, "warming_up"
     )
 
 
-PHOTO: Json = {
-    "type": "string",
-    "contentMediaType": "application/octet-stream",
-    "description": "A JPEG, PNG, WebP or HEIC file, as the content says, not the name.",
-}
 FACE_INDEX: Json = {"type": "integer", "minimum": 0, "description": "Which face is meant: from 0, left to right."}
 
 
-def _object(description: str, **properties: Json) -> Json:
-    """Return the schema of an object whose members are all there, and no others."""
-    return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _numbers(count: int, **more: Any) -> Json:
-    return {"type": "array", "items": {"type": "number"}, "minItems": count, "maxItems": count, **more}
-
-
-def _or_null(schema: Json) -> Json:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-TEXT: Json = {"type": "string"}
-COUNT: Json = {"type": "integer", "minimum": 0}
-SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
-MILLISECONDS: Json = {"type": "number", "minimum": 0}
 DECISION: Json = {
     "enum": ["match", "inconclusive", "non_match", OUT_OF_SCOPE],
     "description": "`out_of_scope` only of a personal model: neither photo shows the person it knows.",
@@ -215,12 +156,12 @@ SIZE: Json = {
     "maxItems": 2,
     "description": "Width and height of the upright photo in pixels.",
 }
-BAND = _numbers(2, description="Below the first a non-match, from the second on a match, between them inconclusive.")
+BAND = numbers(2, description="Below the first a non-match, from the second on a match, between them inconclusive.")
 FACE: dict[str, Json] = {
-    "box_xyxy": _numbers(4, description="Left, top, right, bottom, in pixels of the upright photo."),
+    "box_xyxy": numbers(4, description="Left, top, right, bottom, in pixels of the upright photo."),
     "landmarks": {
         "type": "array",
-        "items": _numbers(2),
+        "items": numbers(2),
         "minItems": 5,
         "maxItems": 5,
         "description": "x, y of left eye, right eye, nose, left and right mouth corner, as the viewer sees them.",
@@ -233,19 +174,19 @@ ANSWER: dict[str, Json] = {
     "model": TEXT | {"description": "Name and hash of the weights."},
     "liveness": {"const": "not_checked", "description": "A photo of a photo would pass."},
 }
-STAGES_MS = _object(
+STAGES_MS = object_of(
     "Milliseconds by stage; both photos are read at the same time.", **dict.fromkeys(STAGES, MILLISECONDS)
 )
 
 SCHEMAS: dict[str, Json] = {
-    "Notice": _object(
+    "Notice": object_of(
         "The privacy notice.",
         version=TEXT,
         title=TEXT,
         text=TEXT | {"description": "The whole notice as plain text."},
         sections={
             "type": "array",
-            "items": _object("A section.", heading=TEXT, paragraphs={"type": "array", "items": TEXT}),
+            "items": object_of("A section.", heading=TEXT, paragraphs={"type": "array", "items": TEXT}),
         },
     ),
     "Statements": {
@@ -254,10 +195,10 @@ SCHEMAS: dict[str, Json] = {
         "properties": {"notice_version": TEXT, "consent": {"const": True}, "age_confirmed": {"const": True}},
         "required": ["notice_version", "consent", "age_confirmed"],
     },
-    "Consent": _object("A consent that stands.", expires_at=MOMENT, notice_version=TEXT),
-    "GivenConsent": _object("A new consent.", token=TEXT, expires_at=MOMENT, notice_version=TEXT),
-    "Face": _object("A face.", **FACE),
-    "ListedFace": _object(
+    "Consent": object_of("A consent that stands.", expires_at=MOMENT, notice_version=TEXT),
+    "GivenConsent": object_of("A new consent.", token=TEXT, expires_at=MOMENT, notice_version=TEXT),
+    "Face": object_of("A face.", **FACE),
+    "ListedFace": object_of(
         "A face of a photo.",
         **FACE,
         prominent={
@@ -265,43 +206,43 @@ SCHEMAS: dict[str, Json] = {
             "description": "Whether it is at least a third as high as the largest; lower ones force no choice.",
         },
     ),
-    "ComparedFace": _object(
+    "ComparedFace": object_of(
         "The face that was compared.",
         **FACE,
         face_index=COUNT | {"description": "Its place in the photo, from 0, left to right."},
         other_faces=COUNT | {"description": "How many more faces the photo shows."},
         photo_size_wh=SIZE,
     ),
-    "ErrorCounts": _object(
+    "ErrorCounts": object_of(
         "How often these weights gave this decision to people that they had never seen.",
         impostor_pairs=COUNT | {"description": "Pairs of two people."},
         impostor_with_verdict=COUNT,
         genuine_pairs=COUNT | {"description": "Pairs of one person."},
         genuine_with_verdict=COUNT,
     ),
-    "Verification": _object(
+    "Verification": object_of(
         "The answer for two photos.",
         decision=DECISION,
-        similarity_score=_or_null(SHARE) | {"description": "Higher means more alike; null if `out_of_scope`."},
+        similarity_score=or_null(SHARE) | {"description": "Higher means more alike; null if `out_of_scope`."},
         **ANSWER,
-        error_counts=_ref("ErrorCounts"),
-        faces=_object("The faces compared.", reference=_ref("ComparedFace"), probe=_ref("ComparedFace")),
+        error_counts=ref("ErrorCounts"),
+        faces=object_of("The faces compared.", reference=ref("ComparedFace"), probe=ref("ComparedFace")),
         timing_ms=STAGES_MS,
     ),
-    "FoundFaces": _object(
+    "FoundFaces": object_of(
         "All faces of a photo.",
-        faces={"type": "array", "items": _ref("ListedFace")},
+        faces={"type": "array", "items": ref("ListedFace")},
         photo_size_wh=SIZE,
-        timing_ms=_object("Milliseconds.", total=MILLISECONDS),
+        timing_ms=object_of("Milliseconds.", total=MILLISECONDS),
     ),
-    "LiveAnswer": _object(
+    "LiveAnswer": object_of(
         "The answer for one frame; decision, score and face are null if it shows nobody.",
-        decision=_or_null(DECISION),
-        similarity_score=_or_null(SHARE) | {"description": "Null also if `out_of_scope`."},
+        decision=or_null(DECISION),
+        similarity_score=or_null(SHARE) | {"description": "Null also if `out_of_scope`."},
         **ANSWER,
-        face=_or_null(_ref("Face")),
+        face=or_null(ref("Face")),
         other_faces=COUNT,
-        photo_size_wh=_or_null(SIZE),
+        photo_size_wh=or_null(SIZE),
         timing_ms={
             "type": "object",
             "description": "Milliseconds by stage; without a face only the total.",
@@ -310,7 +251,7 @@ SCHEMAS: dict[str, Json] = {
             "additionalProperties": False,
         },
     ),
-    "Health": _object("Readiness.", status={"const": "ready"}),
+    "Health": object_of("Readiness.", status={"const": "ready"}),
     "Problem": {
         "type": "object",
         "description": "An error (RFC 9457).",
@@ -324,7 +265,7 @@ SCHEMAS: dict[str, Json] = {
             "hint": TEXT | {"description": "What to try; may be empty."},
             "faces": {
                 "type": "array",
-                "items": _ref("ListedFace"),
+                "items": ref("ListedFace"),
                 "description": "With `several_faces`: all of them, left to right, to choose from.",
             },
         },

@@ -1,0 +1,87 @@
+// The entry of the page that trains on one's own face: photos, training, forgetting.
+
+import { announce, byId, show, showProblem } from "./dom.js";
+import { Album } from "./own_album.js";
+import { Capture } from "./own_capture.js";
+import { Model } from "./own_model.js";
+
+class OwnPage {
+  constructor(main) {
+    const { mostPhotos, fewestPhotos, photoMb } = main.dataset;
+    this.fewest = Number(fewestPhotos);
+    this.album = new Album(Number(mostPhotos), Number(photoMb) * 1024 ** 2);
+    this.capture = new Capture(this.album);
+    this.model = new Model();
+    this.album.addEventListener("change", () => this.#sayWhatIsNeeded());
+    this.album.addEventListener("closed", ({ detail }) => showProblem(byId("capture-error"), detail));
+    this.model.addEventListener("change", () => this.#sayWhatIsNeeded());
+    this.model.addEventListener("forget", () => this.#forget());
+    byId("keep-box").addEventListener("change", () => this.#markBox(null));
+    byId("train-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#train();
+    });
+    // A page that comes back from the browser's memory may have lost its consent meanwhile.
+    window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+    this.#sayWhatIsNeeded();
+    this.model.refresh();
+  }
+
+  get lacking() {
+    return Math.max(0, this.fewest - this.album.photos.length);
+  }
+
+  #sayWhatIsNeeded() {
+    const { lacking } = this;
+    byId("train-note").textContent = this.model.isTraining
+      ? "What compared before goes on comparing until the new model is there. You may leave this page open and come back."
+      : lacking
+        ? `${lacking} more ${lacking === 1 ? "photo is" : "photos are"} needed; 15 are better.`
+        : "It takes a few minutes. What compared before goes on comparing until the new model is there.";
+    const train = byId("train");
+    if (this.model.isTraining) train.setAttribute("aria-disabled", "true");
+    else train.removeAttribute("aria-disabled");
+    train.firstElementChild.textContent = this.model.isTraining ? "Training…" : "Train";
+  }
+
+  #train() {
+    if (this.model.isTraining) return;
+    showProblem(byId("train-error"), null);
+    if (this.lacking) {
+      const detail = `There are ${this.album.photos.length} photos; ${this.lacking} more are needed.`;
+      showProblem(byId("train-error"), { detail, hint: "Take them with the webcam, or choose some." });
+      announce(detail);
+      byId("capture-toggle").focus();
+      return;
+    }
+    if (!byId("keep-box").checked) {
+      this.#markBox("Tick this box if you agree; without it no model is made.");
+      byId("keep-box").focus();
+      return;
+    }
+    this.capture.stop();
+    this.model.train(this.album.faces);
+  }
+
+  #markBox(words) {
+    const [box, error] = [byId("keep-box"), byId("keep-box-error")];
+    error.textContent = words ?? "";
+    show(Boolean(words), error);
+    if (words) {
+      box.setAttribute("aria-invalid", "true");
+      box.setAttribute("aria-describedby", error.id);
+    } else {
+      box.removeAttribute("aria-invalid");
+      box.removeAttribute("aria-describedby");
+    }
+  }
+
+  #forget() {
+    this.capture.stop();
+    this.album.clear();
+    byId("keep-box").checked = false;
+  }
+}
+
+document.documentElement.classList.add("js");
+new OwnPage(byId("main"));

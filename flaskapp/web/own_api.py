@@ -1,0 +1,177 @@
+"""The API's answers around one's own face."""
+
+from __future__ import annotations
+
+import base64
+import io
+import ipaddress
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import numpy as np
+from flask import Response, g, jsonify, request
+from PIL import Image
+
+from flaskapp import preprocess
+from flaskapp.capture import Look
+from flaskapp.errors import PhotoError
+from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
+from flaskapp.web.errors import BadRequestError, ConsentRequiredError, OwnFaceClosedError
+from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo
+from flaskapp.web.services import services
+from flaskapp.web.uploads import uploaded_photo, uploaded_photos
+
+__all__ = ["api", "check_owner", "is_open"]
+
+P = ParamSpec("P")
+
+MOST_FACE_BYTES = 64 * 1024
+"""Of one face as PNG: 100 × 100 pixels of three bytes take half of it."""
+
+FORWARDED = ("Forwarded", "X-Forwarded-For")
+AGREED = "yes"
+
+
+def for_the_owner(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Refuse to enter a view without consent, and to others than whoever may have a model here."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        check_owner()
+        return view(*args, **kwargs)
+
+    return with_consent(guarded)
+
+
+def is_open() -> bool:
+    """Say whether whoever asks may have a personal model here.
+
+    Behind a proxy that nobody told us of every address is this machine's own, so a request that
+    was forwarded counts as one from elsewhere.
+    """
+    settings = services().settings
+    if settings.own_face != "local":
+        return settings.own_face == "everyone"
+    forwarded = not settings.trusted_proxy and any(name in request.headers for name in FORWARDED)
+    return not forwarded and _is_this_machine(request.remote_addr or "")
+
+
+def _is_this_machine(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def check_owner() -> None:
+    """Refuse others than whoever may have a personal model here.
+
+    Raises:
+        OwnFaceClosedError: they may not.
+    """
+    if not is_open():
+        raise OwnFaceClosedError(
+            "A personal model is only for whoever sits at the computer that runs this server.",
+            "Open the page there as http://localhost; or whoever runs it sets FR_OWN_FACE=everyone.",
+        )
+
+
+@api.get("/api/v1/own-face")
+@for_the_owner
+def own_face() -> Response:
+    """Say whether there is a personal model, whether it is in use, and how a training goes."""
+    return jsonify(services().own_face.to_json(g.consent_key))
+
+
+@api.post("/api/v1/own-face/photo")
+@for_the_owner
+def look_at_own_photo() -> Response:
+    """Cut the face out of a photo of oneself, judge it, and hand it out."""
+    photo, looks = uploaded_photo("photo"), _looks()
+
+    def look() -> Response:
+        try:
+            looked = look_at_photo(photo, looks)
+        except PhotoError as error:
+            raise error.for_photo("photo") from None
+        return jsonify(looked.to_json() | {"face_png": base64.b64encode(_png(looked.face)).decode("ascii")})
+
+    return services().comparer.run(look)
+
+
+def _looks() -> list[Look]:
+    """Return how the face stands in the photos that there are already, as earlier answers said it."""
+    try:
+        return [Look(**{name: float(value) for name, value in one.items()}) for one in _listed()]
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        raise BadRequestError(
+            'The field "looks" expects a JSON list of what "look" was in earlier answers.', "Leave it out to begin."
+        ) from None
+
+
+def _listed() -> list[Any]:
+    listed = json.loads(request.form.get("looks") or "[]")
+    if not isinstance(listed, list) or len(listed) > MOST_PHOTOS:
+        raise ValueError
+    return listed
+
+
+def _png(face: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(face).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@api.post("/api/v1/own-face/training")
+@for_the_owner
+def train_own_face() -> Response:
+    """Start a training on faces that were handed out."""
+    request.max_form_parts = MOST_PHOTOS + 2
+    request.max_content_length = MOST_PHOTOS * MOST_FACE_BYTES
+    if request.form.get("keep_model") != AGREED:
+        raise ConsentRequiredError(
+            "Training keeps a model of your face on the computer that runs this server, until it is forgotten.",
+            'Agree to that, by the box on the page or by keep_model = "yes".',
+        )
+    faces = services().comparer.run(lambda: [_face(data) for data in uploaded_photos("face")])
+    training = services().own_face.train(faces, g.consent_key)
+    response = jsonify(training.to_json())
+    response.status_code = 202
+    return response
+
+
+def _face(data: bytes) -> np.ndarray:
+    try:
+        return checked_face(preprocess.decode_photo(data).pixels)
+    except PhotoError as error:
+        raise error.for_photo("face") from None
+
+
+@api.delete("/api/v1/own-face/training")
+@for_the_owner
+def cancel_own_training() -> Response:
+    """End the training that the caller started; what it had written goes too."""
+    services().own_face.cancel(g.consent_key)
+    return Response(status=204)
+
+
+@api.put("/api/v1/own-face/use")
+@for_the_owner
+def use_own_model() -> Response:
+    """Compare with the personal model, or without it."""
+    request.max_content_length = MOST_JSON_BYTES
+    stated = request.get_json(silent=True)
+    own = stated.get("own") if isinstance(stated, dict) else None
+    if not isinstance(own, bool):
+        raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", 'Send {"own": true}.')
+    services().own_face.use(own)
+    return jsonify(services().own_face.to_json(g.consent_key))
+
+
+@api.delete("/api/v1/own-face")
+@for_the_owner
+def forget_own_face() -> Response:
+    """Remove every trace of the personal model and its owner, and list what was removed."""
+    return jsonify(removed=services().own_face.forget())

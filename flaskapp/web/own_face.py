@@ -1,0 +1,234 @@
+"""The personal model of this server: trained, taken into use, forgotten; one at a time."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flaskapp import personal, preprocess
+from flaskapp.capture import Guide, Look, look_at
+from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.preprocess import CROP_SIZE
+from flaskapp.verifier import Verifier
+from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.web.errors import BadRequestError, NoModelError, TooFewPhotosError, TrainingError
+from flaskapp.web.training import COMMAND, Training, check_extra
+
+__all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]
+
+DEFAULT_PLACE = "my_model"
+MOST_PHOTOS = 40
+
+
+def verifier_of(model: Path) -> Verifier:
+    """Load a personal model, or other weights.
+
+    Raises:
+        WeightsError: they are missing or damaged.
+    """
+    runtime, owner = personal.load_model(model)
+    return Verifier(runtime, owner=owner)
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """One photo of oneself, judged beside those that there are.
+
+    Attributes:
+        face: uint8 (100, 100, 3), cut out and aligned: all that a training needs of the photo.
+        look: how the face stands in the photo.
+        kept: whether it adds something to the others.
+        words: why not, or what to do next.
+        missing: what is still missing, in words.
+        finished: whether a capture can end.
+    """
+
+    face: np.ndarray
+    look: Look
+    kept: bool
+    words: str
+    missing: tuple[str, ...]
+    finished: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the face."""
+        return {
+            "kept": self.kept,
+            "words": self.words,
+            "look": asdict(self.look),
+            "missing": list(self.missing),
+            "finished": self.finished,
+        }
+
+
+def look_at_photo(photo: bytes, looks: Sequence[Look]) -> Looked:
+    """Cut the face out of one photo of oneself, and judge it.
+
+    Args:
+        photo: bytes of a photo, or of a camera's frame.
+        looks: of the photos that there are already; the server remembers none.
+
+    Raises:
+        PhotoError: it cannot be used: it shows nobody, or several people.
+    """
+    decoded = preprocess.decode_photo(photo)
+    face = preprocess.select_face(preprocess.find_faces(decoded))
+    crop = preprocess.crop_face(decoded, face.landmarks)
+    look = look_at(face, crop, decoded.size_wh[1])
+    guide = Guide(looks=list(looks))
+    glance = guide.judge(look)
+    return Looked(crop, look, glance.kept, glance.words, tuple(guide.missing()), guide.finished)
+
+
+class OwnFace:
+    """What there is to do with the one personal model of a server.
+
+    Args:
+        place: its folder.
+        comparer: what compares; it is given the model to compare with.
+        in_use: whether it does so already.
+        without: makes what compares when the personal model does not.
+        minutes: that a training may take.
+        command: what trains.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        comparer: Comparer,
+        in_use: bool,
+        without: Callable[[], Comparison],
+        minutes: float,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.place, self.in_use = place.absolute(), in_use
+        self._comparer, self._without, self._minutes, self._command = comparer, without, minutes, command
+        self._training: Training | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is a personal model."""
+        return personal.is_personal(self.place)
+
+    def training_of(self, consent: str) -> Training | None:
+        """Return the training that was started with a consent, if there is one."""
+        training = self._training
+        return training if training and training.consent == consent else None
+
+    def train(self, faces: Sequence[np.ndarray], consent: str) -> Training:
+        """Start a training; what compares goes on comparing until the new model has taken its place.
+
+        Args:
+            faces: uint8 (100, 100, 3) each.
+            consent: key of the consent that it is started with.
+
+        Raises:
+            MissingExtraError: the libraries that train are not installed.
+            TooFewPhotosError: there are fewer than it takes.
+            TrainingError: one is under way.
+        """
+        check_extra()
+        if len(faces) < FEWEST_PHOTOS:
+            missing = FEWEST_PHOTOS - len(faces)
+            raise TooFewPhotosError(
+                f"Training expects at least {FEWEST_PHOTOS} photos of you. Received: {len(faces)}.",
+                f"Add {missing} more, of other moments: 15 are better.",
+            )
+        with self._lock:
+            if self._training and self._training.is_running:
+                raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
+            stack = np.stack(faces)
+            self._training = Training(stack, self.place, self._minutes, consent, self._take_over, self._command)
+            return self._training
+
+    def cancel(self, consent: str) -> None:
+        """End the training that was started with a consent, and remove what it left; none is no error."""
+        training = self.training_of(consent)
+        if training and training.is_running:
+            training.cancel()
+            self._clear_away()
+
+    def use(self, own: bool) -> None:
+        """Compare with the personal model, or without it.
+
+        Raises:
+            NoModelError: there is no personal model.
+            WeightsError: the one asked for cannot be used.
+        """
+        if own and not self.stands:
+            raise NoModelError("There is no personal model on this server.", "Train one.")
+        with self._lock:
+            self._comparer.verifier = verifier_of(self.place) if own else self._without()
+            self.in_use = own
+
+    def forget(self) -> list[str]:
+        """Remove every trace of the personal model and its owner, and compare without it.
+
+        Returns:
+            What was removed, by names from the model's folder on; empty if there was nothing.
+
+        Raises:
+            WeightsError: the folder is something else, or the shipped weights cannot be used.
+        """
+        with self._lock:
+            if self._training:
+                self._training.cancel()
+                self._training = None
+            if self.in_use:
+                self.use(own=False)
+            if not personal.traces(self.place):
+                return []
+            return [path.relative_to(self.place.parent).as_posix() for path in personal.forget(self.place)]
+
+    def report(self) -> bytes:
+        """Return the report of the personal model.
+
+        Raises:
+            NoModelError: there is none.
+        """
+        try:
+            return (self.place / personal.REPORT).read_bytes()
+        except OSError:
+            raise NoModelError("There is no report of a personal model on this server.", "Train one.") from None
+
+    def to_json(self, consent: str) -> dict[str, Any]:
+        """Return what there is, as it may be told to whoever holds a consent."""
+        training = self.training_of(consent)
+        return {
+            "model": self.place.name,
+            "exists": self.stands,
+            "in_use": self.in_use,
+            "comparing_with": self._comparer.weights.weights_id,
+            "fewest_photos": FEWEST_PHOTOS,
+            "training": training and training.to_json(),
+        }
+
+    def _take_over(self) -> None:
+        """Compare with the model that a training has just put into its place."""
+        self._comparer.verifier = verifier_of(self.place)
+        self.in_use = True
+
+    def _clear_away(self) -> None:
+        for folder in (personal.work_folder(self.place), personal.new_folder(self.place)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def checked_face(pixels: np.ndarray) -> np.ndarray:
+    """Return a face as it was handed out.
+
+    Raises:
+        BadRequestError: it is of another size.
+    """
+    if pixels.shape != (CROP_SIZE, CROP_SIZE, 3):
+        raise BadRequestError(
+            f"A face expects {CROP_SIZE} × {CROP_SIZE} pixels. Received: {pixels.shape[1]} × {pixels.shape[0]}.",
+            "Send the faces as POST /api/v1/own-face/photo returned them.",
+        )
+    return pixels

@@ -1,0 +1,192 @@
+"""One's own face in the page: photos by camera and file, training, comparing, forgetting."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+import sample_photos
+from page_driver import Driver, RunningServer, launch
+from PIL import Image
+from playwright.sync_api import Browser, expect
+
+from flaskapp import personal
+from flaskapp.app import create_app
+from flaskapp.dataset.splits import FEWEST_PHOTOS
+
+SETTINGS = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0, "FR_OWN_MINUTES": 0.2}
+TRAINING_MS = 300_000
+
+
+@pytest.fixture(scope="module")
+def started_in(tmp_path_factory) -> Path:
+    """Return the folder in which the server is started, and where the model is put."""
+    return tmp_path_factory.mktemp("started")
+
+
+@pytest.fixture(scope="module")
+def address(chromium: str, started_in: Path) -> Iterator[str]:
+    """Return the address of a server with the shipped weights."""
+    before = Path.cwd()
+    os.chdir(started_in)
+    try:
+        app = create_app(SETTINGS)
+    finally:
+        os.chdir(before)
+    with RunningServer(app) as running:
+        yield running.address
+
+
+@pytest.fixture(scope="module")
+def poser(chromium: str, chromium_browser: Browser, tmp_path_factory) -> Iterator[Browser]:
+    """Return a browser before whose camera somebody moves."""
+    film = sample_photos.film_of_poses(tmp_path_factory.mktemp("film"))
+    browser = launch(chromium_browser.browser_type, chromium, film)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def own(poser: Browser, address: str) -> Iterator[Driver]:
+    """Return a window at the page for one's own face, after consent."""
+    window = Driver(poser.new_context(locale="en-GB"), address).watch_camera().agree()
+    window.page.get_by_role("link", name="Train it on your own face").click()
+    expect(window.find("#model-words")).to_contain_text("There is none.")
+    yield window
+    window.context.close()
+    assert window.foreign_requests == []
+    assert window.complaints == []
+
+
+def count(window: Driver) -> int:
+    return window.find("#album li").count()
+
+
+def take_photos(window: Driver, photos: int) -> None:
+    window.page.get_by_role("button", name="Take photos with the webcam").click()
+    window.page.wait_for_function("(least) => document.querySelectorAll('#album li').length >= least", arg=photos)
+    window.page.get_by_role("button", name="Stop the webcam").click()
+    window.expect_camera_off()
+
+
+@pytest.mark.needs_tensorflow
+def test_capture_train_compare_and_forget(own: Driver, started_in: Path, hopper_file, collins_file):
+    """The whole way, with a real training in a process of its own."""
+    take_photos(own, FEWEST_PHOTOS + 1)
+    assert list(started_in.iterdir()) == [], "photos stay in memory"
+    own.page.get_by_label("I agree that a model of my face is made").check()
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    expect(own.find("#train-progress")).to_be_visible()
+    expect(own.find("#outcome")).to_be_visible(timeout=TRAINING_MS)
+    for name in ("Accuracy", "Precision", "Recall", "F1"):
+        expect(own.find("#figures tr", has_text=name)).to_contain_text("%")
+    expect(own.find("#gain")).to_contain_text("95 % interval")
+    assert personal.is_personal(started_in / "my_model")
+    with own.page.expect_download() as report:
+        own.page.get_by_role("link", name="Save the report").click()
+    assert report.value.suggested_filename == "my_model-report.html"
+
+    own.page.get_by_role("link", name="Compare with it").click()
+    expect(own.find("#model-note")).to_contain_text("Compared by the personal model my_model.")
+    own.choose("reference", hopper_file).choose("probe", hopper_file).compare()
+    expect(own.find("#verdict-word")).to_have_text("Match")
+    own.choose("reference", collins_file).choose("probe", collins_file).compare()
+    expect(own.find("#verdict-word")).to_have_text("Out of scope")
+
+    own.page.get_by_role("link", name="Train it on your own face").click()
+    own.page.get_by_role("button", name="Forget me").click()
+    own.page.get_by_role("dialog").get_by_role("button", name="Forget me").click()
+    expect(own.find("#removed-list")).to_contain_text("my_model/model.h5")
+    expect(own.find("#removed-list")).to_contain_text("my_model/templates.npz")
+    assert list(started_in.iterdir()) == []
+    own.page.get_by_role("link", name="Compare two photos").click()
+    expect(own.find("#model-note")).to_have_count(0)
+    own.choose("reference", collins_file).choose("probe", collins_file).compare()
+    expect(own.find("#verdict-word")).to_have_text("Match")
+
+
+def test_the_capture_guides_and_what_it_took_can_be_saved(own: Driver, tmp_path):
+    take_photos(own, 3)
+    expect(own.find("#missing-list")).to_contain_text("turned to one side")
+    expect(own.find("#train-note")).to_contain_text(f"{FEWEST_PHOTOS - count(own)} more")
+    taken = count(own)
+    with own.page.expect_download() as download:
+        own.page.get_by_role("button", name="Save photos").click()
+    download.value.save_as(tmp_path / "photos.zip")
+    with zipfile.ZipFile(tmp_path / "photos.zip") as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == taken
+        with Image.open(io.BytesIO(archive.read("me-01.jpg"))) as photo:
+            assert photo.size == (640, 480)
+
+
+def test_files_are_taken_listed_and_removed(
+    own: Driver, hopper_file, collins_file, landscape, heic_portrait, group_photo
+):
+    files = [
+        {"name": "one.jpg", "mimeType": "image/jpeg", "buffer": Path(hopper_file).read_bytes()},
+        {"name": "phone.heic", "mimeType": "image/heic", "buffer": heic_portrait},
+        {"name": "sky.png", "mimeType": "image/png", "buffer": landscape},
+        {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo},
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no photo"},
+        {"name": "other.jpg", "mimeType": "image/jpeg", "buffer": Path(collins_file).read_bytes()},
+    ]
+    own.find("#own-files").set_input_files(files)
+    expect(own.find("#album li")).to_have_count(3)
+    expect(own.find("#album li").nth(1)).to_contain_text("Too like a photo that there is already.")
+    for name, reason in (("sky.png", "No face"), ("group.jpg", "2 faces"), ("notes.txt", "known format")):
+        expect(own.find("#left-out-list li", has_text=name)).to_contain_text(reason)
+    assert not any(own.is_blank(f"#album li:nth-child({number}) canvas") for number in (1, 2, 3))
+    missing = own.find("#missing-list").inner_text()
+    own.page.get_by_role("button", name="Remove photo 3").click()
+    expect(own.find("#album li")).to_have_count(2)
+    expect(own.find("#missing-list")).not_to_have_text(missing)
+    own.page.get_by_role("button", name="Remove all").click()
+    expect(own.find("#album li")).to_have_count(0)
+    expect(own.find("#left-out")).to_be_hidden()
+
+
+def test_too_few_photos_and_no_agreement_train_nothing(own: Driver, hopper_file):
+    own.find("#own-files").set_input_files(hopper_file)
+    expect(own.find("#album li")).to_have_count(1)
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    own.expect_error("train", f"There are 1 photos; {FEWEST_PHOTOS - 1} more are needed.")
+    take_photos(own, FEWEST_PHOTOS)
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    expect(own.find("#keep-box-error")).to_contain_text("without it no model is made")
+    assert not [url for url in own.requests if url.endswith("/training")]
+
+
+@pytest.mark.needs_tensorflow
+def test_a_training_can_be_cancelled(own: Driver, started_in: Path):
+    take_photos(own, FEWEST_PHOTOS)
+    own.find("#keep-box").check()
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    own.page.get_by_role("button", name="Cancel").click()
+    expect(own.find("#train-progress")).to_be_hidden()
+    expect(own.find("#train")).to_be_focused()
+    expect(own.find("#outcome")).to_be_hidden()
+    assert list(started_in.iterdir()) == []
+
+
+def test_without_consent_it_asks_for_it_first(poser: Browser, address: str):
+    window = Driver(poser.new_context(), address).open("/own-face")
+    expect(window.page.get_by_role("heading", name="Agree first")).to_be_visible()
+    expect(window.find("#own-files")).to_have_count(0)
+    window.context.close()
+
+
+@pytest.mark.parametrize("error", ["NotAllowedError", "NotFoundError"])
+def test_a_camera_that_cannot_be_had_says_why(poser: Browser, address: str, error):
+    window = Driver(poser.new_context(), address).break_camera(error).agree().open("/own-face")
+    window.page.get_by_role("button", name="Take photos with the webcam").click()
+    window.expect_error("capture", "camera")
+    expect(window.find("#capture")).to_be_hidden()
+    window.context.close()
