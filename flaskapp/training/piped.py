@@ -60,6 +60,8 @@ def main() -> None:
         result = _train(Path(order["out"]), order["minutes"], faces, tell)
     except FacialRecognitionError as error:
         tell(problem={"code": error.code, "detail": error.message, "hint": error.hint})
+    except OSError as error:
+        tell(problem=_unwritable(Path(order["out"]).name, error))
     else:
         tell(result=_digest(result))
 
@@ -76,7 +78,7 @@ def _answers() -> Tell:
 
 
 def _end_with_the_server() -> None:
-    sys.stdin.buffer.read(1)
+    os.read(sys.stdin.fileno(), 1)  # not by the buffer: its lock would be held when this ends by itself
     os._exit(1)
 
 
@@ -98,6 +100,14 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
     mine = Album(names, (ME,) * len(faces), faces, digests)
     tell(words="Splitting the photos, and changing copies of them.")
     return train_own_face(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), OwnReporter(lambda _: None, learning))
+
+
+def _unwritable(model: str, error: OSError) -> dict[str, str]:
+    return {
+        "code": "training_failed",
+        "detail": f"The model cannot be written to {model}: {error.strerror}.",
+        "hint": "Start the server where there is room and a right to write, or name a folder there: serve --model.",
+    }
 
 
 def _digest(result: OwnResult) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Comparer:
     come back.
 
     Args:
-        verifier: compares.
+        verifier: compares; another can be put into its place at any time.
         under_way: most requests that are looked at or wait for it.
         at_once: most that are looked at; as many as there are cores if not given, but two
             at least.
@@ -198,24 +198,9 @@ class Comparer:
         """
         with self._place():
             started = time.perf_counter()
-            verification = self._verify_frame(reference, frame, reference_face)
-            return LiveAnswer(verification, self.weights, _milliseconds_since(started))
-
-    def _verify_frame(self, reference: bytes, frame: bytes, reference_face: int | None) -> Verification | None:
-        try:
-            try:
-                return self.verifier.verify(reference, frame, reference_face)
-            except SeveralFacesError as error:
-                if error.photo != "probe":
-                    raise
-                return self.verifier.verify(reference, frame, reference_face, _largest(error.faces))
-        except PhotoError as error:
-            if error.photo != "probe":
-                raise
-            if isinstance(error, NoFaceError):
-                return None
-            error.for_photo("frame")
-            raise
+            verifier = self.verifier  # another may take its place meanwhile
+            verification = _verify_frame(verifier, reference, frame, reference_face)
+            return LiveAnswer(verification, verifier.weights, _milliseconds_since(started))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -227,6 +212,25 @@ class Comparer:
         finally:
             trim_memory()
             self._admitted.release()
+
+
+def _verify_frame(
+    verifier: Comparison, reference: bytes, frame: bytes, reference_face: int | None
+) -> Verification | None:
+    try:
+        try:
+            return verifier.verify(reference, frame, reference_face)
+        except SeveralFacesError as error:
+            if error.photo != "probe":
+                raise
+            return verifier.verify(reference, frame, reference_face, _largest(error.faces))
+    except PhotoError as error:
+        if error.photo != "probe":
+            raise
+        if isinstance(error, NoFaceError):
+            return None
+        error.for_photo("frame")
+        raise
 
 
 def _largest(faces: tuple[Face, ...]) -> int:

@@ -75,6 +75,13 @@ def test_a_personal_model_says_whose_it_is_and_whom_it_does_not_know(
     expect(page.find("#result-scale .marker-number")).to_be_visible()
 
 
+def test_other_weights_than_the_page_was_loaded_with_are_told(page, verifier, hopper_file, collins_file):
+    verifier.weights = PERSONAL
+    page.choose("reference", hopper_file).choose("probe", collins_file).compare()
+    page.expect_error("compare", "compares with other weights by now", "Load the page anew.")
+    expect(page.find("#result")).to_be_hidden()
+
+
 @pytest.mark.parametrize("score", [0.0, 0.03, 0.5, 0.77, 1.0])
 def test_the_scale_shows_score_band_and_threshold_where_they_are(page, verifier, hopper_file, collins_file, score):
     verifier.score = score

@@ -31,13 +31,19 @@ export function detectFaces(photo, signal) {
   return ask("/api/v1/detect", { method: "POST", body: form({ photo }), signal });
 }
 
-export function verify(photos, chosen, signal) {
+export async function verify(photos, chosen, signal) {
   const fields = { ...photos, reference_face: chosen.reference, probe_face: chosen.probe };
-  return ask("/api/v1/verify", { method: "POST", body: form(fields), signal });
+  return ofThisPage(await ask("/api/v1/verify", { method: "POST", body: form(fields), signal }));
 }
 
-export function compareFrame(reference, frame, signal) {
-  return ask("/api/v1/live", { method: "POST", body: form({ reference, frame }), signal });
+export async function compareFrame(reference, frame, signal) {
+  return ofThisPage(await ask("/api/v1/live", { method: "POST", body: form({ reference, frame }), signal }));
+}
+
+// Band, name and warnings on the page are those of the weights that it was loaded with.
+function ofThisPage(answer) {
+  if (answer.model === document.getElementById("main").dataset.model) return answer;
+  throw new Problem({ code: "weights_changed", detail: "The server compares with other weights by now.", hint: "Load the page anew." });
 }
 
 /** Ask what the server thinks of a photo of oneself, beside those whose looks go along. */

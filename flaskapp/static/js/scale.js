@@ -24,8 +24,8 @@ export class Scale {
   /**
    * Show a score, or none.
    *
-   * The band is drawn by the template. It changes only with the weights, which a restarted
-   * server may have changed under an open page; then the page must be loaded anew.
+   * The band is drawn by the template. It changes only with the weights; then the page must be
+   * loaded anew, and api.js says so.
    */
   show(score) {
     this.marker.setAttribute("visibility", score === null ? "hidden" : "visible");
