@@ -18,7 +18,7 @@ from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.errors import BadRequestError, NoModelError, TooFewPhotosError, TrainingError
-from flaskapp.web.training import COMMAND, Training, check_extra
+from flaskapp.web.training import COMMAND, Training, check_extra, missing_extra, problem_of
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]
 
@@ -200,13 +200,14 @@ class OwnFace:
 
     def to_json(self, consent: str) -> dict[str, Any]:
         """Return what there is, as it may be told to whoever holds a consent."""
-        training = self.training_of(consent)
+        training, lack = self.training_of(consent), missing_extra()
         return {
             "model": self.place.name,
             "exists": self.stands,
             "in_use": self.in_use,
             "comparing_with": self._comparer.weights.weights_id,
             "fewest_photos": FEWEST_PHOTOS,
+            "obstacle": lack and problem_of(lack),
             "training": training and training.to_json(),
         }
 

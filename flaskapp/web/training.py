@@ -17,7 +17,7 @@ import numpy as np
 
 from flaskapp.errors import FacialRecognitionError, MissingExtraError
 
-__all__ = ["COMMAND", "Training", "check_extra"]
+__all__ = ["COMMAND", "Training", "check_extra", "missing_extra", "problem_of"]
 
 COMMAND = (sys.executable, "-P", "-m", "flaskapp.training.piped")
 PACKAGES = Path(__file__).resolve().parent.parent.parent
@@ -35,12 +35,25 @@ def check_extra() -> None:
     Raises:
         MissingExtraError: one of them is absent.
     """
+    error = missing_extra()
+    if error:
+        raise error
+
+
+def missing_extra() -> MissingExtraError | None:
+    """Say what keeps this server from training, or None."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"Training needs {missing[0]}, which is not installed.",
-            'Install it where this server runs: pip install "facial-recognition[train]"',
-        )
+    if not missing:
+        return None
+    return MissingExtraError(
+        f"Training needs {missing[0]}, which is not installed.",
+        'Install it where this server runs: pip install "facial-recognition[train]"',
+    )
+
+
+def problem_of(error: FacialRecognitionError) -> dict[str, str]:
+    """Return an error as part of an answer."""
+    return {"code": error.code, "detail": error.message, "hint": error.hint}
 
 
 class Training:
@@ -138,7 +151,7 @@ class Training:
         try:
             self._installed()
         except FacialRecognitionError as error:
-            self._end("failed", problem={"code": error.code, "detail": error.message, "hint": error.hint})
+            self._end("failed", problem=problem_of(error))
         else:
             self._end("done", result=result)
 

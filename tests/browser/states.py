@@ -152,6 +152,7 @@ def own_state(state: str) -> dict[str, Any]:
         "in_use": done,
         "comparing_with": "my_model@0123456789ab" if done else "shipped@0123456789ab",
         "fewest_photos": 8,
+        "obstacle": None,
         "training": {
             "state": state,
             "share": 0.4,

@@ -176,6 +176,11 @@ def test_a_training_can_be_cancelled(own: Driver, started_in: Path):
     assert list(started_in.iterdir()) == []
 
 
+def test_a_server_that_cannot_train_says_so_before_photos_are_taken(own: Driver, monkeypatch):
+    monkeypatch.setattr("flaskapp.web.training.NEEDED", ("no_such_library",))
+    own.open("/own-face").expect_error("train", "Training needs no_such_library", "facial-recognition[train]")
+
+
 def test_without_consent_it_asks_for_it_first(poser: Browser, address: str):
     window = Driver(poser.new_context(), address).open("/own-face")
     expect(window.page.get_by_role("heading", name="Agree first")).to_be_visible()

@@ -227,6 +227,16 @@ class TestTraining:
         response = train(owner)
         assert problem(response) == (501, "missing_extra")
         assert 'pip install "facial-recognition[train]"' in response.json["hint"]
+        told = owner.get(URL)
+        assert told.json["obstacle"]["code"] == "missing_extra"
+        check(told, URL, "get")
+
+    def test_trainings_count_as_comparisons_do(self, open_browser, monkeypatch, tmp_path):
+        monkeypatch.chdir(tmp_path)
+        browser = open_browser(FR_RATE_LIMIT=1)
+        browser.agree()
+        assert problem(train(browser, 1)) == (422, "too_few_photos")
+        assert problem(train(browser, 1)) == (429, "rate_limited")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

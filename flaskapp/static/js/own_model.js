@@ -89,7 +89,8 @@ export class Model extends EventTarget {
   }
 
   #show(state) {
-    const training = state.training;
+    const { training, obstacle } = state;
+    if (obstacle) showProblem(byId("train-error"), obstacle);
     show(this.isTraining, byId("train-progress"));
     if (training) this.#showTraining(training);
     show(state.exists, byId("model-report"), byId("model-use"));

@@ -93,6 +93,7 @@ PATHS: Json = {
     "/api/v1/own-face/use": {"put": _use()},
 }
 
+REASON: dict[str, Json] = {"code": TEXT, "detail": TEXT, "hint": TEXT}
 NUMBER: Json = {"type": "number"}
 FIGURE = object_of(
     "On the same pairs, which training never saw; null if they cannot tell.",
@@ -119,7 +120,7 @@ SCHEMAS: dict[str, Json] = {
         state={"enum": ["running", "done", "failed", "cancelled"]},
         share=SHARE | {"description": "How much of the training is gone at most."},
         words=TEXT,
-        problem=or_null(object_of("Why it failed.", code=TEXT, detail=TEXT, hint=TEXT)),
+        problem=or_null(object_of("Why it failed.", **REASON)),
         result=or_null(
             object_of(
                 "What came of it.",
@@ -141,6 +142,7 @@ SCHEMAS: dict[str, Json] = {
         in_use={"type": "boolean", "description": "Whether this server compares with it."},
         comparing_with=TEXT | {"description": "Name and hash of the weights in use."},
         fewest_photos=COUNT | {"description": "That a training takes."},
+        obstacle=or_null(object_of("What keeps this server from training.", **REASON)),
         training=or_null(ref("OwnTraining")),
     ),
     "Forgotten": object_of("What was removed; empty if there was nothing.", removed={"type": "array", "items": TEXT}),
