@@ -18,6 +18,7 @@ import click
 import numpy as np
 
 from flaskapp.dataset.album import Album, read_people
+from flaskapp.dataset.quality import MISLABELLED_COSINE
 from flaskapp.dataset.sets import read_teacher
 from flaskapp.dataset.splits import Shares, split_people
 from flaskapp.errors import DataError
@@ -84,6 +85,15 @@ def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> flo
     return float(np.max(2 * found / (found + wrong + 1)))
 
 
+def rightly_named(people: Album, teacher: dict[str, np.ndarray]) -> np.ndarray:
+    """Say of each photo whether it is like its person's others, by the rule of ``audit``; bool (N,)."""
+    vectors = np.array([teacher[Path(name).name] for name in people.names])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    person = np.array(people.people)
+    others = np.stack([vectors[person == name].sum(axis=0) for name in person]) - vectors
+    return np.sum(vectors * others, axis=1) > MISLABELLED_COSINE * np.linalg.norm(others, axis=1)
+
+
 def read_teacher_by_file(path: Path) -> dict[str, np.ndarray]:
     """Return the teacher's vector of each photo by its file's name."""
     names, vectors = read_teacher(path)
@@ -130,6 +140,7 @@ def summary(results: list[OwnResult]) -> str:
 @click.option(
     "--teacher", type=click.Path(exists=True, path_type=Path), help="File of the teacher's vectors, to show its best."
 )
+@click.option("--clean", is_flag=True, help="Leave out photos that the teacher takes for somebody else's.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures.")
 def main(
     folder: Path,
@@ -139,10 +150,17 @@ def main(
     skip: int,
     minutes: float,
     teacher: Path | None,
+    clean: bool,
     json_file: Path | None,
 ) -> None:
     people = read_people(folder)
     vectors = None if teacher is None else read_teacher_by_file(teacher)
+    if clean:
+        if vectors is None:
+            raise click.UsageError("--clean takes --teacher.")
+        kept = rightly_named(people, vectors)
+        click.echo(f"left out: {np.sum(~kept)} of {len(kept)} photos, by the teacher")
+        people = people.take(kept)
     most = [name for name, _ in sorted(Counter(people.people).items(), key=lambda item: (-item[1], item[0]))]
     figures: dict[str, dict[str, object]] = {}
     for mode in modes:
