@@ -58,8 +58,9 @@ def test_p25_it_ends_when_the_server_does(tmp_path):
 def test_photos_that_cannot_be_trained_on_are_answered_with_the_reason(tmp_path):
     process = started_with(tmp_path / "my_model")
     last = json.loads(process.stdout.readlines()[-1])
+    # Only then is the pipe closed: until it has ended, that would end it like the server's end.
+    assert process.wait(PATIENCE) == 0
     process.stdin.close()
     process.stdout.close()
-    assert process.wait(PATIENCE) == 0
     assert "8 different photos" in last["problem"]["detail"]
     assert last["problem"]["hint"]
