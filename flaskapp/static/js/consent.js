@@ -1,7 +1,7 @@
 // Step 1, and its end: giving consent, seeing it run out, withdrawing it.
 
 import { Problem, giveConsent, readConsent, withdrawConsent } from "./api.js";
-import { announce, byId, show, showProblem } from "./dom.js";
+import { announce, byId, markTick, showProblem } from "./dom.js";
 
 const TICKS = [
   ["consent-box", "Tick this box if you agree; without it no photo is looked at."],
@@ -97,19 +97,4 @@ export class Consent extends EventTarget {
       this.askAgain(new Problem({ ...error, detail, hint: "Your consent there ends by itself, at the latest when the server stops." }));
     }
   }
-}
-
-function markTick(id, words) {
-  const error = byId(`${id}-error`);
-  error.textContent = words ?? "";
-  show(Boolean(words), error);
-  const box = byId(id);
-  if (words) {
-    box.setAttribute("aria-invalid", "true");
-    box.setAttribute("aria-describedby", error.id);
-  } else {
-    box.removeAttribute("aria-invalid");
-    box.removeAttribute("aria-describedby");
-  }
-  return Boolean(words);
 }

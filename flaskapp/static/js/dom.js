@@ -58,6 +58,22 @@ function hintOf(problem) {
   return `Wait ${seconds} ${seconds === 1 ? "second" : "seconds"}, then try again.`;
 }
 
+/** Say beside a box to tick what is wrong with it, or with null nothing; return whether there is. */
+export function markTick(id, words) {
+  const error = byId(`${id}-error`);
+  error.textContent = words ?? "";
+  show(Boolean(words), error);
+  const box = byId(id);
+  if (words) {
+    box.setAttribute("aria-invalid", "true");
+    box.setAttribute("aria-describedby", error.id);
+  } else {
+    box.removeAttribute("aria-invalid");
+    box.removeAttribute("aria-describedby");
+  }
+  return Boolean(words);
+}
+
 /** Empty a canvas and give its memory back. */
 export function wipe(canvas) {
   canvas.width = 0;

@@ -1,6 +1,6 @@
 // The entry of the page that trains on one's own face: photos, training, forgetting.
 
-import { announce, byId, show, showProblem } from "./dom.js";
+import { announce, byId, markTick, showProblem } from "./dom.js";
 import { Album } from "./own_album.js";
 import { Capture } from "./own_capture.js";
 import { Model } from "./own_model.js";
@@ -16,7 +16,7 @@ class OwnPage {
     this.album.addEventListener("closed", ({ detail }) => showProblem(byId("capture-error"), detail));
     this.model.addEventListener("change", () => this.#sayWhatIsNeeded());
     this.model.addEventListener("forget", () => this.#forget());
-    byId("keep-box").addEventListener("change", () => this.#markBox(null));
+    byId("keep-box").addEventListener("change", () => markTick("keep-box", null));
     byId("train-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#train();
@@ -55,25 +55,12 @@ class OwnPage {
       return;
     }
     if (!byId("keep-box").checked) {
-      this.#markBox("Tick this box if you agree; without it no model is made.");
+      markTick("keep-box", "Tick this box if you agree; without it no model is made.");
       byId("keep-box").focus();
       return;
     }
     this.capture.stop();
     this.model.train(this.album.faces);
-  }
-
-  #markBox(words) {
-    const [box, error] = [byId("keep-box"), byId("keep-box-error")];
-    error.textContent = words ?? "";
-    show(Boolean(words), error);
-    if (words) {
-      box.setAttribute("aria-invalid", "true");
-      box.setAttribute("aria-describedby", error.id);
-    } else {
-      box.removeAttribute("aria-invalid");
-      box.removeAttribute("aria-describedby");
-    }
   }
 
   #forget() {
