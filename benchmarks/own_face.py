@@ -76,7 +76,6 @@ def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> flo
     there were as many: what a perfect student of it could do.
     """
     vectors = np.array([teacher[Path(name).name] for name in people.names])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     owner = np.array(people.people) == me
     own = vectors[owner] @ vectors[owner].T
     genuine, impostor = own[np.triu_indices(len(own), 1)], (vectors[owner] @ vectors[~owner].T).ravel()
@@ -88,7 +87,6 @@ def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> flo
 def rightly_named(people: Album, teacher: dict[str, np.ndarray]) -> np.ndarray:
     """Say of each photo whether it is like its person's others, by the rule of ``audit``; bool (N,)."""
     vectors = np.array([teacher[Path(name).name] for name in people.names])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     person = np.array(people.people)
     others = np.stack([vectors[person == name].sum(axis=0) for name in person]) - vectors
     return np.sum(vectors * others, axis=1) > MISLABELLED_COSINE * np.linalg.norm(others, axis=1)

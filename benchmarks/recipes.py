@@ -23,16 +23,15 @@ from flaskapp.dataset import sets
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.model import RESIDUAL_UNITS
 from flaskapp.training.base import (
-    SOME_PHOTOS,
     VALIDATION_PHOTOS,
     prepare,
+    refit_projection,
     start_from,
-    trunk_features,
     vector_figures,
 )
 from flaskapp.training.batches import Batches, Jitter
-from flaskapp.training.centring import centred_teacher, fit_projection
-from flaskapp.training.distillation import TEACHER_SIZE, DistillationLoss, Schedule, build_student
+from flaskapp.training.centring import centred_teacher
+from flaskapp.training.distillation import DistillationLoss, Schedule, build_student
 from flaskapp.training.optimizer import ConvolutionMuon
 from flaskapp.training.scores import labelled
 
@@ -93,9 +92,7 @@ def train(
     rate = float(optimizer.learning_rate) * (1 if start is None else LATE)
     if start is not None:
         start_from(student, start)
-        some = np.sort(np.random.default_rng(SEED).permutation(rows)[:SOME_PHOTOS])
-        projection = fit_projection(trunk_features(student, crops, some), targets[some] * TEACHER_SIZE**0.5)
-        student.get_layer("projection").set_weights(projection)
+        refit_projection(student, crops, rows, targets, SEED)
     schedule = Schedule(steps, rate=rate)
     seconds = 0.0
     for step in range(steps):

@@ -225,11 +225,15 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     if recipe.start is not None and not run.begun:
         start_from(run.student, recipe.start)
         if len(centre_rows(table)):
-            # Those weights may have learned other targets; their trunk serves all the same.
-            some = _some_of(rows, recipe.seed)
-            projection = fit_projection(trunk_features(run.student, crops, some), targets[some] * TEACHER_SIZE**0.5)
-            run.student.get_layer("projection").set_weights(projection)
+            refit_projection(run.student, crops, rows, targets, recipe.seed)
     return run.run(way)
+
+
+def refit_projection(student: keras.Model, crops: np.ndarray, rows: np.ndarray, targets: np.ndarray, seed: int) -> None:
+    """Make the projection the one that fits targets best: weights that learned others have a trunk that serves."""
+    some = _some_of(rows, seed)
+    projection = fit_projection(trunk_features(student, crops, some), targets[some] * TEACHER_SIZE**0.5)
+    student.get_layer("projection").set_weights(projection)
 
 
 def centre(student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> None:
