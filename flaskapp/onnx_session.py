@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,29 @@ def _share_memory() -> None:
             kind, purpose = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
             onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, purpose), None)
             _memory_is_shared = True
+
+
+def give_arena_back() -> None:
+    """Return what the shared arena holds and no network is using to the system.
+
+    It grows by as much as networks that happen to run at the same moment need, and keeps that
+    for ever by itself. Giving it back takes two milliseconds, and the next comparison ten more.
+    """
+    if _memory_is_shared:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        _smallest_session().run(None, {"x": np.zeros(1, np.float32)}, options)
+
+
+@cache
+def _smallest_session() -> InferenceSession:
+    """Return a session that does nothing: the arena is tidied at the end of a run only."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    return open_session(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "nothing", [x], [y]))
 
 
 def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import onnx.helper
 import pytest
+from web_process import needs_proc, resident_bytes
 
-from flaskapp.onnx_session import declare_constant, open_session
+from flaskapp.onnx_session import declare_constant, give_arena_back, open_session
 
 DETECT_AND_REPORT = """
 import os, sys
@@ -54,6 +55,17 @@ def test_sessions_share_one_arena(doubling):
     options = open_session(doubling).get_session_options()
     assert options.get_session_config_entry("session.use_env_allocators") == "1"
     assert options.enable_cpu_mem_arena
+
+
+@needs_proc
+def test_the_arena_is_given_back_between_runs(doubling):
+    megabytes, session = 64, open_session(doubling)
+    before = resident_bytes()
+    session.run(["y"], {"x": np.ones(megabytes * 2**18, np.float32)})
+    held = resident_bytes() - before
+    give_arena_back()
+    assert resident_bytes() - before < held - 0.9 * megabytes * 2**20
+    assert session.run(["y"], {"x": np.ones(2, np.float32)})[0].tolist() == [2, 2]
 
 
 def test_sessions_remember_no_plans_for_the_shapes_they_met(doubling):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from weights_files import random_arrays, write_h5, write_note
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
@@ -31,6 +32,15 @@ def copy_program(folder: Path) -> Path:
     shutil.copytree(ROOT / "flaskapp", folder / "flaskapp", ignore=shutil.ignore_patterns("__pycache__"))
     write_note(write_h5(folder / WEIGHTS, random_arrays()))
     return folder
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+
+
+def resident_bytes(pid: int | str = "self") -> int:
+    """Return how much memory a process occupies."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(text.split("VmRSS:")[1].split()[0]) * 1024
 
 
 def free_port() -> int:
