@@ -222,6 +222,55 @@ class TestFusedBatchNormalization:
         assert [layer(keras.Input(shape[1:])).shape for layer in both] == [shape, shape]
 
 
+class TestQuickerArithmetic:
+    """Which of two types a machine computes with quicker is measured: none of its own is timed here."""
+
+    @pytest.fixture
+    def timed(self, monkeypatch):
+        from flaskapp.training import precision
+
+        def time_as(**seconds: float) -> None:
+            precision.quicker_dtype.cache_clear()
+            monkeypatch.setattr(precision, "_seconds", seconds.__getitem__)
+
+        yield time_as
+        precision.quicker_dtype.cache_clear()
+
+    @pytest.mark.parametrize(
+        ("seconds", "dtype", "policy"),
+        [
+            ({"float32": 0.003, "bfloat16": 0.001}, "bfloat16", "mixed_bfloat16"),
+            ({"float32": 0.007, "bfloat16": 0.045}, "float32", "float32"),
+        ],
+    )
+    def test_students_compute_in_the_quicker_one(self, timed, seconds, dtype, policy):
+        import keras
+
+        from flaskapp.training.distillation import fast_layout
+        from flaskapp.training.optimizer import ConvolutionMuon
+
+        timed(**seconds)
+        before = keras.config.dtype_policy().name
+        with fast_layout():
+            assert keras.config.dtype_policy().name == policy
+        assert keras.config.dtype_policy().name == before
+        assert ConvolutionMuon().matrix_dtype == dtype
+
+    def test_whoever_names_a_policy_gets_it(self, timed):
+        import keras
+
+        from flaskapp.training.distillation import fast_layout
+
+        timed(float32=2, bfloat16=1)
+        with fast_layout("float32"):
+            assert keras.config.dtype_policy().name == "float32"
+
+    def test_both_types_can_be_timed(self):
+        from flaskapp.training.precision import DTYPES, _seconds
+
+        assert all(_seconds(dtype) > 0 for dtype in DTYPES)
+
+
 TORCH_CHECK = """
 import numpy as np, keras
 from flaskapp.training.fused import FusedBatchNormalization
