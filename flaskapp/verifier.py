@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -33,6 +34,9 @@ __all__ = [
 
 OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
 """Of a personal model: neither photo is the person it knows, so its score means nothing."""
+
+# Two for each comparison that a processor core can work at; more would only take more memory.
+PHOTO_THREADS = 2 * max(os.cpu_count() or 1, 2)
 
 STAGES = ("decode", "detect", "align", "embed", "compare", "total")
 
@@ -177,6 +181,8 @@ class Verifier:
         self._runtime = runtime or default_runtime()
         self._detector = detector
         self._owner = owner
+        # Threads that stay: OpenCV keeps nine hundred bytes of each that ever called it, for ever.
+        self._photo_threads = ThreadPoolExecutor(PHOTO_THREADS, thread_name_prefix="photo")
 
     @property
     def runtime(self) -> Runtime:
@@ -232,8 +238,8 @@ class Verifier:
 
     def _embed_both(self, *photos: tuple[bytes, int | None]) -> list[_Embedded]:
         """Read both photos at the same time, each in a thread of its own."""
-        with ThreadPoolExecutor(len(photos)) as pool:
-            jobs = [pool.submit(self._embed, *photo) for photo in photos]
+        jobs = [self._photo_threads.submit(self._embed, *photo) for photo in photos]
+        wait(jobs)
         return [_result_for(label, job) for label, job in zip(("reference", "probe"), jobs, strict=True)]
 
     def _embed(self, photo: bytes, face_index: int | None) -> _Embedded:

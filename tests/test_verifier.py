@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -86,6 +87,21 @@ def test_the_same_bytes_give_the_same_bits_from_any_thread(verify, hopper, colli
     for one in answers:
         assert one == answer
         np.testing.assert_array_equal(one.probe.aligned, answer.probe.aligned)
+
+
+def test_photos_are_read_by_threads_that_stay(verify, hopper, collins):
+    """Each new thread would cost nine hundred bytes for ever: OpenCV keeps some of every one."""
+
+    def readers() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("photo")}
+
+    verify(hopper, collins)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: verify(hopper, collins), range(16)))
+    found = readers()
+    for _ in range(3):
+        verify(hopper, collins)
+    assert readers() <= found
 
 
 @pytest.mark.slow
