@@ -14,11 +14,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import click
 import keras
 import numpy as np
 
+from benchmarks.recipe_losses import (
+    UNKNOWN,
+    MarginAlone,
+    MarginBesideDistillation,
+    PairsAlone,
+    PairScores,
+    PersonCosines,
+)
+from flaskapp import preprocess
 from flaskapp.dataset import sets
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.model import RESIDUAL_UNITS
@@ -31,7 +41,7 @@ from flaskapp.training.base import (
 )
 from flaskapp.training.batches import Batches, Jitter
 from flaskapp.training.centring import centred_teacher
-from flaskapp.training.distillation import DistillationLoss, Schedule, build_student
+from flaskapp.training.distillation import TEACHER_SIZE, DistillationLoss, Schedule, build_student
 from flaskapp.training.optimizer import ConvolutionMuon
 from flaskapp.training.scores import labelled
 
@@ -40,6 +50,7 @@ SEED = 2026
 ADAMW_RATE = 0.0012
 # Share of the first rate at which a later run goes on.
 LATE = 0.4
+AVERAGE = 0.99
 PLAIN, STILL = Jitter(), Jitter(0, 0, 0, 0, 0, 0, 0)
 
 
@@ -53,6 +64,11 @@ class Variant:
         residual_units: of each block.
         jitter: augmentation.
         centred: whether the mean of the centre's faces is taken off the targets.
+        learns: from the teacher, from its people by a margin softmax beside that or alone, or
+            from pairs alone.
+        flattened: whether the last map is flattened in front of the projection, in place of
+            the depthwise convolution over it.
+        averaged: whether the weights are measured as an average over about the last 100 batches.
     """
 
     regression: float = 0.5
@@ -60,9 +76,27 @@ class Variant:
     residual_units: Sequence[int] = RESIDUAL_UNITS
     jitter: Jitter = PLAIN
     centred: bool = True
+    learns: Literal["teacher", "margin too", "margin", "pairs"] = "teacher"
+    flattened: bool = False
+    averaged: bool = False
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether weights of the shipped architecture can be its beginning."""
+        return self.residual_units == RESIDUAL_UNITS and not self.flattened
 
     def optimizer(self) -> keras.optimizers.Optimizer:
-        return ConvolutionMuon() if self.muon else keras.optimizers.AdamW(ADAMW_RATE, global_clipnorm=1.0)
+        if self.muon:
+            return ConvolutionMuon(use_ema=self.averaged, ema_momentum=AVERAGE)
+        return keras.optimizers.AdamW(ADAMW_RATE, global_clipnorm=1.0)
+
+    def student(self) -> keras.Model:
+        """Return the network from a face to 128 numbers."""
+        student = build_student(self.residual_units)
+        if not self.flattened:
+            return student
+        numbers = keras.layers.Flatten(dtype="float32")(student.get_layer("block4_pool").output)
+        return keras.Model(student.input, keras.layers.Dense(TEACHER_SIZE, dtype="float32")(numbers))
 
 
 AS_SHIPPED = Variant()
@@ -76,7 +110,56 @@ VARIANTS = {
     "without loss of detail": replace(AS_SHIPPED, jitter=Jitter(coarsened=0, compressed=0)),
     "no residual units": replace(AS_SHIPPED, residual_units=(0, 0, 0, 0)),
     "residual units 0/1/2/2": replace(AS_SHIPPED, residual_units=(0, 1, 2, 2)),
+    "flattened": replace(AS_SHIPPED, flattened=True),
+    "weights averaged": replace(AS_SHIPPED, averaged=True),
+    "margin softmax on people too": replace(AS_SHIPPED, learns="margin too"),
+    "margin softmax on people alone": replace(AS_SHIPPED, learns="margin"),
+    "BCE on pairs alone": replace(AS_SHIPPED, learns="pairs"),
 }
+
+
+@dataclass(frozen=True)
+class BatchesOfPairs(Batches):
+    """Batches in which every person stands twice; targets end in the person's number."""
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return half as many people as there are faces, each with two photos."""
+        rng = np.random.default_rng((self.seed, step))
+        person = self.targets[self.rows, TEACHER_SIZE]
+        people, photos = np.unique(person, return_counts=True)
+        people = people[(people != UNKNOWN) & (photos > 1)]
+        chosen = rng.choice(people, self.size // 2, replace=False)
+        rows = np.concatenate([rng.choice(self.rows[person == one], 2, replace=False) for one in chosen])
+        return preprocess.to_model_input(self.jitter.apply(self.crops[rows], rng)), self.targets[rows]
+
+
+def with_people(targets: np.ndarray, person: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets with the number of each training person behind them, and the people's mean vectors."""
+    known = rows[person[rows] != sets.UNKNOWN_PERSON]
+    names, numbers = np.unique(person[known], return_inverse=True)
+    told = np.full(len(targets), UNKNOWN, np.float32)
+    told[known] = numbers
+    centres = np.zeros((len(names), TEACHER_SIZE), np.float32)
+    np.add.at(centres, numbers, targets[known])
+    return np.concatenate([targets, told[:, None]], axis=1), centres
+
+
+def taught(variant: Variant, student: keras.Model, faces: np.ndarray, centres: np.ndarray) -> keras.Model:
+    """Return the student with what its loss needs behind it, compiled."""
+    layer: keras.layers.Layer
+    loss: keras.losses.Loss
+    if variant.learns == "teacher":
+        student.compile(variant.optimizer(), DistillationLoss(faces, SEED, variant.regression))
+        return student
+    if variant.learns == "margin too":
+        layer, loss = PersonCosines(centres), MarginBesideDistillation(faces, SEED)
+    elif variant.learns == "margin":
+        layer, loss = PersonCosines(centres), MarginAlone()
+    else:
+        layer, loss = PairScores(dtype="float32"), PairsAlone()
+    model = keras.Model(student.input, layer(student.output))
+    model.compile(variant.optimizer(), loss)
+    return model
 
 
 def train(
@@ -86,9 +169,15 @@ def train(
     keras.utils.set_random_seed(SEED)
     targets = centred_teacher(table) if variant.centred else table.targets
     rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(targets).any(axis=1))
-    batches = Batches(crops, targets, rows, BATCH_SIZE, variant.jitter, SEED)
-    student, optimizer = build_student(variant.residual_units), variant.optimizer()
-    student.compile(optimizer, DistillationLoss(targets[rows], SEED, variant.regression))
+    told, centres = with_people(targets, table.person, rows)
+    if variant.learns == "teacher":
+        told = targets
+    batches = (BatchesOfPairs if variant.learns == "pairs" else Batches)(
+        crops, told, rows, BATCH_SIZE, variant.jitter, SEED
+    )
+    student = variant.student()
+    model = taught(variant, student, targets[rows], centres)
+    optimizer = model.optimizer
     rate = float(optimizer.learning_rate) * (1 if start is None else LATE)
     if start is not None:
         start_from(student, start)
@@ -98,8 +187,10 @@ def train(
     for step in range(steps):
         started = time.perf_counter()
         optimizer.learning_rate = schedule.rate_at(step, 0)
-        student.train_on_batch(*batches.batch(step))
+        model.train_on_batch(*batches.batch(step))
         seconds += time.perf_counter() - started
+    if variant.averaged:
+        optimizer.finalize_variable_values(model.trainable_variables)
     return student, steps * BATCH_SIZE / seconds
 
 
@@ -120,8 +211,7 @@ def main(
     )
     told = {}
     for name, variant in VARIANTS.items():
-        # Other units have nothing to go on from.
-        if (only and name not in only) or (start is not None and variant.residual_units != RESIDUAL_UNITS):
+        if (only and name not in only) or (start is not None and not variant.can_go_on):
             continue
         student, rate = train(variant, table, crops, steps, start)
         figures = vector_figures(student, crops[people], table.person[people])
