@@ -42,6 +42,7 @@ from flaskapp.training.base import (
 from flaskapp.training.batches import Batches, Jitter
 from flaskapp.training.centring import centred_teacher
 from flaskapp.training.distillation import TEACHER_SIZE, DistillationLoss, Schedule, build_student
+from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.optimizer import ConvolutionMuon
 from flaskapp.training.scores import labelled
 
@@ -96,6 +97,7 @@ class Variant:
         if not self.flattened:
             return student
         numbers = keras.layers.Flatten(dtype="float32")(student.get_layer("block4_pool").output)
+        numbers = FusedBatchNormalization(dtype="float32")(numbers)  # as behind the depthwise convolution
         return keras.Model(student.input, keras.layers.Dense(TEACHER_SIZE, dtype="float32")(numbers))
 
 
