@@ -76,6 +76,12 @@ def take_photos(window: Driver, photos: int) -> None:
     window.expect_camera_off()
 
 
+def follow(own: Driver, link: str) -> None:
+    """Follow a link and wait for the next page's scripts: a file chosen before them would not be seen."""
+    with own.page.expect_navigation():
+        own.page.get_by_role("link", name=link).click()
+
+
 @pytest.mark.needs_tensorflow
 def test_capture_train_compare_and_forget(own: Driver, started_in: Path, hopper_file, collins_file):
     """The whole way, with a real training in a process of its own."""
@@ -93,20 +99,20 @@ def test_capture_train_compare_and_forget(own: Driver, started_in: Path, hopper_
         own.page.get_by_role("link", name="Save the report").click()
     assert report.value.suggested_filename == "my_model-report.html"
 
-    own.page.get_by_role("link", name="Compare with it").click()
+    follow(own, "Compare with it")
     expect(own.find("#model-note")).to_contain_text("Compared by the personal model my_model.")
     own.choose("reference", hopper_file).choose("probe", hopper_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Match")
     own.choose("reference", collins_file).choose("probe", collins_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Out of scope")
 
-    own.page.get_by_role("link", name="Train it on your own face").click()
+    follow(own, "Train it on your own face")
     own.page.get_by_role("button", name="Forget me").click()
     own.page.get_by_role("dialog").get_by_role("button", name="Forget me").click()
     expect(own.find("#removed-list")).to_contain_text("my_model/model.h5")
     expect(own.find("#removed-list")).to_contain_text("my_model/templates.npz")
     assert list(started_in.iterdir()) == []
-    own.page.get_by_role("link", name="Compare two photos").click()
+    follow(own, "Compare two photos")
     expect(own.find("#model-note")).to_have_count(0)
     own.choose("reference", collins_file).choose("probe", collins_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Match")
