@@ -38,10 +38,7 @@ def milliseconds(runtimes: dict[str, Runtime], repeats: int) -> dict[str, list[f
 @click.option("--repeats", type=click.IntRange(min=1), default=300, show_default=True)
 def main(other: Path, repeats: int) -> None:
     """Print a line for each of both, and the ratio."""
-    shipped = default_runtime()
-    runtimes = {shipped.info.weights_id: shipped}
-    theirs = Runtime(other)
-    runtimes[theirs.info.weights_id if theirs.info.weights_id not in runtimes else str(other)] = theirs
+    runtimes = {"the shipped weights": default_runtime(), str(other): Runtime(other)}
     medians = [statistics.median(values) for values in milliseconds(runtimes, repeats).values()]
     for name, median in zip(runtimes, medians, strict=True):
         click.echo(f"{median:7.2f} ms an embedding  {name}")
