@@ -10,6 +10,7 @@ Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -26,43 +27,59 @@ RESIDUAL_UNITS = (0, 0, 1, 2)
 EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3
 
-Normalization = Callable[..., keras.layers.Layer]
+Layers = Callable[..., keras.layers.Layer]
 
 
-def _convolve(
-    x: Any, filters: int, name: str, normalization: Normalization, kernel_size: int = 3, strides: int = 1
-) -> Any:
+@dataclass(frozen=True)
+class Parts:
+    """What makes the trunk's layers; other classes with the same variables may compute the same quicker.
+
+    Attributes:
+        convolution: takes the arguments of ``Conv2D``.
+        normalization: takes the arguments of ``BatchNormalization``.
+    """
+
+    convolution: Layers = layers.Conv2D
+    normalization: Layers = layers.BatchNormalization
+
+
+def _convolve(x: Any, filters: int, name: str, parts: Parts, kernel_size: int = 3, strides: int = 1) -> Any:
     channels = 1 if keras.config.image_data_format() == "channels_first" else -1
-    x = layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    return normalization(axis=channels, name=f"{name}_norm")(x)
+    x = parts.convolution(filters, kernel_size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    return parts.normalization(axis=channels, name=f"{name}_norm")(x)
 
 
-def _residual_unit(x: Any, filters: int, name: str, normalization: Normalization) -> Any:
+def _residual_unit(x: Any, filters: int, name: str, parts: Parts) -> Any:
     """Two 3×3 convolutions and the way around them (He et al., "Deep Residual Learning", 2016)."""
-    y = layers.ReLU(name=f"{name}_relu1")(_convolve(x, filters, f"{name}_1", normalization))
-    y = _convolve(y, filters, f"{name}_2", normalization)
+    y = layers.ReLU(name=f"{name}_relu1")(_convolve(x, filters, f"{name}_1", parts))
+    y = _convolve(y, filters, f"{name}_2", parts)
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, y]))
 
 
-def _block(x: Any, number: int, filters: int, residual_units: int, normalization: Normalization) -> Any:
+def _block(x: Any, number: int, filters: int, residual_units: int, parts: Parts) -> Any:
     name = f"block{number}"
     first = number == 1
-    x = _convolve(x, filters, name, normalization, kernel_size=5 if first else 3, strides=2 if first else 1)
-    x = layers.ReLU(name=f"{name}_relu")(x)
+    x = _convolve(x, filters, name, parts, kernel_size=5 if first else 3, strides=2 if first else 1)
+    relu, pool = layers.ReLU(name=f"{name}_relu"), layers.MaxPooling2D(name=f"{name}_pool")
+    if not residual_units:
+        # The largest of a window stays the largest when all below 0 become 0: either order gives
+        # the same numbers, and this one has a quarter of them to go through.
+        return relu(pool(x))
+    x = relu(x)
     for unit in range(1, residual_units + 1):
-        x = _residual_unit(x, filters, f"{name}_unit{unit}", normalization)
-    return layers.MaxPooling2D(name=f"{name}_pool")(x)
+        x = _residual_unit(x, filters, f"{name}_unit{unit}", parts)
+    return pool(x)
 
 
-def build_trunk(
-    residual_units: Sequence[int] = RESIDUAL_UNITS, normalization: Normalization = layers.BatchNormalization
-) -> keras.Model:
+PLAIN_PARTS = Parts()
+
+
+def build_trunk(residual_units: Sequence[int] = RESIDUAL_UNITS, parts: Parts = PLAIN_PARTS) -> keras.Model:
     """Build the convolutional part of the embedding network.
 
     Args:
         residual_units: how many residual units follow the first convolution of each block.
-        normalization: what makes the normalisation layers; another class with the same
-            variables may compute the same thing faster on one backend.
+        parts: what makes its layers.
 
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 256)``. Its
@@ -71,20 +88,23 @@ def build_trunk(
     Raises:
         ValueError: ``residual_units`` does not have one number per block.
     """
+    face = keras.Input(INPUT_SHAPE, name="face")
+    return keras.Model(face, _features(face, residual_units, parts), name="trunk")
+
+
+def _features(x: Any, residual_units: Sequence[int], parts: Parts) -> Any:
     if len(residual_units) != len(FILTERS):
         raise ValueError(f"residual_units expects {len(FILTERS)} numbers. Received: {tuple(residual_units)}")
-    face = keras.Input(INPUT_SHAPE, name="face")
-    x = face
     if keras.config.image_data_format() == "channels_first":
         x = layers.Permute((3, 1, 2), name="channels_first")(x)
     for number, (filters, units) in enumerate(zip(FILTERS, residual_units, strict=True), start=1):
-        x = _block(x, number, filters, units, normalization)
+        x = _block(x, number, filters, units, parts)
     channels = 1 if keras.config.image_data_format() == "channels_first" else -1
     # One weight per place and channel instead of a flattened 2,304-wide Dense layer, as
     # MobileFaceNet's global depthwise convolution (Chen et al., 2018).
     x = layers.DepthwiseConv2D(3, use_bias=False, name="global_depthwise")(x)
-    x = normalization(axis=channels, name="global_norm")(x)
-    return keras.Model(face, layers.Flatten(name="flatten")(x), name="trunk")
+    x = parts.normalization(axis=channels, name="global_norm")(x)
+    return layers.Flatten(name="flatten")(x)
 
 
 def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
@@ -94,11 +114,12 @@ def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> k
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
         ``(batch, 4096)`` of unit length.
     """
-    trunk = build_trunk(residual_units)
-    x = layers.Dropout(DROPOUT_RATE, name="dropout")(trunk.output)
+    face = keras.Input(INPUT_SHAPE, name="face")
+    x = _features(face, residual_units, PLAIN_PARTS)
+    x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
     x = layers.UnitNormalization(name="unit_length")(x)
-    return keras.Model(trunk.input, x, name="embedding_network")
+    return keras.Model(face, x, name="embedding_network")
 
 
 def build_siamese_network(embedding_network: keras.Model | None = None) -> keras.Model:

@@ -222,6 +222,36 @@ class TestFusedBatchNormalization:
         assert [layer(keras.Input(shape[1:])).shape for layer in both] == [shape, shape]
 
 
+class TestQuickConvolution:
+    def test_it_computes_what_a_convolution_computes(self):
+        import keras
+        from keras import ops
+
+        from flaskapp.training.quick import QuickConvolution
+
+        x = np.random.default_rng(10).normal(size=(2, 6, 6, 4)).astype(np.float32)
+        plain, quick = (kind(5, 3, padding="same", use_bias=False) for kind in (keras.layers.Conv2D, QuickConvolution))
+        expected = ops.convert_to_numpy(plain(x))
+        quick.build(x.shape)
+        quick.set_weights(plain.get_weights())
+        np.testing.assert_allclose(ops.convert_to_numpy(quick(x)), expected, atol=1e-5)
+
+    def test_orthogonal_matrices_are_found_as_keras_finds_them(self):
+        import keras
+        from keras import ops
+
+        from flaskapp.training.optimizer import ConvolutionMuon
+
+        muon = ConvolutionMuon()
+        muon.matrix_dtype = "float32"
+        for shape in ((3, 3, 8, 6), (1, 1, 4, 12)):
+            kernel = np.random.default_rng(11).normal(size=shape).astype(np.float32)
+            found = ops.convert_to_numpy(muon.zeropower_via_newtonschulz5(kernel, 4))
+            matrix = ops.convert_to_tensor(kernel.reshape(-1, shape[-1]))
+            expected = keras.optimizers.Muon.zeropower_via_newtonschulz5(muon, matrix, 4)
+            np.testing.assert_allclose(found, ops.convert_to_numpy(expected).reshape(shape), atol=1e-4)
+
+
 class TestQuickerArithmetic:
     """Which of two types a machine computes with quicker is measured: none of its own is timed here."""
 
@@ -281,12 +311,28 @@ for axis in (-1, 1):
         first, second = (keras.ops.convert_to_numpy(layer(batch, training=True)) for layer in (plain, fused))
         np.testing.assert_allclose(first, second, atol=1e-4)
     np.testing.assert_allclose(*(keras.ops.convert_to_numpy(layer.moving_mean) for layer in (plain, fused)), atol=1e-5)
+
+import torch
+from flaskapp.training.quick import QuickConvolution
+keras.config.set_image_data_format("channels_first")
+for size in (3, 6, 7):
+    x = torch.randn(5, 4, size, size + 1, requires_grad=True)
+    plain, quick = (kind(6, 3, padding="same", use_bias=False) for kind in (keras.layers.Conv2D, QuickConvolution))
+    plain.build(x.shape), quick.build(x.shape), quick.set_weights(plain.get_weights())
+    found = []
+    for layer in (plain, quick):
+        x.grad = None
+        y = layer(x)
+        (y * torch.arange(y.numel()).reshape(y.shape).sin()).sum().backward()
+        found.append((y.detach(), x.grad.clone(), layer.kernel.value.grad))
+    for one, other in zip(*found):
+        torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-4)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
-def test_pytorchs_own_kernel_computes_the_same():
+def test_on_pytorch_the_quick_layers_compute_the_same():
     import os
     import subprocess
     import sys

@@ -102,6 +102,13 @@ class TestBatches:
             for before, after in zip(stream[step], again.batch(step), strict=True):
                 np.testing.assert_array_equal(before, after)
 
+    def test_batches_made_ahead_are_those_of_their_steps(self, batches):
+        ahead = batches.ahead(3)
+        for step in (3, 4, 5):
+            for expected, found in zip(batches.batch(step), next(ahead), strict=True):
+                np.testing.assert_array_equal(found, expected)
+        ahead.close()
+
     def test_an_epoch_shows_each_face_at_most_once(self, batches):
         assert batches.per_epoch == 37 // 8
         for epoch in range(3):

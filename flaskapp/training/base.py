@@ -39,8 +39,7 @@ from flaskapp.model import (
 )
 from flaskapp.training.batches import Batches, Jitter
 from flaskapp.training.centring import centre_rows, centred_teacher, fit_projection
-from flaskapp.training.distillation import TEACHER_SIZE, Distillation, Schedule, Way, fast_layout
-from flaskapp.training.fused import FusedBatchNormalization
+from flaskapp.training.distillation import QUICK_PARTS, TEACHER_SIZE, Distillation, Schedule, Way, fast_layout
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
 from flaskapp.training.scores import Labelled, labelled, log_odds
 from flaskapp.training.shipping import ship
@@ -306,7 +305,7 @@ def trunk_weights(student: keras.Model) -> list[np.ndarray]:
 def trunk_features(student: keras.Model, crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the trunk's output for rows of the crops, in float32 arithmetic: (len(rows), 256)."""
     with fast_layout("float32"):
-        trunk = build_trunk(normalization=FusedBatchNormalization)
+        trunk = build_trunk(parts=QUICK_PARTS)
     trunk.set_weights(trunk_weights(student))
     parts = np.array_split(rows, max(1, len(rows) // 2048))
     return np.concatenate(

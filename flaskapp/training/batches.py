@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +13,8 @@ from flaskapp import preprocess
 
 COARSEST = 0.4
 QUALITIES = 40, 95
+
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,16 @@ class Batches:
         """How many whole batches one pass over the rows gives."""
         return len(self.rows) // self.size
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def ahead(self, step: int) -> Iterator[Batch]:
+        """Yield batch number ``step`` and all that follow, each made while the one before is learned from."""
+        with ThreadPoolExecutor(1, "batches") as thread:
+            coming = thread.submit(self.batch, step)
+            while True:
+                batch, step = coming.result(), step + 1
+                coming = thread.submit(self.batch, step)
+                yield batch
+
+    def batch(self, step: int) -> Batch:
         """Return batch number ``step``: float32 (size, 100, 100, 3) in [0, 1] and its targets."""
         epoch, place = divmod(step, self.per_epoch)
         order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)

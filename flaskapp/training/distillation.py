@@ -20,16 +20,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from flaskapp.model import RESIDUAL_UNITS, build_trunk
-from flaskapp.training.batches import Batches
+from flaskapp.model import RESIDUAL_UNITS, Parts, build_trunk
+from flaskapp.training.batches import Batch, Batches
 from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
 from flaskapp.training.fused import FusedBatchNormalization
 from flaskapp.training.optimizer import ConvolutionMuon
 from flaskapp.training.precision import quicker_dtype
+from flaskapp.training.quick import QuickConvolution
 
 TEACHER_SIZE = 128
 NEIGHBOURS = 2048
 TEMPERATURE = 0.1
+
+QUICK_PARTS = Parts(QuickConvolution, FusedBatchNormalization)
 
 Way = Callable[[Iterable[float]], Iterable[float]]
 
@@ -123,7 +126,7 @@ def fast_layout(policy: str | None = None) -> Iterator[None]:
 def build_student(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the trunk with a linear projection to the teacher's 128 numbers behind it."""
     with fast_layout():
-        trunk = build_trunk(residual_units, FusedBatchNormalization)
+        trunk = build_trunk(residual_units, QUICK_PARTS)
         vector = keras.layers.Dense(TEACHER_SIZE, dtype="float32", name="projection")(trunk.output)
         return keras.Model(trunk.input, vector, name="student")
 
@@ -182,8 +185,9 @@ class Distillation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
         first, losses = self.state.step, list[float]()
+        batches = self.batches.ahead(first)
         for _ in way(self._shares()):
-            losses.append(self._train_step())
+            losses.append(self._train_step(batches))
             if self.state.step % save_every == 0:
                 self.save()
             if self.state.step % validate_every == 0:
@@ -199,10 +203,10 @@ class Distillation:
         while (share := self.schedule.progress(self.state.step, self.state.seconds)) < 1:
             yield share
 
-    def _train_step(self) -> float:
+    def _train_step(self, batches: Iterator[Batch]) -> float:
         started = time.monotonic()
         self.optimizer.learning_rate = self.schedule.rate_at(self.state.step, self.state.seconds)
-        loss = self.student.train_on_batch(*self.batches.batch(self.state.step))
+        loss = self.student.train_on_batch(*next(batches))
         self.state.step += 1
         self.state.seconds += time.monotonic() - started
         return float(loss)
