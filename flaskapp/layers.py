@@ -1,4 +1,4 @@
-"""The one layer of our own: the distance between two embeddings."""
+"""Layers of our own: a face with its mirror image, the mean of what both say, two embeddings' distance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,45 @@ from typing import Any
 
 import keras
 from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class WithMirrorImage(keras.layers.Layer):
+    """Put each face's mirror image into the batch too, behind all faces.
+
+    Input shape: ``(batch, height, width, channels)``.
+    Output shape: ``(2 · batch, height, width, channels)``.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the faces as they are, and then all of them with left and right exchanged."""
+        return ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape with twice as many faces."""
+        batch, *face = input_shape
+        return (None if batch is None else 2 * batch, *face)
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class MeanOfViews(keras.layers.Layer):
+    """Return the mean of what is said of a face and of its mirror image.
+
+    A face and its mirror image are one person, so what a network says of them differs by its
+    own errors, and the mean has smaller ones. Behind ``WithMirrorImage``.
+
+    Input shape: ``(2 · batch, features)``.
+    Output shape: ``(batch, features)``.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean of the first half and the second."""
+        return ops.mean(ops.reshape(inputs, (2, -1, inputs.shape[-1])), axis=0)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape with half as many rows."""
+        batch, features = input_shape
+        return (None if batch is None else batch // 2, features)
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

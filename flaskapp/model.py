@@ -1,7 +1,8 @@
 """The Siamese network in plain Keras 3: two photos of faces in, one similarity score out.
 
-``embedding network``: 100×100×3 → four convolutional blocks → one 3×3 depthwise convolution
-over the whole map → Dropout → Dense 4096 → unit length. ``Siamese network``: the same
+``embedding network``: 100×100×3 and its mirror image → four convolutional blocks → one 3×3
+depthwise convolution over the whole map → mean of both → Dropout → Dense 4096 → unit length.
+``Siamese network``: the same
 embedding network twice (shared weights), L1 distance, Dense sigmoid.
 
 Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
@@ -17,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from flaskapp.layers import L1Distance
+from flaskapp.layers import L1Distance, MeanOfViews, WithMirrorImage
 
 INPUT_SHAPE = (100, 100, 3)
 FILTERS = (64, 128, 128, 256)
@@ -110,16 +111,25 @@ def _features(x: Any, residual_units: Sequence[int], parts: Parts) -> Any:
 def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the twin: one aligned face in, one embedding out.
 
+    The trunk sees the face and its mirror image, and the mean of both goes on: a photo and its
+    mirror image have one embedding.
+
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
         ``(batch, 4096)`` of unit length.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = _features(face, residual_units, PLAIN_PARTS)
+    x = _features(WithMirrorImage(name="with_mirror_image")(face), residual_units, PLAIN_PARTS)
+    x = MeanOfViews(name="mean_of_views")(x)
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
     x = layers.UnitNormalization(name="unit_length")(x)
     return keras.Model(face, x, name="embedding_network")
+
+
+def features_of(twin: keras.Model) -> keras.Model:
+    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256) out."""
+    return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 
 def build_siamese_network(embedding_network: keras.Model | None = None) -> keras.Model:

@@ -20,7 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from flaskapp.errors import WeightsError
 from flaskapp.onnx_session import declare_constant, open_session
@@ -34,8 +34,8 @@ __all__ = [
     "default_runtime",
     "default_weights_path",
     "embedding_graph",
-    "read_arrays",
     "read_info",
+    "read_network",
 ]
 
 WEIGHTS_NAME = "siamese_model_final.h5"
@@ -46,6 +46,7 @@ VERDICTS = ("match", "inconclusive", "non_match")
 FILTERS = (64, 128, 128, 256)
 EMBEDDING_SIZE = 4096
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
+MIRRORING_LAYER = "flaskapp>WithMirrorImage"  # as Keras writes the registered name
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."
 
@@ -172,13 +173,24 @@ def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
     return info
 
 
-def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
-    """Read the arrays of a Keras ``.h5`` file whose hash is known.
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a weights file holds.
+
+    Attributes:
+        arrays: float32, by ``layer/variable``, the layers of the twin and the score alike.
+        mirrored: whether the network also looks at each face's mirror image, and goes on with
+            the mean of what it says of both. The first versions' weights did not.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    mirrored: bool = False
+
+
+def read_network(path: Path, sha256: str) -> Network:
+    """Read the network of a Keras ``.h5`` file whose hash is known.
 
     What is hashed is what is read: the file is opened once.
-
-    Returns:
-        float32 arrays by ``layer/variable``, the layers of the twin and the score alike.
 
     Raises:
         WeightsError: the file is missing, was changed, or is no Keras file.
@@ -193,9 +205,19 @@ def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", _REINSTALL)
     try:
         with h5py.File(io.BytesIO(content)) as file:
-            return _arrays_below(file["model_weights"])
+            layers = _class_names(json.loads(file.attrs.get("model_config", "{}")))
+            return Network(_arrays_below(file["model_weights"]), MIRRORING_LAYER in layers)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
+
+
+def _class_names(config: Any) -> set[str]:
+    """Return the class names anywhere in a network's configuration as Keras writes it."""
+    if isinstance(config, list):
+        return set().union(*map(_class_names, config))
+    if not isinstance(config, dict):
+        return set()
+    return {str(config.get("class_name"))}.union(*map(_class_names, config.values()))
 
 
 def _arrays_below(group: Any) -> dict[str, np.ndarray]:
@@ -261,6 +283,7 @@ class _GraphBuilder:
         self.arrays = arrays
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
+        self.told: list[TensorProto] = []
 
     def add(self, operator: str, inputs: list[str], *constants: np.ndarray, **attributes: object) -> str:
         """Append one operator and return the name of its output."""
@@ -270,6 +293,15 @@ class _GraphBuilder:
             self.constants[name] = np.ascontiguousarray(array, np.float32)
         self.nodes.append(helper.make_node(operator, inputs + names, [output], name=output, **attributes))
         return output
+
+    def add_told(self, operator: str, x: str, *told: list[int]) -> str:
+        """Append an operator that is told a shape, or places and axes."""
+        names = [f"{operator.lower()}{len(self.nodes)}_told{index}" for index in range(len(told))]
+        self.told += [
+            numpy_helper.from_array(np.array(numbers, np.int64), name)
+            for numbers, name in zip(told, names, strict=True)
+        ]
+        return self.add(operator, [x, *names])
 
     def convolve(self, x: str, layer: str, norm: str, **attributes: object) -> str:
         """Append a convolution with the batch normalisation behind it folded in."""
@@ -282,21 +314,27 @@ class _GraphBuilder:
         return self.add("Conv", [x], kernel * scale[:, None, None, None], bias, **attributes)
 
 
-def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[str, np.ndarray]]:
+def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → (N, 4096) of unit length.
 
     Args:
-        arrays: as ``check_arrays`` lets them pass.
+        network: its arrays as ``check_arrays`` lets them pass.
 
     Returns:
         The graph, and its constants apart, as ``open_session`` takes them.
     """
+    arrays = network.arrays
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
+    if network.mirrored:
+        # Left and right exchanged: each row's pixels taken from the last to the first.
+        x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
     for number in range(1, len(FILTERS) + 1):
         x = _add_block(build, x, f"block{number}")
     x = build.convolve(x, "global_depthwise", "global_norm", group=FILTERS[-1])
     x = build.add("Flatten", [x])
+    if network.mirrored:
+        x = build.add("ReduceMean", [build.add_told("Reshape", x, [2, -1, FILTERS[-1]])], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
     x = build.add("LpNormalization", [x], axis=1, p=2)
     graph = helper.make_graph(
@@ -304,7 +342,7 @@ def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[
         "embedding_network",
         [helper.make_tensor_value_info("face", TensorProto.FLOAT, ["faces", CROP_SIZE, CROP_SIZE, 3])],
         [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["faces", EMBEDDING_SIZE])],
-        [declare_constant(name, array.shape) for name, array in build.constants.items()],
+        [*build.told, *(declare_constant(name, array.shape) for name, array in build.constants.items())],
     )
     return graph, build.constants
 
@@ -335,9 +373,10 @@ class Runtime:
 
     def __init__(self, path: Path) -> None:
         self.info = read_info(path)
-        arrays = read_arrays(path, self.info.sha256)
+        network = read_network(path, self.info.sha256)
+        arrays = network.arrays
         check_arrays(arrays)
-        graph, self._constants = embedding_graph(arrays)
+        graph, self._constants = embedding_graph(network)
         self._session = open_session(graph, self._constants)
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])

@@ -93,3 +93,34 @@ def test_a_saved_network_loads_in_a_fresh_process(tmp_path, layer):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == 5.0
+
+
+class TestMirrorImages:
+    def apply(self, layer, values) -> np.ndarray:
+        from keras import ops
+
+        return ops.convert_to_numpy(layer(np.float32(values)))
+
+    def test_mirror_images_stand_behind_all_faces(self):
+        from flaskapp.layers import WithMirrorImage
+
+        faces = np.random.default_rng(5).random((3, 4, 5, 3), np.float32)
+        views = self.apply(WithMirrorImage(), faces)
+        np.testing.assert_array_equal(views[:3], faces)
+        np.testing.assert_array_equal(views[3:], faces[:, :, ::-1])
+
+    def test_each_face_gets_the_mean_of_its_own_two_views(self):
+        from flaskapp.layers import MeanOfViews
+
+        first, second = np.random.default_rng(6).normal(size=(2, 3, 8)).astype(np.float32)
+        np.testing.assert_allclose(
+            self.apply(MeanOfViews(), np.concatenate([first, second])), (first + second) / 2, atol=1e-6
+        )
+
+    def test_their_shapes_are_known_without_computing(self):
+        from flaskapp.layers import MeanOfViews, WithMirrorImage
+
+        assert WithMirrorImage().compute_output_shape((None, 9, 8, 3)) == (None, 9, 8, 3)
+        assert WithMirrorImage().compute_output_shape((5, 9, 8, 3)) == (10, 9, 8, 3)
+        assert MeanOfViews().compute_output_shape((None, 7)) == (None, 7)
+        assert MeanOfViews().compute_output_shape((10, 7)) == (5, 7)

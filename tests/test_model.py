@@ -65,6 +65,20 @@ def test_embeddings_have_unit_length(embeddings):
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
 
 
+def test_a_face_and_its_mirror_image_have_one_embedding(siamese, faces, embeddings):
+    mirrored = siamese.get_layer("embedding_network").predict(faces[:, :, ::-1], verbose=0)
+    np.testing.assert_allclose(mirrored, embeddings, atol=1e-6)
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-4
+
+
+def test_features_are_the_trunks_in_the_mean_of_both_views(model, siamese, faces):
+    twin, trunk = siamese.get_layer("embedding_network"), model.build_trunk()
+    for layer in trunk.layers:
+        layer.set_weights(twin.get_layer(layer.name).get_weights())
+    expected = (trunk.predict(faces, verbose=0) + trunk.predict(faces[:, :, ::-1], verbose=0)) / 2
+    np.testing.assert_allclose(model.features_of(twin).predict(faces, verbose=0), expected, atol=1e-5)
+
+
 def test_the_score_is_a_sigmoid_of_the_weighted_l1_distance(siamese, faces, embeddings):
     kernel, offset = siamese.get_layer("similarity_score").get_weights()
     log_odds = np.abs(embeddings[:2] - embeddings[2:]).astype(np.float64) @ kernel + offset

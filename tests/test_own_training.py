@@ -225,9 +225,9 @@ class TestRecipes:
 
 
 def _arrays(weights: Path) -> dict[str, np.ndarray]:
-    from flaskapp.runtime import read_arrays, read_info
+    from flaskapp.runtime import read_info, read_network
 
-    return read_arrays(weights, read_info(weights).sha256)
+    return dict(read_network(weights, read_info(weights).sha256).arrays)
 
 
 def _no_difference(*_):

@@ -12,7 +12,7 @@ from weights_files import note_for, random_arrays, unsigned_note, write_h5, writ
 
 from flaskapp import runtime
 from flaskapp.errors import WeightsError
-from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_arrays, read_info
+from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -143,7 +143,7 @@ def test_a_missing_note_is_named(copy):
 
 def test_a_folder_is_no_weights(tmp_path):
     with pytest.raises(WeightsError, match=r"folder\.h5 cannot be read"):
-        read_arrays((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
+        read_network((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
     (tmp_path / "other.json").mkdir()
     with pytest.raises(WeightsError, match=r"other\.json cannot be read"):
         read_info(tmp_path / "other.h5")
@@ -329,6 +329,35 @@ def test_embeddings_and_scores_are_those_of_keras(siamese, keras_file, faces):
     expected_scores = siamese.predict([faces[[0, 0, 0]], faces], verbose=0)[:, 0]
     np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
     assert 0.05 < scores[1] < 0.85, "the comparison would say nothing at either end"
+
+
+@pytest.mark.needs_tensorflow
+def test_a_face_and_its_mirror_image_have_one_embedding_as_served(keras_file, faces):
+    served = Runtime(keras_file)
+    mirrored = served.embed(np.ascontiguousarray(faces[:, :, ::-1]))
+    np.testing.assert_allclose(mirrored, served.embed(faces), atol=1e-6)
+
+
+def test_the_shipped_weights_look_at_mirror_images():
+    path = runtime.default_weights_path()
+    assert read_network(path, read_info(path).sha256).mirrored
+
+
+def test_weights_that_name_no_mirror_image_are_served_without(copy, faces):
+    assert not read_network(copy, read_info(copy).sha256).mirrored
+    plain = Runtime(copy)
+    mirrored = plain.embed(np.ascontiguousarray(faces[:, :, ::-1]))
+    assert np.abs(mirrored - plain.embed(faces)).max() > 1e-4
+
+
+@pytest.mark.needs_tensorflow
+def test_the_layer_that_mirrors_is_called_as_the_model_calls_it():
+    import keras
+
+    from flaskapp import layers
+
+    name = keras.saving.get_registered_name(layers.WithMirrorImage)
+    assert name == runtime.MIRRORING_LAYER
 
 
 @pytest.mark.needs_tensorflow

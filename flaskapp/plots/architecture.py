@@ -12,6 +12,7 @@ from flaskapp.plots.style import GENUINE_COLOUR, INK, PAPER, QUIET_INK, RULE, SM
 NAMES = {
     "face": "aligned face",
     "flatten": "depthwise convolution over the whole map",
+    "mean_of_views": "mean with the mirror image's",
     "embedding": "Dropout, Dense",
     "unit_length": "scaled to unit length: the embedding",
 }

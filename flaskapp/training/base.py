@@ -303,14 +303,20 @@ def trunk_weights(student: keras.Model) -> list[np.ndarray]:
 
 
 def trunk_features(student: keras.Model, crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the trunk's output for rows of the crops, in float32 arithmetic: (len(rows), 256)."""
+    """Return the trunk's features of rows of the crops as the network uses them, float32 (len(rows), 256).
+
+    They are the mean over a face and its mirror image, in float32 arithmetic.
+    """
     with fast_layout("float32"):
         trunk = build_trunk(parts=QUICK_PARTS)
     trunk.set_weights(trunk_weights(student))
     parts = np.array_split(rows, max(1, len(rows) // 2048))
-    return np.concatenate(
-        [trunk.predict(preprocess.to_model_input(crops[part]), batch_size=128, verbose=0) for part in parts]
-    )
+    return np.concatenate([_mean_of_views(trunk, preprocess.to_model_input(crops[part])) for part in parts])
+
+
+def _mean_of_views(trunk: keras.Model, faces: np.ndarray) -> np.ndarray:
+    views = [trunk.predict(view, batch_size=128, verbose=0) for view in (faces, faces[:, :, ::-1])]
+    return np.asarray((views[0] + views[1]) / 2)
 
 
 def fit_head(siamese: keras.Model, student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> list[float]:

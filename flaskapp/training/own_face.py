@@ -22,7 +22,7 @@ from flaskapp.dataset.standin import stand_in_of
 from flaskapp.errors import DataError, MissingExtraError
 from flaskapp.evaluation.curves import auc, error_curve
 from flaskapp.layers import L1Distance
-from flaskapp.model import build_embedding_network, build_siamese_network, set_score
+from flaskapp.model import build_embedding_network, build_siamese_network, features_of, set_score
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.report.own_face import own_face_page
 from flaskapp.runtime import Runtime, WeightsInfo, default_weights_path
@@ -178,7 +178,7 @@ def _from_scratch() -> keras.Model:
 def trunk_of(siamese: keras.Model) -> Embed:
     """Return what gives the trunk's features float32 (N, 256) of crops uint8 (N, 100, 100, 3)."""
     twin = siamese.get_layer("embedding_network")
-    trunk = keras.Model(twin.input, twin.get_layer("flatten").output)
+    trunk = features_of(twin)
     return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
 
 

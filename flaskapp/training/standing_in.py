@@ -12,6 +12,7 @@ from flaskapp import preprocess
 from flaskapp.dataset.standin import fit_stand_in
 from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
+from flaskapp.model import features_of
 from flaskapp.training.scores import Labelled
 
 PHOTOS_AT_MOST = 9_000
@@ -33,8 +34,7 @@ def add_stand_in(weights: Path, people: Labelled, crops: np.ndarray, seed: int =
     """
     chosen = _drawn(people.person, np.random.default_rng(seed))
     siamese = keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
-    twin = siamese.get_layer("embedding_network")
-    trunk = keras.Model(twin.input, twin.get_layer("flatten").output)
+    trunk = features_of(siamese.get_layer("embedding_network"))
     parts = np.array_split(people.rows[chosen], max(1, len(chosen) // AT_ONCE))
     features = [trunk.predict(preprocess.to_model_input(crops[part]), batch_size=64, verbose=0) for part in parts]
     stand_in = fit_stand_in(np.concatenate(features), people.person[chosen])
