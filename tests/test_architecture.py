@@ -15,7 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "flaskapp"
 
 # Modules, or folders of modules, that answer a person who waits.
-SERVING = ("app", "web", "consent", "verifier", "preprocess", "detection", "runtime", "errors", "onnx_session")
+SERVING = (
+    "app",
+    "web",
+    "consent",
+    "verifier",
+    "preprocess",
+    "detection",
+    "runtime",
+    "serving_graph",
+    "errors",
+    "onnx_session",
+)
 # The web door is `app` and, so that no file gets long, the folder `web` behind it.
 WEB = ("app", "web")
 DOORS = (*WEB, "cli", "__main__")

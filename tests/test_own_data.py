@@ -256,7 +256,8 @@ class TestStandIn:
         keras = pytest.importorskip("keras")
         weights = write_weights_files(tmp_path)
         face = keras.Input((100, 100, 3))
-        twin = keras.Model(face, keras.layers.Flatten(name="flatten")(keras.layers.AveragePooling2D(10)(face)))
+        features = keras.layers.Flatten()(keras.layers.AveragePooling2D(10)(face))
+        twin = keras.Model(face, keras.layers.Dropout(0.3, name="dropout")(features))
 
         class Siamese:
             def get_layer(self, _name):
