@@ -2,8 +2,8 @@
 
 ``embedding network``: 100×100×3 and its mirror image → four convolutional blocks → one 3×3
 depthwise convolution over the whole map → mean of both → Dropout → Dense 4096 → unit length.
-``Siamese network``: the same
-embedding network twice (shared weights), L1 distance, Dense sigmoid.
+``Siamese network``: the same embedding network twice (shared weights), L1 distance, Dense
+sigmoid.
 
 Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
 """
