@@ -252,6 +252,34 @@ class TestQuickConvolution:
             np.testing.assert_allclose(found, ops.convert_to_numpy(expected).reshape(shape), atol=1e-4)
 
 
+class TestWinograd:
+    @pytest.mark.parametrize("outputs", [2, 4, 5, 6])
+    def test_transforms_and_products_are_a_convolution(self, outputs):
+        from flaskapp.training.winograd import transforms
+
+        back, kernel, inputs = transforms(outputs)
+        rng = np.random.default_rng(12)
+        d, g = rng.normal(size=outputs + 2), rng.normal(size=3)
+        found = back @ ((kernel @ g) * (inputs @ d))
+        np.testing.assert_allclose(found, np.correlate(d, g, "valid"), atol=1e-12)
+
+    @pytest.mark.parametrize(("size", "outputs"), [(3, 4), (6, 6), (12, 6), (25, 5)])
+    def test_tiles_are_such_that_products_are_fewest(self, size, outputs):
+        from flaskapp.training.winograd import tile_size
+
+        assert tile_size(size) == outputs
+
+    def test_transforms_keep_six_digits_in_float32(self):
+        from flaskapp.training.winograd import transforms
+
+        back, kernel, inputs = (matrix.astype(np.float32) for matrix in transforms(6))
+        rng = np.random.default_rng(13)
+        d, g = rng.normal(size=(500, 8, 1)).astype(np.float32), rng.normal(size=(500, 3, 1)).astype(np.float32)
+        found = back @ ((kernel @ g) * (inputs @ d))
+        exact = sum(g[:, [k]].astype(np.float64) * d[:, k : k + 6].astype(np.float64) for k in range(3))
+        assert np.linalg.norm(found - exact) < 2e-6 * np.linalg.norm(exact)
+
+
 class TestQuickerArithmetic:
     """Which of two types a machine computes with quicker is measured: none of its own is timed here."""
 
@@ -315,18 +343,25 @@ for axis in (-1, 1):
 import torch
 from flaskapp.training.quick import QuickConvolution
 keras.config.set_image_data_format("channels_first")
-for size in (3, 6, 7):
-    x = torch.randn(5, 4, size, size + 1, requires_grad=True)
-    plain, quick = (kind(6, 3, padding="same", use_bias=False) for kind in (keras.layers.Conv2D, QuickConvolution))
-    plain.build(x.shape), quick.build(x.shape), quick.set_weights(plain.get_weights())
-    found = []
-    for layer in (plain, quick):
-        x.grad = None
-        y = layer(x)
-        (y * torch.arange(y.numel()).reshape(y.shape).sin()).sum().backward()
-        found.append((y.detach(), x.grad.clone(), layer.kernel.value.grad))
-    for one, other in zip(*found):
-        torch.testing.assert_close(other, one, atol=1e-4, rtol=1e-4)
+
+def answers(layer, x):
+    # the maps, and the gradients of the inputs and the weights
+    x = x.clone().requires_grad_()
+    y = layer(x)
+    (y.float() * torch.arange(y.numel()).reshape(y.shape).sin()).sum().backward()
+    return y.detach(), x.grad, layer.kernel.value.grad
+
+# bfloat16 keeps three digits; sizes of one tile and of many, square and not.
+for dtype, tolerance in (("float32", 2e-5), ("mixed_bfloat16", 2e-2)):
+    for height, width in ((3, 3), (6, 6), (7, 7), (12, 12), (25, 25), (6, 7)):
+        x = torch.randn(5, 4, height, width).to(memory_format=torch.channels_last)
+        plain, quick = (
+            kind(6, 3, padding="same", use_bias=False, dtype=policy)
+            for kind, policy in ((keras.layers.Conv2D, "float32"), (QuickConvolution, dtype))
+        )
+        plain.build(x.shape), quick.build(x.shape), quick.set_weights(plain.get_weights())
+        for one, other in zip(answers(plain, x), answers(quick, x)):
+            assert (one - other).norm() < tolerance * one.norm(), (dtype, height, width)
 """
 
 

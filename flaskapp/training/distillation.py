@@ -123,10 +123,10 @@ def fast_layout(policy: str | None = None) -> Iterator[None]:
         keras.config.set_image_data_format(layout)
 
 
-def build_student(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
+def build_student(residual_units: Sequence[int] = RESIDUAL_UNITS, parts: Parts = QUICK_PARTS) -> keras.Model:
     """Build the trunk with a linear projection to the teacher's 128 numbers behind it."""
     with fast_layout():
-        trunk = build_trunk(residual_units, QUICK_PARTS)
+        trunk = build_trunk(residual_units, parts)
         vector = keras.layers.Dense(TEACHER_SIZE, dtype="float32", name="projection")(trunk.output)
         return keras.Model(trunk.input, vector, name="student")
 

@@ -1,4 +1,4 @@
-"""Convolutions whose weights learn quicker on processors, where the backend is PyTorch."""
+"""Convolutions that learn quicker on processors, where the backend is PyTorch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from flaskapp.training import winograd
+
 __all__ = ["LARGEST_MAP", "QuickConvolution"]
 
 LARGEST_MAP = 8
@@ -16,24 +18,30 @@ oneDNN's own kernel takes three to four times as long on 6×6 and about as long 
 
 
 class QuickConvolution(keras.layers.Conv2D):
-    """``Conv2D`` with the weights' gradient as one matrix product where the map is small.
+    """``Conv2D`` by Winograd's transforms in float32; in bfloat16 with the weights' gradient as one product.
 
-    Only 3×3 kernels at stride 1 with ``padding="same"`` over channels-first maps on PyTorch are
-    computed so; anything else is just that layer. Variables and outputs are the same, so
-    weights go from one class to the other.
+    The transforms would cost bfloat16 its few digits, and processors that multiply matrices of it
+    gain nothing by them: there only the gradient of weights over small maps is computed otherwise.
+    Only 3×3 kernels at stride 1 with ``padding="same"`` over square channels-first maps on PyTorch
+    are computed so; anything else is just that layer. Variables are the same, outputs up to
+    rounding, so weights go from one class to the other.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """Return the maps of the kernel over the inputs."""
-        if not self._is_small(inputs):
+        if not self._is_usual(inputs):
             return super().convolution_op(inputs, kernel)
         kernel = keras.ops.convert_to_tensor(kernel, dtype=self.compute_dtype)
+        if self.compute_dtype == "float32":
+            return winograd.convolution().apply(inputs, kernel)
+        if inputs.shape[2] > LARGEST_MAP:
+            return super().convolution_op(inputs, kernel)
         return _function().apply(inputs, kernel.permute(3, 2, 0, 1))
 
-    def _is_small(self, inputs: Any) -> bool:
+    def _is_usual(self, inputs: Any) -> bool:
         usual = (self.kernel_size, self.strides, self.padding) == ((3, 3), (1, 1), "same")
         on_torch = keras.backend.backend() == "torch" and self.data_format == "channels_first"
-        return usual and on_torch and not keras.backend.is_keras_tensor(inputs) and max(inputs.shape[2:]) <= LARGEST_MAP
+        return usual and on_torch and not keras.backend.is_keras_tensor(inputs) and inputs.shape[2] == inputs.shape[3]
 
 
 @cache
