@@ -323,7 +323,9 @@ class TestTrainBase:
         assert result.exit_code == 2
         assert result.stderr.splitlines()[-1].startswith("Error: sets.toml is not a readable TOML file")
 
-    @pytest.mark.parametrize("arguments", [["--out", "weights.keras"], ["--epochs", "0"], ["--batch-size", "1"]])
+    @pytest.mark.parametrize(
+        "arguments", [["--out", "weights.keras"], ["--epochs", "0"], ["--batch-size", "1"], ["--constant", "1"]]
+    )
     def test_wrong_usage_is_explained(self, tmp_path, monkeypatch, arguments):
         monkeypatch.chdir(tmp_path)
         Path("sets.toml").touch()

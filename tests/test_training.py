@@ -137,6 +137,7 @@ def test_folders_of_people_become_weights_that_serve(people, tmp_path, small):
         "minutes": None,
         "batch_size": 16,
         "rate": 0.035,
+        "constant": 0.6,
         "seed": 2026,
         "start": None,
     }

@@ -52,7 +52,14 @@ from flaskapp.errors import MissingExtraError
     type=click.FloatRange(min=0, min_open=True),
     default=0.035,
     show_default=True,
-    help="Learning rate of the convolutions, by Muon; about 0.02 to go on from earlier weights.",
+    help="Learning rate of the convolutions, by Muon; about 0.01 to go on from earlier weights.",
+)
+@click.option(
+    "--constant",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.6,
+    show_default=True,
+    help="Share of the way at that rate; over the rest it falls to nothing.",
 )
 @click.option("--batch-size", type=click.IntRange(min=8), default=64, show_default=True, help="Faces in a batch.")
 @click.option(
@@ -69,6 +76,7 @@ def train_base(
     minutes: float | None,
     start: Path | None,
     rate: float,
+    constant: float,
     batch_size: int,
     seed: int,
     workers: int,
@@ -84,7 +92,7 @@ def train_base(
       facial-recognition train-base sets.toml
       facial-recognition train-base sets.toml --minutes 150 --work training-run
       KERAS_BACKEND=torch facial-recognition train-base sets.toml --epochs 40
-      facial-recognition train-base sets.toml --start siamese_model_final.h5 --rate 0.02
+      facial-recognition train-base sets.toml --start siamese_model_final.h5 --rate 0.01
 
     SETS.toml names folders of people, folders of unlabelled faces, and a teacher's
     embeddings with landmarks where there are some:
@@ -117,7 +125,7 @@ def train_base(
         raise MissingExtraError(
             f"Training needs {error.name}, which is not installed.", 'Try: pip install "facial-recognition[train]"'
         ) from None
-    recipe = base.Recipe(epochs, minutes, batch_size, rate, seed, start)
+    recipe = base.Recipe(epochs, minutes, batch_size, rate, constant, seed, start)
     reporter = base.Reporter(
         say=lambda text: click.echo(text, err=True),
         cutting=progress_bar("Aligning faces", "photos", each=CHUNK),

@@ -84,6 +84,7 @@ class Recipe:
         minutes: of distillation at most, over all resumptions; None = no limit.
         batch_size: faces.
         rate: Muon's learning rate.
+        constant: share of the way at that rate; over the rest it falls to nothing.
         seed: of everything.
         start: weights of an earlier run to go on from, a ``.h5``; None = from nothing.
     """
@@ -92,6 +93,7 @@ class Recipe:
     minutes: float | None = None
     batch_size: int = 64
     rate: float = 0.035
+    constant: float = 0.6
     seed: int = 2026
     start: Path | None = None
 
@@ -217,7 +219,8 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     targets = np.nan_to_num(centred_teacher(table))
     batches = Batches(crops, targets, rows, recipe.batch_size, Jitter(), recipe.seed)
     steps = max(1, round(recipe.epochs * batches.per_epoch))
-    schedule = Schedule(steps, math.inf if recipe.minutes is None else recipe.minutes, recipe.rate)
+    minutes = math.inf if recipe.minutes is None else recipe.minutes
+    schedule = Schedule(steps, minutes, recipe.rate, constant=recipe.constant)
     people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
     faces, person = crops[people], table.person[people]
     run = Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person))
