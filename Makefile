@@ -75,7 +75,7 @@ benchmark-live: .venv-dev/.ready browser
 # Photos and lists that are not ours to hand on lie in FR_SHARED, as for the tests. SETS names the
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
 # without them their part is left out, and the figures that are there stay. TEACHER is a teacher's
-# .npz of LFW, to be set beside.
+# .npz of LFW, to be set beside; GENDERS a CSV of the reporting people's (docs/evaluation.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
 EVALUATE = .venv-dev/bin/facial-recognition evaluate --without-names
@@ -84,7 +84,7 @@ figures: .venv-dev/.ready
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
 		--json docs/figures/1-lfw-view-1.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
-		--json docs/figures/2-reporting.json
+		$(if $(GENDERS),--labels $(GENDERS) --by gender) --json docs/figures/2-reporting.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by age \

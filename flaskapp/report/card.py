@@ -39,7 +39,8 @@ LIMITS = """## Limits
   measured.
 - Error rates differ between groups of people: see the tables on strangers, where they were measured.
 - Twins and relatives, and photos many years apart, were not measured; children only as strangers.
-- Labels of race and gender in the tables are what other people saw in photos, in a few coarse words.
+- Labels of race, gender and age in the tables are what other people saw in photos, in a few coarse words, or guesses
+  learned from such labels ([evaluation.md](evaluation.md)).
 - The score is calibrated for as many genuine as impostor pairs, of people like those who calibrated it. On other photos
   it is not the chance that two are one person."""
 
