@@ -23,8 +23,8 @@ class QuickConvolution(keras.layers.Conv2D):
     The transforms would cost bfloat16 its few digits, and processors that multiply matrices of it
     gain nothing by them: there only the gradient of weights over small maps is computed otherwise.
     Only 3×3 kernels at stride 1 with ``padding="same"`` over square channels-first maps on PyTorch
-    are computed so; anything else is just that layer. Variables are the same, outputs up to
-    rounding, so weights go from one class to the other.
+    and a processor are computed so; anything else, also on an accelerator, is just that layer.
+    Variables are the same, outputs up to rounding, so weights go from one class to the other.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -41,7 +41,9 @@ class QuickConvolution(keras.layers.Conv2D):
     def _is_usual(self, inputs: Any) -> bool:
         usual = (self.kernel_size, self.strides, self.padding) == ((3, 3), (1, 1), "same")
         on_torch = keras.backend.backend() == "torch" and self.data_format == "channels_first"
-        return usual and on_torch and not keras.backend.is_keras_tensor(inputs) and inputs.shape[2] == inputs.shape[3]
+        if not (usual and on_torch) or keras.backend.is_keras_tensor(inputs):
+            return False
+        return bool(inputs.device.type == "cpu" and inputs.shape[2] == inputs.shape[3])
 
 
 @cache
