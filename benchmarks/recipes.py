@@ -70,6 +70,7 @@ class Variant:
         flattened: whether the last map is flattened in front of the projection, in place of
             the depthwise convolution over it.
         averaged: whether the weights are measured as an average over about the last 100 batches.
+        left_out: the name of a set that is not learned from.
     """
 
     regression: float = 0.5
@@ -80,6 +81,7 @@ class Variant:
     learns: Literal["teacher", "margin too", "margin", "pairs"] = "teacher"
     flattened: bool = False
     averaged: bool = False
+    left_out: str | None = None
 
     @property
     def can_go_on(self) -> bool:
@@ -110,8 +112,12 @@ VARIANTS = {
     "the teacher's vectors not centred": replace(AS_SHIPPED, centred=False),
     "mirrored only": replace(AS_SHIPPED, jitter=STILL),
     "without loss of detail": replace(AS_SHIPPED, jitter=Jitter(coarsened=0, compressed=0)),
+    "parts covered": replace(AS_SHIPPED, jitter=Jitter(covered=0.3)),
+    "the nine augmentations too": replace(AS_SHIPPED, jitter=Jitter(transformed=0.5)),
     "no residual units": replace(AS_SHIPPED, residual_units=(0, 0, 0, 0)),
+    "residual units 0/0/1/2": replace(AS_SHIPPED, residual_units=(0, 0, 1, 2)),
     "residual units 0/1/2/2": replace(AS_SHIPPED, residual_units=(0, 1, 2, 2)),
+    "without faces of nobody": replace(AS_SHIPPED, left_out="blends"),
     "flattened": replace(AS_SHIPPED, flattened=True),
     "weights averaged": replace(AS_SHIPPED, averaged=True),
     "margin softmax on people too": replace(AS_SHIPPED, learns="margin too"),
@@ -170,7 +176,8 @@ def train(
     """Train a variant, from nothing or from weights; return the student and the faces a second."""
     keras.utils.set_random_seed(SEED)
     targets = centred_teacher(table) if variant.centred else table.targets
-    rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(targets).any(axis=1))
+    learned = table.set_index != (table.set_names.index(variant.left_out) if variant.left_out else -1)
+    rows = np.flatnonzero((table.role == sets.TRAINING) & learned & ~np.isnan(targets).any(axis=1))
     told, centres = with_people(targets, table.person, rows)
     if variant.learns == "teacher":
         told = targets

@@ -37,6 +37,7 @@ class TestHelp:
         assert COMMANDS == [
             "audit",
             "augment",
+            "blend",
             "capture",
             "compare",
             "detect",

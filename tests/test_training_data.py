@@ -82,6 +82,23 @@ class TestJitter:
         assert roughness[1] < 0.9 * roughness[0], "fine detail is what goes"
         assert np.abs(lost.mean() - noisy.mean()) < 5, "light and colour stay"
 
+    def test_about_as_many_faces_are_partly_covered_as_were_asked_for(self, crops):
+        still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0, covered=0.5)
+        changed = still.apply(np.repeat(crops, 5, axis=0), np.random.default_rng(2)).astype(int)
+        views = (np.repeat(faces, 5, axis=0) for faces in (crops, crops[:, :, ::-1]))
+        other = np.minimum(*((np.abs(changed - view).max(axis=3) > 1).mean(axis=(1, 2)) for view in views))
+        covered = other[other > 0.01]
+        assert 0.4 < len(covered) / len(other) < 0.6
+        assert covered.max() <= 0.25
+        assert covered.mean() > 0.08
+
+    def test_the_nine_transformations_can_be_asked_for(self, crops):
+        still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0)
+        changed = dataclasses.replace(still, transformed=1.0).apply(crops, np.random.default_rng(2)).astype(int)
+        views = (np.abs(changed - view).max(axis=(1, 2, 3)) <= 1 for view in (crops, crops[:, :, ::-1]))
+        # One of ten leaves a face as it is, one only mirrors it.
+        assert 0.5 < np.mean(~np.logical_or(*views)) < 1
+
 
 class TestBatches:
     @pytest.fixture

@@ -13,6 +13,7 @@ import click
 from flaskapp import __version__
 from flaskapp.cli.auditing import audit
 from flaskapp.cli.augmenting import augment
+from flaskapp.cli.blending import blend
 from flaskapp.cli.capturing import capture
 from flaskapp.cli.carding import model_card
 from flaskapp.cli.evaluating import evaluate
@@ -103,6 +104,20 @@ def main() -> None:
     """
 
 
-commands = audit, augment, capture, compare, detect, evaluate, forget, model_card, serve, stand_in, train, train_base
+commands = (
+    audit,
+    augment,
+    blend,
+    capture,
+    compare,
+    detect,
+    evaluate,
+    forget,
+    model_card,
+    serve,
+    stand_in,
+    train,
+    train_base,
+)
 for command in commands:
     main.add_command(command)

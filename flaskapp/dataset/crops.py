@@ -48,8 +48,8 @@ def crops_of(table: FaceTable, folder: Path, progress: Progress = iter, workers:
     description = {"photos": _fingerprint(table), "geometry": preprocess.CROP_GEOMETRY}
     crops, done = _open_crops(folder, description, len(table))
     starts = range(done * CHUNK, len(table), CHUNK)
-    with _mapping(min(workers, len(starts))) as mapping:
-        chunks = mapping(_cut_chunk, _chunks(table, starts))
+    with mapping(min(workers, len(starts))) as mapped:
+        chunks = mapped(_cut_chunk, _chunks(table, starts))
         for start, chunk in zip(progress(starts), chunks, strict=True):
             crops[start : start + CHUNK] = chunk
             done = start // CHUNK + 1
@@ -67,7 +67,7 @@ def _chunks(table: FaceTable, starts: Iterable[int]) -> Iterator[_Rows]:
 
 
 @contextmanager
-def _mapping(workers: int) -> Iterator[Callable[..., Iterable[np.ndarray]]]:
+def mapping(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
     """Give a ``map`` that runs in so many processes, or in this one if they would not pay."""
     if workers < 2:
         yield map
@@ -94,8 +94,8 @@ def crops_as_served(paths: list[Path], known: np.ndarray, workers: int = 2) -> n
         uint8 (N, 100, 100, 3) RGB.
     """
     starts = range(0, len(paths), CHUNK)
-    with _mapping(min(workers, len(starts))) as mapping:
-        chunks = mapping(
+    with mapping(min(workers, len(starts))) as mapped:
+        chunks = mapped(
             _serve_chunk, ((paths[start : start + CHUNK], known[start : start + CHUNK]) for start in starts)
         )
         return np.concatenate([known[:0], *chunks])

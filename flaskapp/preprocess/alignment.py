@@ -41,7 +41,12 @@ LARGEST_OVERSAMPLING = 32
 NEGLIGIBLE = 0.01
 
 
-def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+def align_face(
+    photo: np.ndarray,
+    landmarks: Sequence[Sequence[float]] | np.ndarray,
+    template: Sequence[Sequence[float]] | np.ndarray = TEMPLATE,
+    size: int = CROP_SIZE,
+) -> np.ndarray:
     """Turn, scale and shift a face so that its landmarks lie on ``TEMPLATE``.
 
     Beyond the photo's edge its border pixels are repeated: a flat colour there would be a
@@ -50,16 +55,18 @@ def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndar
     Args:
         photo: uint8 (height, width, 3) RGB.
         landmarks: (5, 2) x, y in the photo's pixels, ordered as ``TEMPLATE``.
+        template: where they are to lie, for other views of a face than the network's.
+        size: side of the result in pixels.
 
     Returns:
-        uint8 (100, 100, 3) RGB.
+        uint8 (size, size, 3) RGB.
 
     Raises:
         ValueError: the landmarks are not five finite, distinct points.
     """
     # Landmarks go in as the detector tells them, though warping counts from the middle of the
     # first pixel and not from its edge: the template was set for them, and so was training.
-    photo_to_crop = _similarity(_checked(landmarks), np.array(TEMPLATE))
+    photo_to_crop = _similarity(_checked(landmarks), np.array(template))
     # Bilinear sampling looks at four pixels only. Where the crop is smaller than the face,
     # cut it so large that no pixel is passed over, then average whole blocks of pixels.
     shrinking = 1 / abs(photo_to_crop[0])
@@ -67,13 +74,13 @@ def align_face(photo: np.ndarray, landmarks: Sequence[Sequence[float]] | np.ndar
     large = cv2.warpAffine(
         photo,
         _oversampled(photo_to_crop, times),
-        (CROP_SIZE * times, CROP_SIZE * times),
+        (size * times, size * times),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
     if times == 1:
         return large
-    return cv2.resize(large, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def crop_scale(landmarks: Sequence[Sequence[float]] | np.ndarray) -> float:

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.augment_images import augment
 
 COARSEST = 0.4
 QUALITIES = 40, 95
+COVERED_SIDES = 0.2, 0.5
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -31,6 +33,9 @@ class Jitter:
             enlarged again: as of a small or blurred photo.
         compressed: share of faces that go through JPEG of quality ``QUALITIES``. A format
             then moves a score less: lossy files of one photo differ in fine detail and colour.
+        covered: share of faces of which a rectangle is covered by one colour: as by a hand or a mask.
+        transformed: share of faces that go through one of the nine transformations of training on
+            one's own face, or none.
     """
 
     shift: float = 2.0
@@ -40,6 +45,8 @@ class Jitter:
     contrast: float = 0.2
     coarsened: float = 0.15
     compressed: float = 0.3
+    covered: float = 0.0
+    transformed: float = 0.0
 
     def apply(self, crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of uint8 (N, 100, 100, 3) faces, uint8 again."""
@@ -61,6 +68,11 @@ class Jitter:
             crop = _coarsened(crop, rng.uniform(COARSEST, 1))
         if rng.random() < self.compressed:
             crop = _compressed(crop, int(rng.integers(*QUALITIES, endpoint=True)))
+        # Nothing is drawn for what is not asked for: batches of earlier runs stay as they were.
+        if self.transformed and rng.random() < self.transformed:
+            crop = augment(crop[None], rng)[0]
+        if self.covered and rng.random() < self.covered:
+            crop = _covered(crop, rng)
         return crop
 
 
@@ -73,6 +85,14 @@ def _coarsened(crop: np.ndarray, scale: float) -> np.ndarray:
 def _compressed(crop: np.ndarray, quality: int) -> np.ndarray:
     _, file = cv2.imencode(".jpg", crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.ascontiguousarray(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR))[:, :, ::-1])
+
+
+def _covered(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    height, width = (rng.uniform(*COVERED_SIDES, 2) * crop.shape[:2]).astype(int)
+    top, left = rng.integers(0, (crop.shape[0] - height + 1, crop.shape[1] - width + 1))
+    crop = crop.copy()
+    crop[top : top + height, left : left + width] = rng.integers(0, 256, 3)
+    return crop
 
 
 @dataclass(frozen=True)
