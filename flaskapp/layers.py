@@ -1,4 +1,4 @@
-"""Layers of our own: a face with its mirror image, the mean of what both say, two embeddings' distance."""
+"""Layers of our own: a face with other views of it, the mean of what all say, two embeddings' distance."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 import keras
 from keras import ops
 
+VIEWS = 4
+MOVED_PIXELS = 2
+"""How many views ``WithOtherViews`` makes of a face, and how far down it moves two of them."""
+
 
 @keras.saving.register_keras_serializable(package="flaskapp")
 class WithMirrorImage(keras.layers.Layer):
     """Put each face's mirror image into the batch too, behind all faces.
+
+    Weights of earlier versions look so.
 
     Input shape: ``(batch, height, width, channels)``.
     Output shape: ``(2 · batch, height, width, channels)``.
@@ -27,24 +33,58 @@ class WithMirrorImage(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")
-class MeanOfViews(keras.layers.Layer):
-    """Return the mean of what is said of a face and of its mirror image.
+class WithOtherViews(keras.layers.Layer):
+    """Put other views of each face into the batch too: its mirror image, and both moved down a little.
 
-    A face and its mirror image are one person, so what a network says of them differs by its
-    own errors, and the mean has smaller ones. Behind ``WithMirrorImage``.
+    First all faces as they are, then all mirror images, then both again, moved down by
+    ``MOVED_PIXELS``; their topmost row is repeated above them.
 
-    Input shape: ``(2 · batch, features)``.
-    Output shape: ``(batch, features)``.
+    Input shape: ``(batch, height, width, channels)``.
+    Output shape: ``(4 · batch, height, width, channels)``.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Return the mean of the first half and the second."""
-        return ops.mean(ops.reshape(inputs, (2, -1, inputs.shape[-1])), axis=0)
+        """Return the four views of every face, view after view."""
+        upright = ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
+        moved = ops.concatenate([*[upright[:, :1]] * MOVED_PIXELS, upright[:, :-MOVED_PIXELS]], axis=1)
+        return ops.concatenate([upright, moved], axis=0)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape with half as many rows."""
+        """Return the shape with four times as many faces."""
+        batch, *face = input_shape
+        return (None if batch is None else VIEWS * batch, *face)
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class MeanOfViews(keras.layers.Layer):
+    """Return the mean of what is said of all views of a face.
+
+    They show one person, so what a network says of them differs by its own errors, and the
+    mean has smaller ones. Behind ``WithMirrorImage`` or ``WithOtherViews``.
+
+    Args:
+        views: of each face; the two of ``WithMirrorImage`` if not given, as earlier weights have it.
+
+    Input shape: ``(views · batch, features)``.
+    Output shape: ``(batch, features)``.
+    """
+
+    def __init__(self, views: int = 2, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.views = views
+
+    def call(self, inputs: Any) -> Any:
+        """Return the mean over the parts, of one view each, that the batch consists of."""
+        return ops.mean(ops.reshape(inputs, (self.views, -1, inputs.shape[-1])), axis=0)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the shape with one row for each face."""
         batch, features = input_shape
-        return (None if batch is None else batch // 2, features)
+        return (None if batch is None else batch // self.views, features)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return how the layer is made again."""
+        return {**super().get_config(), "views": self.views}
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

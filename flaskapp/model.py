@@ -1,7 +1,7 @@
 """The Siamese network in plain Keras 3: two photos of faces in, one similarity score out.
 
-``embedding network``: 100×100×3 and its mirror image → four convolutional blocks → one 3×3
-depthwise convolution over the whole map → mean of both → Dropout → Dense 4096 → unit length.
+``embedding network``: 100×100×3 in four views → four convolutional blocks → one 3×3 depthwise
+convolution over the whole map → mean of the views → Dropout → Dense 4096 → unit length.
 ``Siamese network``: the same embedding network twice (shared weights), L1 distance, Dense
 sigmoid.
 
@@ -18,13 +18,13 @@ import keras
 import numpy as np
 from keras import layers
 
-from flaskapp.layers import L1Distance, MeanOfViews, WithMirrorImage
+from flaskapp.layers import VIEWS, L1Distance, MeanOfViews, WithOtherViews
 
 INPUT_SHAPE = (100, 100, 3)
 FILTERS = (64, 128, 128, 256)
 # Further residual units per block: early layers work on large maps and cost most, late
 # ones hold most of the weights; (0, 0, 1, 2) learned fastest per minute of two cores.
-RESIDUAL_UNITS = (0, 0, 1, 2)
+RESIDUAL_UNITS = (0, 0, 3, 2)
 EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3
 
@@ -111,16 +111,16 @@ def _features(x: Any, residual_units: Sequence[int], parts: Parts) -> Any:
 def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the twin: one aligned face in, one embedding out.
 
-    The trunk sees the face and its mirror image, and the mean of both goes on: a photo and its
-    mirror image have one embedding.
+    The trunk sees the face, its mirror image, and both moved down a little, and the mean of what
+    it says goes on: a photo and its mirror image have one embedding.
 
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
         ``(batch, 4096)`` of unit length.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = _features(WithMirrorImage(name="with_mirror_image")(face), residual_units, PLAIN_PARTS)
-    x = MeanOfViews(name="mean_of_views")(x)
+    x = _features(WithOtherViews(name="with_other_views")(face), residual_units, PLAIN_PARTS)
+    x = MeanOfViews(VIEWS, name="mean_of_views")(x)
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
     x = layers.UnitNormalization(name="unit_length")(x)

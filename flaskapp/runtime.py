@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -40,7 +40,8 @@ __all__ = [
 WEIGHTS_NAME = "siamese_model_final.h5"
 VERDICTS = ("match", "inconclusive", "non_match")
 
-MIRRORING_LAYER = "flaskapp>WithMirrorImage"  # as Keras writes the registered name
+# As Keras writes the registered names of the layers that look at more than the face as it is.
+VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."
 
@@ -186,7 +187,8 @@ def read_network(path: Path, sha256: str) -> Network:
     try:
         with h5py.File(io.BytesIO(content)) as file:
             layers = _class_names(json.loads(file.attrs.get("model_config", "{}")))
-            return Network(_arrays_below(file["model_weights"]), MIRRORING_LAYER in layers)
+            views = [VIEWS_OF_LAYER[name] for name in layers & VIEWS_OF_LAYER.keys()]
+            return Network(_arrays_below(file["model_weights"]), max(views, default=1))
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
 

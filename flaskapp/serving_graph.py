@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
@@ -12,12 +13,13 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 
-__all__ = ["EMBEDDING_SIZE", "FILTERS", "Network", "embedding_graph", "residual_units"]
+__all__ = ["EMBEDDING_SIZE", "FILTERS", "MOVED_PIXELS", "Network", "embedding_graph", "residual_units"]
 
 # The network of flaskapp.model, which cannot be imported here: it loads Keras. A test holds
 # both to each other.
 FILTERS = (64, 128, 128, 256)
 EMBEDDING_SIZE = 4096
+MOVED_PIXELS = 2
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
 
@@ -27,12 +29,13 @@ class Network:
 
     Attributes:
         arrays: float32, by ``layer/variable``, the layers of the twin and the score alike.
-        mirrored: whether the network also looks at each face's mirror image, and goes on with
-            the mean of what it says of both. The first versions' weights did not.
+        views: how many views of each face the network looks at, to go on with the mean of what it
+            says of them: 1 is the face alone, as the first versions' weights have it, 2 its mirror
+            image too, 4 both moved down a little as well.
     """
 
     arrays: Mapping[str, np.ndarray]
-    mirrored: bool = False
+    views: Literal[1, 2, 4] = 1
 
 
 def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
@@ -90,15 +93,20 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
     arrays = network.arrays
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
-    if network.mirrored:
+    if network.views > 1:
         # Left and right exchanged: each row's pixels taken from the last to the first.
         x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
+    if network.views > 2:
+        top = build.add_told("Slice", x, [0], [1], [2])
+        rest = build.add_told("Slice", x, [0], [CROP_SIZE - MOVED_PIXELS], [2])
+        x = build.add("Concat", [x, build.add("Concat", [*[top] * MOVED_PIXELS, rest], axis=2)], axis=0)
     for number in range(1, len(FILTERS) + 1):
         x = _add_block(build, x, f"block{number}")
     x = build.convolve(x, "global_depthwise", "global_norm", group=FILTERS[-1])
     x = build.add("Flatten", [x])
-    if network.mirrored:
-        x = build.add("ReduceMean", [build.add_told("Reshape", x, [2, -1, FILTERS[-1]])], axes=[0], keepdims=0)
+    if network.views > 1:
+        views = build.add_told("Reshape", x, [network.views, -1, FILTERS[-1]])
+        x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
     x = build.add("LpNormalization", [x], axis=1, p=2)
     graph = helper.make_graph(

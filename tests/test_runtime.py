@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from weights_files import note_for, random_arrays, unsigned_note, write_h5, write_note, write_weights_files
 
-from flaskapp import runtime
+from flaskapp import runtime, serving_graph
 from flaskapp.errors import WeightsError
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network
 
@@ -338,26 +338,59 @@ def test_a_face_and_its_mirror_image_have_one_embedding_as_served(keras_file, fa
     np.testing.assert_allclose(mirrored, served.embed(faces), atol=1e-6)
 
 
-def test_the_shipped_weights_look_at_mirror_images():
+@pytest.fixture(scope="module")
+def mirrored_network(siamese):
+    """Return a network as earlier versions built it, which looks at mirror images alone."""
+    import keras
+
+    from flaskapp.layers import MeanOfViews, WithMirrorImage, WithOtherViews
+    from flaskapp.model import build_siamese_network
+
+    def earlier(layer):
+        if isinstance(layer, WithOtherViews):
+            return WithMirrorImage(name="with_mirror_image")
+        return MeanOfViews(name=layer.name) if isinstance(layer, MeanOfViews) else layer.from_config(layer.get_config())
+
+    twin = siamese.get_layer("embedding_network")
+    copy = keras.models.clone_model(twin, clone_function=earlier)
+    copy.set_weights(twin.get_weights())
+    network = build_siamese_network(copy)
+    network.get_layer("similarity_score").set_weights(siamese.get_layer("similarity_score").get_weights())
+    return network
+
+
+@pytest.mark.needs_tensorflow
+def test_weights_that_look_at_mirror_images_alone_are_served_so(mirrored_network, keras_file, tmp_path, faces):
+    from flaskapp.training.shipping import write_weights
+
+    write_weights(mirrored_network, tmp_path / "earlier.h5", unsigned_note())
+    served = Runtime(tmp_path / "earlier.h5").embed(faces)
+    expected = mirrored_network.get_layer("embedding_network").predict(faces, verbose=0)
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+    assert np.abs(served - Runtime(keras_file).embed(faces)).max() > 1e-4
+
+
+def test_the_shipped_weights_look_at_more_than_one_view():
     path = runtime.default_weights_path()
-    assert read_network(path, read_info(path).sha256).mirrored
+    assert read_network(path, read_info(path).sha256).views > 1
 
 
 def test_weights_that_name_no_mirror_image_are_served_without(copy, faces):
-    assert not read_network(copy, read_info(copy).sha256).mirrored
+    assert read_network(copy, read_info(copy).sha256).views == 1
     plain = Runtime(copy)
     mirrored = plain.embed(np.ascontiguousarray(faces[:, :, ::-1]))
     assert np.abs(mirrored - plain.embed(faces)).max() > 1e-4
 
 
 @pytest.mark.needs_tensorflow
-def test_the_layer_that_mirrors_is_called_as_the_model_calls_it():
+def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     import keras
 
     from flaskapp import layers
 
-    name = keras.saving.get_registered_name(layers.WithMirrorImage)
-    assert name == runtime.MIRRORING_LAYER
+    views = {layers.WithMirrorImage: 2, layers.WithOtherViews: layers.VIEWS}
+    assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == runtime.VIEWS_OF_LAYER
+    assert serving_graph.MOVED_PIXELS == layers.MOVED_PIXELS
 
 
 @pytest.mark.needs_tensorflow

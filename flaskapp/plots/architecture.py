@@ -11,8 +11,9 @@ from flaskapp.plots.style import GENUINE_COLOUR, INK, PAPER, QUIET_INK, RULE, SM
 
 NAMES = {
     "face": "aligned face",
+    "with_other_views": "with its mirror image, and both moved down",
     "flatten": "depthwise convolution over the whole map",
-    "mean_of_views": "mean with the mirror image's",
+    "mean_of_views": "mean of the views",
     "embedding": "Dropout, Dense",
     "unit_length": "scaled to unit length: the embedding",
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ from flaskapp.model import (
 )
 from flaskapp.training.batches import Batches, Jitter
 from flaskapp.training.centring import centre_rows, centred_teacher, fit_projection
-from flaskapp.training.distillation import QUICK_PARTS, TEACHER_SIZE, Distillation, Schedule, Way, fast_layout
+from flaskapp.training.distillation import TEACHER_SIZE, Distillation, Schedule, Way
+from flaskapp.training.features import trunk_features, trunk_weights
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
 from flaskapp.training.scores import Labelled, labelled, log_odds
 from flaskapp.training.shipping import ship
@@ -56,6 +58,8 @@ UNTRAINED_SCORE = 100.0, 2.0
 # Of each kind, for each part of the people. Half of the pairs may then err before an error
 # rate is shown by ten errors: enough to try things out, too few for weights worth keeping.
 FEWEST_PAIRS = 20
+# As the model names the layers of residual units.
+UNIT_LAYER = re.compile(r"^block\d+_unit\d+_")
 # So many photos need no counting of their millions of pairs.
 MANY_PHOTOS = 10_000
 
@@ -232,10 +236,20 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
 
 
 def refit_projection(student: keras.Model, crops: np.ndarray, rows: np.ndarray, targets: np.ndarray, seed: int) -> None:
-    """Make the projection the one that fits targets best: weights that learned others have a trunk that serves."""
-    some = _some_of(rows, seed)
-    projection = fit_projection(trunk_features(student, crops, some), targets[some] * TEACHER_SIZE**0.5)
-    student.get_layer("projection").set_weights(projection)
+    """Make the projection fit targets: weights that learned others have a trunk that serves.
+
+    One that comes nearer already, by cosine, stays: it learned from far more photos than are looked at here.
+    """
+    some, others = np.array_split(_some_of(rows, seed, 2 * SOME_PHOTOS), 2)
+    known, unknown = trunk_features(student, crops, some), trunk_features(student, crops, others)
+    layer = student.get_layer("projection")
+    choices = [fit_projection(known, targets[some] * TEACHER_SIZE**0.5), layer.get_weights()]
+    layer.set_weights(max(choices, key=lambda choice: _mean_cosine(unknown @ choice[0] + choice[1], targets[others])))
+
+
+def _mean_cosine(vectors: np.ndarray, unit_targets: np.ndarray) -> float:
+    length = np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(np.float32).tiny)
+    return float(np.mean(np.sum(vectors * unit_targets, axis=1) / length))
 
 
 def centre(student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> None:
@@ -244,27 +258,35 @@ def centre(student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int)
     if len(rows):
         projection = student.get_layer("projection")
         kernel, _ = projection.get_weights()
-        mean = trunk_features(student, crops, _some_of(rows, seed)).mean(axis=0)
+        mean = trunk_features(student, crops, np.sort(_some_of(rows, seed))).mean(axis=0)
         projection.set_weights([kernel, -mean @ kernel])
 
 
-def _some_of(rows: np.ndarray, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:SOME_PHOTOS])
+def _some_of(rows: np.ndarray, seed: int, count: int = SOME_PHOTOS) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(rows)[:count]
 
 
 def start_from(student: keras.Model, weights: Path) -> None:
     """Give a student what the weights of an earlier run know.
 
+    Residual units that the weights do not have begin by changing nothing: the scale behind
+    their second convolution is 0, so that the student says what the weights say.
+
     Raises:
-        DataError: the file is no Siamese network of this shape.
+        DataError: the file is no Siamese network of this shape, or of this shape with fewer units.
     """
     try:
         siamese = keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
         twin, trunk = siamese.get_layer("embedding_network"), build_trunk()
+        known = {layer.name: layer.get_weights() for layer in twin.layers}
         for layer in trunk.layers:
-            layer.set_weights(twin.get_layer(layer.name).get_weights())
+            if layer.name in known or not UNIT_LAYER.search(layer.name):
+                layer.set_weights(known[layer.name])
+            elif layer.name.endswith("_2_norm"):
+                scale, *others = layer.get_weights()
+                layer.set_weights([np.zeros_like(scale), *others])
         projection = unfold_projection(twin, student.output_shape[-1])
-    except (OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(
             f"{weights.name} is not a Siamese network that training can go on from ({type(error).__name__}).",
             "Name weights that train-base wrote, siamese_model_final.h5 for example.",
@@ -298,28 +320,6 @@ def build_from_student(student: keras.Model) -> keras.Model:
         twin.get_layer(layer.name).set_weights(layer.get_weights())
     fold_projection(twin, *student.get_layer("projection").get_weights())
     return build_siamese_network(twin)
-
-
-def trunk_weights(student: keras.Model) -> list[np.ndarray]:
-    """Return the student's weights without its projection, in the trunk's order."""
-    return student.get_weights()[:-2]
-
-
-def trunk_features(student: keras.Model, crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the trunk's features of rows of the crops as the network uses them, float32 (len(rows), 256).
-
-    They are the mean over a face and its mirror image, in float32 arithmetic.
-    """
-    with fast_layout("float32"):
-        trunk = build_trunk(parts=QUICK_PARTS)
-    trunk.set_weights(trunk_weights(student))
-    parts = np.array_split(rows, max(1, len(rows) // 2048))
-    return np.concatenate([_mean_of_views(trunk, preprocess.to_model_input(crops[part])) for part in parts])
-
-
-def _mean_of_views(trunk: keras.Model, faces: np.ndarray) -> np.ndarray:
-    views = [trunk.predict(view, batch_size=128, verbose=0) for view in (faces, faces[:, :, ::-1])]
-    return np.asarray((views[0] + views[1]) / 2)
 
 
 def fit_head(siamese: keras.Model, student: keras.Model, table: FaceTable, crops: np.ndarray, seed: int) -> list[float]:

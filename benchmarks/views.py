@@ -1,8 +1,8 @@
-"""What looking at each face's mirror image too is worth, on validation people.
+"""What looking at several views of each face is worth, on validation people.
 
-``python -m benchmarks.mirror base-sets.toml --work runs/base --weights siamese_model_final.h5`` prints FNMR
-by cosine of the 128 numbers learned: from the face alone, from its mirror image alone, and from
-the mean of both, as the network computes it.
+``python -m benchmarks.views base-sets.toml --work runs/base --weights siamese_model_final.h5`` prints FNMR
+by cosine of the 128 numbers learned: from the face alone, from its mirror image alone, from the
+mean of both, and from the mean of both and both moved down, as the network computes it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.dataset import sets
+from flaskapp.layers import VIEWS, WithOtherViews
 from flaskapp.training.base import VALIDATION_PHOTOS, fnmr_figures, prepare, start_from
 from flaskapp.training.distillation import build_student
 from flaskapp.training.scores import labelled
@@ -22,11 +23,14 @@ from flaskapp.training.scores import labelled
 
 def vectors_of(student: keras.Model, faces: np.ndarray) -> dict[str, np.ndarray]:
     """Return float32 (N, 128) for each way of looking at uint8 (N, 100, 100, 3) faces."""
-    ways = {"the face": faces, "its mirror image": faces[:, :, ::-1]}
-    vectors = {
-        name: student.predict(preprocess.to_model_input(view), batch_size=64, verbose=0) for name, view in ways.items()
+    views = np.asarray(WithOtherViews()(preprocess.to_model_input(faces)))
+    said = student.predict(views, batch_size=64, verbose=0).reshape(VIEWS, len(faces), -1)
+    return {
+        "the face": said[0],
+        "its mirror image": said[1],
+        "both": said[:2].mean(axis=0),
+        "both, and both moved down": said.mean(axis=0),
     }
-    return {**vectors, "both": sum(vectors.values()) / 2}
 
 
 @click.command()
