@@ -176,7 +176,8 @@ def train(
     """Train a variant, from nothing or from weights; return the student and the faces a second."""
     keras.utils.set_random_seed(SEED)
     targets = centred_teacher(table) if variant.centred else table.targets
-    learned = table.set_index != (table.set_names.index(variant.left_out) if variant.left_out else -1)
+    # Where there is no such set nothing is left out, and the variant is as shipped.
+    learned = np.array([name != variant.left_out for name in table.set_names])[table.set_index]
     rows = np.flatnonzero((table.role == sets.TRAINING) & learned & ~np.isnan(targets).any(axis=1))
     told, centres = with_people(targets, table.person, rows)
     if variant.learns == "teacher":

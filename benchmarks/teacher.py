@@ -19,6 +19,7 @@ import click
 import cv2
 import numpy as np
 
+from flaskapp.cli.options import OUTPUT_FILE
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.blends import LANDMARKS_FILE
 from flaskapp.dataset.crops import mapping
@@ -76,9 +77,10 @@ def _answer(task: tuple[Path, np.ndarray | None, Path, bool]) -> _Answer | None:
         photo = decode_photo(read_photo(path))
         if landmarks is None:
             face = select_face(find_faces(photo), choice="centre", size_wh=photo.size_wh)
-            # Found in the photo's full scale; it may have been decoded at a smaller one.
-            landmarks, photo = np.array(face.landmarks), photo.at_full_scale()
-        return landmarks, [_teacher(model)(view) for view in views_of(photo.pixels, landmarks, more)]
+            landmarks = np.array(face.landmarks)
+        # Landmarks are those of the photo's full scale; it may have been decoded at a smaller one.
+        pixels = photo.at_full_scale().pixels
+        return landmarks, [_teacher(model)(view) for view in views_of(pixels, landmarks, more)]
     except (PhotoError, ValueError):
         return None
 
@@ -107,7 +109,7 @@ def record_of(names: list[str], answers: list[_Answer | None]) -> dict[str, Any]
 
 @click.command()
 @click.argument("photos", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("out", type=OUTPUT_FILE)
 @click.option(
     "--model", required=True, type=click.Path(path_type=Path), help="MODEL.param and MODEL.bin, without suffix."
 )
@@ -116,6 +118,8 @@ def record_of(names: list[str], answers: list[_Answer | None]) -> dict[str, Any]
 def main(photos: Path, out: Path, model: Path, more: bool, workers: int) -> None:
     known = known_landmarks(photos)
     names = sorted(known) or [path.relative_to(photos).as_posix() for path in find_photos(photos)]
+    if not names:
+        raise click.BadParameter(f"{photos.name} holds no photos.")
     tasks = [(photos / name, known.get(name), model, more) for name in names]
     bar = progress_bar("Asking the teacher", "photos")
     with mapping(workers) as mapped:

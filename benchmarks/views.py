@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import keras
 import numpy as np
+from keras import ops
 
 from flaskapp import preprocess
 from flaskapp.dataset import sets
@@ -23,14 +24,19 @@ from flaskapp.training.scores import labelled
 
 def vectors_of(student: keras.Model, faces: np.ndarray) -> dict[str, np.ndarray]:
     """Return float32 (N, 128) for each way of looking at uint8 (N, 100, 100, 3) faces."""
-    views = np.asarray(WithOtherViews()(preprocess.to_model_input(faces)))
-    said = student.predict(views, batch_size=64, verbose=0).reshape(VIEWS, len(faces), -1)
+    parts = np.array_split(faces, max(1, len(faces) // 256))
+    said = np.concatenate([_said_of_views(student, part) for part in parts], axis=1)
     return {
         "the face": said[0],
         "its mirror image": said[1],
         "both": said[:2].mean(axis=0),
         "both, and both moved down": said.mean(axis=0),
     }
+
+
+def _said_of_views(student: keras.Model, faces: np.ndarray) -> np.ndarray:
+    views = ops.convert_to_numpy(WithOtherViews()(preprocess.to_model_input(faces)))
+    return np.asarray(student.predict(views, batch_size=64, verbose=0)).reshape(VIEWS, len(faces), -1)
 
 
 @click.command()

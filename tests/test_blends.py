@@ -11,8 +11,17 @@ from PIL import Image
 
 from flaskapp import cli
 from flaskapp.dataset import blends
-from flaskapp.dataset.blends import LANDMARKS, LANDMARKS_FILE, SIZE, blend_faces, mean_share, seam, write_blends
-from flaskapp.dataset.sets import TRAINING, VALIDATION, FaceSet, FaceTable, load_faces
+from flaskapp.dataset.blends import (
+    LANDMARKS,
+    LANDMARKS_FILE,
+    SIZE,
+    blend_faces,
+    draw_pairs,
+    mean_share,
+    seam,
+    write_blends,
+)
+from flaskapp.dataset.sets import TRAINING, UNKNOWN_PERSON, VALIDATION, FaceSet, FaceTable, load_faces
 from flaskapp.errors import DataError
 from flaskapp.preprocess import TEMPLATE, align_face, crop_photo
 
@@ -37,7 +46,9 @@ def table(tmp_path) -> FaceTable:
         (tmp_path / name).mkdir()
         for number in range(6):
             paths.append(tmp_path / name / f"{number}.png")
-            Image.new("RGB", (100, 100), GREY if number == 5 else colour).save(paths[-1])
+            grain = np.random.default_rng(number).integers(-9, 10, (100, 100, 3))  # no photo twice
+            pixels = np.array(GREY if number == 5 else colour) + grain
+            Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
     return FaceTable(
         set_names=("red", "green"),
         paths=tuple(paths),
@@ -113,6 +124,52 @@ class TestWriting:
         first, second = made(tmp_path / "one"), made(tmp_path / "other")
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
+    def test_both_faces_are_of_two_people(self, table):
+        one_person = dataclasses.replace(table, person=np.array([1, 1, 1, 1, 2, 3, *[UNKNOWN_PERSON] * 6]))
+        drawn = {(first[0], second[0]) for first, second, _ in draw_pairs(one_person, 200, seed=0)}
+        red = {pair for pair in drawn if pair[0].parent.name == "red"}
+        assert red
+        assert all((first.name == "4.png") != (second.name == "4.png") for first, second in red)
+        green = drawn - red
+        assert len(green) > 10, "whoever has no name is taken for somebody else"
+        assert all(first != second for first, second in green)
+
+    def test_large_photos_are_cut_where_their_landmarks_are(self, table, tmp_path):
+        side = 4000  # decoded at half its scale
+        x = np.tile(np.linspace(0, 255, side).astype(np.uint8), (side, 1))
+        picture = Image.fromarray(np.stack([x, x.T, np.full_like(x, 90)], axis=2))
+        for path in table.paths[:2]:
+            picture.save(path, "JPEG", quality=90)
+        two = [0, 1]
+        large = FaceTable(
+            set_names=("red",),
+            paths=tuple(table.paths[row] for row in two),
+            set_index=np.zeros(2, int),
+            person=np.arange(2),
+            role=np.full(2, TRAINING),
+            landmarks=table.landmarks[two] * 10 + 2500,
+            teacher=table.teacher[two],
+        )
+        write_blends(large, tmp_path / "blends", pairs=1, workers=1)
+        expected = large.landmarks[0, 2] / side * 255
+        x, y = LANDMARKS[2].round().astype(int)
+        for path in made(tmp_path / "blends"):
+            assert np.abs(np.asarray(Image.open(path))[y, x, :2] - expected).max() < 12
+
+    def test_other_pictures_get_other_names(self, table, tmp_path):
+        # What is known of a photo by its name must not be taken for what is known of another.
+        for seed in (1, 2):
+            write_blends(table, tmp_path / "blends", pairs=2, seed=seed, workers=1)
+        assert len(made(tmp_path / "blends")) == 8
+        with np.load(tmp_path / "blends" / LANDMARKS_FILE) as record:
+            assert len(record["paths"]) == 4
+
+    def test_when_no_photo_can_be_read_that_is_said(self, table, tmp_path):
+        for path in table.paths:
+            path.unlink()
+        with pytest.raises(DataError, match="None of the photos drawn can be read"):
+            write_blends(table, tmp_path / "blends", pairs=2, workers=1)
+
     def test_an_unreadable_photo_costs_its_pairs_only(self, table, tmp_path):
         for path in table.paths[:5]:
             path.write_bytes(b"no photo")
@@ -122,7 +179,7 @@ class TestWriting:
 
     def test_without_landmarks_there_is_nothing_to_blend(self, table, tmp_path):
         blind = dataclasses.replace(table, landmarks=np.full((12, 5, 2), np.nan, np.float32))
-        with pytest.raises(DataError, match="two training photos with landmarks"):
+        with pytest.raises(DataError, match="training photos of two people with landmarks"):
             write_blends(blind, tmp_path / "blends", pairs=2, workers=1)
 
     def test_the_faces_are_cut_from_the_photos_as_from_any_others(self, hopper):
@@ -164,6 +221,12 @@ class TestCommand:
         first = [path.read_bytes() for path in made(tmp_path / "blends")]
         CliRunner().invoke(cli.main, arguments)  # not of its own photos, once they are there
         assert [path.read_bytes() for path in made(tmp_path / "blends")] == first
+
+    def test_without_other_sets_there_is_nothing_to_blend(self, sets_file, tmp_path):
+        sets_file.write_text('[[set]]\nname = "blends"\nfolder = "blends"\n')
+        told = CliRunner().invoke(cli.main, ["blend", str(sets_file), "--out", str(tmp_path / "blends")])
+        assert told.exit_code == 2
+        assert "no sets of photos" in told.output
 
     def test_sets_that_cannot_be_used_are_named(self, sets_file, tmp_path):
         (tmp_path / "red.npz").unlink()

@@ -102,7 +102,9 @@ def test_every_link_leads_somewhere(path):
         if link.startswith("#"):
             assert link[1:] in anchors(document), link
         elif not link.startswith("https://"):
-            assert (path.parent / link.partition("#")[0]).is_file(), link
+            name, _, anchor = link.partition("#")
+            assert (path.parent / name).is_file(), link
+            assert not anchor or anchor in anchors((path.parent / name).read_text(encoding="utf-8")), link
 
 
 @pytest.mark.parametrize("row", table_below("Figures"), ids=lambda row: row[0])

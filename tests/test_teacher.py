@@ -78,6 +78,12 @@ class TestAsking:
             assert record["landmarks"].shape == (8, 5, 2)
 
 
+def test_a_folder_without_photos_is_refused(tmp_path):
+    (tmp_path / "photos").mkdir()
+    arguments = [str(tmp_path / "photos"), str(tmp_path / "out.npz"), "--model", "any"]
+    assert "holds no photos" in CliRunner().invoke(teacher.main, arguments).output
+
+
 def test_a_model_that_is_none_is_refused(tmp_path):
     pytest.importorskip("ncnn")
     with pytest.raises(Exception, match="no network that ncnn reads"):

@@ -221,13 +221,14 @@ def centred(people) -> Path:
 @pytest.mark.slow
 def test_what_a_set_named_as_centre_has_in_common_is_taken_off(centred, tmp_path):
     from flaskapp.dataset import sets
+    from flaskapp.layers import WithOtherViews
     from flaskapp.training import base
     from flaskapp.training.distillation import build_student
 
     table, crops = base.prepare(centred, tmp_path, workers=1)
     student = build_student()
     faces = preprocess.to_model_input(crops[table.role == sets.TRAINING])
-    views = np.concatenate([faces, faces[:, :, ::-1]])
+    views = np.asarray(WithOtherViews()(faces))
     before = np.linalg.norm(student.predict(views, verbose=0).mean(axis=0))
     base.centre(student, table, crops, seed=0)
     after = np.linalg.norm(student.predict(views, verbose=0).mean(axis=0))
@@ -272,6 +273,32 @@ def test_residual_units_that_weights_lack_begin_by_changing_nothing(tmp_path):
     crops = (faces * 255).round().astype(np.uint8)
     again = base.trunk_features(student, crops, np.arange(6))
     assert np.allclose(again, known, atol=0.02 * np.abs(known).max())
+
+
+def test_weights_with_more_residual_units_are_refused(tmp_path):
+    from flaskapp.model import build_embedding_network, build_siamese_network
+    from flaskapp.training import base
+    from flaskapp.training.distillation import build_student
+
+    build_siamese_network(build_embedding_network(residual_units=(0, 0, 4, 2))).save(tmp_path / "other.h5")
+    with pytest.raises(DataError, match=r"other\.h5 is not a Siamese network"):
+        base.start_from(build_student(), tmp_path / "other.h5")
+
+
+@pytest.mark.slow
+def test_a_projection_nearer_to_its_targets_than_a_fit_on_few_photos_stays(monkeypatch):
+    from flaskapp.training import base
+    from flaskapp.training.distillation import build_student
+
+    monkeypatch.setattr(base, "SOME_PHOTOS", 8)
+    student = build_student()
+    kernel, bias = student.get_layer("projection").get_weights()
+    rows, crops = np.arange(16), np.random.default_rng(0).integers(0, 256, (16, 100, 100, 3), np.uint8)
+    said = base.trunk_features(student, crops, rows) @ kernel + bias
+    base.refit_projection(student, crops, rows, said / np.linalg.norm(said, axis=1, keepdims=True), seed=0)
+    assert np.array_equal(student.get_layer("projection").get_weights()[0], kernel)
+    base.refit_projection(student, crops, rows, -said / np.linalg.norm(said, axis=1, keepdims=True), seed=0)
+    assert not np.array_equal(student.get_layer("projection").get_weights()[0], kernel)
 
 
 def test_weights_that_lack_more_than_residual_units_are_refused(tmp_path):

@@ -14,16 +14,18 @@ from flaskapp.cli.progress import progress_bar
 @click.command()
 @click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
-@click.option("--pairs", type=click.IntRange(min=1), default=60_000, show_default=True, help="Two photos of each.")
-@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of pairs and blending.")
+@click.option(
+    "--pairs", type=click.IntRange(min=1), default=60_000, show_default=True, help="How many; each gives two photos."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of drawing and blending.")
 @click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes; one a core.")
 def blend(sets_file: Path, out: Path, pairs: int, seed: int, workers: int) -> None:
     """Put pairs of training faces together: faces of nobody, for `train-base` to learn from.
 
-    Of each pair one new photo is the mean of both faces, the other has a part of the second in
-    the first's. Only photos that training may learn from are used; a set whose folder is DIR may
-    stand in the file already and is passed over. Then ask the teacher about the new photos;
-    docs/training.md says how.
+    Of each pair one new photo is the mean of both faces, the other shows the first with a part of
+    the second in its place. Only photos that training may learn from are used; a set whose folder
+    is DIR may stand in the file already and is passed over. Then ask the teacher about the new
+    photos; docs/training.md says how.
 
     \b
     Examples:

@@ -11,6 +11,7 @@ good teacher is patient and consistent", 2022.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from flaskapp.dataset.crops import Progress, mapping
 from flaskapp.dataset.files import read_photo
-from flaskapp.dataset.sets import TEACHER_SIZE, TRAINING, FaceTable
+from flaskapp.dataset.sets import TEACHER_SIZE, TRAINING, UNKNOWN_PERSON, FaceTable
 from flaskapp.errors import DataError, PhotoError
 from flaskapp.preprocess import TEMPLATE, align_face, decode_photo
 
@@ -59,23 +60,29 @@ def write_blends(
         pairs: how many.
         seed: of the drawing and the blending.
         progress: wraps the iteration over pairs, a progress bar for example.
-        workers: processes that decode, blend and write.
+        workers: processes that decode and blend.
 
     Returns:
         How many photos were written. A pair with an unreadable photo gives none.
 
     Raises:
-        DataError: no set has two training photos with landmarks.
+        DataError: no set has training photos of two people with landmarks, or no photo is readable.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LANDMARKS_FILE).unlink(missing_ok=True)  # of an earlier call: its photos may be others
     names = list[str]()
     with mapping(workers) as mapped:
-        drawn = _draw_pairs(table, pairs, seed)
+        drawn = draw_pairs(table, pairs, seed)
         for number, made in zip(progress(range(pairs)), mapped(_blend_pair, drawn), strict=True):
-            for photo in made:
-                name = f"{number // PHOTOS_A_FOLDER:03}/{number:06}-{len(names) % 2}.jpg"
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            for kind, photo in enumerate(made):
+                # Crops and embeddings are kept by a photo's name, so another picture gets another one.
+                digest = hashlib.sha256(photo).hexdigest()[:8]
+                name = f"{number // PHOTOS_A_FOLDER:03}/{number:06}-{kind}-{digest}.jpg"
+                (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(photo)
                 names.append(name)
+    if not names:
+        raise DataError("None of the photos drawn can be read.", "Check the folders in the sets file.")
     np.savez(
         folder / LANDMARKS_FILE,
         paths=np.array(names),
@@ -86,19 +93,22 @@ def write_blends(
     return len(names)
 
 
-def _draw_pairs(table: FaceTable, pairs: int, seed: int) -> Iterator[_Pair]:
+def draw_pairs(table: FaceTable, pairs: int, seed: int) -> Iterator[_Pair]:
+    """Yield pairs of two people's photos; a photo without a name is taken for somebody of its own."""
     usable = np.flatnonzero((table.role == TRAINING) & ~np.isnan(table.landmarks).any(axis=(1, 2)))
+    person = np.where(table.person == UNKNOWN_PERSON, -1 - np.arange(len(table)), table.person)
     by_set = {index: usable[table.set_index[usable] == index] for index in np.unique(table.set_index[usable])}
-    firsts = np.concatenate([usable[:0], *(rows for rows in by_set.values() if len(rows) > 1)])
+    firsts = np.concatenate([usable[:0], *(rows for rows in by_set.values() if len(set(person[rows])) > 1)])
     if not len(firsts):
         raise DataError(
-            "No set has two training photos with landmarks, so there is nothing to blend.",
+            "No set has training photos of two people with landmarks, so there is nothing to blend.",
             "Name a teacher file with landmarks in the sets file.",
         )
     rng = np.random.default_rng(seed)
     for number in range(pairs):
         first = rng.choice(firsts)
-        second = rng.choice(by_set[table.set_index[first]])
+        rows = by_set[table.set_index[first]]
+        second = rng.choice(rows[person[rows] != person[first]])
         yield (
             (table.paths[first], table.landmarks[first]),
             (table.paths[second], table.landmarks[second]),
@@ -111,7 +121,8 @@ def _blend_pair(pair: _Pair) -> list[bytes]:
     *photos, seed = pair
     try:
         first, second = (
-            align_face(decode_photo(read_photo(path)).pixels, marks, LANDMARKS, SIZE) for path, marks in photos
+            align_face(decode_photo(read_photo(path)).at_full_scale().pixels, marks, LANDMARKS, SIZE)
+            for path, marks in photos
         )
     except (PhotoError, ValueError):  # ValueError: landmarks that are no face
         return []
@@ -124,7 +135,7 @@ def blend_faces(first: np.ndarray, second: np.ndarray, share: np.ndarray, rng: n
 
     Args:
         first: uint8 (SIZE, SIZE, 3) RGB.
-        second: the same; mirrored every other time.
+        second: the same; mirrored half of the time.
         share: float (SIZE, SIZE, 1) or broadcastable, the first face's at each place, 0 to 1.
         rng: draws whether it is mirrored.
 

@@ -141,8 +141,10 @@ def list_faces(sets: list[FaceSet]) -> FaceTable:
     """List every photo of the sets with its person, role, landmarks and teacher embedding.
 
     Raises:
-        DataError: a folder, teacher file or identity file is absent or does not fit.
+        DataError: there are no sets, or a folder, teacher file or identity file is absent or does not fit.
     """
+    if not sets:
+        raise DataError("There are no sets of photos to use.", "Name at least one in the sets file.")
     numbers: dict[str, int] = {}
     parts = [_load_set(face_set, numbers) for face_set in sets]
     table = FaceTable(

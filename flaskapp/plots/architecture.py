@@ -11,6 +11,7 @@ from flaskapp.plots.style import GENUINE_COLOUR, INK, PAPER, QUIET_INK, RULE, SM
 
 NAMES = {
     "face": "aligned face",
+    "with_mirror_image": "with its mirror image",
     "with_other_views": "with its mirror image, and both moved down",
     "flatten": "depthwise convolution over the whole map",
     "mean_of_views": "mean of the views",

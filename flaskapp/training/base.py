@@ -236,9 +236,10 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
 
 
 def refit_projection(student: keras.Model, crops: np.ndarray, rows: np.ndarray, targets: np.ndarray, seed: int) -> None:
-    """Make the projection fit targets: weights that learned others have a trunk that serves.
+    """Fit the projection to targets that weights may not have learned, unless it is nearer to them as it is.
 
-    One that comes nearer already, by cosine, stays: it learned from far more photos than are looked at here.
+    Nearer by cosine, on photos that the fit did not see: a projection that learned these very targets learned them
+    from far more photos than are looked at here.
     """
     some, others = np.array_split(_some_of(rows, seed, 2 * SOME_PHOTOS), 2)
     known, unknown = trunk_features(student, crops, some), trunk_features(student, crops, others)
@@ -279,6 +280,8 @@ def start_from(student: keras.Model, weights: Path) -> None:
         siamese = keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
         twin, trunk = siamese.get_layer("embedding_network"), build_trunk()
         known = {layer.name: layer.get_weights() for layer in twin.layers}
+        if {name for name in known if UNIT_LAYER.search(name)} - {layer.name for layer in trunk.layers}:
+            raise ValueError("it has more residual units")
         for layer in trunk.layers:
             if layer.name in known or not UNIT_LAYER.search(layer.name):
                 layer.set_weights(known[layer.name])
