@@ -42,6 +42,7 @@ VERDICTS = ("match", "inconclusive", "non_match")
 
 # As Keras writes the registered names of the layers that look at more than the face as it is.
 VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
+OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", *VIEWS_OF_LAYER})
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."
 
@@ -174,7 +175,7 @@ def read_network(path: Path, sha256: str) -> Network:
     What is hashed is what is read: the file is opened once.
 
     Raises:
-        WeightsError: the file is missing, was changed, or is no Keras file.
+        WeightsError: the file is missing, was changed, is no Keras file, or has layers of another version.
     """
     try:
         content = path.read_bytes()
@@ -187,10 +188,16 @@ def read_network(path: Path, sha256: str) -> Network:
     try:
         with h5py.File(io.BytesIO(content)) as file:
             layers = _class_names(json.loads(file.attrs.get("model_config", "{}")))
-            views = [VIEWS_OF_LAYER[name] for name in layers & VIEWS_OF_LAYER.keys()]
-            return Network(_arrays_below(file["model_weights"]), max(views, default=1))
+            arrays = _arrays_below(file["model_weights"])
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
+    # Without a layer that makes views, say, every score would be another one.
+    if unknown := {name for name in layers if name.startswith("flaskapp>")} - OWN_LAYERS:
+        raise WeightsError(
+            f"{path.name} has layers that this version does not know: {', '.join(sorted(unknown))}.",
+            "Use weights and program of one version.",
+        )
+    return Network(arrays, max((VIEWS_OF_LAYER[name] for name in layers & VIEWS_OF_LAYER.keys()), default=1))
 
 
 def _class_names(config: Any) -> set[str]:

@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from weights_files import note_for, random_arrays, unsigned_note, write_h5, write_note, write_weights_files
@@ -382,6 +383,14 @@ def test_weights_that_name_no_mirror_image_are_served_without(copy, faces):
     assert np.abs(mirrored - plain.embed(faces)).max() > 1e-4
 
 
+def test_weights_with_layers_of_a_later_version_are_refused(copy):
+    with h5py.File(copy, "r+") as file:
+        file.attrs["model_config"] = json.dumps({"layers": [{"class_name": "flaskapp>WithEars"}]})
+    write_note(copy)
+    with pytest.raises(WeightsError, match="does not know: flaskapp>WithEars"):
+        read_network(copy, read_info(copy).sha256)
+
+
 @pytest.mark.needs_tensorflow
 def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     import keras
@@ -389,6 +398,8 @@ def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     from flaskapp import layers
 
     views = {layers.WithMirrorImage: 2, layers.WithOtherViews: layers.VIEWS}
+    for layer in (layers.L1Distance, layers.MeanOfViews):
+        assert keras.saving.get_registered_name(layer) in runtime.OWN_LAYERS
     assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == runtime.VIEWS_OF_LAYER
     assert serving_graph.MOVED_PIXELS == layers.MOVED_PIXELS
 
