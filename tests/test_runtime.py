@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from weights_files import note_for, random_arrays, unsigned_note, write_h5, write_note, write_weights_files
+from weights_files import note_for, random_arrays, write_h5, write_note, write_weights_files
 
-from flaskapp import runtime, serving_graph
+from flaskapp import runtime
 from flaskapp.errors import WeightsError
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network
 
@@ -294,86 +294,9 @@ def test_the_shipped_weights_lie_in_the_package_or_beside_it():
     assert path.parent in (ROOT, ROOT / "flaskapp")
 
 
-@pytest.fixture(scope="module")
-def siamese():
-    """Return a network of Keras's own, its normalisations moved away from where they start."""
-    import keras
-
-    from flaskapp.model import build_siamese_network, set_score
-
-    keras.utils.set_random_seed(3)
-    network, rng = build_siamese_network(), np.random.default_rng(3)
-    for weight in network.weights:
-        if "_norm/" in weight.path:
-            weight.assign(weight + np.abs(rng.normal(0, 0.2, weight.shape)).astype(np.float32))
-    set_score(network, 6000.0, 2.0)
-    return network
-
-
-@pytest.fixture(scope="module")
-def keras_file(siamese, tmp_path_factory) -> Path:
-    """Return what training writes of that network."""
-    from flaskapp.training.shipping import write_weights
-
-    out = tmp_path_factory.mktemp("keras") / "keras.h5"
-    write_weights(siamese, out, unsigned_note())
-    return out
-
-
-@pytest.mark.needs_tensorflow
-def test_embeddings_and_scores_are_those_of_keras(siamese, keras_file, faces):
-    served = Runtime(keras_file)
-    embeddings = served.embed(faces)
-    expected = siamese.get_layer("embedding_network").predict(faces, verbose=0)
-    np.testing.assert_allclose(embeddings, expected, atol=1e-5)
-    scores = [served.similarity(embeddings[0], other) for other in embeddings]
-    expected_scores = siamese.predict([faces[[0, 0, 0]], faces], verbose=0)[:, 0]
-    np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
-    assert 0.05 < scores[1] < 0.85, "the comparison would say nothing at either end"
-
-
-@pytest.mark.needs_tensorflow
-def test_a_face_and_its_mirror_image_have_one_embedding_as_served(keras_file, faces):
-    served = Runtime(keras_file)
-    mirrored = served.embed(np.ascontiguousarray(faces[:, :, ::-1]))
-    np.testing.assert_allclose(mirrored, served.embed(faces), atol=1e-6)
-
-
-@pytest.fixture(scope="module")
-def mirrored_network(siamese):
-    """Return a network as earlier versions built it, which looks at mirror images alone."""
-    import keras
-
-    from flaskapp.layers import MeanOfViews, WithMirrorImage, WithOtherViews
-    from flaskapp.model import build_siamese_network
-
-    def earlier(layer):
-        if isinstance(layer, WithOtherViews):
-            return WithMirrorImage(name="with_mirror_image")
-        return MeanOfViews(name=layer.name) if isinstance(layer, MeanOfViews) else layer.from_config(layer.get_config())
-
-    twin = siamese.get_layer("embedding_network")
-    copy = keras.models.clone_model(twin, clone_function=earlier)
-    copy.set_weights(twin.get_weights())
-    network = build_siamese_network(copy)
-    network.get_layer("similarity_score").set_weights(siamese.get_layer("similarity_score").get_weights())
-    return network
-
-
-@pytest.mark.needs_tensorflow
-def test_weights_that_look_at_mirror_images_alone_are_served_so(mirrored_network, keras_file, tmp_path, faces):
-    from flaskapp.training.shipping import write_weights
-
-    write_weights(mirrored_network, tmp_path / "earlier.h5", unsigned_note())
-    served = Runtime(tmp_path / "earlier.h5").embed(faces)
-    expected = mirrored_network.get_layer("embedding_network").predict(faces, verbose=0)
-    np.testing.assert_allclose(served, expected, atol=1e-5)
-    assert np.abs(served - Runtime(keras_file).embed(faces)).max() > 1e-4
-
-
-def test_the_shipped_weights_look_at_more_than_one_view():
+def test_the_shipped_weights_look_at_four_views():
     path = runtime.default_weights_path()
-    assert read_network(path, read_info(path).sha256).views > 1
+    assert read_network(path, read_info(path).sha256).views == 4
 
 
 def test_weights_that_name_no_mirror_image_are_served_without(copy, faces):
@@ -389,43 +312,3 @@ def test_weights_with_layers_of_a_later_version_are_refused(copy):
     write_note(copy)
     with pytest.raises(WeightsError, match="does not know: flaskapp>WithEars"):
         read_network(copy, read_info(copy).sha256)
-
-
-@pytest.mark.needs_tensorflow
-def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
-    import keras
-
-    from flaskapp import layers
-
-    views = {layers.WithMirrorImage: 2, layers.WithOtherViews: layers.VIEWS}
-    for layer in (layers.L1Distance, layers.MeanOfViews):
-        assert keras.saving.get_registered_name(layer) in runtime.OWN_LAYERS
-    assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == runtime.VIEWS_OF_LAYER
-    assert serving_graph.MOVED_PIXELS == layers.MOVED_PIXELS
-
-
-@pytest.mark.needs_tensorflow
-def test_shape_constants_are_those_of_the_model():
-    from flaskapp import model
-
-    assert (runtime.FILTERS, runtime.EMBEDDING_SIZE) == (model.FILTERS, model.EMBEDDING_SIZE)
-
-
-@pytest.mark.needs_tensorflow
-def test_no_half_written_file_is_left(keras_file):
-    assert sorted(path.name for path in keras_file.parent.iterdir()) == ["keras.h5", "keras.json"]
-
-
-@pytest.mark.needs_tensorflow
-def test_weights_that_are_not_finite_are_not_written(siamese, tmp_path):
-    from flaskapp.errors import DataError
-    from flaskapp.training.shipping import write_weights
-
-    before = siamese.get_layer("similarity_score").get_weights()
-    siamese.get_layer("similarity_score").set_weights([before[0], np.array([np.nan])])
-    try:
-        with pytest.raises(DataError, match="not finite"):
-            write_weights(siamese, tmp_path / "bad.h5", {})
-    finally:
-        siamese.get_layer("similarity_score").set_weights(before)
-    assert not list(tmp_path.iterdir())
