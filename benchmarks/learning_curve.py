@@ -35,7 +35,7 @@ def main(log: Path, out: Path) -> None:
             axes.plot(hours, [100 * row[name] for row in kept], "-o", markersize=3, color=colour)
             if kept[-1] is rows[-1]:
                 end = hours[-1], 100 * kept[-1][name]
-                axes.annotate(label, end, (-90, 12), textcoords="offset points", color=colour)
+                axes.annotate(label, end, (-60, -20), textcoords="offset points", color=colour)
     axes.set(
         xlabel=f"hours of training, all runs together, at {FACES_A_SECOND} faces a second",
         ylabel="FNMR of validation people, %",
