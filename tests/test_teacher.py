@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -84,7 +89,37 @@ def test_a_folder_without_photos_is_refused(tmp_path):
     assert "holds no photos" in CliRunner().invoke(teacher.main, arguments).output
 
 
-def test_a_model_that_is_none_is_refused(tmp_path):
-    pytest.importorskip("ncnn")
-    with pytest.raises(Exception, match="no network that ncnn reads"):
-        teacher.load_teacher(tmp_path / "nothing")
+class Net:
+    """As much of ncnn's as the teacher needs: its answer is the mean of each colour."""
+
+    def __init__(self) -> None:
+        self.opt = SimpleNamespace()
+
+    def load_param(self, path: str) -> int:
+        return 0 if Path(path).exists() else -1
+
+    load_model = load_param
+
+    def create_extractor(self) -> SimpleNamespace:
+        given: dict[str, np.ndarray] = {}
+        return SimpleNamespace(input=given.__setitem__, extract=lambda _: (0, given["data"].mean(axis=(0, 1))))
+
+
+@pytest.fixture
+def ncnn(monkeypatch):
+    mat = SimpleNamespace(from_pixels=lambda pixels, *_: pixels, PixelType=SimpleNamespace(PIXEL_RGB=1))
+    monkeypatch.setitem(sys.modules, "ncnn", SimpleNamespace(Net=Net, Mat=mat))
+
+
+class TestModel:
+    @pytest.mark.usefixtures("ncnn")
+    def test_a_model_that_is_none_is_refused(self, tmp_path):
+        with pytest.raises(click.BadParameter, match="no network that ncnn reads"):
+            teacher.load_teacher(tmp_path / "nothing")
+
+    @pytest.mark.usefixtures("ncnn")
+    def test_a_model_gives_an_embedding(self, tmp_path):
+        for end in ("param", "bin"):
+            (tmp_path / f"model.{end}").touch()
+        embed = teacher.load_teacher(tmp_path / "model")
+        assert embed(np.full((112, 112, 3), 7, np.uint8)).tolist() == [7, 7, 7]
