@@ -146,6 +146,21 @@ class TestLeavingOut:
         table = load_faces([one_set(folder, names, embeddings, identities="folder")], [excluded])
         assert table.role.tolist() == [LEFT_OUT, LEFT_OUT, TRAINING]
 
+    @pytest.mark.parametrize(
+        ("first", "second", "leave"),
+        [
+            (0.55, 0.0, [True, False]),  # by chance, perhaps: the photo alone
+            (0.55, 0.45, [True, True]),  # so is the mean of both
+            (0.65, 0.0, [True, True]),
+            (0.45, 0.0, [False, False]),
+        ],
+    )
+    def test_one_photo_near_somebody_excluded_speaks_for_its_person_if_it_is_sure(self, folder, first, second, leave):
+        excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1]))
+        rows = [first, np.sqrt(1 - first**2), 0], [second, 0, np.sqrt(1 - second**2)]
+        photos = one_set(folder, ["anna/1.jpg", "anna/2.jpg"], unit(*rows), identities="folder")
+        assert (load_faces([photos], [excluded]).role == LEFT_OUT).tolist() == leave
+
     def test_of_nameless_photos_only_the_one_alike_leaves(self, folder):
         embeddings = unit([1, 0, 0], [0, 1, 0])
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1, 0.5, 0]))

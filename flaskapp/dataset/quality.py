@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from flaskapp.dataset import overlaps
-from flaskapp.dataset.overlaps import nearest_cosine, of_whole_people
+from flaskapp.dataset.overlaps import nearest_cosine, of_excluded_people
 from flaskapp.dataset.roles import HELD_OUT, LEFT_OUT, ROLE_NAMES, TRAINING
 from flaskapp.dataset.sets import UNKNOWN_PERSON, FaceSet, FaceTable, list_faces, teacher_embeddings
 
@@ -130,10 +130,10 @@ def audit_sets(sets: list[FaceSet], exclude: list[Path]) -> Audit:
     before = table.role == TRAINING
     excluded, leaving = {}, {}
     for path in exclude:
-        nearest = nearest_cosine(table.teacher, teacher_embeddings(path))
-        near = before & (nearest > overlaps.SAME_PERSON_COSINE)
-        excluded[path.stem] = _listed(near, nearest)
-        leaves = before & of_whole_people(table.person, near)
+        embeddings = teacher_embeddings(path)
+        nearest = nearest_cosine(table.teacher, embeddings)
+        excluded[path.stem] = _listed(before & (nearest > overlaps.SAME_PERSON_COSINE), nearest)
+        leaves = of_excluded_people(table, embeddings)
         leaving[path.stem] = int(leaves.sum())
         table.role[leaves] = LEFT_OUT
     training = table.role == TRAINING
