@@ -93,3 +93,21 @@ def test_a_recipe_learns_a_few_faces(name):
     losses = [float(model.train_on_batch(faces, told)) for _ in range(6)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
+
+
+def test_every_photo_is_spoiled_and_the_same_way_for_all_recipes():
+    from benchmarks.recipes import SPOILED, spoiled_figures
+
+    faces = np.random.default_rng(3).integers(0, 256, (12, 100, 100, 3), np.uint8)
+    for jitter in SPOILED.values():
+        spoiled = jitter.apply(faces, np.random.default_rng(1)).astype(int)
+        same = [np.abs(spoiled - view).max(axis=(1, 2, 3)) <= 1 for view in (faces, faces[:, :, ::-1])]
+        assert np.logical_or(*same).sum() <= 1  # a small photo may be as large as it was
+
+    class Student:
+        def predict(self, faces: np.ndarray, **_: object) -> np.ndarray:
+            return faces.mean(axis=(1, 2)) + 0.1
+
+    first, again = (spoiled_figures(Student(), faces, np.arange(12) // 2) for _ in range(2))
+    assert first == again
+    assert list(first) == list(SPOILED)

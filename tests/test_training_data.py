@@ -70,7 +70,7 @@ class TestJitter:
         assert np.abs(centres - 49.5).max() <= 2.1
         assert np.abs(centres - 49.5).max() > 1
 
-    @pytest.mark.parametrize("fault", ["coarsened", "compressed"])
+    @pytest.mark.parametrize("fault", ["coarsened", "compressed", "blurred"])
     def test_about_as_many_faces_lose_detail_as_were_asked_for(self, crops, fault):
         noisy = np.clip(crops + np.random.default_rng(1).normal(0, 12, crops.shape), 0, 255).astype(np.uint8)
         still = dataclasses.replace(SHARP, shift=0, turn=0, zoom=0, brightness=0, contrast=0)

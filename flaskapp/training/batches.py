@@ -15,6 +15,7 @@ from flaskapp.augment_images import augment
 COARSEST = 0.4
 QUALITIES = 40, 95
 COVERED_SIDES = 0.2, 0.5
+SPREADS = 0.5, 2.0  # of a blur, in pixels; the eyes are 36 pixels apart
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -30,12 +31,13 @@ class Jitter:
         brightness: share of the brightness, either way.
         contrast: share of the contrast, either way.
         coarsened: share of faces that are shrunk to ``COARSEST`` of their size or more, and
-            enlarged again: as of a small or blurred photo.
+            enlarged again: as of a small photo.
         compressed: share of faces that go through JPEG of quality ``QUALITIES``. A format
             then moves a score less: lossy files of one photo differ in fine detail and colour.
         covered: share of faces of which a rectangle is covered by one colour: as by a hand or a mask.
         transformed: share of faces that go through one of the nine transformations of training on
             one's own face, or none.
+        blurred: share of faces that a Gaussian of ``SPREADS`` blurs: as of a photo out of focus.
     """
 
     shift: float = 2.0
@@ -47,6 +49,7 @@ class Jitter:
     compressed: float = 0.3
     covered: float = 0.0
     transformed: float = 0.0
+    blurred: float = 0.0
 
     def apply(self, crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of uint8 (N, 100, 100, 3) faces, uint8 again."""
@@ -73,6 +76,8 @@ class Jitter:
             crop = augment(crop[None], rng)[0]
         if self.covered and rng.random() < self.covered:
             crop = _covered(crop, rng)
+        if self.blurred and rng.random() < self.blurred:
+            crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(*SPREADS))
         return crop
 
 
