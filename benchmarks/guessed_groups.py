@@ -5,6 +5,9 @@ labels.csv --root celeba_89/celebA --by gender --out groups.csv`` learns from th
 support vector machine, guesses for the people who report, from all photos of each, and writes a
 CSV for ``evaluate --labels``.
 
+Photos of nobody named teach as well, each as a person of its own: FairFace's, for ``--by race``.
+``--beside groups.csv`` takes the columns of an earlier run along.
+
 A guess serves to sort pairs into easy and hard ones and says nothing of a person. How often it
 is right is printed, of labelled people whom it did not learn from.
 """
@@ -24,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from flaskapp.dataset import sets
-from flaskapp.dataset.labels import read_labels
+from flaskapp.dataset.labels import Labels, read_labels
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
 
@@ -73,6 +76,12 @@ def guess_groups(known: Photos, labels: np.ndarray, others: Photos, seed: int = 
     return guess(others), float(np.mean(guess(test) == labels[held_out]))
 
 
+def people_of(table: FaceTable, rows: np.ndarray) -> np.ndarray:
+    """Return who is in each of these photos, int (N,); where nobody is named, a number of the photo's own."""
+    person = table.person[rows]
+    return np.where(person == sets.UNKNOWN_PERSON, -1 - rows, person)
+
+
 def labelled_rows(table: FaceTable, name: str, labels: Path, root: Path, by: Sequence[str]) -> tuple[np.ndarray, ...]:
     """Return the rows (N,) of a set's training photos with an embedding and all labels, and these, str (N, columns).
 
@@ -80,8 +89,7 @@ def labelled_rows(table: FaceTable, name: str, labels: Path, root: Path, by: Seq
         DataError: there are none.
     """
     learned = (table.role == sets.TRAINING) & ~np.isnan(table.teacher).any(axis=1)
-    in_set = learned & (table.set_index == table.set_names.index(name)) & (table.person != sets.UNKNOWN_PERSON)
-    rows = np.flatnonzero(in_set)
+    rows = np.flatnonzero(learned & (table.set_index == table.set_names.index(name)))
     names = [Path(os.path.relpath(table.paths[row], root)).as_posix() for row in rows]
     values = read_labels(labels, by).values(names)
     known = (values != "").all(axis=1)
@@ -99,14 +107,28 @@ def labelled_rows(table: FaceTable, name: str, labels: Path, root: Path, by: Seq
 @click.option("--root", type=click.Path(exists=True, path_type=Path), required=True, help="Where its paths start.")
 @click.option("--by", multiple=True, required=True, help="A column to learn; may be repeated.")
 @click.option("--role", type=click.Choice(sets.ROLE_NAMES), default="reporting", show_default=True)
+@click.option("--most", type=click.IntRange(min=1), help="Learn from so many photos at most.")
+@click.option("--beside", type=click.Path(exists=True, path_type=Path), help="A CSV that this wrote, to take along.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The CSV to write.")
-def main(sets_file: Path, learn: str, labels: Path, root: Path, by: tuple[str, ...], role: str, out: Path) -> None:
+def main(
+    sets_file: Path,
+    learn: str,
+    labels: Path,
+    root: Path,
+    by: tuple[str, ...],
+    role: str,
+    most: int | None,
+    beside: Path | None,
+    out: Path,
+) -> None:
     sets_file = sets_file.resolve()
     table = sets.load_faces(*sets.read_sets(sets_file))
     rows, values = labelled_rows(table, learn, labels, root.resolve(), by)
+    some = np.random.default_rng(0).permutation(len(rows))[:most]
+    rows, values = rows[some], values[some]
     usable = (table.person != sets.UNKNOWN_PERSON) & ~np.isnan(table.teacher).any(axis=1)
     others = np.flatnonzero(usable & (table.role == sets.ROLE_NAMES.index(role)))
-    known, asked = (Photos(table.teacher[some], table.person[some]) for some in (rows, others))
+    known, asked = (Photos(table.teacher[these], people_of(table, these)) for these in (rows, others))
     first = np.unique(asked.person, return_index=True)[1]
     click.echo(f"{len(rows):,} photos with labels, of {len(np.unique(known.person)):,} people")
     guesses = []
@@ -116,11 +138,13 @@ def main(sets_file: Path, learn: str, labels: Path, root: Path, by: tuple[str, .
         click.echo(f"{column}: right for {100 * right:.1f} % of labelled photos of people who were held out")
         names, counts = np.unique(guess[first], return_counts=True)
         click.echo("  " + ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True)))
+    paths = [Path(os.path.relpath(table.paths[row], sets_file.parent)).as_posix() for row in others]
+    earlier = read_labels(beside) if beside else Labels((), {})
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", *by))
-        for row, *groups in zip(others, *guesses, strict=True):
-            writer.writerow((Path(os.path.relpath(table.paths[row], sets_file.parent)).as_posix(), *groups))
+        writer.writerow(("path", *earlier.columns, *by))
+        for path, *groups in zip(paths, *earlier.values(paths).T, *guesses, strict=True):
+            writer.writerow((path, *groups))
     click.echo(f"Written: {out.name}, {len(others):,} photos of {len(first)} people")
 
 

@@ -53,8 +53,14 @@ def test_only_training_photos_with_labels_are_learned_from(tmp_path, make_table)
     lines = [f"{name}.jpg,{'Female' if name < 3 else 'Male'}" for name in range(5)]
     (tmp_path / "labels.csv").write_text("\n".join(["path,gender", *lines]))
     rows, values = labelled_rows(table, "faces", tmp_path / "labels.csv", Path("photos"), ["gender"])
-    assert rows.tolist() == [0, 1, 3]
-    assert values[:, 0].tolist() == ["Female", "Female", "Male"]
+    assert rows.tolist() == [0, 1, 3, 4]
+    assert values[:, 0].tolist() == ["Female", "Female", "Male", "Male"]
+
+
+def test_a_photo_of_nobody_named_is_a_person_of_its_own(make_table):
+    from benchmarks.guessed_groups import people_of
+
+    assert people_of(make_table(), np.array([0, 1, 4])).tolist() == [0, 0, -5]
 
 
 @pytest.fixture
