@@ -74,8 +74,9 @@ benchmark-live: .venv-dev/.ready browser
 
 # Photos and lists that are not ours to hand on lie in FR_SHARED, as for the tests. SETS names the
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
-# without them their part is left out, and the figures that are there stay. TEACHER is a teacher's
-# .npz of LFW, to be set beside; GENDERS a CSV of the reporting people's (docs/evaluation.md).
+# VIEW2 a folder with all of LFW and pairs.txt; without them their part is left out, and the figures
+# that are there stay. TEACHER is a teacher's .npz of LFW, to be set beside; NEAR a CSV of whom of LFW
+# training may know, GROUPS one of the reporting people's genders and races (docs/evaluation.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
 EVALUATE = .venv-dev/bin/facial-recognition evaluate --without-names
@@ -83,8 +84,10 @@ figures: .venv-dev/.ready
 	mkdir -p docs/figures
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
 		--json docs/figures/1-lfw-view-1.json
+	test -z "$(VIEW2)" || $(EVALUATE) --pairs $(VIEW2)/pairs.txt --root $(VIEW2) $(if $(TEACHER),--beside $(TEACHER)) \
+		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1b-lfw-view-2.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
-		$(if $(GENDERS),--labels $(GENDERS) --by gender) --json docs/figures/2-reporting.json
+		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by age \
