@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_sets import distinct, one_set, write_teacher
+from test_sets import distinct, one_set, touch, write_teacher
 
 from flaskapp import cli
 from flaskapp.dataset.overlaps import of_whole_people
@@ -118,6 +118,8 @@ class TestAudit:
         assert folder.is_dir()
         faces[5] = DIRECTIONS[10]
         faces[13] = faces[6]
+        touch(folder, NAMES[0])
+        touch(folder, "zoe/1.jpg")
         write_teacher(tmp_path / "people.npz", NAMES, faces)
         write_teacher(tmp_path / "held.npz", ["zoe/1.jpg", "zoe/2.jpg"], np.stack([faces[14], DIRECTIONS[12]]))
         write_teacher(tmp_path / "lfw.npz", ["x.jpg"], faces[[3]])

@@ -45,6 +45,11 @@ def write_teacher(path: Path, names, embeddings, usable=None) -> Path:
     return path
 
 
+def touch(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     (tmp_path / "photos").mkdir()
@@ -54,6 +59,7 @@ def folder(tmp_path) -> Path:
 def one_set(folder: Path, names, embeddings=None, usable=None, **settings) -> FaceSet:
     embeddings = distinct(len(names)) if embeddings is None else embeddings
     teacher = write_teacher(folder.parent / f"{settings.get('name', 'people')}.npz", names, embeddings, usable)
+    touch(folder, names[0])
     return FaceSet(**({"name": "people", "folder": folder, "teacher": teacher} | settings))
 
 
@@ -258,6 +264,7 @@ class TestLoading:
         assert np.isnan(table.teacher).all()
 
     def test_a_teacher_file_without_landmarks_leaves_them_to_detection(self, folder):
+        touch(folder, "a.jpg")
         teacher = folder.parent / "t.npz"
         np.savez(teacher, paths=["a.jpg"], embedding=np.eye(1, 128), ok=[True])
         table = load_faces([FaceSet("people", folder, teacher=teacher)])
@@ -299,6 +306,12 @@ class TestLoading:
     def test_a_missing_teacher_file_is_named(self, folder):
         with pytest.raises(DataError, match=r"t\.npz cannot be read"):
             load_faces([FaceSet("people", folder, teacher=folder.parent / "t.npz")])
+
+    def test_a_teachers_file_of_other_photos_is_refused(self, folder):
+        photos = one_set(folder, ["anna/1.jpg", "anna/2.jpg"])
+        (folder / "anna" / "1.jpg").unlink()
+        with pytest.raises(DataError, match="people.npz names no photo of photos"):
+            load_faces([photos])
 
     def test_a_teacher_file_of_other_shapes_is_named(self, folder):
         teacher = write_teacher(folder.parent / "t.npz", ["a.jpg"], np.zeros((1, 64)))

@@ -69,6 +69,7 @@ __all__ = [
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 UNKNOWN_PERSON = -1
 TEACHER_SIZE = 128
+LOOKED_FOR = 100  # of a teacher's photos, to see that folder and file belong together
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,11 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
     if not face_set.folder.is_dir():
         raise DataError(f"Set {face_set.name}: there is no folder {face_set.folder.name}.")
     record = _read_teacher(face_set.teacher) if face_set.teacher else _without_teacher(face_set.folder)
+    if face_set.teacher and not any((face_set.folder / name).exists() for name in record.names[:LOOKED_FOR]):
+        raise DataError(
+            f"Set {face_set.name}: {face_set.teacher.name} names no photo of {face_set.folder.name}.",
+            "Name the folder that its paths start from.",
+        )
     people = _people_of(face_set, record.names)
     dropped = np.array([person in face_set.drop for person in people], bool)
     role = np.array([_role_of(face_set, name, person) for name, person in zip(record.names, people, strict=True)], int)
