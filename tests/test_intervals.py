@@ -151,6 +151,13 @@ class TestBootstrap:
         alone = Sources("person", np.zeros(3, int), np.zeros(3, int), 1)
         assert bootstrap_intervals([0.1, 0.2, 0.9], [True] * 3, 0.5, alone) == {}
 
+    def test_where_all_draws_agree_nothing_is_claimed(self):
+        scores, same = np.array([0.9, 0.2, 0.1, 0.8]), np.array([True, True, False, False])
+        two = Sources("person", np.array([0, 0, 0, 0]), np.array([0, 0, 1, 1]), 2)
+        found = bootstrap_intervals(scores, same, 0.5, two, chances=True)
+        assert all(interval.low < interval.high for interval in found.values()), found
+        assert "accuracy" not in found
+
     def test_refuses_what_does_not_fit(self):
         with pytest.raises(ValueError, match="sources of 4 pairs"):
             bootstrap_intervals(SCORES, SAME, 0.5, sources_for(np.array([True])))

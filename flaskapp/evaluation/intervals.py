@@ -107,7 +107,7 @@ def bootstrap_intervals(
     Returns:
         ``accuracy``, ``precision``, ``recall``, ``f1``, ``fmr``, ``fnmr``, ``eer``, ``auc`` and
         ``fnmr_at_fmr.…`` as far as they are defined: without impostor pairs no ``fmr``, and so
-        on; nothing at all where a single person leaves nothing to draw.
+        on; none where all draws agree, and nothing at all where a single person leaves nothing to draw.
     """
     values, truths = check_pairs(scores, same)
     if sources.reference.shape != values.shape:
@@ -145,7 +145,8 @@ def _percentiles(name: str, drawn: FloatArray) -> Interval | None:
         return None
     # Rounding may carry a share past 0 or 1; a Cllr may truly lie above 1.
     ends = np.clip(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]), 0.0, math.inf if name in IN_BITS else 1.0)
-    return Interval(float(ends[0]), float(ends[1]))
+    # Of too few pairs all draws say the same: that is no certainty.
+    return Interval(float(ends[0]), float(ends[1])) if ends[0] < ends[1] else None
 
 
 def without_errors(
