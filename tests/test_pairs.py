@@ -88,6 +88,17 @@ def test_a_bad_list_is_refused_with_file_and_line(write, text, said):
     assert "pairs.txt" in str(caught.value)
 
 
+def test_a_list_that_contradicts_itself_is_refused(write):
+    path = write("reference,probe,same\na.jpg,b.jpg,1\nb.jpg,c.jpg,0\nb.jpg,a.jpg,0\n")
+    with pytest.raises(DataError, match=r"line 4: expects what line 2 says of these two photos, same=1. Received: 0"):
+        read_pairs(path)
+
+
+def test_the_separator_of_some_spreadsheets_is_named(write):
+    with pytest.raises(DataError, match="with commas between them"):
+        read_pairs(write("reference;probe;same\na.jpg;b.jpg;1\n"))
+
+
 def test_csv_may_know_people_and_folds(write):
     pairs = read_pairs(write(f"fold,{PEOPLE}\n3,a.jpg,b.jpg,1,Ann,Ann\n,a.jpg,c.jpg,0,Ann,Bob\n,a.jpg,d.jpg,0,,\n"))
     assert pairs == [

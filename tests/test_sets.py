@@ -310,7 +310,7 @@ class TestLoading:
     def test_a_teachers_file_of_other_photos_is_refused(self, folder):
         photos = one_set(folder, ["anna/1.jpg", "anna/2.jpg"])
         (folder / "anna" / "1.jpg").unlink()
-        with pytest.raises(DataError, match="people.npz names no photo of photos"):
+        with pytest.raises(DataError, match=r"people\.npz names no photo of photos"):
             load_faces([photos])
 
     def test_a_teacher_file_of_other_shapes_is_named(self, folder):

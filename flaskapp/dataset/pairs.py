@@ -93,7 +93,8 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
     elif set(COLUMNS) <= _header(first):
         pairs = (pair for pair, _ in _csv_pairs(_Place(path.name), lines))
     else:
-        raise _Place(path.name, 1).error(FIRST_LINES, first)
+        commas = ", with commas between them" if ";" in first else ""
+        raise _Place(path.name, 1).error(FIRST_LINES + commas, first)
     return list(pairs)
 
 
@@ -212,12 +213,16 @@ def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, flo
     """Yield each pair with its score, NaN where there is none."""
     reader = csv.DictReader(lines, skipinitialspace=True)
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    empty = True
+    told: dict[tuple[str, str], tuple[bool, int]] = {}
     for row in reader:
-        empty = False
         line = _Place(place.file, reader.line_num)
-        yield _csv_pair(line, row), _score(line, _field(row, SCORE_COLUMN))
-    if empty:
+        pair = _csv_pair(line, row)
+        photos = min(pair.reference, pair.probe), max(pair.reference, pair.probe)
+        same, first = told.setdefault(photos, (pair.same, reader.line_num))
+        if same != pair.same:
+            raise line.error(f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
+        yield pair, _score(line, _field(row, SCORE_COLUMN))
+    if not told:
         raise place.error("at least one pair below its first line", "none")
 
 
