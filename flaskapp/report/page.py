@@ -24,8 +24,9 @@ p { max-width: 46rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .32rem .9rem .32rem 0; border-bottom: 1px solid #e7ebef; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 6rem; }
 .wide th, .wide td { white-space: nowrap; }
+.wide td:last-child { white-space: normal; min-width: 11rem; }
 th[scope=row] { font-weight: 500; white-space: nowrap; }
 thead th { color: #59636e; font-weight: 500; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem; }
