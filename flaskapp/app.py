@@ -24,7 +24,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
-import waitress
 from flask import Flask, Response, g, request
 
 from flaskapp.consent import ConsentBook
@@ -34,6 +33,7 @@ from flaskapp.verifier import default_verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
+from flaskapp.web.listening import check_address, listen
 from flaskapp.web.memory import give_memory_back
 from flaskapp.web.own_api import api
 from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
@@ -46,10 +46,8 @@ from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 __all__ = ["create_app", "main", "serve"]
 
 HOST, PORT = "127.0.0.1", 5000
-EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - only compared
+EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
 LARGEST_PORT = 65535
-
-SPARE_BODY_BYTES = 4 * 1024 * 1024
 
 FREE_THREADS = 4
 """Threads that are left for pages, static files and /healthz when all others compare."""
@@ -159,14 +157,15 @@ def serve(
         port: port to listen on.
         config: as for ``create_app``.
         open_browser: also open the page, where there is a display.
+
+    Raises:
+        SettingsError: a setting cannot be used, or nobody can listen there.
     """
     give_memory_back()
+    check_address(host, port)
     app = create_app(_with_own_name(config or {}, host))
     settings = services_of(app).settings
-    try:
-        server = waitress.create_server(app, host=host, port=port, **_waitress_settings(settings))
-    except OSError as error:
-        raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror}.", "Set PORT to another.") from None
+    server = listen(app, host, port, settings)
     signal.signal(signal.SIGTERM, _stop)
     shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else _name_of(host)
     if settings.model:
@@ -192,30 +191,8 @@ def _with_own_name(config: Mapping[str, Any], host: str) -> Mapping[str, Any]:
 
 
 def _name_of(host: str) -> str:
-    """Return an address as it stands in a URL."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _waitress_settings(settings: Settings) -> dict[str, Any]:
-    """Return how waitress is to behave: above all, to keep bodies and answers in memory.
-
-    It takes somewhat larger bodies than we do, so that our own answer tells that one was too
-    large; and what it takes stays below what it would move to a file.
-    """
-    largest = settings.max_body_bytes + SPARE_BODY_BYTES
-    proxy = {
-        "trusted_proxy": settings.trusted_proxy,
-        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
-        "clear_untrusted_proxy_headers": True,
-    }
-    return {
-        "threads": settings.threads,
-        "max_request_body_size": largest,
-        "inbuf_overflow": 2 * largest,
-        "outbuf_overflow": 2 * largest,
-        "ident": None,
-        **(proxy if settings.trusted_proxy else {}),
-    }
+    """Return an address as it stands in a URL, in which no interface can be named."""
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
 
 
 def _stop(*_: object) -> None:
@@ -226,15 +203,26 @@ def _stop(*_: object) -> None:
 def main() -> None:
     """Serve where ``HOST`` and ``PORT`` say."""
     try:
-        serve(os.environ.get("HOST", HOST), _port(os.environ.get("PORT", str(PORT))))
+        serve(host_named(), port_named())
     except FacialRecognitionError as error:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > LARGEST_PORT:
-        raise SettingsError(f"PORT expects a number up to {LARGEST_PORT}. Received: {text}.")
+def host_named(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the address that ``HOST`` names, or the default."""
+    return environment.get("HOST") or HOST
+
+
+def port_named(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the port that ``PORT`` names, or the default.
+
+    Raises:
+        SettingsError: it is no port.
+    """
+    text = environment.get("PORT") or str(PORT)
+    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
+        raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {text}.")
     return int(text)
 
 

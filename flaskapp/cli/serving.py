@@ -8,10 +8,8 @@ import click
 
 
 @click.command()
-@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on; also $HOST.")
-@click.option(
-    "--port", envvar="PORT", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Also $PORT."
-)
+@click.option("--host", help="Address to listen on; else $HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; else $PORT, else 5000.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -19,7 +17,7 @@ import click
     help="Compare with a personal model, or other weights; also $FR_MODEL.",
 )
 @click.option("--browser", is_flag=True, help="Open the page in a browser, where there is a display.")
-def serve(host: str, port: int, model: Path | None, browser: bool) -> None:
+def serve(host: str | None, port: int | None, model: Path | None, browser: bool) -> None:
     """Serve the page and the API, on this machine alone unless told otherwise.
 
     \b
@@ -35,4 +33,9 @@ def serve(host: str, port: int, model: Path | None, browser: bool) -> None:
     """
     from flaskapp import app
 
-    app.serve(host, port, {"FR_MODEL": str(model)} if model else {}, open_browser=browser)
+    app.serve(
+        host or app.host_named(),
+        port or app.port_named(),
+        {"FR_MODEL": str(model)} if model else {},
+        open_browser=browser,
+    )

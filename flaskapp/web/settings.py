@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,6 +16,15 @@ __all__ = ["Settings", "SettingsError", "read_settings"]
 
 PREFIX = "FR_"
 OWN_FACE = ("local", "everyone", "off")
+
+LEAST_PHOTO_BYTES = 1024 * 1024
+"""What the page says of photos it says in whole megabytes."""
+
+MOST_MINUTES = 366 * 24 * 60
+MOST_THREADS = 1000
+
+NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+"""A name as browsers send it; underscores are in no name of the DNS, but in those of containers."""
 
 
 class SettingsError(FacialRecognitionError):
@@ -59,15 +69,28 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_at_least(0, self, "rate_limit", "live_rate_limit")
-        _check_at_least(1, self, "max_photo_bytes", "max_body_bytes", "consent_minutes")
-        # Below that there would be no thread left for pages while comparisons are under way.
-        _check_at_least(5, self, "threads")
-        if not 0 < self.own_minutes < math.inf:
-            raise SettingsError(f"FR_OWN_MINUTES expects more than 0. Received: {self.own_minutes}.")
+        # Below five there would be no thread left for pages while comparisons are under way.
+        _check_between(5, MOST_THREADS, self, "threads")
+        _check_between(1, MOST_MINUTES, self, "consent_minutes")
+        _check_between(LEAST_PHOTO_BYTES, MAX_BYTES, self, "max_photo_bytes")
+        if self.max_body_bytes < self.max_photo_bytes:
+            raise SettingsError(
+                f"FR_MAX_BODY_BYTES expects at least FR_MAX_PHOTO_BYTES, {self.max_photo_bytes}. "
+                f"Received: {self.max_body_bytes}.",
+                "A request with two photos holds both.",
+            )
+        if not 0 < self.own_minutes <= MOST_MINUTES:
+            raise SettingsError(
+                f"FR_OWN_MINUTES expects more than 0, {MOST_MINUTES} at most. Received: {self.own_minutes}."
+            )
         if self.own_face not in OWN_FACE:
             raise SettingsError(f"FR_OWN_FACE expects {', '.join(OWN_FACE)}. Received: {self.own_face}.")
-        if self.max_photo_bytes > MAX_BYTES:
-            raise SettingsError(f"FR_MAX_PHOTO_BYTES expects at most {MAX_BYTES}. Received: {self.max_photo_bytes}.")
+        _check_hosts(self.allowed_hosts)
+        if self.trusted_proxy and not _is_address(self.trusted_proxy):
+            raise SettingsError(
+                f"FR_TRUSTED_PROXY expects the IP address of a proxy. Received: {self.trusted_proxy}.",
+                "On the same machine it is 127.0.0.1.",
+            )
 
 
 def _check_at_least(least: int, settings: Settings, *names: str) -> None:
@@ -75,6 +98,31 @@ def _check_at_least(least: int, settings: Settings, *names: str) -> None:
         value = getattr(settings, name)
         if value < least:
             raise SettingsError(f"{PREFIX}{name.upper()} expects {least} or more. Received: {value}.")
+
+
+def _check_between(least: int, most: int, settings: Settings, name: str) -> None:
+    value = getattr(settings, name)
+    if not least <= value <= most:
+        raise SettingsError(f"{PREFIX}{name.upper()} expects {least} to {most}. Received: {value}.")
+
+
+def _check_hosts(names: tuple[str, ...]) -> None:
+    """Refuse names that no browser would send: the server would then answer nobody under them."""
+    if not names:
+        raise SettingsError("FR_ALLOWED_HOSTS expects at least one name. Received: none.", "Leave it out, or name one.")
+    for name in names:
+        if not (NAME.fullmatch(name) or (name[:1] + name[-1:] == "[]" and _is_address(name[1:-1], 6))):
+            raise SettingsError(
+                f"FR_ALLOWED_HOSTS expects names without scheme and port, separated by commas. Received: {name}.",
+                "Write faces.example.org, 192.0.2.1 or [2001:db8::1].",
+            )
+
+
+def _is_address(text: str, version: int | None = None) -> bool:
+    try:
+        return version in (None, ipaddress.ip_address(text).version)
+    except ValueError:
+        return False
 
 
 def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:

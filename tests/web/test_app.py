@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture
 
 from flaskapp.app import create_app
 from flaskapp.errors import NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
+from flaskapp.runtime import default_weights_path
+from flaskapp.verifier import FaceInPhoto
 from flaskapp.web import comparing
-from flaskapp.web.settings import Settings, SettingsError, read_settings
 
 BOTH = {"reference": b"one", "probe": b"two"}
 
@@ -56,8 +60,27 @@ class TestVerify:
         response = agreed.post(
             "/api/v1/verify", data=f"{part}{part}--x--", content_type="multipart/form-data; boundary=x"
         )
-        assert problem(response) == (400, "missing_photo", "reference")
+        assert problem(response) == (400, "several_photos", "reference")
+        assert "Received: 2." in response.json["detail"]
         assert not verifier.calls
+
+    @pytest.mark.parametrize(
+        ("body", "kind", "words"),
+        [
+            (b'{"reference": "a"}', "application/json", "Received: application/json."),
+            (b"photo", "image/jpeg", "Received: image/jpeg."),
+            (b"a=b", "application/x-www-form-urlencoded", "multipart/form-data. Received"),
+            (b"", "", "without Content-Type"),
+            (b"--x\r\nbroken", "multipart/form-data; boundary=x", "cannot be read as multipart/form-data"),
+            (b"--y\r\n\r\n", "multipart/form-data; boundary=x", "cannot be read as multipart/form-data"),
+            (b"--x--", "multipart/form-data", "cannot be read as multipart/form-data"),
+        ],
+    )
+    def test_says_that_the_body_is_no_form_with_files(self, agreed, body, kind, words):
+        response = agreed.post("/api/v1/verify", data=body, content_type=kind or None)
+        assert problem(response) == (400, "bad_request", None)
+        assert words in response.json["detail"]
+        assert "curl -F" in response.json["hint"]
 
     @pytest.mark.parametrize("text", ["x", "-1", "1.5", "1e3", "99999", "²", "0x1"])
     def test_refuses_a_face_that_is_no_number(self, agreed, verifier, text):
@@ -211,6 +234,38 @@ class TestPages:
     def test_show_the_weights_and_their_terms(self, browser):
         assert "For tests." in browser.get("/").get_data(as_text=True)
 
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"name": default_weights_path().stem}, "They are for non-commercial research and study only"),
+            ({"details": {"personal": {}}}, "the shipped weights are for non-commercial research and study only"),
+        ],
+    )
+    def test_tell_plainly_for_what_the_weights_may_be_used(self, browser, monkeypatch, changes, words):
+        monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, **changes))
+        (foot,) = re.findall("<footer.*?</footer>", browser.get("/").get_data(as_text=True), re.DOTALL)
+        assert words in foot
+        assert "LICENSE-WEIGHTS.md" in foot
+
+    @pytest.mark.parametrize(("band", "middle"), [((0.4, 0.7), True), ((0.5, 0.5), False)])
+    def test_name_a_middle_only_where_the_band_has_one(self, browser, monkeypatch, band, middle):
+        monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, inconclusive_band=band))
+        text = browser.get("/").get_data(as_text=True)
+        assert ("Inconclusive between" in text) == ("inconclusive between" in text) == middle
+
+    def test_say_of_a_personal_model_that_it_may_know_one_photo_of_each_pair(self, browser, monkeypatch):
+        monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, details={"personal": {}}))
+        assert "each beside one that it may have been trained on" in browser.get("/").get_data(as_text=True)
+
+    @pytest.mark.parametrize(("others", "told"), [(2, True), (0, False)])
+    def test_tell_the_number_that_a_face_has_elsewhere(self, agreed, verifier, monkeypatch, others, told):
+        faces = tuple(face_at(80.0 * place) for place in range(others + 1))
+        found = FaceInPhoto(faces, others, (300, 100), np.zeros((100, 100, 3), np.uint8))
+        monkeypatch.setattr(verifier, "read", lambda *_: found)
+        text = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
+        assert f"Number {others + 1} of {others + 1} from the left" in text
+        assert ("(2 in the API and at the command line, which count from 0)" in text) == told
+
 
 class TestErrors:
     def test_are_problems_below_the_api(self, browser):
@@ -227,6 +282,19 @@ class TestErrors:
     def test_answer_a_consent_as_long_as_a_book(self, browser):
         response = browser.post("/api/v1/consent", data=b" " * 10_000, content_type="application/json")
         assert problem(response) == (413, "too_large", None)
+        assert response.json["hint"] == "This request takes 4,096 bytes at most, and no photo."
+
+    @pytest.mark.parametrize("version", [1, True, ["a"], {}])
+    def test_answer_a_version_of_the_notice_that_is_no_text(self, browser, version):
+        response = browser.state(notice_version=version)
+        assert problem(response) == (400, "bad_request", None)
+        assert "notice_version" in response.json["detail"]
+
+    @pytest.mark.parametrize("version", ["", "1", "0123456789ab"])
+    def test_answer_a_version_of_the_notice_that_is_not_in_force(self, browser, version):
+        response = browser.state(notice_version=version)
+        assert problem(response) == (403, "consent_required", None)
+        assert "of another version" in response.json["detail"]
 
 
 class TestReadiness:
@@ -270,31 +338,6 @@ class TestBusy:
         browser.agree()
         verifier.raises = NoFaceError("No face.", photo="probe")
         assert [browser.verify().status_code for _ in range(3)] == [422] * 3
-
-
-class TestSettings:
-    def test_come_from_configuration_then_environment(self):
-        environment = {"FR_RATE_LIMIT": "7", "FR_CONSENT_MINUTES": "5", "FR_ALLOWED_HOSTS": "a.example, B.example"}
-        settings = read_settings({"FR_RATE_LIMIT": 9}, environment)
-        assert settings == Settings(rate_limit=9, consent_minutes=5, allowed_hosts=("a.example", "b.example"))
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("FR_RATE_LIMIT", "many"),
-            ("FR_RATE_LIMIT", "-1"),
-            ("FR_CONSENT_MINUTES", "0"),
-            ("FR_THREADS", "4"),
-            ("FR_OWN_FACE", "me"),
-            ("FR_OWN_MINUTES", "0"),
-            ("FR_OWN_MINUTES", "nan"),
-            ("FR_OWN_MINUTES", "soon"),
-            ("FR_MAX_PHOTO_BYTES", str(10**9)),
-        ],
-    )
-    def test_name_the_one_that_makes_no_sense(self, name, value):
-        with pytest.raises(SettingsError, match=name):
-            read_settings({}, {name: value})
 
 
 @pytest.mark.parametrize(("score", "words"), [(0.69996, "0.69996"), (0.7, "0.700"), (0.12345, "0.123")])

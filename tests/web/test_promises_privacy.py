@@ -280,7 +280,7 @@ def test_p11_an_address_or_a_path_is_no_photo(agreed, verifier, text, opened):
         agreed.post(f"/api/v1/verify?reference={text}", json={"reference": text}),
     ):
         assert answer.status_code == 400
-        assert answer.json["code"] in ("not_a_file", "missing_photo")
+        assert answer.json["code"] in ("not_a_file", "bad_request")
     assert not verifier.calls
     assert opened == []
 

@@ -16,7 +16,7 @@ from web_process import PATIENCE, ROOT, WEIGHTS, Server, copy_program, environme
 
 from flaskapp import app
 from flaskapp.cli.serving import serve
-from flaskapp.web.settings import Settings
+from flaskapp.web.settings import Settings, SettingsError
 
 SERVING_TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
@@ -103,7 +103,11 @@ class TestRefusing:
             ({"FR_MODEL": "nothing"}, "model.json"),
             ({"PORT": "web"}, "PORT"),
             ({"FR_THREADS": "1"}, "FR_THREADS"),
+            ({"PORT": "0"}, "PORT"),
             ({"HOST": "203.0.113.1"}, "203.0.113.1"),
+            ({"HOST": "nobody.invalid"}, "HOST expects an address of this computer"),
+            ({"HOST": "300.1.1.1"}, "300.1.1.1"),
+            ({"FR_CONSENT_MINUTES": "99999999999999"}, "FR_CONSENT_MINUTES"),
         ],
     )
     def test_names_the_setting(self, program, tmp_path, settings, expected):
@@ -116,7 +120,8 @@ class TestRefusing:
 def test_the_command_passes_on_where_to_listen(monkeypatch):
     asked = []
     monkeypatch.setattr(app, "serve", lambda *arguments, open_browser: asked.append((*arguments, open_browser)))
-    monkeypatch.delenv("FR_MODEL", raising=False)
+    for name in ("FR_MODEL", "HOST", "PORT"):
+        monkeypatch.delenv(name, raising=False)
     runner = CliRunner()
     assert runner.invoke(serve, []).exit_code == 0
     assert runner.invoke(serve, ["--host", "::1", "--port", "80"]).exit_code == 0
@@ -124,13 +129,22 @@ def test_the_command_passes_on_where_to_listen(monkeypatch):
     assert runner.invoke(serve, ["--browser"]).exit_code == 0
     assert runner.invoke(serve, ["--port", "70000"]).exit_code == 2
     assert runner.invoke(serve, ["--model", "my_model"]).exit_code == 0
+    assert runner.invoke(serve, ["--port", "82"], env={"PORT": "web"}).exit_code == 0
     assert asked == [
         ("127.0.0.1", 5000, {}, False),
         ("::1", 80, {}, False),
         ("::", 81, {}, False),
         ("127.0.0.1", 5000, {}, True),
         ("127.0.0.1", 5000, {"FR_MODEL": "my_model"}, False),
+        ("127.0.0.1", 82, {}, False),
     ]
+
+
+@pytest.mark.parametrize("value", ["web", "0", "65536", "-1", "8000.0"])
+def test_a_variable_that_is_no_port_is_blamed_by_its_name(value):
+    result = CliRunner().invoke(serve, [], env={"PORT": value})
+    assert isinstance(result.exception, SettingsError)
+    assert str(result.exception) == f"PORT expects a number from 1 to 65535. Received: {value}."
 
 
 class StoppedServer:
@@ -146,7 +160,7 @@ def opened(monkeypatch) -> list[str]:
     pages: list[str] = []
     monkeypatch.setattr(app, "create_app", lambda _: Flask("nothing"))
     monkeypatch.setattr(app, "services_of", lambda _: SimpleNamespace(settings=Settings()))
-    monkeypatch.setattr(app.waitress, "create_server", lambda *_, **__: StoppedServer())
+    monkeypatch.setattr(app, "listen", lambda *_: StoppedServer())
     monkeypatch.setattr(app.signal, "signal", lambda *_: None)
     monkeypatch.setattr(app.webbrowser, "open", pages.append)
     return pages
