@@ -7,7 +7,7 @@ from typing import TypedDict
 from flask import Response, g, request
 
 from flaskapp.consent import Consent
-from flaskapp.web.errors import AgeRequiredError, ConsentRequiredError
+from flaskapp.web.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
 from flaskapp.web.services import services
 
 __all__ = [
@@ -77,15 +77,24 @@ def check_statements(notice_version: object, consent: bool, age_confirmed: bool)
     """Hold what a person states against what must be stated.
 
     Raises:
-        ConsentRequiredError: no consent, or to a notice that is no longer in force.
+        ConsentRequiredError: no consent, or to a notice that is not in force.
         AgeRequiredError: not 18 or older.
+        BadRequestError: the version is something else than text.
     """
     if not consent:
         raise ConsentRequiredError("The privacy notice was not agreed to.", "Tick the box, or leave: nothing was kept.")
     if not age_confirmed:
         raise AgeRequiredError("Only people who are 18 or older may use this.", "Tick the box if you are.")
+    if not isinstance(notice_version, str | None):
+        raise BadRequestError(
+            'The field "notice_version" expects the version of the privacy notice, a text.',
+            "GET /api/v1/notice tells it.",
+        )
     if notice_version != services().consents.notice.version:
-        raise ConsentRequiredError("The privacy notice has changed.", "Read the new one and agree to it.")
+        raise ConsentRequiredError(
+            "The privacy notice in force is of another version than the one agreed to: it may have changed.",
+            "Load the page anew, or GET /api/v1/notice, read the notice and agree to it.",
+        )
 
 
 def set_consent_cookie(response: Response, token: str) -> Response:

@@ -6,11 +6,13 @@
     └── RequestError                    something about the request
         ├── BadRequestError             it cannot be understood
         │   ├── MissingPhotoError       a photo is not there
+        │   ├── SeveralPhotosError      several stand where one is expected
         │   ├── NotAFileError           text stands where a photo is expected
         │   └── UnknownHostError        it is addressed to another name
         ├── ForbiddenError              it may not be answered
         │   ├── ConsentRequiredError    nobody has agreed to the privacy notice
         │   ├── AgeRequiredError        nobody has said that they are 18 or older
+        │   ├── KeepModelError          nobody has agreed that a model of their face is kept
         │   ├── CrossSiteError          another site's page sent it
         │   ├── FormExpiredError        the form is not one that this server gave out
         │   └── OwnFaceClosedError      a personal model is for whoever sits at the computer
@@ -37,11 +39,13 @@ __all__ = [
     "CrossSiteError",
     "ForbiddenError",
     "FormExpiredError",
+    "KeepModelError",
     "MissingPhotoError",
     "NoModelError",
     "NotAFileError",
     "OwnFaceClosedError",
     "RequestError",
+    "SeveralPhotosError",
     "TooFewPhotosError",
     "TrainingError",
     "UnknownHostError",
@@ -51,10 +55,12 @@ __all__ = [
 PROBLEMS: Mapping[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
     "missing_photo": (400, "A photo is missing"),
+    "several_photos": (400, "Several photos stand where one is expected"),
     "not_a_file": (400, "Text stands where a photo is expected"),
     "unknown_host": (400, "Addressed to a name that is not served"),
     "consent_required": (403, "Consent is required"),
     "age_required": (403, "Confirmation of age is required"),
+    "keep_model_required": (403, "Agreement to keeping a model is required"),
     "cross_site": (403, "Sent from another site"),
     "form_expired": (403, "The form has expired"),
     "own_face_closed": (403, "Personal models are for whoever runs the server"),
@@ -106,6 +112,12 @@ class MissingPhotoError(BadRequestError):
     code = "missing_photo"
 
 
+class SeveralPhotosError(BadRequestError):
+    """Several photos stand where one is expected, and none of them is chosen."""
+
+    code = "several_photos"
+
+
 class NotAFileError(BadRequestError):
     """Text stands where a photo is expected; names of files and addresses are never opened."""
 
@@ -135,6 +147,12 @@ class AgeRequiredError(ForbiddenError):
     """Nobody has said that they are 18 or older."""
 
     code = "age_required"
+
+
+class KeepModelError(ForbiddenError):
+    """Nobody has agreed that a model of their face is kept, which training does."""
+
+    code = "keep_model_required"
 
 
 class CrossSiteError(ForbiddenError):

@@ -18,10 +18,10 @@ from flaskapp import preprocess
 from flaskapp.capture import Look
 from flaskapp.errors import PhotoError
 from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
-from flaskapp.web.errors import BadRequestError, ConsentRequiredError, OwnFaceClosedError
+from flaskapp.web.errors import BadRequestError, KeepModelError, OwnFaceClosedError
 from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo
 from flaskapp.web.services import services
-from flaskapp.web.uploads import uploaded_photo, uploaded_photos
+from flaskapp.web.uploads import check_form, uploaded_photo, uploaded_photos
 
 __all__ = ["api", "check_owner", "is_open"]
 
@@ -130,8 +130,9 @@ def train_own_face() -> Response:
     """Start a training on faces that were handed out."""
     request.max_form_parts = MOST_PHOTOS + 2
     request.max_content_length = MOST_PHOTOS * MOST_FACE_BYTES
+    check_form()
     if request.form.get("keep_model") != AGREED:
-        raise ConsentRequiredError(
+        raise KeepModelError(
             "Training keeps a model of your face on the computer that runs this server, until it is forgotten.",
             'Agree to that, by the box on the page or by keep_model = "yes".',
         )

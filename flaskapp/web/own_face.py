@@ -25,6 +25,9 @@ __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo",
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
 
+ROOM_FOR_ALL = 1000
+"""So many photos that a capture which ends with them refuses none for want of room."""
+
 
 def verifier_of(model: Path) -> Verifier:
     """Load a personal model, or other weights.
@@ -43,7 +46,8 @@ class Looked:
     Attributes:
         face: uint8 (100, 100, 3), cut out and aligned: all that a training needs of the photo.
         look: how the face stands in the photo.
-        kept: whether it adds something to the others.
+        kept: whether a guided capture keeps it.
+        counts: whether it is one more photo to train on; the capture keeps room for other kinds.
         words: why not, or what to do next.
         missing: what is still missing, in words.
         finished: whether a capture can end.
@@ -52,6 +56,7 @@ class Looked:
     face: np.ndarray
     look: Look
     kept: bool
+    counts: bool
     words: str
     missing: tuple[str, ...]
     finished: bool
@@ -60,6 +65,7 @@ class Looked:
         """Return everything but the face."""
         return {
             "kept": self.kept,
+            "counts": self.counts,
             "words": self.words,
             "look": asdict(self.look),
             "missing": list(self.missing),
@@ -83,7 +89,8 @@ def look_at_photo(photo: bytes, looks: Sequence[Look]) -> Looked:
     look = look_at(face, crop, decoded.size_wh[1])
     guide = Guide(looks=list(looks))
     glance = guide.judge(look)
-    return Looked(crop, look, glance.kept, glance.words, tuple(guide.missing()), guide.finished)
+    counts = glance.kept or Guide(photos=ROOM_FOR_ALL, looks=list(looks)).judge(look).kept
+    return Looked(crop, look, glance.kept, counts, glance.words, tuple(guide.missing()), guide.finished)
 
 
 class OwnFace:

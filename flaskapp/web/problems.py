@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.web import pages
+from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.errors import PROBLEMS, RequestError
 from flaskapp.web.limits import seconds_to_wait
@@ -20,10 +21,7 @@ CONTENT_TYPE = "application/problem+json"
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
 
-HTTP_HINTS = {
-    "too_large": "Send less: photos can be saved as JPEG, or made smaller.",
-    "rate_limited": "Wait as long as Retry-After says.",
-}
+HTTP_HINTS = {"rate_limited": "Wait as long as Retry-After says."}
 
 
 class _ForeignError(FacialRecognitionError):
@@ -31,8 +29,15 @@ class _ForeignError(FacialRecognitionError):
 
     def __init__(self, code: str) -> None:
         status, title = PROBLEMS[code]
-        super().__init__(f"{title}.", HTTP_HINTS.get(code, ""))
+        super().__init__(f"{title}.", _how_to_shrink() if code == "too_large" else HTTP_HINTS.get(code, ""))
         self.code, self.http_status = code, status  # type: ignore[misc]
+
+
+def _how_to_shrink() -> str:
+    most = request.max_content_length
+    if most is not None and most <= MOST_JSON_BYTES:
+        return f"This request takes {most:,} bytes at most, and no photo."
+    return "Send less: photos can be saved as JPEG, or made smaller."
 
 
 def answer_errors(app: Flask) -> None:

@@ -9,9 +9,9 @@ from flask import Request, current_app, request
 from werkzeug.datastructures import FileStorage
 
 from flaskapp.errors import BadFaceIndexError, PhotoTooLargeError
-from flaskapp.web.errors import MissingPhotoError, NotAFileError
+from flaskapp.web.errors import BadRequestError, MissingPhotoError, NotAFileError, SeveralPhotosError
 
-__all__ = ["InMemoryRequest", "chosen_face", "uploaded_photo", "uploaded_photos"]
+__all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos"]
 
 MOST_PARTS = 16
 """Most parts of a form; ours have at most five."""
@@ -19,6 +19,8 @@ MOST_PARTS = 16
 MOST_FORM_BYTES = 128 * 1024
 """Most bytes of a form's text fields. Ours are far shorter, but Werkzeug counts its own read
 buffer of 64 KiB as well."""
+
+FORM = "multipart/form-data"
 
 LONGEST_INDEX = 4
 """Digits of the largest number of a face that is read at all."""
@@ -55,11 +57,32 @@ class InMemoryRequest(Request):
         return PhotoBuffer(current_app.config["FR_MAX_PHOTO_BYTES"])
 
 
+def check_form() -> None:
+    """Refuse bodies that are no form with files, or none that can be read.
+
+    Raises:
+        BadRequestError: it is another kind of body, or a broken one.
+    """
+    if request.mimetype != FORM:
+        received = request.mimetype or "a request without Content-Type"
+        raise BadRequestError(
+            f"Photos are expected as files of a form, {FORM}. Received: {received}.",
+            "Send each photo as a file in its field, as curl -F does.",
+        )
+    if not request.files and not request.form:
+        raise BadRequestError(
+            f"The body cannot be read as {FORM}: it holds no field.",
+            "Let the program that sends it write Content-Type and its boundary itself, as curl -F does.",
+        )
+
+
 def uploaded_photo(field: str) -> bytes:
     """Return the bytes of the photo that was uploaded as ``field``.
 
     Raises:
-        MissingPhotoError: there is none, or more than one.
+        BadRequestError: the body is no form with files.
+        MissingPhotoError: there is none.
+        SeveralPhotosError: there are more than one.
         NotAFileError: the field is text.
         PhotoTooLargeError: it has more bytes than are accepted.
     """
@@ -70,10 +93,16 @@ def uploaded_photo(field: str) -> bytes:
             "Upload the photo itself; addresses and names are never opened.",
             photo=field,
         )
-    if len(uploads) != 1 or _is_left_empty(uploads[0]):
-        received = f"{len(uploads)} photos" if len(uploads) > 1 else "none"
+    check_form()
+    if len(uploads) > 1:
+        raise SeveralPhotosError(
+            f'One photo is expected in the field "{field}". Received: {len(uploads)}.',
+            "Send one file in each field, and compare the others apart.",
+            photo=field,
+        )
+    if not uploads or _is_left_empty(uploads[0]):
         raise MissingPhotoError(
-            f'One photo is expected in the field "{field}". Received: {received}.', "Choose a photo.", photo=field
+            f'One photo is expected in the field "{field}". Received: none.', "Choose a photo.", photo=field
         )
     return _content_of(uploads[0], field)
 

@@ -149,6 +149,9 @@ def test_files_are_taken_listed_and_removed(
     expect(own.find("#album li").nth(1)).to_contain_text("Too like a photo that there is already.")
     for name, reason in (("sky.png", "No face"), ("group.jpg", "2 faces"), ("notes.txt", "known format")):
         expect(own.find("#left-out-list li", has_text=name)).to_contain_text(reason)
+    expect(own.find("#photo-count")).to_have_text("2 photos to train on, 1 that adds nothing")
+    expect(own.find("#train-note")).to_contain_text(f"{FEWEST_PHOTOS - 2} more photos are needed")
+    expect(own.find("#status")).to_have_text("2 photos to train on, 1 that adds nothing, 3 not usable.")
     assert not any(own.is_blank(f"#album li:nth-child({number}) canvas") for number in (1, 2, 3))
     missing = own.find("#missing-list").inner_text()
     own.page.get_by_role("button", name="Remove photo 3").click()
@@ -163,11 +166,33 @@ def test_too_few_photos_and_no_agreement_train_nothing(own: Driver, hopper_file)
     own.find("#own-files").set_input_files(hopper_file)
     expect(own.find("#album li")).to_have_count(1)
     own.page.get_by_role("button", name="Train", exact=True).click()
-    own.expect_error("train", f"There are 1 photos; {FEWEST_PHOTOS - 1} more are needed.")
+    own.expect_error("train", f"There is 1 photo to train on; {FEWEST_PHOTOS - 1} more are needed.")
     take_photos(own, FEWEST_PHOTOS)
     own.page.get_by_role("button", name="Train", exact=True).click()
     expect(own.find("#keep-box-error")).to_contain_text("without it no model is made")
     assert not [url for url in own.requests if url.endswith("/training")]
+
+
+def test_copies_of_two_photos_are_two_photos_to_train_on(own: Driver, hopper_file, collins_file):
+    for number in range(FEWEST_PHOTOS + 1):
+        name = f"{number}.jpg"
+        data = Path(collins_file if number % 2 else hopper_file).read_bytes()
+        own.find("#own-files").set_input_files({"name": name, "mimeType": "image/jpeg", "buffer": data})
+    expect(own.find("#album li")).to_have_count(FEWEST_PHOTOS + 1)
+    expect(own.find("#album .album-note")).to_have_count(FEWEST_PHOTOS - 1)
+    expect(own.find("#photo-count")).to_have_text(f"2 photos to train on, {FEWEST_PHOTOS - 1} that add nothing")
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    own.expect_error("train", f"There are 2 photos to train on; {FEWEST_PHOTOS - 2} more are needed.", "do not count")
+    assert not [url for url in own.requests if url.endswith("/training")]
+
+
+def test_a_copy_counts_once_its_original_is_removed(own: Driver, hopper_file):
+    own.find("#own-files").set_input_files([hopper_file])
+    own.find("#own-files").set_input_files([hopper_file])
+    expect(own.find("#photo-count")).to_have_text("1 photo to train on, 1 that adds nothing")
+    own.page.get_by_role("button", name="Remove photo 1").click()
+    expect(own.find("#photo-count")).to_have_text("1 photo to train on")
+    expect(own.find("#album .album-note")).to_have_count(0)
 
 
 @pytest.mark.needs_tensorflow
@@ -184,7 +209,8 @@ def test_a_training_can_be_cancelled(own: Driver, started_in: Path):
 
 def test_a_server_that_cannot_train_says_so_before_photos_are_taken(own: Driver, monkeypatch):
     monkeypatch.setattr("flaskapp.web.training.NEEDED", ("no_such_library",))
-    own.open("/own-face").expect_error("train", "Training needs no_such_library", "facial-recognition[train]")
+    own.open("/own-face").expect_error("obstacle", "Training needs no_such_library", 'install -e ".[train]"')
+    own.expect_error("train", "Training needs no_such_library")
 
 
 def test_without_consent_it_asks_for_it_first(poser: Browser, address: str):

@@ -97,9 +97,14 @@ def without_weights(scene: Scene) -> TestResponse:
     return scene.verify()
 
 
-def train(scene: Scene, count: int) -> TestResponse:
+def train(scene: Scene, count: int, keep: str = "yes") -> TestResponse:
     faces = [FileStorage(io.BytesIO(picture((100, 100))), "face.png") for _ in range(count)]
-    return scene.browser.send("/api/v1/own-face/training", {}, face=faces, keep_model="yes")
+    return scene.browser.send("/api/v1/own-face/training", {}, face=faces, keep_model=keep)
+
+
+def two_of_one_name(scene: Scene) -> TestResponse:
+    probes = [FileStorage(io.BytesIO(scene.collins), "probe.jpg") for _ in range(2)]
+    return scene.browser.send("/api/v1/verify", {"reference": scene.hopper}, probe=probes)
 
 
 def train_twice(scene: Scene) -> TestResponse:
@@ -121,6 +126,8 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "consent_required": (withdrawn, 403, None),
     "age_required": (lambda scene: scene.browser.state(age_confirmed=False), 403, None),
     "missing_photo": (lambda scene: scene.browser.send("/api/v1/verify", {"reference": scene.hopper}), 400, "probe"),
+    "several_photos": (two_of_one_name, 400, "probe"),
+    "keep_model_required": (lambda scene: train(scene, 8, keep="no"), 403, None),
     "not_a_file": (
         lambda scene: scene.browser.send("/api/v1/verify", {"reference": scene.hopper}, probe="/etc/passwd"),
         400,

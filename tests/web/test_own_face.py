@@ -22,9 +22,7 @@ from werkzeug.datastructures import FileStorage
 from flaskapp import personal
 from flaskapp.app import create_app
 from flaskapp.dataset.splits import FEWEST_PHOTOS
-from flaskapp.errors import MissingExtraError
 from flaskapp.web import own_face
-from flaskapp.web.training import check_extra
 
 URL = "/api/v1/own-face"
 PATIENCE = 60
@@ -111,8 +109,17 @@ class TestLooking:
         first = owner.send(f"{URL}/photo", {"photo": hopper}).json
         again = owner.send(f"{URL}/photo", {"photo": hopper}, looks=json.dumps([first["look"]])).json
         assert not again["kept"]
+        assert (first["counts"], again["counts"]) == (True, False)
         assert "Too like a photo that there is already." in again["words"]
         assert again["missing"] == first["missing"]
+
+    def test_another_photo_of_a_kind_that_a_capture_has_enough_of_counts(self, owner, hopper):
+        first = owner.send(f"{URL}/photo", {"photo": hopper}).json
+        looks = [first["look"] | {"brightness": 46 + 13 * step} for step in range(13)]
+        darker = [look for look in looks if abs(look["brightness"] - first["look"]["brightness"]) > 13]
+        answer = owner.send(f"{URL}/photo", {"photo": hopper}, looks=json.dumps(darker)).json
+        assert (answer["kept"], answer["counts"]) == (False, True)
+        check(owner.send(f"{URL}/photo", {"photo": hopper}), f"{URL}/photo", "post")
 
     def test_a_photo_of_nobody_is_refused(self, owner):
         assert problem(owner.send(f"{URL}/photo", {"photo": picture((320, 240))})) == (422, "no_face")
@@ -211,25 +218,19 @@ class TestTraining:
 
     @pytest.mark.parametrize("keep", ["", "no", "true"])
     def test_it_takes_a_yes_to_keeping_the_model(self, owner, keep):
-        assert problem(train(owner, keep=keep)) == (403, "consent_required")
+        assert problem(train(owner, keep=keep)) == (403, "keep_model_required")
         assert owner.services.own_face._training is None
+
+    def test_it_takes_a_form(self, owner):
+        response = owner.post(f"{URL}/training", json={"keep_model": "yes"})
+        assert problem(response) == (400, "bad_request")
+        assert "Received: application/json." in response.json["detail"]
 
     def test_other_pictures_than_faces_are_refused(self, owner):
         assert problem(train(owner, size=99)) == (400, "bad_request")
 
     def test_more_photos_than_can_be_taken_are_refused(self, owner):
         assert problem(train(owner, 45)) == (413, "too_large")
-
-    def test_without_the_libraries_the_command_is_told(self, owner, monkeypatch):
-        monkeypatch.setattr("flaskapp.web.training.NEEDED", ("no_such_library",))
-        with pytest.raises(MissingExtraError, match="no_such_library"):
-            check_extra()
-        response = train(owner)
-        assert problem(response) == (501, "missing_extra")
-        assert 'pip install "facial-recognition[train]"' in response.json["hint"]
-        told = owner.get(URL)
-        assert told.json["obstacle"]["code"] == "missing_extra"
-        check(told, URL, "get")
 
     def test_trainings_count_as_comparisons_do(self, open_browser, monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ class OwnPage {
   }
 
   get lacking() {
-    return Math.max(0, this.fewest - this.album.photos.length);
+    return Math.max(0, this.fewest - this.album.counted.length);
   }
 
   #sayWhatIsNeeded() {
@@ -48,8 +48,10 @@ class OwnPage {
     if (this.model.isTraining) return;
     showProblem(byId("train-error"), null);
     if (this.lacking) {
-      const detail = `There are ${this.album.photos.length} photos; ${this.lacking} more are needed.`;
-      showProblem(byId("train-error"), { detail, hint: "Take them with the webcam, or choose some." });
+      const [count, copies] = [this.album.counted.length, this.album.photos.length > this.album.counted.length];
+      const detail = `There ${count === 1 ? "is 1 photo" : `are ${count} photos`} to train on; ${this.lacking} more ${this.lacking === 1 ? "is" : "are"} needed.`;
+      const hint = `Take them with the webcam, or choose some${copies ? "; those with a note below them do not count" : ""}.`;
+      showProblem(byId("train-error"), { detail, hint });
       announce(detail);
       byId("capture-toggle").focus();
       return;

@@ -8,6 +8,7 @@ import { zip } from "./zip.js";
 
 // What a photo lacks; what to do next is for the camera.
 const firstSentence = (words) => words.replace(/(?<=\.) .*$/, "");
+const judged = ({ counts, words }) => ({ counts, note: counts ? "" : firstSentence(words) });
 
 export class Album extends EventTarget {
   #queue = Promise.resolve();
@@ -33,12 +34,17 @@ export class Album extends EventTarget {
     });
   }
 
+  /** The photos to train on: neither copies of others, nor blurred, dark or glaring. */
+  get counted() {
+    return this.photos.filter(({ counts }) => counts);
+  }
+
   get isFull() {
-    return this.photos.length >= this.most;
+    return this.counted.length >= this.most;
   }
 
   get faces() {
-    return this.photos.map(({ face }) => face);
+    return this.counted.map(({ face }) => face);
   }
 
   /** Look at files one after the other: each is judged beside those before it. */
@@ -46,7 +52,7 @@ export class Album extends EventTarget {
     const generation = this.#generation;
     this.#queue = this.#queue.then(async () => {
       for (const file of files) if (generation === this.#generation) await this.#addFile(file);
-      if (generation === this.#generation) announce(`${this.photos.length} photos to train on, ${byId("left-out-list").children.length} not usable.`);
+      if (generation === this.#generation) announce(`${this.#words()}, ${byId("left-out-list").children.length} not usable.`);
     });
     return this.#queue;
   }
@@ -73,14 +79,20 @@ export class Album extends EventTarget {
     return seen;
   }
 
-  #looks() {
-    return this.photos.filter(({ counts }) => counts).map(({ look }) => look);
+  // How many there are to train on, and how many more that add nothing.
+  #words() {
+    const [counting, others] = [this.counted.length, this.photos.length - this.counted.length];
+    return `${counting} ${counting === 1 ? "photo" : "photos"} to train on${others ? `, ${others} that ${others === 1 ? "adds" : "add"} nothing` : ""}`;
+  }
+
+  #looks(but = null) {
+    return this.counted.filter((photo) => photo !== but).map(({ look }) => look);
   }
 
   /** Take a photo that the server has looked at. */
   async add(blob, seen, taken) {
     const bytes = Uint8Array.from(atob(seen.face_png), (letter) => letter.charCodeAt(0));
-    const photo = { blob, taken, look: seen.look, counts: seen.kept, note: seen.kept ? "" : firstSentence(seen.words), face: new Blob([bytes], { type: "image/png" }) };
+    const photo = { blob, taken, look: seen.look, ...judged(seen), face: new Blob([bytes], { type: "image/png" }) };
     photo.canvas = document.createElement("canvas");
     const picture = await decode(photo.face);
     paint(photo.canvas, picture);
@@ -107,22 +119,24 @@ export class Album extends EventTarget {
     this.#changed();
     announce(`Photo ${place + 1} removed.`);
     (this.list.children[Math.min(place, this.photos.length - 1)]?.querySelector("button") ?? byId("photos-heading")).focus();
-    this.#askAnew();
+    this.#queue = this.#queue.then(() => this.#askAnew());
   }
 
-  // What is missing without a photo only the server knows: it looks at the last one again.
+  // What is missing without a photo, and whether its copies count now, only the server knows: it
+  // looks at these again, and at the last one.
   async #askAnew() {
-    const last = this.photos.at(-1);
-    if (!last) return;
-    const others = this.photos.slice(0, -1).filter(({ counts }) => counts).map(({ look }) => look);
+    const again = new Set(this.photos.filter((photo) => !photo.counts || photo === this.photos.at(-1)));
     try {
-      const { missing } = await lookAtOwnPhoto(last.blob, others);
-      if (this.photos.at(-1) !== last) return;
-      this.missing = missing;
-      this.#changed();
+      for (const photo of again) {
+        const seen = await lookAtOwnPhoto(photo.blob, this.#looks(photo));
+        if (!this.photos.includes(photo)) continue;
+        Object.assign(photo, judged(seen));
+        this.missing = seen.missing;
+      }
     } catch (error) {
-      if (!(error instanceof Problem)) throw error; // the list stays as it was until the next photo
+      if (!(error instanceof Problem)) throw error; // what is left stays as it was until the next photo
     }
+    this.#changed();
   }
 
   #leaveOut(name, words) {
@@ -140,7 +154,7 @@ export class Album extends EventTarget {
     const count = this.photos.length;
     if (!count) this.missing = [];
     this.list.replaceChildren(...this.photos.map((photo, index) => this.#row(photo, index)));
-    byId("photo-count").textContent = count ? `${count} ${count === 1 ? "photo" : "photos"}` : "";
+    byId("photo-count").textContent = count ? this.#words() : "";
     byId("missing-list").replaceChildren(...this.missing.map((words) => element("li", {}, words)));
     show(this.missing.length > 0, byId("missing"));
     show(count > 0, byId("own-clear"));

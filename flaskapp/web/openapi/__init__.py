@@ -141,7 +141,11 @@ def _healthz() -> Json:
     )
 
 
-FACE_INDEX: Json = {"type": "integer", "minimum": 0, "description": "Which face is meant: from 0, left to right."}
+FACE_INDEX: Json = {
+    "type": "integer",
+    "minimum": 0,
+    "description": "Which face is meant: from 0, left to right. The page counts from 1: its face 2 is 1 here.",
+}
 
 
 DECISION: Json = {
@@ -209,12 +213,13 @@ SCHEMAS: dict[str, Json] = {
     "ComparedFace": object_of(
         "The face that was compared.",
         **FACE,
-        face_index=COUNT | {"description": "Its place in the photo, from 0, left to right."},
+        face_index=COUNT | {"description": "Its place in the photo, from 0, left to right; the page counts from 1."},
         other_faces=COUNT | {"description": "How many more faces the photo shows."},
         photo_size_wh=SIZE,
     ),
     "ErrorCounts": object_of(
-        "How often these weights gave this decision to people that they had never seen.",
+        "How often these weights gave this decision to people that they had never seen; a personal model may have "
+        "been trained on one photo of each pair of its owner.",
         impostor_pairs=COUNT | {"description": "Pairs of two people."},
         impostor_with_verdict=COUNT,
         genuine_pairs=COUNT | {"description": "Pairs of one person."},

@@ -38,7 +38,7 @@ def _photo() -> Json:
         f"out of it, which is all that a training needs. {LOCAL}"
     )
     fields = {"photo": PHOTO, "looks": looks}
-    problems = ("own_face_closed", "bad_request", "no_face", "several_faces")
+    problems = ("own_face_closed", "no_face", "several_faces")
     return photo_operation("lookAtOwnPhoto", "Look at a photo of oneself", description, fields, "OwnPhoto", *problems)
 
 
@@ -52,7 +52,8 @@ def _train() -> Json:
     )
     problems = (
         *ALWAYS,
-        *("bad_request", "cross_site", "too_large", "rate_limited", "busy", "too_few_photos", "training_under_way"),
+        *("keep_model_required", "bad_request", "cross_site", "too_large", "rate_limited", "busy"),
+        *("too_few_photos", "training_under_way"),
         *("missing_extra", "unsupported_format", "animated_photo", "unreadable_photo", "empty_photo"),
         *("truncated_photo",),
     )
@@ -105,7 +106,11 @@ SCHEMAS: dict[str, Json] = {
         "A photo of oneself, judged.",
         kept={
             "type": "boolean",
-            "description": "Whether a guided capture keeps it: sharp, well lit, unlike the others.",
+            "description": "Whether a guided capture keeps it: it counts, and there is room for its kind.",
+        },
+        counts={
+            "type": "boolean",
+            "description": "Whether it is one more photo to train on: not blurred, dark, glaring, or like one before.",
         },
         words=TEXT | {"description": "Why not, or what to do next."},
         look=object_of(
