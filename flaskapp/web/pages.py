@@ -10,11 +10,13 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from flaskapp import preprocess
 from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp.runtime import WeightsInfo, default_weights_path
 from flaskapp.web import access, openapi, own_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
 from flaskapp.web.own_face import MOST_PHOTOS
 from flaskapp.web.services import services
+from flaskapp.web.training import missing_extra
 from flaskapp.web.uploads import chosen_face, uploaded_photo
 
 __all__ = ["error_page", "pages"]
@@ -30,6 +32,8 @@ MOST_FORM_BYTES = 4096
 """Largest body of a form that carries no photo."""
 
 TICKED = "yes"
+
+ONLY_RESEARCH = "for non-commercial research and study only (LICENSE-WEIGHTS.md)"
 
 
 @pages.get("/")
@@ -56,7 +60,11 @@ def own_face() -> Response:
     own_api.check_owner()
     return make_response(
         render_template(
-            "own_face.html", **_shared_context(), own_model=services().own_face.place.name, most_photos=MOST_PHOTOS
+            "own_face.html",
+            **_shared_context(),
+            own_model=services().own_face.place.name,
+            most_photos=MOST_PHOTOS,
+            obstacle=missing_extra(),
         )
     )
 
@@ -137,11 +145,12 @@ def _page(step: Step, **more: Any) -> Response:
         "step": step,
         "notice": shared.consents.notice,
         "own_face_open": own_api.is_open(),
+        "obstacle": missing_extra(),
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
             "personal": weights.name if "personal" in weights.details else "",
-            "terms": weights.details.get("terms", ""),
+            "terms": terms_of(weights),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
         },
@@ -153,6 +162,15 @@ def _page(step: Step, **more: Any) -> Response:
         "result": None,
     }
     return make_response(render_template("index.html", **context | more))
+
+
+def terms_of(weights: WeightsInfo) -> str:
+    """Return in words for what weights may be used."""
+    if "personal" in weights.details:
+        return f"It has the terms of its photos and of what it started from: the shipped weights are {ONLY_RESEARCH}."
+    if weights.name == default_weights_path().stem:
+        return f"They are {ONLY_RESEARCH}."
+    return str(weights.details.get("terms", ""))
 
 
 def _shared_context() -> dict[str, Any]:

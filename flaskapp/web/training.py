@@ -47,8 +47,17 @@ def missing_extra() -> MissingExtraError | None:
         return None
     return MissingExtraError(
         f"Training needs {missing[0]}, which is not installed.",
-        'Install it where this server runs: pip install "facial-recognition[train]"',
+        f"Stop the server, {_how_to_install()}, and start it again.",
     )
+
+
+def _how_to_install() -> str:
+    if (PACKAGES / "pyproject.toml").exists():
+        environment = Path(sys.prefix)
+        python = Path(environment.name, "Scripts" if os.name == "nt" else "bin", "python")
+        pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
+        return f'run {pip} install -e ".[train]" in the folder of this program (2 GB)'
+    return 'run pip install "facial-recognition[train]" in its environment (2 GB)'
 
 
 def problem_of(error: FacialRecognitionError) -> dict[str, str]:

@@ -181,7 +181,8 @@ class Driver:
         self.requests.append(request.url)
 
     def _note_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(words in message.text for words in NO_COMPLAINTS):
+        unknown = "Unrecognized feature" in message.text  # in Permissions-Policy: a warning on every page
+        if (message.type == "error" or unknown) and not any(words in message.text for words in NO_COMPLAINTS):
             self.complaints.append(message.text)
 
     @property

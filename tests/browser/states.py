@@ -182,7 +182,7 @@ def at_plain_photos(window: Driver, files: Files) -> None:
 def at_plain_faces(window: Driver, files: Files) -> None:
     at_plain_photos(window, files)
     window.send(files["group"], files["hopper"])
-    expect(window.page.get_by_role("radio")).to_have_count(2)
+    expect(window.page.get_by_role("radio")).to_have_count(3)
 
 
 def at_plain_error(window: Driver, files: Files) -> None:

@@ -111,7 +111,7 @@ def test_a_notice_that_changed_must_be_read_anew(visit, server, monkeypatch):
     window.find("#consent-box").check()
     window.find("#age-box").check()
     window.page.get_by_role("button", name="Agree and continue").click()
-    window.expect_error("consent", "The privacy notice has changed.")
+    window.expect_error("consent", "The privacy notice in force is of another version")
     expect(window.find("#photos")).to_be_hidden()
 
 

@@ -50,11 +50,26 @@ def test_several_faces_are_numbered_and_asked_for(plain, verifier, group_photo, 
     plain.send(hopper_file, group)
     expect(plain.page.get_by_role("heading", name="Which face do you mean?")).to_be_visible()
     expect(plain.page.get_by_text("this server keeps nothing, so it has forgotten them already")).to_be_visible()
-    expect(plain.page.get_by_role("radio")).to_have_count(2)
+    expect(plain.page.get_by_role("radio")).to_have_count(3)
     plain.page.get_by_label("Face 2 from the left").check()
     plain.send(hopper_file, group)
     expect(plain.find("#verdict-word")).to_have_text("Match")
     assert verifier.calls[-1] == (None, 1)
+
+
+def test_another_photo_can_be_sent_in_place_of_one_with_several_faces(plain, verifier, group_photo, hopper_file):
+    plain.send(hopper_file, {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
+    plain.page.get_by_label("None of them: I choose another photo").check()
+    plain.send(hopper_file, hopper_file)
+    expect(plain.find("#verdict-word")).to_have_text("Match")
+    assert verifier.calls[-1] == (None, None)
+
+
+def test_several_faces_leave_a_way_back_to_the_start(plain, group_photo, hopper_file):
+    plain.send(hopper_file, {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
+    plain.page.get_by_role("link", name="Start over").click()
+    expect(plain.page.get_by_role("heading", name="Choose two photos")).to_be_visible()
+    expect(plain.page.get_by_role("radio")).to_have_count(0)
 
 
 def test_an_error_stands_beside_its_photo(plain, landscape, hopper_file):

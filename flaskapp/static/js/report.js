@@ -65,7 +65,7 @@ function drawScale(context, answer) {
   const room = Math.min(Math.max(x, EDGE + 170), WIDTH - EDGE - 170);
   write(context, `Similarity score ${scoreWords(answer.similarity_score, [low, high])}`, room, 454, `700 30px ${FONT}`, INK, "center");
   const [below, from, middle] = [low, high, answer.threshold].map((value) => value.toFixed(3));
-  write(context, `Non-match below ${below} · match from ${from} · inconclusive between · threshold ${middle}`, EDGE, 562, `22px ${FONT}`, QUIET);
+  write(context, `Non-match below ${below} · match from ${from}${low < high ? " · inconclusive between" : ""} · threshold ${middle}`, EDGE, 562, `22px ${FONT}`, QUIET);
 }
 
 function write(context, words, x, y, font, colour, align = "left") {
