@@ -4,13 +4,18 @@ A personal model is a folder: ``model.h5`` and ``model.json`` as any weights, ``
 with the embeddings of the owner's training photos, and a report. It was optimised to tell its
 owner from everybody else, so of two photos that both do not show the owner it gives no score:
 the answer is ``out_of_scope``.
+
+Beside ``my_model``, training uses ``my_model.training``, ``.new`` and ``.old``. Folders of these
+names may be somebody's own, so none is removed or replaced that training has not marked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import dataclass, field
@@ -18,14 +23,34 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.errors import WeightsError
-from flaskapp.runtime import EMBEDDING_SIZE, Runtime
+from flaskapp.errors import DataError, WeightsError
+from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
 
-__all__ = ["FILES", "Owner", "forget", "install", "is_personal", "load_model", "new_folder", "traces", "work_folder"]
+__all__ = [
+    "FILES",
+    "Owner",
+    "check_out",
+    "forget",
+    "in_the_way",
+    "install",
+    "is_personal",
+    "load_model",
+    "named",
+    "new_folder",
+    "remove",
+    "traces",
+    "work_folder",
+]
 
 WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
 FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
+RUN_NOTE = "run.json"
+"""What a training's checkpoints belong to: its recipe, its base, its photos."""
+UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
+LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
+
 _TRAIN_AGAIN = "Train it again: facial-recognition train."
+_NAME_A_MODEL = f"Name the folder that train wrote to (it holds {NOTE}), or weights (.h5)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +77,40 @@ class Owner:
         return bool(1 / (1 + np.exp(-np.clip(np.mean(odds), -500, 500))) >= self.scope)
 
 
+@dataclass(frozen=True)
+class OwnerCounts(VerdictCounts):
+    """Of a personal model, whose impostor pairs are its owner with somebody else."""
+
+    def __str__(self) -> str:
+        return (
+            f"Of {self.impostor_pairs:,} pairs of its owner with somebody else {self.impostor_with_verdict:,}, "
+            f"of {self.genuine_pairs:,} pairs of its owner {self.genuine_with_verdict:,} got this verdict."
+        )
+
+
+@dataclass(frozen=True)
+class ScopeCounts(VerdictCounts):
+    """Of ``out_of_scope``, which is for pairs of two strangers."""
+
+    def __str__(self) -> str:
+        return (
+            f"Of {self.impostor_pairs:,} pairs of two strangers {self.impostor_with_verdict:,}, "
+            f"of {self.genuine_pairs:,} pairs of its owner {self.genuine_with_verdict:,} got this verdict."
+        )
+
+
+class PersonalInfo(WeightsInfo):
+    """What belongs to a personal model's weights."""
+
+    def verdict_counts(self, verdict: str) -> VerdictCounts:
+        """Return how often a verdict was given to whom; ``out_of_scope`` was counted on pairs of its own."""
+        scope = self.details.get("figures", {}).get("scope")
+        if verdict == "out_of_scope" and scope is not None:
+            counts = (scope[name] for name in ("stranger_pairs", "strangers_out", "owner_pairs", "owner_out"))
+            return ScopeCounts(*map(int, counts))
+        return OwnerCounts(**vars(super().verdict_counts(verdict)))
+
+
 def load_model(path: Path) -> tuple[Runtime, Owner | None]:
     """Load weights to compare with: a personal model's folder, or any ``.h5``.
 
@@ -60,14 +119,37 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
     Raises:
         WeightsError: they are missing, damaged, or do not belong together.
     """
-    if path.suffix == ".h5":
+    if path.suffix == ".h5" and not path.is_dir():
+        if not path.exists():
+            raise WeightsError(f"There are no weights {path.name}.", _NAME_A_MODEL)
         return Runtime(path), None
-    folder = _standing(path)
-    runtime = Runtime(folder / WEIGHTS)
-    note = runtime.info.details.get("personal")
-    if note is None:
-        raise WeightsError(f"{path.name} is no personal model: its {NOTE} names no owner.", _TRAIN_AGAIN)
-    return runtime, _read_owner(folder / TEMPLATES, note)
+    folder = _standing(named(path))
+    _check_folder(folder)
+    try:
+        runtime = Runtime(folder / WEIGHTS)
+    except WeightsError as error:
+        raise WeightsError(error.message, _TRAIN_AGAIN) from None
+    try:
+        runtime.info = PersonalInfo(**vars(runtime.info))
+        runtime.info.verdict_counts("out_of_scope")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{NOTE} is damaged ({type(error).__name__}).", _TRAIN_AGAIN) from None
+    return runtime, _read_owner(folder / TEMPLATES, runtime.info.details["personal"])
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is no personal model, with the reason."""
+    if not folder.exists():
+        reason = "there is no such folder"
+    elif not folder.is_dir():
+        reason = "it is a file"
+    elif not (folder / NOTE).exists():
+        reason = f"it holds no {NOTE}"
+    elif not is_personal(folder):
+        reason = f"its {NOTE} is damaged or names no owner"
+    else:
+        return
+    raise WeightsError(f"{folder.name} is no personal model: {reason}.", _NAME_A_MODEL)
 
 
 def _read_owner(path: Path, note: dict[str, object]) -> Owner:
@@ -83,49 +165,143 @@ def _read_owner(path: Path, note: dict[str, object]) -> Owner:
         raise WeightsError(f"{path.name} is damaged ({type(error).__name__}).", _TRAIN_AGAIN) from None
 
 
+def named(model: Path) -> Path:
+    """Return a path to the same folder that ends in the folder's name, which ``.`` and ``..`` do not.
+
+    Raises:
+        WeightsError: it has no name.
+    """
+    if model.name not in ("", ".."):
+        return model
+    name = model.resolve().name
+    if not name:
+        raise WeightsError("The root of all folders is no personal model.", _NAME_A_MODEL)
+    return model / ".." / name
+
+
+def _beside(model: Path, ending: str) -> Path:
+    folder = named(model)
+    return folder.with_name(f"{folder.name}.{ending}")
+
+
 def work_folder(model: Path) -> Path:
     """Return where a training keeps its checkpoints until the model is finished."""
-    return model.with_name(f"{model.name}.training")
+    return _beside(model, "training")
 
 
 def new_folder(model: Path) -> Path:
     """Return where a finished model is put together before it takes its place."""
-    return model.with_name(f"{model.name}.new")
+    return _beside(model, "new")
 
 
 def _old_folder(model: Path) -> Path:
-    return model.with_name(f"{model.name}.old")
+    return _beside(model, "old")
+
+
+def _folders_beside(model: Path) -> list[Path]:
+    return [_old_folder(model), new_folder(model), work_folder(model)]
 
 
 def _standing(model: Path) -> Path:
     """Return the folder that serves: the previous one if a crash fell between the renames."""
     old = _old_folder(model)
-    return old if not model.exists() and old.exists() else model
+    return old if not model.exists() and is_personal(old) else model
+
+
+def _read_note(path: Path) -> dict[str, object]:
+    """Return a note's content; empty if there is none or it is no note."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def is_personal(folder: Path) -> bool:
     """Say whether a folder is a personal model, by its note."""
-    try:
-        return "personal" in json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    return "personal" in _read_note(folder / NOTE)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether training made a folder: a model, whole or unfinished, or a run's checkpoints."""
+    if folder.is_symlink() or not folder.is_dir():
         return False
+    if is_personal(folder) or {"base", "photos"} <= _read_note(folder / RUN_NOTE).keys():
+        return True
+    names = {path.name for path in folder.iterdir()}
+    return TEMPLATES in names and names <= UNFINISHED
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Say whether a folder beside a model is what a training left there, and no other model named so."""
+    return _is_ours(folder) and _read_note(folder / NOTE).get("name") != folder.name
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def in_the_way(model: Path) -> list[Path]:
+    """Return what training would have to replace beside a model, although it is somebody's own."""
+    beside = [path for path in _folders_beside(model) if os.path.lexists(path)]
+    return [path for path in beside if not (_is_left_over(path) or _is_empty(path))]
+
+
+def check_out(out: Path) -> None:
+    """Refuse, before the work, to write where something else stands, or would have to go.
+
+    Raises:
+        DataError: the folder is no personal model, a link, or where this runs; or one of the
+            names that training needs beside it is taken.
+    """
+    link, out = out.is_symlink(), named(out)
+    if link:
+        raise DataError(f"{out.name} is a link to another folder.", "Name the folder that it leads to.")
+    if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise DataError(
+            f"{out.name} would be replaced, but this runs in it.", "Go to another folder first, or name a new one."
+        )
+    if taken := in_the_way(out):
+        raise DataError(
+            f"Training would replace {' and '.join(path.name for path in taken)}, which it has not made.",
+            f"Move what is yours elsewhere, or name another folder than {out.name}.",
+        )
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of ours if it is there: its marks last, so that what a kill leaves is known as ours."""
+    if not folder.is_dir():
+        return
+    content = {path.name: path for path in folder.iterdir()}
+    marks = [content.pop(name) for name in LAST_REMOVED if name in content]
+    for path in (*content.values(), *marks):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    folder.rmdir()
 
 
 def install(model: Path) -> None:
     """Put the new folder in the model's place; at every moment one of both can be loaded."""
     old = _old_folder(model)
     if model.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old)
         model.rename(old)
     new_folder(model).rename(model)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(work_folder(model), ignore_errors=True)
+    for folder in (old, work_folder(model)):
+        with contextlib.suppress(OSError):  # the model stands; the next training tries again
+            remove(folder)
 
 
 def traces(model: Path) -> list[Path]:
-    """Return the folders that a personal model and its trainings may have left, those that exist."""
-    folders = [model, _old_folder(model), new_folder(model), work_folder(model)]
-    return [folder for folder in folders if folder.is_dir()]
+    """Return the folder and those beside it that trainings may have left, those that exist; the folder last."""
+    beside = [folder for folder in _folders_beside(model) if _is_left_over(folder) or _is_empty(folder)]
+    return [*beside, *([named(model)] if model.is_dir() else [])]
 
 
 def forget(model: Path) -> list[Path]:
@@ -138,17 +314,23 @@ def forget(model: Path) -> list[Path]:
         What was removed, files first, each folder behind its files.
 
     Raises:
-        WeightsError: there is no personal model and no trace of one.
+        WeightsError: there is no personal model and no trace of one, or it is only a link to one.
     """
-    known = [folder for folder in traces(model) if folder != model or is_personal(folder) or not any(folder.iterdir())]
-    if not known or (model.is_dir() and model not in known):
+    if model.is_symlink():
         raise WeightsError(
-            f"{model.name} is no personal model, so nothing was removed.", "Name the folder that train wrote to."
+            f"{model.name} is a link to another folder, so nothing was removed.", "Name the folder that it leads to."
+        )
+    place = named(model)
+    known = [folder for folder in traces(model) if folder != place or _is_ours(folder)]
+    something_else = place not in known and place.exists() and not _is_empty(place)
+    if something_else or not any(map(_is_ours, known)):
+        raise WeightsError(
+            f"{place.name} is no personal model, so nothing was removed.", "Name the folder that train wrote to."
         )
     removed = []
     for folder in known:
         removed += sorted(path for path in folder.rglob("*") if not path.is_dir())
         removed += sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
         removed.append(folder)
-        shutil.rmtree(folder)
+        remove(folder)
     return removed

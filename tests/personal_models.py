@@ -33,6 +33,14 @@ def write_model(folder: Path, scope: float = 0.0, seed: int = 0) -> Path:
     return folder
 
 
+def write_run(folder: Path) -> Path:
+    """Write what a training that was stopped leaves: what it belongs to, and a checkpoint."""
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"base": "0", "photos": "1", "recipe": {}}', encoding="utf-8")
+    (folder / "state.npz").touch()
+    return folder
+
+
 def _note(folder: Path, weights: Path, scope: float) -> None:
     counts = {"match": 9, "inconclusive": 1, "non_match": 0, "out_of_scope": 2}
     note = unsigned_note() | {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,13 +13,15 @@ import pytest
 from PIL import Image
 from weights_files import write_weights_files
 
+from flaskapp import preprocess
 from flaskapp.dataset import album as albums
 from flaskapp.dataset.album import Album, join, read_album, read_people
 from flaskapp.dataset.duplicates import audit, find_alike, groups_of
 from flaskapp.dataset.splits import FEWEST_PHOTOS, Shares, split_people, split_photos
 from flaskapp.dataset.standin import fit_stand_in, stand_in_of
 from flaskapp.errors import DataError, LeakError, MissingExtraError
-from flaskapp.training.own_data import PARTS
+from flaskapp.runtime import default_runtime
+from flaskapp.training.own_data import PARTS, doubt_of_one_person
 from tests.conftest import PORTRAITS
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -164,6 +168,55 @@ class TestAudit:
         album = drawn_album(3)
         twice = Album(album.names, album.people, album.faces, ("a", "a", "b"))
         audit(twice, np.array(["a", "a", "b"]), unlike(3))
+
+
+class TestOnePerson:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def doubt(cls):
+        runtime = default_runtime()
+
+        def doubt(*photos: Album) -> str | None:
+            album = join(*photos)
+            return doubt_of_one_person(album, runtime.embed(preprocess.to_model_input(album.faces)), runtime)
+
+        return doubt
+
+    @pytest.mark.needs_shared
+    def test_photos_of_six_people_are_doubted(self, doubt, photos):
+        warning = doubt(read_album(photos))
+        assert re.match(r"Warning: the photos seem to show several people\. (\d+) of \1 do not match most", warning)
+        for name in ("biden.jpg", "ivan.jpg", "lin-manuel-miranda.png", "alex-lacamoire.png"):
+            assert name in warning
+
+    @pytest.mark.needs_shared
+    @pytest.mark.slow
+    def test_one_photo_of_somebody_else_among_ones_own_is_named(self, doubt, shared, photos):
+        mine = read_album(shared / "people" / "04930").take(np.arange(10))
+        everybody = read_album(photos)
+        biden = everybody.take(np.array([name == "biden.jpg" for name in everybody.names]))
+        assert doubt(mine) is None
+        assert "some photos look like somebody else. 1 of 11 do not match most of the others: biden.jpg." in doubt(
+            mine, biden
+        )
+
+    @pytest.mark.parametrize(
+        ("people", "words"),
+        [
+            ([0, 1], None),
+            ([0, 0, 0, 0], None),
+            ([0, 0, 1], "some photos look like somebody else. 1 of 3 do not match most of the others: me2.png."),
+            ([0, 0, 0, 1, 1], "2 of 5 do not match most of the others: me3.png, me4.png."),
+            ([0, 0, 1, 1], "the photos seem to show several people. 4 of 4"),
+            (range(30), "30 of 30 do not match most of the others: me0.png, me1.png, me2.png, me3.png, me4.png, "),
+            (range(30), "me9.png … and 20 more."),
+        ],
+    )
+    def test_odd_is_what_matches_less_than_half_of_the_others(self, people, words):
+        head, info = (np.full(4096, -10.0), 4.0), SimpleNamespace(inconclusive_band=(0.4, 0.6))
+        embeddings = np.eye(30, 4096, dtype=np.float32)[list(people)]
+        warning = doubt_of_one_person(drawn_album(len(people)), embeddings, SimpleNamespace(head=head, info=info))
+        assert warning is None if words is None else words in warning
 
 
 class TestSplits:

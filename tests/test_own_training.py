@@ -140,6 +140,8 @@ class TestModel:
         assert "may not generalise" in note["personal"]["warning"]
         assert sum(note["error_counts"]["genuine"].values()) == 16
         assert note["figures"]["personal"]["f1"] == result.personal.confusion.f1
+        out_of_scope = load_model(out)[0].info.verdict_counts("out_of_scope")
+        assert list(out_of_scope.to_json().values()) == list(result.scope.to_json().values())
         report = (out / "report.html").read_text(encoding="utf-8")
         for wanted in (
             "Confusion matrix",
@@ -164,6 +166,10 @@ class TestRecipes:
         assert result.personal.confusion.genuine == 16
         report = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
         assert "who do not exist" in report
+
+    def test_photos_that_look_like_somebody_else_are_named_first(self, base, tmp_path, monkeypatch):
+        monkeypatch.setattr("flaskapp.training.own_face.doubt_of_one_person", lambda album, *_: album.names[0])
+        assert train(tmp_path / "m", base)[1][0] == "me/0.png"
 
     @pytest.fixture
     def ever_better(self, monkeypatch):

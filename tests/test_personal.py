@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from personal_models import ONLY_THE_VERY_PHOTO, write_model
+from personal_models import ONLY_THE_VERY_PHOTO, write_model, write_run
 
 from flaskapp import personal
 from flaskapp.cli import main
@@ -26,6 +26,12 @@ def compare(reference: Path, probe: Path, model: Path, *more: str):
     return CliRunner().invoke(main, ["compare", str(reference), str(probe), "--model", str(model), *more])
 
 
+def change_note(model: Path, **changes) -> Path:
+    note = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    (model / "model.json").write_text(json.dumps(note | changes), encoding="utf-8")
+    return model
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "my_model", ONLY_THE_VERY_PHOTO)
@@ -37,7 +43,30 @@ class TestScope:
         assert done.exit_code == 4
         assert "neither photo is the person this model knows" in done.output
         assert "similarity score 0" not in done.output
-        assert "of 12 pairs of one person 2 got this verdict" in done.output
+        assert "of 12 pairs of its owner 2 got this verdict" in done.output
+
+    def test_its_counts_are_those_of_pairs_of_two_strangers(self, tmp_path):
+        model = write_model(tmp_path / "m", ONLY_THE_VERY_PHOTO)
+        scope = {"stranger_pairs": 20000, "strangers_out": 19990, "owner_pairs": 21, "owner_out": 1}
+        change_note(model, figures={"scope": scope})
+        told = compare(COLLINS, COLLINS, model).output
+        assert "Of 20,000 pairs of two strangers 19,990, of 21 pairs of its owner 1 got this verdict." in told
+        counts = json.loads(compare(COLLINS, COLLINS, model, "--json").output)["error_counts"]
+        assert list(counts.values()) == [20000, 19990, 21, 1]
+        assert "Of 12 pairs of its owner with somebody else" in compare(HOPPER, COLLINS, model).output
+
+    @pytest.mark.parametrize("scope", [{"stranger_pairs": 1}, "much", {"stranger_pairs": []}, 3])
+    def test_damaged_counts_are_noticed_when_it_is_loaded(self, tmp_path, scope):
+        model = change_note(write_model(tmp_path / "m"), figures={"scope": scope})
+        with pytest.raises(WeightsError, match=r"model\.json is damaged .*Train it again"):
+            load_model(model)
+
+    @pytest.mark.parametrize("low", [0.4, 0.6])
+    def test_a_closed_band_has_no_middle(self, tmp_path, low):
+        model = change_note(write_model(tmp_path / "m"), inconclusive_band=[low, 0.6], threshold=0.6)
+        told = compare(HOPPER, HOPPER, model).output
+        assert ("(match from 0.6000, else non-match)" in told) == (low == 0.6)
+        assert ("between them inconclusive" in told) == (low < 0.6)
 
     def test_no_score_is_dressed_up_as_an_answer(self, model):
         answer = json.loads(compare(COLLINS, COLLINS, model, "--json").output)
@@ -108,10 +137,39 @@ class TestLoading:
         with pytest.raises(WeightsError, match="names no owner"):
             load_model(model)
 
-    def test_a_model_that_is_not_there_is_named(self, tmp_path):
-        done = compare(HOPPER, COLLINS, tmp_path / "nothing")
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("nothing", "nothing is no personal model: there is no such folder."),
+            ("photo.jpg", "photo.jpg is no personal model: it is a file."),
+            ("empty", "empty is no personal model: it holds no model.json."),
+            ("other", "other is no personal model: its model.json is damaged or names no owner."),
+            ("parted", "parted is no personal model: there is no such folder."),
+            ("nothing.h5", "There are no weights nothing.h5."),
+        ],
+    )
+    def test_what_is_no_model_is_named_with_the_reason_and_what_to_try(self, tmp_path, name, words):
+        (tmp_path / "photo.jpg").touch()
+        for folder in ("empty", "other", "parted.old"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "other" / "model.json").write_text('["personal"]', encoding="utf-8")
+        done = compare(HOPPER, COLLINS, tmp_path / name)
         assert done.exit_code == 2
-        assert "model.json" in done.stderr
+        assert f"Error: {words} Name the folder that train wrote to" in done.stderr
+        assert "install it again" not in done.stderr and str(tmp_path) not in done.stderr
+
+    def test_damaged_weights_of_a_model_are_no_fault_of_the_program(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        (model / "model.h5").unlink()
+        assert compare(HOPPER, COLLINS, model).stderr.endswith("Train it again: facial-recognition train.\n")
+
+    def test_the_folder_that_one_is_in_is_a_model_too(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(write_model(tmp_path / "m"))
+        assert "weights m@" in compare(HOPPER, COLLINS, Path()).output
+        (tmp_path / "m" / "below").mkdir()
+        monkeypatch.chdir(tmp_path / "m" / "below")
+        assert "weights m@" in compare(HOPPER, COLLINS, Path("..")).output
+        assert "root of all folders" in compare(HOPPER, COLLINS, Path("/")).stderr
 
 
 class TestReplacing:
@@ -143,15 +201,82 @@ class TestReplacing:
         runtime, _ = load_model(model)
         assert runtime.info.sha256 == hashlib.sha256(older).hexdigest()
 
+    def test_what_a_kill_amid_removing_leaves_is_known_as_ours(self, tmp_path, monkeypatch):
+        model, real = write_model(tmp_path / "m"), Path.unlink
+        for left in (3, 2, 1):
+
+            def unlink(path, left=left):
+                if len(list(model.iterdir())) <= left:
+                    raise KeyboardInterrupt
+                real(path)
+
+            monkeypatch.setattr(Path, "unlink", unlink)
+            with pytest.raises(KeyboardInterrupt):
+                personal.remove(model)
+            assert len(list(model.iterdir())) == left
+            assert personal.is_personal(model)
+
+    def test_folders_of_somebodys_own_are_in_the_way(self, tmp_path):
+        model = tmp_path / "m"
+        write_model(model).rename(tmp_path / "m.old")
+        write_run(work_folder(model))
+        new_folder(model).mkdir()
+        assert personal.in_the_way(model) == []
+        (new_folder(model) / "photo.jpg").touch()
+        write_model(tmp_path / "n.old")
+        (tmp_path / "n.training").symlink_to(tmp_path / "m.training")
+        (tmp_path / "n.new").touch()
+        assert [path.name for path in personal.in_the_way(model)] == ["m.new"]
+        assert [path.name for path in personal.in_the_way(tmp_path / "n")] == ["n.old", "n.new", "n.training"]
+
+
+class TestPlaceToTrain:
+    def train(self, tmp_path: Path, out: str) -> str:
+        """Return what the command says when it refuses, which it does before it looks for photos."""
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        done = CliRunner().invoke(main, ["train", "--me", str(tmp_path / "photos"), "--out", out])
+        assert done.exit_code == 2
+        assert str(tmp_path) not in done.stderr
+        return done.stderr
+
+    @pytest.mark.parametrize("ending", ["old", "new", "training"])
+    def test_somebodys_own_folder_beside_it_is_named_and_stays(self, tmp_path, ending):
+        own = tmp_path / f"m.{ending}" / "thesis.txt"
+        own.parent.mkdir()
+        own.touch()
+        assert f"would replace m.{ending}, which it has not made" in self.train(tmp_path, str(tmp_path / "m"))
+        assert own.exists()
+
+    def test_what_a_stopped_run_left_is_not_in_the_way(self, tmp_path):
+        write_model(tmp_path / "m").rename(tmp_path / "m.old")
+        write_run(work_folder(tmp_path / "m"))
+        new_folder(tmp_path / "m").mkdir()
+        personal.check_out(tmp_path / "m")
+        assert "photos holds no photos" in self.train(tmp_path, str(tmp_path / "m"))
+
+    def test_the_folder_that_one_is_in_is_refused_by_its_name(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(write_model(tmp_path / "m"))
+        for out in (".", "../m"):
+            assert "m would be replaced, but this runs in it" in self.train(tmp_path, out)
+        monkeypatch.chdir(tmp_path / "photos")
+        Path("me.jpg").touch()
+        assert "photos exists and is no personal model" in self.train(tmp_path, ".")
+        assert Path("me.jpg").exists()
+
+    def test_a_link_is_refused(self, tmp_path):
+        (tmp_path / "link").symlink_to(write_model(tmp_path / "m"), target_is_directory=True)
+        assert "link is a link to another folder" in self.train(tmp_path, str(tmp_path / "link"))
+
 
 class TestForgetting:
     def test_every_trace_goes_and_is_listed(self, tmp_path):
+        write_model(tmp_path / "m").rename(tmp_path / "m.old")
         model = write_model(tmp_path / "m")
         (model / "tensorboard").mkdir()
         (model / "tensorboard" / "events").touch()
-        for folder in (work_folder(model), new_folder(model), model.with_name("m.old")):
-            folder.mkdir()
-            (folder / "state.npz").touch()
+        write_run(work_folder(model))
+        new_folder(model).mkdir()
+        (new_folder(model) / "templates.npz").touch()
         other = write_model(tmp_path / "mine_too")
         done = CliRunner().invoke(main, ["forget", str(model)])
         assert done.exit_code == 0, done.stderr
@@ -159,13 +284,54 @@ class TestForgetting:
         assert personal.is_personal(other)
         for name in ("m/model.h5", "m/templates.npz", "m/report.html", "m.training/state.npz", "m/tensorboard/events"):
             assert f"removed: {tmp_path / name}" in done.output
-        assert "13 files and folders removed" in done.output
+        assert "17 files and folders removed" in done.output
 
     def test_a_stopped_training_is_forgotten_too(self, tmp_path):
-        work_folder(tmp_path / "m").mkdir()
-        (work_folder(tmp_path / "m") / "state.npz").touch()
-        assert len(forget(tmp_path / "m")) == 2
+        write_run(work_folder(tmp_path / "m"))
+        assert len(forget(tmp_path / "m")) == 3
         assert not list(tmp_path.iterdir())
+
+    def test_the_folder_that_one_is_in_can_be_forgotten(self, tmp_path, monkeypatch):
+        model = write_model(tmp_path / "m")
+        write_run(work_folder(model))
+        monkeypatch.chdir(model)
+        done = CliRunner().invoke(main, ["forget", "."])
+        monkeypatch.chdir(tmp_path)
+        assert done.exit_code == 0, done.stderr
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("stands", [True, False])
+    def test_folders_beside_it_that_are_somebodys_own_stay(self, tmp_path, stands):
+        if stands:
+            write_model(tmp_path / "m")
+        for ending in ("old", "new", "training"):
+            (tmp_path / f"m.{ending}").mkdir()
+            (tmp_path / f"m.{ending}" / "me.jpg").touch()
+        (tmp_path / "m.training" / "run.json").write_text('{"epochs": 3}', encoding="utf-8")
+        done = CliRunner().invoke(main, ["forget", str(tmp_path / "m")])
+        assert done.exit_code == (0 if stands else 2)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["m.new", "m.old", "m.training"]
+        assert all((path / "me.jpg").exists() for path in tmp_path.iterdir())
+
+    def test_another_model_whose_name_looks_like_a_left_over_stays(self, tmp_path):
+        other = write_model(tmp_path / "m.old")
+        forget(write_model(tmp_path / "m"))
+        assert list(tmp_path.iterdir()) == [other]
+
+    def test_an_empty_folder_is_no_trace_of_anybody(self, tmp_path):
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m.old").mkdir()
+        with pytest.raises(WeightsError, match="nothing was removed"):
+            forget(tmp_path / "m")
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_a_link_to_a_model_is_refused_and_both_stay(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        (tmp_path / "link").symlink_to(model, target_is_directory=True)
+        done = CliRunner().invoke(main, ["forget", str(tmp_path / "link")])
+        assert done.exit_code == 2
+        assert "Error: link is a link to another folder, so nothing was removed. Name the folder" in done.stderr
+        assert personal.is_personal(tmp_path / "link")
 
     def test_a_folder_that_is_something_else_stays(self, tmp_path):
         (tmp_path / "photos").mkdir()

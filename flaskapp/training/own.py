@@ -23,6 +23,7 @@ from flaskapp import preprocess
 from flaskapp.augment_images import augment
 from flaskapp.dataset.standin import StandIn
 from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.personal import RUN_NOTE
 from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
 
 __all__ = ["Epoch", "FacePairs", "FeaturePairs", "OwnRecipe", "OwnTraining", "Validation", "best_of", "log_loss"]
@@ -332,7 +333,7 @@ def claim_folder(folder: Path, description: dict[str, Any]) -> bool:
 
     What another run left there, of other photos or settings, is removed.
     """
-    note = folder / "run.json"
+    note = folder / RUN_NOTE
     text = json.dumps(description, sort_keys=True)
     try:
         if note.read_text(encoding="utf-8") == text:

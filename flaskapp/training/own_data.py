@@ -14,13 +14,16 @@ from flaskapp.dataset.album import Album, join
 from flaskapp.dataset.duplicates import audit, find_alike, groups_of
 from flaskapp.dataset.splits import Shares, Split, split_people, split_photos
 from flaskapp.dataset.standin import StandIn
+from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.runtime import Runtime
 
-__all__ = ["DrawnPeople", "Others", "OwnData", "PeopleWithPhotos", "prepare_data"]
+__all__ = ["DrawnPeople", "Others", "OwnData", "PeopleWithPhotos", "doubt_of_one_person", "prepare_data"]
 
 Embed = Callable[[np.ndarray], np.ndarray]
 PARTS = ("training", "validation", "test")
 # People that the stand-in draws to choose the threshold with, and as many to score with.
 DRAWN_PEOPLE = 150
+MOST_NAMED = 10
 
 
 class Others(Protocol):
@@ -190,6 +193,35 @@ def prepare_data(
         np.concatenate([embeddings, embed(others.faces)]),
     )
     return OwnData(mine, my_split, PeopleWithPhotos(others, others_split), seed)
+
+
+def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -> str | None:
+    """Say which photos look like somebody else, or None: those that read non_match against most of the others.
+
+    Of 35 people of CelebA, 27 had no such photo, seven had one to four, and one had only such:
+    several people, it seems. Nothing is refused, because the weights err too, on old or bad photos
+    most; that one's model gained most of all by training.
+
+    Args:
+        mine: N photos that should show one person.
+        embeddings: float32 (N, 4096) of them.
+        runtime: the weights that made the embeddings.
+    """
+    if len(mine) < 3:  # of two, nobody could say which is the other's
+        return None
+    kernel, offset = runtime.head
+    odds = np.stack([np.abs(embeddings - one) @ kernel + offset for one in embeddings.astype(np.float64)])
+    strange = sigmoid(odds) < runtime.info.inconclusive_band[0]
+    odd = [name for name, row in zip(mine.names, strange, strict=True) if row.sum() > (len(mine) - 1) / 2]
+    if not odd:
+        return None
+    names = ", ".join(odd[:MOST_NAMED]) + (f" … and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else "")
+    several = 2 * len(odd) > len(mine)
+    what = "the photos seem to show several people" if several else "some photos look like somebody else"
+    return (
+        f"Warning: {what}. {len(odd)} of {len(mine)} do not match most of the others: {names}. "
+        "If they do not show you, stop this and take them out of the folder."
+    )
 
 
 def _parts_of(count: int, split: Split, whose: str) -> np.ndarray:

@@ -25,7 +25,7 @@ from flaskapp.layers import L1Distance
 from flaskapp.model import build_embedding_network, build_siamese_network, features_of, set_score
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.report.own_face import own_face_page
-from flaskapp.runtime import Runtime, WeightsInfo, default_weights_path
+from flaskapp.runtime import Runtime, default_weights_path
 from flaskapp.training.head import build_head
 from flaskapp.training.own import (
     Epoch,
@@ -40,7 +40,7 @@ from flaskapp.training.own import (
     log_loss,
     spread_of,
 )
-from flaskapp.training.own_data import Embed, Others, OwnData, PeopleWithPhotos, prepare_data
+from flaskapp.training.own_data import Embed, Others, OwnData, PeopleWithPhotos, doubt_of_one_person, prepare_data
 from flaskapp.training.own_figures import Choice, Head, choose, nearness, tail_error, validation_pairs
 from flaskapp.training.own_result import OwnResult, measure
 from flaskapp.training.shipping import write_weights
@@ -102,13 +102,14 @@ def train_own_face(
         WeightsError: the weights to start from cannot be used.
     """
     reporter = reporter or OwnReporter()
-    check_out(run.out)
+    personal.check_out(run.out)
+    run = replace(run, out=personal.named(run.out))
     if run.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise MissingExtraError(
             "TensorBoard's log needs tensorboard, which is not installed.", "Try: pip install tensorboard"
         )
     base = Runtime(run.base)
-    data = _data(mine, others, base.info, run, recipe)
+    data = _data(mine, others, base, run, recipe, reporter.say)
     say_counts(data, reporter.say)
     work = personal.work_folder(run.out)
     description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
@@ -124,18 +125,6 @@ def train_own_face(
     return _finish(siamese, shipped, data, run, recipe, log, reporter)
 
 
-def check_out(out: Path) -> None:
-    """Refuse, before the work, a folder that is something else.
-
-    Raises:
-        DataError: it exists and is no personal model.
-    """
-    if out.exists() and not personal.is_personal(out) and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(
-            f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
-        )
-
-
 def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:
     """Say what is learned from and what is kept back."""
     for part, counts in data.counts().items():
@@ -143,17 +132,21 @@ def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:
         say(f"  {part}: {counts['mine']} of mine, {counts['others']} of others ({counts['people']} people{kind})")
 
 
-def _data(mine: Album, others: Album | None, info: WeightsInfo, run: OwnRun, recipe: OwnRecipe) -> OwnData:
+def _data(
+    mine: Album, others: Album | None, base: Runtime, run: OwnRun, recipe: OwnRecipe, say: Callable[[str], Any]
+) -> OwnData:
     if others is None and (recipe.from_scratch or recipe.kind == "whole"):
         raise DataError(
             "The stand-in for other people has no photos, so only the head can be trained with it.",
             "Give photos of other people with --others, or take --recipe head without --from-scratch.",
         )
-    runtime = Runtime(run.base)
+    info, embed = base.info, _Cached(lambda faces: base.embed(preprocess.to_model_input(faces)))
+    if warning := doubt_of_one_person(mine, embed(mine.faces), base):
+        say(warning)
     return prepare_data(
         mine,
         stand_in_of(info.details, info.sha256) if others is None else others,
-        lambda faces: runtime.embed(preprocess.to_model_input(faces)),
+        embed,
         recipe.seed,
         run.shares,
     )
@@ -312,7 +305,7 @@ def _finish(
     scored = data if run.strangers is None else replace(data, others=run.strangers)
     result = measure(scored, (head, trunk), choice, shipped, validate(shipped[0], data, shipped[1]).choose(), log)
     folder = personal.new_folder(run.out)
-    shutil.rmtree(folder, ignore_errors=True)
+    personal.remove(folder)
     folder.mkdir(parents=True)
     np.savez(folder / personal.TEMPLATES, templates=seen.templates.astype(np.float32))
     note = {

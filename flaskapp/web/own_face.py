@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -224,8 +224,11 @@ class OwnFace:
         self.in_use = True
 
     def _clear_away(self) -> None:
-        for folder in (personal.work_folder(self.place), personal.new_folder(self.place)):
-            shutil.rmtree(folder, ignore_errors=True)
+        unfinished = personal.work_folder(self.place), personal.new_folder(self.place)
+        for folder in personal.traces(self.place):
+            if folder in unfinished:
+                with contextlib.suppress(OSError):
+                    personal.remove(folder)
 
 
 def checked_face(pixels: np.ndarray) -> np.ndarray:

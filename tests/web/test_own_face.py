@@ -190,6 +190,15 @@ class TestTraining:
         assert ended(owner)["state"] == "cancelled"
         assert list(tmp_path.iterdir()) == []
 
+    def test_cancelling_leaves_a_folder_that_training_did_not_make(self, owner, tmp_path):
+        (tmp_path / "my_model.training").mkdir()
+        (tmp_path / "my_model.training" / "mine.jpg").write_bytes(b"dear to me")
+        trained_by(owner, f"tell(share=0.7); {WAITS}")
+        train(owner)
+        wait_for(lambda: owner.get(URL).json["training"]["share"] == 0.7)
+        owner.delete(f"{URL}/training")
+        assert (tmp_path / "my_model.training" / "mine.jpg").read_bytes() == b"dear to me"
+
     @pytest.mark.parametrize("how", ["api", "page"])
     def test_withdrawing_the_consent_ends_it(self, owner, how):
         trained_by(owner, WAITS)
