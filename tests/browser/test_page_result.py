@@ -62,6 +62,8 @@ def test_a_personal_model_says_whose_it_is_and_whom_it_does_not_know(
     expect(page.find("#verdict [data-icon=out_of_scope]")).to_be_visible()
     expect(page.find("#result-score")).to_be_hidden()
     expect(page.find("#numbers")).not_to_contain_text("Score")
+    expect(page.find("#counts")).to_contain_text("pairs of two strangers")
+    expect(page.find("#counts")).to_contain_text("pairs of its owner")
     answer = json.loads(save(page, "Save as JSON", tmp_path).read_text(encoding="utf-8"))
     assert (answer["decision"], answer["similarity_score"]) == ("out_of_scope", None)
     picture = Image.open(save(page, "Save as PNG", tmp_path)).convert("RGB")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from personal_models import ONLY_THE_VERY_PHOTO, write_model
 from web_helpers import Browser
@@ -44,6 +46,7 @@ def test_the_page_tells_whose_it_is_and_that_it_may_not_generalise(personal, col
     assert 'data-decision="out_of_scope"' in text
     assert '<div id="result-score" hidden>' in text
     assert "may not generalise" in text
+    assert re.search(r"Of \d+ pairs of two strangers <b>\d+</b>, of \d+ pairs of its owner <b>\d+</b>, got", text)
 
 
 def test_shipped_weights_are_nobodys(browser):

@@ -46,7 +46,7 @@ export class ResultView {
     byId("verdict-word").textContent = this.root.dataset[`word${key}`];
     byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
     setDecision(byId("verdict"), answer.decision);
-    byId("counts").replaceChildren(...countsSentence(answer.error_counts));
+    byId("counts").replaceChildren(...countsSentence(answer));
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
@@ -95,13 +95,15 @@ export function setDecision(root, decision) {
   for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
 }
 
-function countsSentence(counts) {
+function countsSentence({ decision, error_counts: counts }) {
+  const personal = document.getElementById("model-note") !== null;
   const [strangers, strangersSo, same, sameSo] = [
     counts.impostor_pairs, counts.impostor_with_verdict, counts.genuine_pairs, counts.genuine_with_verdict,
   ].map((count) => whole.format(count));
+  const impostors = decision === "out_of_scope" ? "two strangers" : personal ? "its owner with somebody else" : "strangers";
   return [
-    `Of ${strangers} pairs of strangers `, element("b", {}, strangersSo),
-    `, of ${same} pairs of one person `, element("b", {}, sameSo), ", got this verdict.",
+    `Of ${strangers} pairs of ${impostors} `, element("b", {}, strangersSo),
+    `, of ${same} pairs of ${personal ? "its owner" : "one person"} `, element("b", {}, sameSo), ", got this verdict.",
   ];
 }
 
