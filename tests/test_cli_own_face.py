@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -45,7 +46,54 @@ def test_augment_names_the_photo_that_it_cannot_read_and_writes_the_others(album
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 18
 
 
+@pytest.mark.parametrize("out", [".", "aug", "more/aug", "../album"])
+def test_augment_writes_nothing_among_the_photos_that_it_reads(album, monkeypatch, out):
+    monkeypatch.chdir(album)
+    for folder in (".", "../album"):
+        done = CliRunner().invoke(main, ["augment", folder, "--out", out])
+        assert done.exit_code == 2
+        assert f"--out {out} lies within {folder}" in done.stderr
+        assert "Name a folder outside it." in done.stderr
+    assert len(list(album.rglob("*.jpg"))) == 2
+
+
+def test_augment_may_write_beside_or_above_its_photos(album):
+    done = CliRunner().invoke(main, ["augment", str(album / "more"), "--out", str(album)])
+    assert done.exit_code == 0, done.stderr
+    assert len(list(album.glob("*.jpg"))) == 10
+
+
 def test_augment_says_when_a_folder_holds_no_photos(tmp_path):
     done = CliRunner().invoke(main, ["augment", str(tmp_path), "--out", str(tmp_path / "out")])
     assert done.exit_code == 2
     assert "holds no photos" in done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--me", ".", "--minutes"],
+        ["capture", "--out", "photos", "--seconds"],
+        ["train-base", "sets.toml", "--epochs"],
+        ["train-base", "sets.toml", "--rate"],
+        ["evaluate", "--scores-from", "sets.toml", "--threshold"],
+        ["evaluate", "--scores-from", "sets.toml", "--threshold", "0.5", "--band", "0.4"],
+    ],
+)
+def test_what_is_no_number_is_refused_before_the_work(tmp_path, monkeypatch, words, number):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets.toml").touch()
+    done = CliRunner().invoke(main, [*words, number])
+    assert done.exit_code == 2
+    option = next(word for word in reversed(words) if word.startswith("--"))
+    assert f"Invalid value for '{option}': {number} is not" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sets.toml"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("command", [["train", "--me", "."], ["capture"], ["augment", "."]])
+def test_a_place_that_takes_no_folders_is_noticed_first(command):
+    done = CliRunner().invoke(main, [*command, "--out", "/proc/model"])
+    assert done.exit_code == 2
+    assert "/proc/model cannot be written: /proc allows no writing." in done.stderr

@@ -144,6 +144,26 @@ class TestOptions:
 
         assert options.FIGURE_SUFFIXES == FORMATS
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["compare", "a.png", "b.png", "--plot", "a.png"],
+            ["compare", "a.png", "b.png", "--plot", "sub/../b.png"],
+            ["evaluate", "--scores-from", "a.png", "--json", "a.png"],
+            ["model-card", "b.png", "a.png", "--out", "a.png"],
+            ["audit", "a.png", "--json", "a.png"],
+        ],
+    )
+    def test_what_is_read_is_not_written_over(self, tmp_path, monkeypatch, arguments):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "sub").mkdir()
+        for name in ("a.png", "b.png"):
+            (tmp_path / name).write_bytes(b"dear to me")
+        told = CliRunner().invoke(cli.main, arguments)
+        assert told.exit_code == 2
+        assert "is read, and would be written over" in told.output
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes() == b"dear to me"
+
     def test_a_new_folder_may_lie_in_a_new_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         convert = options.OUTPUT_FOLDER.convert

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE
+from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE, ReadingCommand
 
 if TYPE_CHECKING:
     from flaskapp.dataset.quality import Audit
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_SHOWN = 5
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write every finding with its path.")
 def audit(sets_file: Path, json_file: Path | None) -> None:

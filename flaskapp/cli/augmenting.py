@@ -30,7 +30,8 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
 
     They show what training does to photos on the fly: brighter, darker, more and less
     contrast, mirrored, more and less saturation, and two of these combined. `train` needs
-    none of them on the disk; do not put them among the photos that it gets.
+    none of them on the disk; do not put them among the photos that it gets. --out must lie
+    outside FOLDER, or the next run would change what this one wrote.
 
     \b
     Examples:
@@ -47,6 +48,11 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
     photos = list(find_photos(folder))
     if not photos:
         raise DataError(f"{shown(folder)} holds no photos.", "Photos are JPEG, PNG, WebP or HEIC.")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"--out {shown(out)} lies within {shown(folder)}: the next run would change what this one wrote.",
+            "Name a folder outside it.",
+        )
     rows: list[list[np.ndarray]] = []
     failed = 0
     for index, photo in enumerate(progress_bar("Changing photos", "photos")(photos)):

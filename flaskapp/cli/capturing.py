@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, shown
+from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, FiniteRange, shown
 
 QUALITY = 95
 
@@ -18,7 +18,7 @@ QUALITY = 95
 @click.option("--video", type=EXISTING_FILE, metavar="FILE", help="A film in place of the camera.")
 @click.option("--photos", type=click.IntRange(min=11), default=15, show_default=True, help="How many to take.")
 @click.option("--every", type=click.IntRange(min=1), default=5, show_default=True, help="Look at every N-th frame.")
-@click.option("--seconds", type=click.FloatRange(min=1), default=180, show_default=True, help="Give up after so long.")
+@click.option("--seconds", type=FiniteRange(min=1), default=180, show_default=True, help="Give up after so long.")
 @click.pass_context
 def capture(
     ctx: click.Context, out: Path, camera: int, video: Path | None, photos: int, every: int, seconds: float

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE
+from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE, ReadingCommand
 from flaskapp.errors import DataError
 
 
-@click.command("model-card")
+@click.command("model-card", cls=ReadingCommand)
 @click.argument("runs", nargs=-1, metavar="RUN.json...", type=EXISTING_FILE)
 @click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
 @click.option("--recipe", type=EXISTING_FILE, metavar="FILE.md", help="How the recipe was chosen; told as it is.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ __all__ = [
     "EXISTING_FILE",
     "EXISTING_FOLDER",
     "FIGURE",
+    "FINITE",
     "OUTPUT_FILE",
     "OUTPUT_FOLDER",
     "PAGE",
     "WEIGHTS",
+    "FiniteRange",
+    "ReadingCommand",
     "shown",
 ]
 
@@ -30,6 +35,25 @@ def shown(path: Path) -> str:
     """Return a path as it can be printed: no control characters, no undecodable bytes."""
     name = click.format_filename(path)
     return "".join(letter if letter.isprintable() else "�" for letter in name)
+
+
+class ReadingCommand(click.Command):
+    """A command that refuses to write over a file that it reads."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run, or end with which output is one of the inputs."""
+        read, written = set(), []
+        for param in self.params:
+            value = ctx.params.get(param.name or "")
+            paths = [path for path in (value if isinstance(value, tuple) else (value,)) if isinstance(path, Path)]
+            if isinstance(param.type, _Output):
+                written += paths
+            else:
+                read |= {path.resolve() for path in paths}
+        for path in written:
+            if path.resolve() in read and not path.is_dir():
+                raise click.UsageError(f"{shown(path)} is read, and would be written over. Name another file to write.")
+        return super().invoke(ctx)
 
 
 class _Output(click.Path):
@@ -52,11 +76,49 @@ class _Output(click.Path):
         folder = path.parent if self.file_okay else next(filter(Path.exists, (path, *path.parents)), Path())
         if not folder.is_dir():
             self.fail(f"{shown(path)} cannot be written: there is no folder {shown(folder)}.", param, ctx)
-        if not os.access(folder, os.W_OK):
+        if not _allows_writing(folder, for_folder=not self.file_okay):
             self.fail(f"{shown(path)} cannot be written: {shown(folder)} allows no writing.", param, ctx)
         return path
 
 
+def _allows_writing(folder: Path, *, for_folder: bool) -> bool:
+    """Say whether something can be made in a folder; of a folder by trying, since /proc and others allow it in name."""
+    if not os.access(folder, os.W_OK):
+        return False
+    try:
+        if for_folder:
+            tempfile.TemporaryDirectory(dir=folder).cleanup()
+    except OSError:
+        return False
+    return True
+
+
+def _finite(
+    number: float, kind: click.types.FloatParamType, param: click.Parameter | None, ctx: click.Context | None
+) -> float:
+    """Return a number, or end: nan passes every comparison with a limit, and inf means nothing here."""
+    if not math.isfinite(number):
+        kind.fail(f"{number} is not a finite number.", param, ctx)
+    return number
+
+
+class FiniteRange(click.FloatRange):
+    """A finite number within limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or end with what is wrong with it."""
+        return _finite(super().convert(value, param, ctx), self, param, ctx)
+
+
+class _FiniteFloat(click.types.FloatParamType):
+    """A finite number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or end with what is wrong with it."""
+        return _finite(super().convert(value, param, ctx), self, param, ctx)
+
+
+FINITE = _FiniteFloat()
 OUTPUT_FILE = _Output(dir_okay=False)
 OUTPUT_FOLDER = _Output(file_okay=False)
 FIGURE = _Output(*FIGURE_SUFFIXES, dir_okay=False)

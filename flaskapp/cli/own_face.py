@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, shown
+from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, FiniteRange, shown
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import DataError, MissingExtraError
 
@@ -39,7 +39,7 @@ OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
 @click.option(
     "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="At most.")
+@click.option("--minutes", type=FiniteRange(min=0, min_open=True), default=5.0, show_default=True, help="At most.")
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
 @click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of split, pairs, all.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
@@ -76,6 +76,9 @@ def train(
     Exit codes:
       0 written   2 wrong usage, photos that cannot be used, a leak, or a training that collapsed
     """
+    from flaskapp.personal import check_out
+
+    check_out(out)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
     try:
         from flaskapp.training import own_face
@@ -84,7 +87,6 @@ def train(
         raise _missing(error) from None
     from flaskapp.runtime import default_weights_path
 
-    own_face.check_out(out)
     mine = _read_mine(me)
     run = own_face.OwnRun(out, weights or default_weights_path(), tensorboard)
     settings = OwnRecipe(recipe, from_scratch, minutes, epochs, seed=seed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import EXISTING, EXISTING_FILE, FIGURE, OUTPUT_FOLDER, shown
+from flaskapp.cli.options import EXISTING, EXISTING_FILE, FIGURE, OUTPUT_FOLDER, ReadingCommand, shown
 from flaskapp.errors import PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ VERDICTS = {
 FACE_NUMBER = click.IntRange(min=0)
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("reference", type=EXISTING_FILE)
 @click.argument("probe", type=EXISTING_FILE)
 @click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE, from 0, left to right.")
@@ -145,10 +145,8 @@ def _score_line(verification: Verification) -> str:
     if verification.decision == "out_of_scope":
         return "  no similarity score: this model was trained to tell its owner from others, not strangers"
     low, high = verification.inconclusive_band
-    return (
-        f"  similarity score {verification.similarity_score:.4f}"
-        f"   (match from {high:.4f}, non-match below {low:.4f}, between them inconclusive)"
-    )
+    below = f"non-match below {low:.4f}, between them inconclusive" if low < high else "else non-match"
+    return f"  similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
 
 
 def _found_line(found: FaceInPhoto) -> str:
@@ -184,7 +182,7 @@ def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
     )
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
 @click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry a photo.")
 @click.option("--plot", type=OUTPUT_FOLDER, metavar="DIR", help="Draw each photo's faces into DIR.")

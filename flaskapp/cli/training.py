@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, WEIGHTS
+from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, WEIGHTS, FiniteRange
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import MissingExtraError
 
@@ -30,14 +30,14 @@ from flaskapp.errors import MissingExtraError
 )
 @click.option(
     "--epochs",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
     help="Passes over the training photos.",
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=None,
     help="Distil at most so long, over all resumptions; without it, for all epochs.",
 )
@@ -49,14 +49,14 @@ from flaskapp.errors import MissingExtraError
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=0.035,
     show_default=True,
     help="Learning rate of the convolutions, by Muon; about 0.01 to go on from earlier weights.",
 )
 @click.option(
     "--constant",
-    type=click.FloatRange(min=0, max=1, max_open=True),
+    type=FiniteRange(min=0, max=1, max_open=True),
     default=0.6,
     show_default=True,
     help="Share of the way at that rate; over the rest it falls to nothing.",

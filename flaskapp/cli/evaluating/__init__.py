@@ -6,12 +6,21 @@ from typing import Any
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, OUTPUT_FOLDER, PAGE
+from flaskapp.cli.options import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FIGURE,
+    FINITE,
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    PAGE,
+    ReadingCommand,
+)
 
 SOURCES = ("pairs", "people", "sets", "scores_from", "strangers")
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.option(
     "--pairs",
     type=EXISTING_FILE,
@@ -45,8 +54,8 @@ SOURCES = ("pairs", "people", "sets", "scores_from", "strangers")
     metavar="DIR",
     help="Photos no two of which show one person, grouped by --labels: false matches by group.",
 )
-@click.option("--threshold", type=float, help="With --scores-from: match if score ≥ threshold.")
-@click.option("--band", type=(float, float), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
+@click.option("--threshold", type=FINITE, help="With --scores-from: match if score ≥ threshold.")
+@click.option("--band", type=(FINITE, FINITE), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
 @click.option(
     "--labels", type=EXISTING_FILE, metavar="CSV", help="Groups of photos: a column path, others to group by."
 )
