@@ -267,7 +267,8 @@ class TestProcesses:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr == (
-            'Error: Training needs keras, which is not installed. Try: pip install "facial-recognition[train]"\n'
+            "Error: Training needs keras, which is not installed. "
+            'Try, in the folder of this program: pip install -e ".[train]"\n'
         )
 
     @pytest.mark.skipif(os.name != "posix", reason="a pipe as a file name is a Unix habit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,7 @@ def train(
     A fifth of your photos and of the other people is kept back and scored once. Stop it at
     any time: the same command goes on where it was, and a model that stood in --out serves
     until the new one is finished. It needs the training extra:
-    pip install "facial-recognition[train]"
+    pip install -e ".[train]"
 
     \b
     Examples:
@@ -80,6 +81,7 @@ def train(
 
     check_out(out)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and warns of each new shape
     try:
         from flaskapp.training import own_face
         from flaskapp.training.own import OwnRecipe
@@ -102,7 +104,8 @@ def _say(text: str) -> None:
 
 def _missing(error: ModuleNotFoundError) -> MissingExtraError:
     return MissingExtraError(
-        f"Training needs {error.name}, which is not installed.", 'Try: pip install "facial-recognition[train]"'
+        f"Training needs {error.name}, which is not installed.",
+        'Try, in the folder of this program: pip install -e ".[train]"',
     )
 
 

@@ -85,7 +85,7 @@ def train_base(
 
     Three steps: distil a teacher network, fold its numbers into the Siamese head, train the
     head on pairs. Stop it at any time; the same command goes on where it was. It needs the
-    training extra: pip install "facial-recognition[train]"
+    training extra: pip install -e ".[train]"
 
     \b
     Examples:
@@ -123,7 +123,8 @@ def train_base(
         from flaskapp.training import base
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"Training needs {error.name}, which is not installed.", 'Try: pip install "facial-recognition[train]"'
+            f"Training needs {error.name}, which is not installed.",
+            'Try, in the folder of this program: pip install -e ".[train]"',
         ) from None
     recipe = base.Recipe(epochs, minutes, batch_size, rate, constant, seed, start)
     reporter = base.Reporter(
