@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scored_pairs import random_pairs, sources_for
-from test_sets import unit, write_teacher
+from test_sets import touch, unit, write_teacher
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli
@@ -128,7 +128,7 @@ class TestPeerScores:
 
     def test_cosines_of_a_sets_file(self, tmp_path):
         write_teacher(tmp_path / "t.npz", ["1.jpg", "2.jpg"], unit([1], [0.6, 0.8]))
-        (tmp_path / "a").mkdir()
+        touch(tmp_path / "a", "1.jpg")
         (tmp_path / "s.toml").write_text('[[set]]\nname="a"\nfolder="a"\nteacher="t.npz"\n')
         np.testing.assert_allclose(peer_scores(tmp_path / "s.toml", self.PAIRS[:1]), [0.6], atol=1e-6)
 
