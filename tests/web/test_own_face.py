@@ -191,13 +191,11 @@ class TestTraining:
         assert list(tmp_path.iterdir()) == []
 
     def test_cancelling_leaves_a_folder_that_training_did_not_make(self, owner, tmp_path):
-        (tmp_path / "my_model.training").mkdir()
-        (tmp_path / "my_model.training" / "mine.jpg").write_bytes(b"dear to me")
-        trained_by(owner, f"tell(share=0.7); {WAITS}")
+        (mine := tmp_path / "my_model.training" / "photos of mine").mkdir(parents=True)
+        trained_by(owner, WAITS)
         train(owner)
-        wait_for(lambda: owner.get(URL).json["training"]["share"] == 0.7)
         owner.delete(f"{URL}/training")
-        assert (tmp_path / "my_model.training" / "mine.jpg").read_bytes() == b"dear to me"
+        assert mine.exists()
 
     @pytest.mark.parametrize("how", ["api", "page"])
     def test_withdrawing_the_consent_ends_it(self, owner, how):
