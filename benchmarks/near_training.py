@@ -44,7 +44,7 @@ def main(sets_file: Path, teacher: Path, out: Path) -> None:
     learned = table.teacher[table.role == sets.TRAINING]
     names, embeddings = sets.read_teacher(teacher)
     folders = [name.split("/")[0] for name in names]
-    near = near_training(folders, embeddings, learned[~np.isnan(learned).any(axis=1)])
+    near = near_training(folders, embeddings, learned)
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("path", "training"))

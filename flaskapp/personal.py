@@ -77,26 +77,16 @@ class Owner:
         return bool(1 / (1 + np.exp(-np.clip(np.mean(odds), -500, 500))) >= self.scope)
 
 
-@dataclass(frozen=True)
 class OwnerCounts(VerdictCounts):
     """Of a personal model, whose impostor pairs are its owner with somebody else."""
 
-    def __str__(self) -> str:
-        return (
-            f"Of {self.impostor_pairs:,} pairs of its owner with somebody else {self.impostor_with_verdict:,}, "
-            f"of {self.genuine_pairs:,} pairs of its owner {self.genuine_with_verdict:,} got this verdict."
-        )
+    impostors, genuine = "its owner with somebody else", "its owner"
 
 
-@dataclass(frozen=True)
-class ScopeCounts(VerdictCounts):
+class ScopeCounts(OwnerCounts):
     """Of ``out_of_scope``, which is for pairs of two strangers."""
 
-    def __str__(self) -> str:
-        return (
-            f"Of {self.impostor_pairs:,} pairs of two strangers {self.impostor_with_verdict:,}, "
-            f"of {self.genuine_pairs:,} pairs of its owner {self.genuine_with_verdict:,} got this verdict."
-        )
+    impostors = "two strangers"
 
 
 class PersonalInfo(WeightsInfo):

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import h5py
 import numpy as np
@@ -58,6 +58,9 @@ class VerdictCounts:
         genuine_with_verdict: how many of them got the verdict.
     """
 
+    impostors: ClassVar[str] = "strangers"
+    genuine: ClassVar[str] = "one person"
+
     impostor_pairs: int
     impostor_with_verdict: int
     genuine_pairs: int
@@ -72,8 +75,8 @@ class VerdictCounts:
 
     def __str__(self) -> str:
         return (
-            f"Of {self.impostor_pairs:,} pairs of strangers {self.impostor_with_verdict:,}, "
-            f"of {self.genuine_pairs:,} pairs of one person {self.genuine_with_verdict:,} got this verdict."
+            f"Of {self.impostor_pairs:,} pairs of {self.impostors} {self.impostor_with_verdict:,}, "
+            f"of {self.genuine_pairs:,} pairs of {self.genuine} {self.genuine_with_verdict:,} got this verdict."
         )
 
     def to_json(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ def leave_out_overlaps(table: FaceTable, excluded: list[np.ndarray]) -> dict[str
     """
     before = table.role == TRAINING
     for embeddings in excluded:
-        table.role[of_excluded_people(table, embeddings)] = LEFT_OUT
+        table.role[of_excluded_people(table, embeddings, nearest_cosine(table.teacher, embeddings))] = LEFT_OUT
     overlapping = int(np.sum(before & (table.role == LEFT_OUT)))
     held_out = np.isin(table.role, HELD_OUT)
     repeated = (table.role == TRAINING) & (nearest_cosine(table.teacher, table.teacher[held_out]) > SAME_PHOTO_COSINE)
@@ -49,7 +49,7 @@ def leave_out_overlaps(table: FaceTable, excluded: list[np.ndarray]) -> dict[str
     return {"people of the excluded sets": overlapping, "photos of people held out": int(np.sum(repeated))}
 
 
-def of_excluded_people(table: FaceTable, excluded: np.ndarray) -> np.ndarray:
+def of_excluded_people(table: FaceTable, excluded: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     """Say which training photos show people who must not be learned from.
 
     A photo does that is nearer than ``SAME_PERSON_COSINE`` to an excluded one. All photos of a known
@@ -58,12 +58,13 @@ def of_excluded_people(table: FaceTable, excluded: np.ndarray) -> np.ndarray:
     Args:
         table: all photos.
         excluded: float32 (M, 128) of unit length, NaN rows are passed over.
+        nearest: float32 (N,), each photo's largest cosine to any of them, as of ``nearest_cosine``.
 
     Returns:
         bool (N,).
     """
     training = table.role == TRAINING
-    nearest = np.where(training, nearest_cosine(table.teacher, excluded), -1)
+    nearest = np.where(training, nearest, -1)
     known = training & (table.person >= 0) & ~np.isnan(table.teacher).any(axis=1)
     people, number = np.unique(table.person[known], return_inverse=True)
     sums = np.zeros((len(people), table.teacher.shape[1]), np.float32)

@@ -133,7 +133,7 @@ def audit_sets(sets: list[FaceSet], exclude: list[Path]) -> Audit:
         embeddings = teacher_embeddings(path)
         nearest = nearest_cosine(table.teacher, embeddings)
         excluded[path.stem] = _listed(before & (nearest > overlaps.SAME_PERSON_COSINE), nearest)
-        leaves = of_excluded_people(table, embeddings)
+        leaves = of_excluded_people(table, embeddings, nearest)
         leaving[path.stem] = int(leaves.sum())
         table.role[leaves] = LEFT_OUT
     training = table.role == TRAINING
