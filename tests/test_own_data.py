@@ -178,7 +178,8 @@ class TestOnePerson:
 
         def doubt(*photos: Album) -> str | None:
             album = join(*photos)
-            return doubt_of_one_person(album, runtime.embed(preprocess.to_model_input(album.faces)), runtime)
+            doubted = doubt_of_one_person(album, runtime.embed(preprocess.to_model_input(album.faces)), runtime)
+            return doubted and doubted.in_words()
 
         return doubt
 
@@ -215,8 +216,8 @@ class TestOnePerson:
     def test_odd_is_what_matches_less_than_half_of_the_others(self, people, words):
         head, info = (np.full(4096, -10.0), 4.0), SimpleNamespace(inconclusive_band=(0.4, 0.6))
         embeddings = np.eye(30, 4096, dtype=np.float32)[list(people)]
-        warning = doubt_of_one_person(drawn_album(len(people)), embeddings, SimpleNamespace(head=head, info=info))
-        assert warning is None if words is None else words in warning
+        doubted = doubt_of_one_person(drawn_album(len(people)), embeddings, SimpleNamespace(head=head, info=info))
+        assert doubted is None if words is None else words in doubted.in_words()
 
 
 class TestSplits:

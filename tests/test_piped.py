@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flaskapp.training.own_data import Doubt
 from flaskapp.training.piped import read_order
 
 PATIENCE = 120
@@ -40,6 +41,16 @@ def test_a_pipe_that_ends_too_early_is_refused(tmp_path):
     faces = np.zeros((3, 100, 100, 3), np.uint8)
     with pytest.raises(ValueError, match="reshape"):
         read_order(io.BytesIO(order_for(faces, tmp_path)[:-1]))
+
+
+@pytest.mark.needs_tensorflow
+def test_photos_of_somebody_else_are_told_by_number(tmp_path, monkeypatch):
+    from flaskapp.training import own_face, piped
+
+    told = list[dict]()
+    monkeypatch.setattr(own_face, "train_own_face", lambda mine, *rest: rest[-1].doubted(Doubt(mine.names, (0, 2))))
+    piped._train(tmp_path, 1, np.zeros((3, 100, 100, 3), np.uint8), lambda **answer: told.append(answer))
+    assert {"doubted": [1, 3]} in told
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from flaskapp.dataset.standin import StandIn
 from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.runtime import Runtime
 
-__all__ = ["DrawnPeople", "Others", "OwnData", "PeopleWithPhotos", "doubt_of_one_person", "prepare_data"]
+__all__ = ["Doubt", "DrawnPeople", "Others", "OwnData", "PeopleWithPhotos", "doubt_of_one_person", "prepare_data"]
 
 Embed = Callable[[np.ndarray], np.ndarray]
 PARTS = ("training", "validation", "test")
@@ -195,7 +195,32 @@ def prepare_data(
     return OwnData(mine, my_split, PeopleWithPhotos(others, others_split), seed)
 
 
-def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -> str | None:
+@dataclass(frozen=True)
+class Doubt:
+    """Photos that do not seem to show who the others show.
+
+    Attributes:
+        names: of all photos.
+        odd: their rows.
+    """
+
+    names: tuple[str, ...]
+    odd: tuple[int, ...]
+
+    def in_words(self) -> str:
+        """Return what a reader of the command line is told."""
+        count = len(self.odd)
+        several = 2 * count > len(self.names)
+        what = "the photos seem to show several people" if several else "some photos look like somebody else"
+        names = ", ".join(self.names[row] for row in self.odd[:MOST_NAMED])
+        more = f" … and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+        return (
+            f"Warning: {what}. {count} of {len(self.names)} do not match most of the others: {names}{more}. "
+            "If they do not show you, stop this and take them out of the folder."
+        )
+
+
+def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -> Doubt | None:
     """Say which photos look like somebody else, or None: those that read non_match against most of the others.
 
     Of 35 people of CelebA, 27 had no such photo, seven had one to four, and one had only such:
@@ -212,16 +237,8 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
     kernel, offset = runtime.head
     odds = np.stack([np.abs(embeddings - one) @ kernel + offset for one in embeddings.astype(np.float64)])
     strange = sigmoid(odds) < runtime.info.inconclusive_band[0]
-    odd = [name for name, row in zip(mine.names, strange, strict=True) if row.sum() > (len(mine) - 1) / 2]
-    if not odd:
-        return None
-    names = ", ".join(odd[:MOST_NAMED]) + (f" … and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else "")
-    several = 2 * len(odd) > len(mine)
-    what = "the photos seem to show several people" if several else "some photos look like somebody else"
-    return (
-        f"Warning: {what}. {len(odd)} of {len(mine)} do not match most of the others: {names}. "
-        "If they do not show you, stop this and take them out of the folder."
-    )
+    odd = np.flatnonzero(strange.sum(axis=1) > (len(mine) - 1) / 2)
+    return Doubt(tuple(mine.names), tuple(map(int, odd))) if len(odd) else None
 
 
 def _parts_of(count: int, split: Split, whose: str) -> np.ndarray:

@@ -40,7 +40,15 @@ from flaskapp.training.own import (
     log_loss,
     spread_of,
 )
-from flaskapp.training.own_data import Embed, Others, OwnData, PeopleWithPhotos, doubt_of_one_person, prepare_data
+from flaskapp.training.own_data import (
+    Doubt,
+    Embed,
+    Others,
+    OwnData,
+    PeopleWithPhotos,
+    doubt_of_one_person,
+    prepare_data,
+)
 from flaskapp.training.own_figures import Choice, Head, choose, nearness, tail_error, validation_pairs
 from flaskapp.training.own_result import OwnResult, measure
 from flaskapp.training.shipping import write_weights
@@ -57,10 +65,24 @@ WARNING = "Optimised for its owner: it may not generalise, and knows nobody else
 
 @dataclass(frozen=True)
 class OwnReporter:
-    """Who is told how a training goes; by default only a reader of printed lines."""
+    """Who is told how a training goes; by default only a reader of printed lines.
+
+    Attributes:
+        say: gets a line now and then.
+        learning: wraps the iteration over the training's way, shares of 0 to 1.
+        doubt: gets the photos that look like somebody else, if there are any; None = ``say`` gets them in words.
+    """
 
     say: Callable[[str], Any] = print
     learning: Way = iter
+    doubt: Callable[[Doubt], Any] | None = None
+
+    def doubted(self, doubt: Doubt) -> None:
+        """Tell of photos that look like somebody else."""
+        if self.doubt:
+            self.doubt(doubt)
+        else:
+            self.say(doubt.in_words())
 
 
 @dataclass(frozen=True)
@@ -109,7 +131,7 @@ def train_own_face(
             "TensorBoard's log needs tensorboard, which is not installed.", "Try: pip install tensorboard"
         )
     base = Runtime(run.base)
-    data = _data(mine, others, base, run, recipe, reporter.say)
+    data = _data(mine, others, base, run, recipe, reporter)
     say_counts(data, reporter.say)
     work = personal.work_folder(run.out)
     description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
@@ -133,7 +155,7 @@ def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:
 
 
 def _data(
-    mine: Album, others: Album | None, base: Runtime, run: OwnRun, recipe: OwnRecipe, say: Callable[[str], Any]
+    mine: Album, others: Album | None, base: Runtime, run: OwnRun, recipe: OwnRecipe, reporter: OwnReporter
 ) -> OwnData:
     if others is None and (recipe.from_scratch or recipe.kind == "whole"):
         raise DataError(
@@ -141,8 +163,8 @@ def _data(
             "Give photos of other people with --others, or take --recipe head without --from-scratch.",
         )
     info, embed = base.info, _Cached(lambda faces: base.embed(preprocess.to_model_input(faces)))
-    if warning := doubt_of_one_person(mine, embed(mine.faces), base):
-        say(warning)
+    if doubt := doubt_of_one_person(mine, embed(mine.faces), base):
+        reporter.doubted(doubt)
     return prepare_data(
         mine,
         stand_in_of(info.details, info.sha256) if others is None else others,

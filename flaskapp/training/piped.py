@@ -49,7 +49,7 @@ def read_order(pipe: BinaryIO) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def main() -> None:
-    """Train as the order says; answer ``share``, ``words``, and in the end ``result`` or ``problem``."""
+    """Train as the order says; answer ``share``, ``words``, ``doubted``, and in the end ``result`` or ``problem``."""
     tell = _answers()
     order, faces = read_order(sys.stdin.buffer)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
@@ -99,7 +99,8 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
     digests = tuple(hashlib.sha256(face.tobytes()).hexdigest() for face in faces)
     mine = Album(names, (ME,) * len(faces), faces, digests)
     tell(words="Splitting the photos, and changing copies of them.")
-    return train_own_face(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), OwnReporter(lambda _: None, learning))
+    reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.odd]))
+    return train_own_face(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), reporter)
 
 
 def _unwritable(model: str, error: OSError) -> dict[str, str]:

@@ -80,6 +80,7 @@ class Training:
         state: running, done, failed or cancelled.
         share: how much of the training is gone at most, 0 to 1.
         words: what it is doing.
+        doubted: numbers of the faces, from 1, that look like somebody else than most of them do.
         problem: why it failed: code, detail, hint.
         result: the figures, when it is done.
     """
@@ -95,6 +96,7 @@ class Training:
     ) -> None:
         self.consent, self._installed = consent, installed
         self.state, self.share, self.words = "running", 0.0, "Starting."
+        self.doubted: list[int] = []
         self.problem: dict[str, str] | None = None
         self.result: dict[str, Any] | None = None
         self._lock = threading.Lock()
@@ -129,6 +131,7 @@ class Training:
             "state": self.state,
             "share": self.share,
             "words": self.words,
+            "doubted": self.doubted,
             "problem": self.problem,
             "result": self.result,
         }
@@ -151,6 +154,7 @@ class Training:
     def _take(self, answer: dict[str, Any]) -> None:
         self.share = answer.get("share", self.share)
         self.words = answer.get("words", self.words)
+        self.doubted = answer.get("doubted", self.doubted)
         if "problem" in answer:
             self._end("failed", problem=answer["problem"])
         if "result" in answer and self.is_running:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from page_driver import Driver
@@ -134,7 +134,7 @@ def at_own_forget(window: Driver, files: Files) -> None:
     window.agree().open("/own-face").page.get_by_role("button", name="Forget me").click()
 
 
-def own_state(state: str) -> dict[str, Any]:
+def own_state(state: str, doubted: Sequence[int] = (3, 7)) -> dict[str, Any]:
     """Return how a training goes, or what came of it, as the server would say it."""
     figures = {name: {"personal": 1.0, "shipped": 0.9231} for name in ("accuracy", "precision", "recall", "f1")}
     scope = {"stranger_pairs": 20000, "strangers_out": 19950, "owner_pairs": 3, "owner_out": 0}
@@ -157,6 +157,7 @@ def own_state(state: str) -> dict[str, Any]:
             "state": state,
             "share": 0.4,
             "words": "Training.",
+            "doubted": list(doubted),
             "problem": None,
             "result": result if done else None,
         },

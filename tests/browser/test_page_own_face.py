@@ -16,6 +16,7 @@ import sample_photos
 from page_driver import Driver, RunningServer, launch
 from PIL import Image
 from playwright.sync_api import Browser, expect
+from states import own_state
 
 from flaskapp import personal
 from flaskapp.app import create_app
@@ -193,6 +194,21 @@ def test_a_copy_counts_once_its_original_is_removed(own: Driver, hopper_file):
     own.page.get_by_role("button", name="Remove photo 1").click()
     expect(own.find("#photo-count")).to_have_text("1 photo to train on")
     expect(own.find("#album .album-note")).to_have_count(0)
+
+
+def test_photos_of_somebody_else_are_named_until_they_are_removed(own: Driver):
+    take_photos(own, FEWEST_PHOTOS)
+    running = own_state("running", doubted=[2])
+    own.page.route("**/api/v1/own-face", lambda route: route.fulfill(json=running))
+    own.page.route("**/own-face/training", lambda route: route.fulfill(json=running["training"], status=202))
+    own.page.get_by_label("I agree that a model of my face is made").check()
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    expect(own.find("#train-doubt-words")).to_contain_text("Photo 2 looks like somebody else")
+    expect(own.find("#status")).to_contain_text("If it does not show you, remove it")
+    own.page.get_by_role("button", name="Remove photo 1").click()
+    expect(own.find("#train-doubt-words")).to_contain_text("Photo 1 looks")
+    own.page.get_by_role("button", name="Remove photo 1").click()
+    expect(own.find("#train-doubt")).to_be_hidden()
 
 
 @pytest.mark.needs_tensorflow

@@ -26,14 +26,14 @@ from flaskapp.web import own_face
 
 URL = "/api/v1/own-face"
 PATIENCE = 60
-
+TOLD = {"words": "Training.", "share": 0.5, "doubted": [2]}
 # What the training process is to this server: a reader of one order, a writer of lines.
-CHILD = """
+CHILD = f"""
 import json, shutil, sys
 order = json.loads(sys.stdin.buffer.readline())
 pixels = sys.stdin.buffer.read(order["photos"] * 30000)
 def tell(**answer): print(json.dumps(answer), flush=True)
-tell(words="Training.", share=0.5)
+tell(**{TOLD})
 """
 FIGURE = {"personal": 1.0, "shipped": 0.9}
 RESULT = {
@@ -137,7 +137,7 @@ class TestTraining:
         started = train(owner)
         assert started.status_code == 202
         assert started.json["state"] == "running"
-        assert ended(owner) == {"state": "done", "share": 0.5, "words": "Training.", "problem": None, "result": RESULT}
+        assert ended(owner) == {"state": "done", **TOLD, "problem": None, "result": RESULT}
         after = owner.get(URL).json
         assert (after["exists"], after["in_use"], after["model"]) == (True, True, "my_model")
         assert after["comparing_with"].startswith("my_model@")

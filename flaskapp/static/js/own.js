@@ -1,6 +1,6 @@
 // The entry of the page that trains on one's own face: photos, training, forgetting.
 
-import { announce, byId, markTick, showProblem } from "./dom.js";
+import { announce, byId, markTick, show, showProblem } from "./dom.js";
 import { Album } from "./own_album.js";
 import { Capture } from "./own_capture.js";
 import { Model } from "./own_model.js";
@@ -12,9 +12,10 @@ class OwnPage {
     this.album = new Album(Number(mostPhotos), Number(photoMb) * 1024 ** 2);
     this.capture = new Capture(this.album);
     this.model = new Model();
-    this.album.addEventListener("change", () => this.#sayWhatIsNeeded());
+    this.sent = [];
+    this.album.addEventListener("change", () => this.#say());
     this.album.addEventListener("closed", ({ detail }) => showProblem(byId("capture-error"), detail));
-    this.model.addEventListener("change", () => this.#sayWhatIsNeeded());
+    this.model.addEventListener("change", () => this.#say());
     this.model.addEventListener("forget", () => this.#forget());
     byId("keep-box").addEventListener("change", () => markTick("keep-box", null));
     byId("train-form").addEventListener("submit", (event) => {
@@ -23,12 +24,29 @@ class OwnPage {
     });
     // A page that comes back from the browser's memory may have lost its consent meanwhile.
     window.addEventListener("pageshow", (event) => event.persisted && location.reload());
-    this.#sayWhatIsNeeded();
+    this.#say();
     this.model.refresh();
   }
 
   get lacking() {
     return Math.max(0, this.fewest - this.album.counted.length);
+  }
+
+  #say() {
+    this.#sayWhatIsNeeded();
+    this.#sayDoubt();
+  }
+
+  // Which photos of the last training look like somebody else; those removed since are not named.
+  #sayDoubt() {
+    const doubted = (this.model.state?.training?.doubted ?? [])
+      .map((number) => (this.sent.length ? this.album.photos.indexOf(this.sent[number - 1]) + 1 : number))
+      .filter((number) => number);
+    const words = doubted.length ? doubtIn(doubted, this.sent.length) : "";
+    const place = byId("train-doubt-words");
+    if (words && place.textContent !== words) announce(words);
+    place.textContent = words;
+    show(words, byId("train-doubt"));
   }
 
   #sayWhatIsNeeded() {
@@ -62,6 +80,7 @@ class OwnPage {
       return;
     }
     this.capture.stop();
+    this.sent = [...this.album.counted];
     this.model.train(this.album.faces);
   }
 
@@ -70,6 +89,15 @@ class OwnPage {
     this.album.clear();
     byId("keep-box").checked = false;
   }
+}
+
+function doubtIn(numbers, sent) {
+  const alone = numbers.length === 1;
+  const named = `${alone ? "Photo" : "Photos"} ${new Intl.ListFormat("en").format(numbers.map(String))}`;
+  const what = 2 * numbers.length > sent && sent
+    ? `The photos seem to show several people: ${numbers.length} of ${sent} do not match most of the others.`
+    : `${named} ${alone ? "looks" : "look"} like somebody else than most of the others.`;
+  return `${what} If ${alone ? "it does" : "they do"} not show you, remove ${alone ? "it" : "them"} and train again.`;
 }
 
 document.documentElement.classList.add("js");

@@ -125,6 +125,11 @@ SCHEMAS: dict[str, Json] = {
         state={"enum": ["running", "done", "failed", "cancelled"]},
         share=SHARE | {"description": "How much of the training is gone at most."},
         words=TEXT,
+        doubted={
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "description": "Which of the faces, in the order sent, look like somebody else than most of them.",
+        },
         problem=or_null(object_of("Why it failed.", **REASON)),
         result=or_null(
             object_of(
