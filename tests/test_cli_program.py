@@ -24,6 +24,7 @@ from flaskapp.errors import FacialRecognitionError
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
 COMMANDS = sorted(cli.main.commands)
+VARIABLE = "_FACIAL_RECOGNITION_COMPLETE"
 
 
 def commands_shown(text: str) -> list[list[str]]:
@@ -40,6 +41,7 @@ class TestHelp:
             "blend",
             "capture",
             "compare",
+            "completion",
             "detect",
             "evaluate",
             "forget",
@@ -85,6 +87,21 @@ class TestHelp:
     def test_an_unknown_command(self):
         result = CliRunner().invoke(cli.main, ["recognise"])
         assert (result.exit_code, "No such command" in result.stderr) == (2, True)
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_each_shell_gets_a_script_of_its_own(self, shell):
+        result = CliRunner().invoke(cli.main, ["completion", shell])
+        assert result.exit_code == 0
+        assert f"{VARIABLE}={shell}_complete" in result.stdout
+
+    @pytest.mark.parametrize(("words", "follows"), [("eva", "evaluate"), ("evaluate --deg", "--degrade")])
+    def test_it_asks_for_what_there_is(self, words, follows):
+        count = str(len(words.split()))
+        asked = {"COMP_WORDS": f"facial-recognition {words}", "COMP_CWORD": count, VARIABLE: "bash_complete"}
+        told = CliRunner().invoke(cli.main, [], prog_name="facial-recognition", env=asked).stdout
+        assert told == f"plain,{follows}\n"
 
 
 class TestAccidents:

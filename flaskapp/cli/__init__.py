@@ -16,6 +16,7 @@ from flaskapp.cli.augmenting import augment
 from flaskapp.cli.blending import blend
 from flaskapp.cli.capturing import capture
 from flaskapp.cli.carding import model_card
+from flaskapp.cli.completing import completion
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.own_face import forget, stand_in, train
 from flaskapp.cli.photos import compare, detect
@@ -110,6 +111,7 @@ commands = (
     blend,
     capture,
     compare,
+    completion,
     detect,
     evaluate,
     forget,
