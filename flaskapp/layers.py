@@ -1,4 +1,4 @@
-"""Layers of our own: a face with other views of it, the mean of what all say, two embeddings' distance."""
+"""Layers of our own: a face with other views of it, the mean of what all say, an embedding's length, a distance."""
 
 from __future__ import annotations
 
@@ -85,6 +85,40 @@ class MeanOfViews(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return how the layer is made again."""
         return {**super().get_config(), "views": self.views}
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class CertaintyLength(keras.layers.Layer):
+    """Give each vector a length that says a little of how sure the network is of it.
+
+    What was learned by regression comes out shorter where the face does not tell: the mean of what
+    it could be is shorter than any of it, and views that disagree shorten their mean further.
+    Unit length throws that away, and then pairs of one person with an unclear photo count as far
+    apart; the whole of it lets unclear strangers count as near. A small power of it serves both.
+
+    Args:
+        exponent: vectors come out as long as ``(length / full) ** exponent``; 0 = all of unit length.
+        full: the length of a vector that is sure.
+
+    Input and output shape: ``(batch, dimensions)``; zeros stay zeros.
+    """
+
+    def __init__(self, exponent: float = 0.2, full: float = 128**0.5, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.exponent, self.full = exponent, full
+
+    def call(self, inputs: Any) -> Any:
+        """Return the vectors in their new lengths."""
+        length = ops.sqrt(ops.maximum(ops.sum(ops.square(inputs), axis=-1, keepdims=True), 1e-24))
+        return inputs / length * (length / self.full) ** self.exponent
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return the same shape."""
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return how the layer is made again."""
+        return {**super().get_config(), "exponent": self.exponent, "full": self.full}
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

@@ -1,7 +1,7 @@
 """The Siamese network in plain Keras 3: two photos of faces in, one similarity score out.
 
 ``embedding network``: 100×100×3 in four views → four convolutional blocks → one 3×3 depthwise
-convolution over the whole map → mean of the views → Dropout → Dense 4096 → unit length.
+convolution over the whole map → mean of the views → Dropout → Dense 4096 → length by certainty.
 ``Siamese network``: the same embedding network twice (shared weights), L1 distance, Dense
 sigmoid.
 
@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from flaskapp.layers import VIEWS, L1Distance, MeanOfViews, WithOtherViews
+from flaskapp.layers import VIEWS, CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
 
 INPUT_SHAPE = (100, 100, 3)
 FILTERS = (64, 128, 128, 256)
@@ -28,6 +28,10 @@ FILTERS = (64, 128, 128, 256)
 RESIDUAL_UNITS = (0, 0, 3, 2)
 EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3
+# As long as the teacher's vectors are when the trunk learns them. A fifth of the length's power is most
+# of what it is worth to people who are not learned from (docs/training.md).
+CERTAINTY = 0.2, 128**0.5
+UNIT_LENGTH = 0.0, 1.0
 
 Layers = Callable[..., keras.layers.Layer]
 
@@ -109,23 +113,35 @@ def _features(x: Any, residual_units: Sequence[int], parts: Parts) -> Any:
     return layers.Flatten(name="flatten")(x)
 
 
-def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
+def build_embedding_network(
+    residual_units: Sequence[int] = RESIDUAL_UNITS, certainty: tuple[float, float] = CERTAINTY
+) -> keras.Model:
     """Build the twin: one aligned face in, one embedding out.
 
     The trunk sees the face, its mirror image, and both moved down a little, and the mean of what
     it says goes on: a photo and its mirror image have one embedding.
 
+    Args:
+        residual_units: how many follow the first convolution of each block.
+        certainty: exponent and full length of ``CertaintyLength``; ``UNIT_LENGTH`` without it.
+
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
-        ``(batch, 4096)`` of unit length.
+        ``(batch, 4096)``, the longer the surer.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
     x = _features(WithOtherViews(name="with_other_views")(face), residual_units, PLAIN_PARTS)
     x = MeanOfViews(VIEWS, name="mean_of_views")(x)
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
-    x = layers.UnitNormalization(name="unit_length")(x)
+    x = CertaintyLength(*certainty, name="certainty_length")(x)
     return keras.Model(face, x, name="embedding_network")
+
+
+def certainty_of(twin: keras.Model) -> tuple[float, float]:
+    """Return exponent and full length of what gives embeddings their length, as of earlier weights too."""
+    last = twin.layers[-1]
+    return (last.exponent, last.full) if isinstance(last, CertaintyLength) else UNIT_LENGTH
 
 
 def features_of(twin: keras.Model) -> keras.Model:

@@ -42,7 +42,8 @@ VERDICTS = ("match", "inconclusive", "non_match")
 
 # As Keras writes the registered names of the layers that look at more than the face as it is.
 VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
-OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", *VIEWS_OF_LAYER})
+CERTAINTY = "flaskapp>CertaintyLength"
+OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", CERTAINTY, *VIEWS_OF_LAYER})
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."
 
@@ -190,8 +191,9 @@ def read_network(path: Path, sha256: str) -> Network:
         raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", _REINSTALL)
     try:
         with h5py.File(io.BytesIO(content)) as file:
-            layers = _class_names(json.loads(file.attrs.get("model_config", "{}")))
+            layers = _settings_of_layers(json.loads(file.attrs.get("model_config", "{}")))
             arrays = _arrays_below(file["model_weights"])
+        certainty = _certainty(layers)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
     # Without a layer that makes views, say, every score would be another one.
@@ -200,16 +202,28 @@ def read_network(path: Path, sha256: str) -> Network:
             f"{path.name} has layers that this version does not know: {', '.join(sorted(unknown))}.",
             "Use weights and program of one version.",
         )
-    return Network(arrays, max((VIEWS_OF_LAYER[name] for name in layers & VIEWS_OF_LAYER.keys()), default=1))
+    views: Literal[1, 2, 4] = max((VIEWS_OF_LAYER[name] for name in layers.keys() & VIEWS_OF_LAYER.keys()), default=1)
+    return Network(arrays, views, certainty)
 
 
-def _class_names(config: Any) -> set[str]:
-    """Return the class names anywhere in a network's configuration as Keras writes it."""
-    if isinstance(config, list):
-        return set().union(*map(_class_names, config))
-    if not isinstance(config, dict):
-        return set()
-    return {str(config.get("class_name"))}.union(*map(_class_names, config.values()))
+def _settings_of_layers(config: Any) -> dict[str, Any]:
+    """Return layers by class name, anywhere in a network's configuration as Keras writes it, with their settings."""
+    found: dict[str, Any] = {}
+    if isinstance(config, dict):
+        found[str(config.get("class_name"))] = config.get("config")
+    for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        found |= _settings_of_layers(part)
+    return found
+
+
+def _certainty(layers: Mapping[str, Any]) -> tuple[float, float]:
+    """Return exponent and full length of the layer that gives embeddings their length."""
+    if CERTAINTY not in layers:
+        return 0.0, 1.0
+    exponent, full = float(layers[CERTAINTY]["exponent"]), float(layers[CERTAINTY]["full"])
+    if not (0 <= exponent <= 1 and 0 < full < math.inf):
+        raise ValueError(f"A length expects 0 ≤ exponent ≤ 1 and 0 < full. Received: {exponent}, {full}")
+    return exponent, full
 
 
 def _arrays_below(group: Any) -> dict[str, np.ndarray]:
@@ -295,7 +309,7 @@ class Runtime:
             faces: float32 (N, 100, 100, 3) RGB in [0, 1].
 
         Returns:
-            float32 (N, 4096), each of unit length.
+            float32 (N, 4096).
 
         Raises:
             ValueError: another shape or dtype.

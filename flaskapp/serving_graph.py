@@ -32,10 +32,13 @@ class Network:
         views: how many views of each face the network looks at, to go on with the mean of what it
             says of them: 1 is the face alone, as the first versions' weights have it, 2 its mirror
             image too, 4 both moved down a little as well.
+        certainty: an embedding is as long as ``(length / full) ** exponent``, of exponent and full
+            length; exponent 0 is unit length, as earlier weights have it.
     """
 
     arrays: Mapping[str, np.ndarray]
     views: Literal[1, 2, 4] = 1
+    certainty: tuple[float, float] = (0.0, 1.0)
 
 
 def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
@@ -82,7 +85,7 @@ class _GraphBuilder:
 
 
 def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]]:
-    """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → (N, 4096) of unit length.
+    """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → embeddings (N, 4096).
 
     Args:
         network: its arrays as ``check_arrays`` lets them pass.
@@ -108,7 +111,7 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
         views = build.add_told("Reshape", x, [network.views, -1, FILTERS[-1]])
         x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
-    x = build.add("LpNormalization", [x], axis=1, p=2)
+    x = _add_length(build, x, *network.certainty)
     graph = helper.make_graph(
         build.nodes,
         "embedding_network",
@@ -117,6 +120,14 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
         [*build.told, *(declare_constant(name, array.shape) for name, array in build.constants.items())],
     )
     return graph, build.constants
+
+
+def _add_length(build: _GraphBuilder, x: str, exponent: float, full: float) -> str:
+    unit = build.add("LpNormalization", [x], axis=1, p=2)
+    if exponent == 0:
+        return unit
+    share = build.add("Div", [build.add("ReduceL2", [x], axes=[1], keepdims=1)], np.array(full))
+    return build.add("Mul", [unit, build.add("Pow", [share], np.array(exponent))])
 
 
 def _add_block(build: _GraphBuilder, x: str, name: str) -> str:

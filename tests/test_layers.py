@@ -145,3 +145,29 @@ class TestViews:
             assert layer.compute_output_shape((5, 9, 8, 3)) == (5 * views, 9, 8, 3)
             assert MeanOfViews(views).compute_output_shape((None, 7)) == (None, 7)
             assert MeanOfViews(views).compute_output_shape((5 * views, 7)) == (5, 7)
+
+
+class TestCertaintyLength:
+    VECTORS = np.float32([[3, 4], [0.3, 0.4], [0, 0]])
+
+    def lengths(self, **settings) -> np.ndarray:
+        from keras import ops
+
+        from flaskapp.layers import CertaintyLength
+
+        answer = ops.convert_to_numpy(CertaintyLength(**settings)(self.VECTORS))
+        np.testing.assert_allclose(answer[:2, 1] * 3, answer[:2, 0] * 4, rtol=1e-5)  # nothing turns
+        return np.linalg.norm(answer, axis=1)
+
+    def test_the_longer_vector_stays_longer_by_a_power(self):
+        np.testing.assert_allclose(self.lengths(exponent=0.5, full=20.0), [0.5, 0.5 / 10**0.5, 0], rtol=1e-5)
+
+    def test_without_an_exponent_all_have_unit_length(self):
+        np.testing.assert_allclose(self.lengths(exponent=0.0, full=20.0)[:2], 1, rtol=1e-5)
+
+    def test_its_settings_are_saved(self):
+        from flaskapp.layers import CertaintyLength
+
+        again = CertaintyLength.from_config(CertaintyLength(0.3, 7.0).get_config())
+        assert (again.exponent, again.full) == (0.3, 7.0)
+        assert again.compute_output_shape((None, 5)) == (None, 5)

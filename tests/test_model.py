@@ -60,9 +60,21 @@ def test_the_twins_share_their_weights(siamese):
     assert 3_000_000 < siamese.count_params() < 5_000_000
 
 
-def test_embeddings_have_unit_length(embeddings):
+def test_embeddings_are_the_longer_the_surer(model, siamese, faces, embeddings):
+    twin = siamese.get_layer("embedding_network")
+    kernel, bias = twin.get_layer("embedding").get_weights()
+    lengths = np.linalg.norm(model.features_of(twin).predict(faces, verbose=0) @ kernel + bias, axis=1)
+    exponent, full = model.CERTAINTY
     assert embeddings.shape == (4, 4096)
-    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), (lengths / full) ** exponent, rtol=1e-5)
+
+
+def test_a_network_tells_how_its_embeddings_get_their_length(model, siamese):
+    import keras
+
+    assert model.certainty_of(siamese.get_layer("embedding_network")) == model.CERTAINTY
+    earlier = keras.Sequential([keras.Input((3,)), keras.layers.UnitNormalization()])
+    assert model.certainty_of(earlier) == model.UNIT_LENGTH
 
 
 def test_a_face_and_its_mirror_image_have_one_embedding(siamese, faces, embeddings):

@@ -130,6 +130,8 @@ class TestNearDuplicates:
         embeddings = unlike(4)
         embeddings[3] = embeddings[1]
         assert [(pair.first, pair.second) for pair in find_alike(album, embeddings)] == [(1, 3)]
+        assert [(pair.first, pair.second) for pair in find_alike(album, 0.1 * embeddings)] == [(1, 3)]
+        assert find_alike(album, 10 * unlike(4)) == []
         same_file = Album(album.names, album.people, album.faces, ("a", "b", "a", "c"))
         assert [pair.why for pair in find_alike(same_file, unlike(4))] == ["the same file"]
 

@@ -312,3 +312,15 @@ def test_weights_with_layers_of_a_later_version_are_refused(copy):
     write_note(copy)
     with pytest.raises(WeightsError, match="does not know: flaskapp>WithEars"):
         read_network(copy, read_info(copy).sha256)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"exponent": 2, "full": 1}, {"exponent": 0.2, "full": 0}, {"exponent": 0.2}, None]
+)
+def test_senseless_lengths_are_refused(copy, settings):
+    with h5py.File(copy, "r+") as file:
+        layers = [{"class_name": runtime.CERTAINTY, "config": settings}]
+        file.attrs["model_config"] = json.dumps({"layers": layers})
+    write_note(copy)
+    with pytest.raises(WeightsError, match="is not a Keras weights file"):
+        read_network(copy, read_info(copy).sha256)

@@ -67,15 +67,17 @@ def test_a_face_and_its_mirror_image_have_one_embedding_as_served(keras_file, fa
 
 @pytest.fixture(scope="module")
 def mirrored_network(siamese):
-    """Return a network as earlier versions built it, which looks at mirror images alone."""
+    """Return a network as earlier versions built it, which looks at mirror images alone and knows one length."""
     import keras
 
-    from flaskapp.layers import MeanOfViews, WithMirrorImage, WithOtherViews
+    from flaskapp.layers import CertaintyLength, MeanOfViews, WithMirrorImage, WithOtherViews
     from flaskapp.model import build_siamese_network
 
     def earlier(layer):
         if isinstance(layer, WithOtherViews):
             return WithMirrorImage(name="with_mirror_image")
+        if isinstance(layer, CertaintyLength):
+            return keras.layers.UnitNormalization(name="unit_length")
         return MeanOfViews(name=layer.name) if isinstance(layer, MeanOfViews) else layer.from_config(layer.get_config())
 
     twin = siamese.get_layer("embedding_network")
@@ -94,6 +96,18 @@ def test_weights_that_look_at_mirror_images_alone_are_served_so(mirrored_network
     expected = mirrored_network.get_layer("embedding_network").predict(faces, verbose=0)
     np.testing.assert_allclose(served, expected, atol=1e-5)
     assert np.abs(served - Runtime(keras_file).embed(faces)).max() > 1e-4
+    np.testing.assert_allclose(np.linalg.norm(served, axis=1), 1, rtol=1e-5)
+
+
+def test_embeddings_get_the_length_that_the_file_says(tmp_path, faces):
+    from flaskapp.model import build_embedding_network, build_siamese_network
+    from flaskapp.training.shipping import write_weights
+
+    twin = build_embedding_network(certainty=(0.7, 3.0))
+    write_weights(build_siamese_network(twin), tmp_path / "other.h5", unsigned_note())
+    served = Runtime(tmp_path / "other.h5").embed(faces)
+    np.testing.assert_allclose(served, twin.predict(faces, verbose=0), rtol=1e-3, atol=1e-6)
+    assert np.ptp(np.linalg.norm(served, axis=1)) > 1e-3
 
 
 def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
@@ -102,6 +116,7 @@ def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     from flaskapp import layers
 
     views = {layers.WithMirrorImage: 2, layers.WithOtherViews: layers.VIEWS}
+    assert keras.saving.get_registered_name(layers.CertaintyLength) == runtime.CERTAINTY
     for layer in (layers.L1Distance, layers.MeanOfViews):
         assert keras.saving.get_registered_name(layer) in runtime.OWN_LAYERS
     assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == runtime.VIEWS_OF_LAYER

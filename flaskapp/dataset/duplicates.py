@@ -54,10 +54,11 @@ def find_alike(album: Album, embeddings: np.ndarray) -> list[Alike]:
 
     Args:
         album: N photos.
-        embeddings: float32 (N, d) of unit length.
+        embeddings: float32 (N, d), of any length.
     """
     if len(album) < 2:
         return []
+    embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     digests = np.array(album.digests)
     hashes = np.stack([perceptual_hash(face) for face in album.faces])
     mirrored = np.stack([perceptual_hash(face[:, ::-1]) for face in album.faces])
@@ -94,7 +95,7 @@ def audit(album: Album, parts: np.ndarray, embeddings: np.ndarray) -> None:
     Args:
         album: N photos, of all parts.
         parts: N names of parts.
-        embeddings: float32 (N, d) of unit length.
+        embeddings: float32 (N, d), of any length.
 
     Raises:
         LeakError: with the photos and what gives them away.

@@ -17,6 +17,7 @@ NAMES = {
     "mean_of_views": "mean of the views",
     "embedding": "Dropout, Dense",
     "unit_length": "scaled to unit length: the embedding",
+    "certainty_length": "scaled, longer where it is surer: the embedding",
 }
 BOX_HEIGHT, STEP = 0.5, 0.82
 COLUMNS = (2.2, 7.0)

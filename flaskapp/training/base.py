@@ -34,6 +34,7 @@ from flaskapp.model import (
     build_embedding_network,
     build_siamese_network,
     build_trunk,
+    certainty_of,
     fold_projection,
     set_score,
     unfold_projection,
@@ -336,8 +337,8 @@ def fit_head(siamese: keras.Model, student: keras.Model, table: FaceTable, crops
     people = labelled(table, sets.VALIDATION)
     people = Labelled(*(values[:VALIDATION_PHOTOS] for values in vars(people).values()))
     validation = labelled_features(student, crops, people)
-    head = build_head(training.features.shape[1])
     twin = siamese.get_layer("embedding_network")
+    head = build_head(training.features.shape[1], certainty_of(twin))
     head.get_layer("twin").get_layer("embedding").set_weights(twin.get_layer("embedding").get_weights())
     anchors, others, same = training.pairs(FIRST_PAIRS, rng)
     embeddings = _twin_embeddings(head, training.features)

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from flaskapp.layers import L1Distance
+from flaskapp.layers import CertaintyLength, L1Distance
 from flaskapp.model import DROPOUT_RATE, EMBEDDING_SIZE
 
 LEARNING_RATE = 1e-5
@@ -61,11 +61,16 @@ def _members(person: np.ndarray) -> list[np.ndarray]:
     return [group for group in groups if len(group) > 1]
 
 
-def build_head(features: int) -> keras.Model:
-    """Build the Siamese network without its trunk: two feature vectors in, a score out."""
+def build_head(features: int, certainty: tuple[float, float]) -> keras.Model:
+    """Build the Siamese network without its trunk: two feature vectors in, a score out.
+
+    Args:
+        features: how many numbers a vector has.
+        certainty: of the network that it is to be the head of, as ``model.certainty_of`` says.
+    """
     vector = keras.Input((features,))
     x = layers.Dropout(DROPOUT_RATE)(vector)
-    x = layers.UnitNormalization()(layers.Dense(EMBEDDING_SIZE, name="embedding")(x))
+    x = CertaintyLength(*certainty)(layers.Dense(EMBEDDING_SIZE, name="embedding")(x))
     twin = keras.Model(vector, x, name="twin")
     reference, probe = keras.Input((features,)), keras.Input((features,))
     distance = L1Distance()([twin(reference), twin(probe)])

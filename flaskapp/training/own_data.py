@@ -171,7 +171,7 @@ def prepare_data(
     Args:
         mine: the person's photos.
         others: other people's, or the stand-in for them.
-        embed: from crops uint8 (N, 100, 100, 3) to embeddings of unit length, for near-duplicates.
+        embed: from crops uint8 (N, 100, 100, 3) to embeddings, for near-duplicates.
         seed: draws who and what goes where.
         shares: how much is tested and validated.
 

@@ -22,7 +22,14 @@ from flaskapp.dataset.standin import stand_in_of
 from flaskapp.errors import DataError, MissingExtraError
 from flaskapp.evaluation.curves import auc, error_curve
 from flaskapp.layers import L1Distance
-from flaskapp.model import build_embedding_network, build_siamese_network, features_of, set_score
+from flaskapp.model import (
+    UNIT_LENGTH,
+    build_embedding_network,
+    build_siamese_network,
+    certainty_of,
+    features_of,
+    set_score,
+)
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.report.own_face import own_face_page
 from flaskapp.runtime import Runtime, default_weights_path
@@ -185,7 +192,7 @@ def _load(weights: Path) -> keras.Model:
 
 
 def _from_scratch() -> keras.Model:
-    siamese = build_siamese_network(build_embedding_network())
+    siamese = build_siamese_network(build_embedding_network(certainty=UNIT_LENGTH))
     set_score(siamese, SCRATCH_SCALE, SCRATCH_OFFSET)
     return siamese
 
@@ -199,9 +206,10 @@ def trunk_of(siamese: keras.Model) -> Embed:
 
 def head_of(network: keras.Model, twin: str = "embedding_network") -> Head:
     """Return the last layers in plain numbers."""
-    kernel, bias = network.get_layer(twin).get_layer("embedding").get_weights()
+    network_of_one = network.get_layer(twin)
+    kernel, bias = network_of_one.get_layer("embedding").get_weights()
     score_kernel, score_bias = network.get_layer("similarity_score").get_weights()
-    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]))
+    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]), certainty_of(network_of_one))
 
 
 def _learn(
@@ -220,15 +228,16 @@ def _learn(
     features = FeaturePairs(
         data.my_versions(trunk), data.others.to_learn_from(trunk, recipe.seed), recipe.batch_size, recipe.seed
     )
-    head = build_head(features.mine.shape[-1])
-    _copy_head(siamese.get_layer("embedding_network"), siamese, head.get_layer("twin"), head)
+    embedding_network = siamese.get_layer("embedding_network")
+    head = build_head(features.mine.shape[-1], certainty_of(embedding_network))
+    _copy_head(embedding_network, siamese, head.get_layer("twin"), head)
     cached = _Cached(trunk)
 
     def head_figures(network: keras.Model) -> Figures:
         return _validation(head_of(network, "twin"), data, cached)
 
     log = OwnTraining(work, head, features, head_figures, recipe, tensorboard).run(way)
-    _copy_head(head.get_layer("twin"), head, siamese.get_layer("embedding_network"), siamese)
+    _copy_head(head.get_layer("twin"), head, embedding_network, siamese)
     return log
 
 

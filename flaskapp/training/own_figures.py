@@ -31,17 +31,21 @@ class Head:
         bias: float32 (4096,).
         score_kernel: float32 (4096,).
         score_bias: float.
+        certainty: exponent and full length of ``layers.CertaintyLength``.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     score_kernel: np.ndarray
     score_bias: float
+    certainty: tuple[float, float]
 
     def embed(self, features: np.ndarray) -> np.ndarray:
-        """Return embeddings (N, 4096) of unit length of features (N, d)."""
+        """Return embeddings (N, 4096) of features (N, d)."""
+        exponent, full = self.certainty
         vectors = features @ self.kernel + self.bias
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors / length * (length / full) ** exponent
 
     def log_odds(self, embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the log-odds float64 (M,) of pairs of rows."""
