@@ -11,7 +11,8 @@
 # make model-card write the card from figures that are there
 # make clean   remove what the targets above made
 #
-# PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call.
+# PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call,
+# PROCESSES=4 runs four files of tests at a time in place of two.
 
 .DEFAULT_GOAL := help
 .PHONY: help run setup test browser lint format lock screenshots benchmark benchmark-live figures model-card clean
@@ -30,8 +31,9 @@ setup: .venv/.ready
 run: .venv/.ready
 	@.venv/bin/facial-recognition serve --browser
 
+PROCESSES ?= 2
 test: .venv-dev/.ready browser
-	.venv-dev/bin/python -m pytest $(PYTEST)
+	.venv-dev/bin/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST)
 
 # The page is tested in a real Chromium: CHROMIUM=/path/to/it, or one on the PATH. As root on
 # Debian it is fetched; elsewhere, without one, those tests are skipped and say so.

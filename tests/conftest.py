@@ -17,7 +17,12 @@ SHARED = Path(os.environ.get("FR_SHARED", ROOT.parent / "shared"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine lacks the means for."""
+    """Skip what this machine lacks the means for; files with slow tests first.
+
+    Processes that share the files out would else wait for one that came to a long file last.
+    """
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     lacking = {
         "needs_shared": None if SHARED.is_dir() else "the photos beside the checkout are absent",
         "needs_tensorflow": None if importlib.util.find_spec("tensorflow") else "the [train] extra is not installed",
