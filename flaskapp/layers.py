@@ -103,7 +103,7 @@ class CertaintyLength(keras.layers.Layer):
     Input and output shape: ``(batch, dimensions)``; zeros stay zeros.
     """
 
-    def __init__(self, exponent: float = 0.2, full: float = 128**0.5, **settings: Any) -> None:
+    def __init__(self, exponent: float, full: float, **settings: Any) -> None:
         super().__init__(**settings)
         self.exponent, self.full = exponent, full
 

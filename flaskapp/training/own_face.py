@@ -206,10 +206,10 @@ def trunk_of(siamese: keras.Model) -> Embed:
 
 def head_of(network: keras.Model, twin: str = "embedding_network") -> Head:
     """Return the last layers in plain numbers."""
-    network_of_one = network.get_layer(twin)
-    kernel, bias = network_of_one.get_layer("embedding").get_weights()
+    embedding_network = network.get_layer(twin)
+    kernel, bias = embedding_network.get_layer("embedding").get_weights()
     score_kernel, score_bias = network.get_layer("similarity_score").get_weights()
-    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]), certainty_of(network_of_one))
+    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]), certainty_of(embedding_network))
 
 
 def _learn(
