@@ -252,7 +252,9 @@ class Driver:
 
     def expect_camera_off(self) -> None:
         """Wait until no camera track is on; the browser tells the page of a closed dialog a moment later."""
-        self.page.wait_for_function("window.tracks.every((track) => track.readyState === 'ended')")
+        # A function, not an expression: Playwright reads an expression anew each time it asks, which the
+        # page's Content-Security-Policy forbids from the second time on.
+        self.page.wait_for_function("() => window.tracks.every((track) => track.readyState === 'ended')")
 
     def watch_camera(self) -> Driver:
         self.context.add_init_script(WATCH_CAMERA)
