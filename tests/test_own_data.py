@@ -239,6 +239,19 @@ class TestSplits:
         assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
         assert 0 in sides[0], "a long burst is learned from"
 
+    @pytest.mark.parametrize(("burst", "others"), [(26, 7), (40, 10), (60, 11)])
+    def test_a_burst_longer_than_all_else_leaves_no_part_empty(self, burst, others):
+        groups = np.array([0] * burst + list(range(1, others + 1)))
+        for seed in range(5):
+            split = split_photos(groups, np.random.default_rng(seed))
+            assert all(map(len, split))
+            assert 0 in groups[split.training]
+            assert sorted(np.concatenate(split)) == list(range(burst + others))
+
+    def test_a_person_of_more_photos_than_all_others_leaves_no_part_empty(self):
+        people = np.array(["much"] * 30 + list("abcde"))
+        assert all(map(len, split_people(people, np.random.default_rng(0))))
+
     def test_too_few_moments_are_refused_however_many_photos(self):
         with pytest.raises(DataError, match=rf"at least {FEWEST_PHOTOS} .*Received: 20 usable ones, of 2 different"):
             split_photos(np.repeat([0, 1], 10), np.random.default_rng(0))

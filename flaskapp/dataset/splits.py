@@ -87,7 +87,8 @@ def split_people(people: np.ndarray, rng: np.random.Generator, shares: Shares | 
 def _dealt(keys: np.ndarray, order: np.ndarray, shares: Shares) -> Split:
     """Deal whole keys out in an order: to the test until it has its share, to validation, the rest to training.
 
-    The largest comes last, so that a long burst is learned from; the first is sure to be tested.
+    The largest comes last, so that a long burst is learned from; the first is sure to be tested. No part is empty
+    with three keys or more: where a burst leaves nobody for validation, a key of the test's moves there.
     """
     sizes = np.array([np.sum(keys == key) for key in order])
     largest = int(sizes.argmax())
@@ -98,5 +99,6 @@ def _dealt(keys: np.ndarray, order: np.ndarray, shares: Shares) -> Split:
     part = np.where(middle < test_end, 2, np.where(middle < validation_end, 1, 0))
     part[0], part[-1] = 2, 0
     if not (part == 1).any():
-        part[np.flatnonzero(part == 0)[0]] = 1
+        learned = np.flatnonzero(part == 0)
+        part[learned[0] if len(learned) > 1 else np.flatnonzero(part == 2)[-1]] = 1
     return Split(*(np.flatnonzero(np.isin(keys, order[part == number])) for number in range(3)))
