@@ -58,6 +58,21 @@ def test_csv_of_a_spreadsheet(write):
     assert read_pairs(write(text, "p.csv", "utf-8-sig")) == [PhotoPair("ü/a.jpg", "x, y.jpg", True)]
 
 
+def test_quoted_headers_are_headers(write):
+    path = write('"reference", "probe" ,"same","similarity_score"\n"a.jpg","b.jpg","1","0.5"\n')
+    assert read_pairs(path) == [PhotoPair("a.jpg", "b.jpg", True)]
+    assert read_scores(path)[1].tolist() == [0.5]
+
+
+@pytest.mark.parametrize("rows", [3, 20000])
+def test_a_quote_that_is_not_closed_is_told_shortly(write, rows):
+    path = write('reference,probe,same\na.jpg,b.jpg,1\na.jpg,"c.jpg,1\n' + "a.jpg,d.jpg,0\n" * rows)
+    with pytest.raises(DataError) as caught:
+        read_pairs(path)
+    assert str(caught.value).startswith("pairs.txt, line ")
+    assert len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

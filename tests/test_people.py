@@ -116,6 +116,15 @@ class TestLabels:
         assert labels.of_photo["C/1.jpg"] == ("m", "x", "")
         assert read_labels(write(self.TEXT), ["race"]).values(["B/1.jpg", "no.jpg"]).tolist() == [["y"], [""]]
 
+    def test_a_spreadsheets_untidiness_does_no_harm(self, write):
+        labels = read_labels(write('"path" , gender,\na.jpg,F,\nb.jpg,M,,,\n,,\n"c, d.jpg" , F\n'))
+        assert labels.columns == ("gender",)
+        assert labels.of_photo == {"a.jpg": ("F",), "b.jpg": ("M",), "c, d.jpg": ("F",)}
+
+    def test_a_quote_that_is_not_closed_is_told(self, write):
+        with pytest.raises(DataError, match=r"The labels labels\.csv cannot be read: field larger"):
+            read_labels(write('path,gender\na.jpg,"F\n' + "b.jpg,M\n" * 20000))
+
     def test_a_pair_belongs_to_a_group_if_both_photos_do(self, write):
         pairs = [
             PhotoPair("A/1.jpg", "A/2.jpg", True),

@@ -51,16 +51,23 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
             values that it cannot be a grouping.
     """
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
-    except (OSError, UnicodeDecodeError) as error:
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
+        names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        rows = list(reader)
+    except OSError as error:
+        raise DataError(f"The labels {path.name} cannot be read: {error.strerror}.", "Give a CSV in UTF-8.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"The labels {path.name} cannot be read: {error}.", "Give a CSV in UTF-8.") from None
-    names = [name.strip() for name in (rows[0] if rows else {})]
     place = next((name for name in PATH_COLUMNS if name in names), None)
-    columns = tuple(by) or tuple(name for name in names if name != place)
+    columns = tuple(by) or tuple(name for name in names if name not in (place, ""))
     if place is None or not columns or set(columns) - set(names):
         wanted = ", ".join(by) or "at least one for a grouping"
         raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
-    cells = {(row[place] or "").strip(): tuple((row[name] or "").strip() for name in columns) for row in rows}
+    cells = {
+        photo: tuple((row[name] or "").strip() for name in columns)
+        for row in rows
+        if (photo := (row[place] or "").strip())
+    }
     for number, name in enumerate(columns):
         if len({values[number] for values in cells.values()}) > MOST_VALUES:
             raise DataError(

@@ -33,6 +33,8 @@ COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
 PERSON_COLUMNS = ("reference_person", "probe_person")
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+LONGEST_ECHO = 200
+"""Characters of a list that a message repeats."""
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
 
 GENUINE_LINE = "a name and two photo numbers"
@@ -122,7 +124,10 @@ def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
 
 
 def _header(line: str) -> set[str]:
-    return {column.strip() for column in line.split(",")}
+    try:
+        return {column.strip() for column in next(csv.reader([line], skipinitialspace=True), ())}
+    except csv.Error:
+        return set()
 
 
 def photos_of(pairs: Iterable[PhotoPair]) -> list[str]:
@@ -143,7 +148,10 @@ class _Place:
 
     def error(self, expected: str, received: object) -> DataError:
         where = self.file if self.line is None else f"{self.file}, line {self.line}"
-        return DataError(f"{where}: expects {expected}. Received: {received!r}.")
+        told = repr(received)
+        if len(told) > LONGEST_ECHO:  # a quote that is not closed takes in all that follows
+            told = f"{told[:LONGEST_ECHO]} …"
+        return DataError(f"{where}: expects {expected}. Received: {told}.")
 
     def pair(self, *fields: Any) -> PhotoPair:
         try:
@@ -214,7 +222,7 @@ def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, flo
     reader = csv.DictReader(lines, skipinitialspace=True)
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     told: dict[tuple[str, str], tuple[bool, int]] = {}
-    for row in reader:
+    for row in _rows(place, reader):
         line = _Place(place.file, reader.line_num)
         pair = _csv_pair(line, row)
         photos = min(pair.reference, pair.probe), max(pair.reference, pair.probe)
@@ -224,6 +232,17 @@ def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, flo
         yield pair, _score(line, _field(row, SCORE_COLUMN))
     if not told:
         raise place.error("at least one pair below its first line", "none")
+
+
+def _rows(place: _Place, reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows; a quote that is not closed may make a field longer than fields may be."""
+    before = reader.line_num
+    try:
+        for row in reader:
+            yield row
+            before = reader.line_num
+    except csv.Error as error:
+        raise _Place(place.file, before + 1).error("a row of a CSV, every quote of it closed", str(error)) from None
 
 
 def _csv_pair(place: _Place, row: dict[str, str | None]) -> PhotoPair:
