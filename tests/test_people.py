@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -91,6 +92,20 @@ class TestRoles:
         assert sum(pair.same for pair in pairs) == 2
         assert len({pair.reference_person for pair in pairs} | {pair.probe_person for pair in pairs}) == 3
         assert len(pairs_of_role(table, REPORTING, tmp_path, impostors=3)) == 5
+
+    def test_impostors_are_so_many_of_all_sets_together(self, table, tmp_path):
+        both = replace(table, set_measures=(True, True))
+        everyone = {(pair.reference, pair.probe) for pair in pairs_of_role(both, REPORTING, tmp_path) if not pair.same}
+        assert len(everyone) == 16
+        drawn = [pairs_of_role(both, REPORTING, tmp_path, impostors=5, seed=seed) for seed in range(20)]
+        for pairs in drawn:
+            impostors = [(pair.reference, pair.probe) for pair in pairs if not pair.same]
+            assert len(set(impostors)) == len(impostors) == 5
+            assert set(impostors) <= everyone
+        assert {pair.reference.partition("/")[0] for pairs in drawn for pair in pairs if not pair.same} == {
+            "good",
+            "coarse",
+        }
 
     def test_nobody_of_a_role_and_photos_elsewhere_are_refused(self, table, tmp_path):
         with pytest.raises(DataError, match="No known people"):

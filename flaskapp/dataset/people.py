@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, groupby
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def pairs_of_people(folder: Path, impostors: int | None = None, seed: int = 0) -
             f"Received: {f'{len(stray)} photos outside such folders' if stray else 'no photos'}.",
             "Move each person's photos into a folder of their own.",
         )
-    return _pairs({photo: photo.partition("/")[0] for photo in photos}, impostors, seed)
+    return _pairs([{photo: photo.partition("/")[0] for photo in photos}], impostors, seed)
 
 
 def pairs_of_role(
@@ -51,20 +52,21 @@ def pairs_of_role(
         table: as of ``load_faces``.
         role: REPORTING, for example.
         root: folder that the pairs' paths shall start from.
-        impostors: how many impostor pairs of each set; None = all.
+        impostors: how many impostor pairs of all sets together, each as likely as any other; None = all.
         seed: of the draw.
 
     Raises:
         DataError: nobody has that role, or a photo lies outside the root.
     """
-    pairs: list[PhotoPair] = []
+    of_sets = []
     for index in range(len(table.set_names)):
         chosen = (table.set_index == index) & (table.role == role) & (table.person != UNKNOWN_PERSON)
         if table.set_measures and not table.set_measures[index]:
             continue
         rows = np.flatnonzero(chosen).tolist()
         photos = {_below(table.paths[row], root): str(table.person[row]) for row in rows}
-        pairs += _pairs(photos, impostors, seed) if photos else []
+        of_sets.append(photos)
+    pairs = _pairs(of_sets, impostors, seed)
     if not pairs:
         raise DataError("No known people of the sets that may measure have this role.", "Name another by --role.")
     return pairs
@@ -77,34 +79,54 @@ def _below(path: Path, root: Path) -> str:
         raise DataError(f"{path.name} lies outside {root.name}.", "Put the sets file above its photos.") from None
 
 
-def _pairs(person_of: dict[str, str], impostors: int | None, seed: int) -> list[PhotoPair]:
-    """Return all genuine pairs in order of person, then all or some impostor pairs."""
-    photos = sorted(person_of, key=lambda photo: (person_of[photo], photo))
-    genuine = [
-        PhotoPair(first, second, True, None, person, person)
-        for person, group in groupby(photos, key=person_of.__getitem__)
-        for first, second in combinations(list(group), 2)
-    ]
-    return genuine + _impostor_pairs(photos, person_of, impostors, seed)
+def _pairs(of_sets: list[dict[str, str]], impostors: int | None, seed: int) -> list[PhotoPair]:
+    """Return of each set all genuine pairs in order of person, then all or some impostor pairs.
 
-
-def _impostor_pairs(photos: list[str], person_of: dict[str, str], count: int | None, seed: int) -> list[PhotoPair]:
-    """Return impostor pairs of photos sorted by person.
-
-    They are numbered: each photo's partners are the photos of all later people. So a draw of
-    numbers is a draw of pairs, and nobody has to write down the millions that are not drawn.
+    Args:
+        of_sets: photo → person, of each set.
+        impostors: how many impostor pairs of all sets together; None = all.
+        seed: of their draw.
     """
-    people = np.array([person_of[photo] for photo in photos])
-    _, where, size = np.unique(people, return_inverse=True, return_counts=True)
-    next_person = np.cumsum(size)[where]
-    ends = np.cumsum(len(photos) - next_person)
-    total = int(ends[-1])
-    wanted = np.arange(total)
-    if count is not None and count < total:
-        wanted = np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
-    first = np.searchsorted(ends, wanted, side="right")
-    second = len(photos) - (ends[first] - wanted)
-    return [
-        PhotoPair(photos[i], photos[j], False, None, person_of[photos[i]], person_of[photos[j]])
-        for i, j in zip(first.tolist(), second.tolist(), strict=True)
-    ]
+    parts = [_Photos(person_of) for person_of in of_sets if person_of]
+    totals = [part.impostors for part in parts]
+    wanted = np.arange(sum(totals))
+    if impostors is not None and impostors < len(wanted):
+        wanted = np.sort(np.random.default_rng(seed).choice(len(wanted), impostors, replace=False))
+    pairs: list[PhotoPair] = []
+    for part, end, total in zip(parts, np.cumsum(totals).tolist(), totals, strict=True):
+        numbers = wanted[(wanted >= end - total) & (wanted < end)] - (end - total)
+        pairs += [*part.genuine_pairs(), *part.impostor_pairs(numbers)]
+    return pairs
+
+
+class _Photos:
+    """The photos of one set, sorted by person.
+
+    Impostor pairs are numbered: each photo's partners are the photos of all later people. So a
+    draw of numbers is a draw of pairs, and nobody has to write down the millions that are not
+    drawn.
+    """
+
+    def __init__(self, person_of: dict[str, str]) -> None:
+        self.person_of = person_of
+        self.photos = sorted(person_of, key=lambda photo: (person_of[photo], photo))
+        people = np.array([person_of[photo] for photo in self.photos])
+        _, where, size = np.unique(people, return_inverse=True, return_counts=True)
+        self.ends = np.cumsum(len(self.photos) - np.cumsum(size)[where])
+
+    @property
+    def impostors(self) -> int:
+        """How many impostor pairs there are."""
+        return int(self.ends[-1])
+
+    def genuine_pairs(self) -> Iterator[PhotoPair]:
+        for person, group in groupby(self.photos, key=self.person_of.__getitem__):
+            for first, second in combinations(list(group), 2):
+                yield PhotoPair(first, second, True, None, person, person)
+
+    def impostor_pairs(self, numbers: np.ndarray) -> Iterator[PhotoPair]:
+        first = np.searchsorted(self.ends, numbers, side="right")
+        second = len(self.photos) - (self.ends[first] - numbers)
+        for i, j in zip(first.tolist(), second.tolist(), strict=True):
+            one, other = self.photos[i], self.photos[j]
+            yield PhotoPair(one, other, False, None, self.person_of[one], self.person_of[other])
