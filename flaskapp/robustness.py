@@ -23,7 +23,6 @@ from flaskapp.degrading import KINDS, estimated_yaw
 from flaskapp.detection import Face
 from flaskapp.errors import DataError, PhotoError
 from flaskapp.evaluation import Evaluation, Sources, evaluate, sources_of
-from flaskapp.evaluation.sources import Unit
 from flaskapp.preprocess import Photo
 from flaskapp.preprocess.selection import Choice
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime
@@ -136,8 +135,7 @@ def measure_robustness(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
             raise
-    person = known.reference[rows] if known.unit == "person" else None
-    return _told(scores, person, trials, seed)
+    return _told(scores, known.taken(rows), trials, seed)
 
 
 @dataclass(frozen=True)
@@ -204,19 +202,32 @@ class _Trials:
         return self.runtime.embed(preprocess.to_model_input(crop[None]))[0]
 
 
+def _once(pairs: Sequence[PhotoPair]) -> np.ndarray:
+    """Return bool (probes, references): the first place of every two photos, as pairs may share a photo."""
+    references, probes = (
+        np.unique(side, return_inverse=True)[1]
+        for side in ([pair.reference for pair in pairs], [pair.probe for pair in pairs])
+    )
+    both = probes[:, None] * len(pairs) + references
+    once = np.zeros(both.size, bool)
+    once[np.unique(both.reshape(-1), return_index=True)[1]] = True
+    return once.reshape(both.shape)
+
+
 def _yaw(seen: _Seen | None) -> float:
     return float("nan") if seen is None else abs(estimated_yaw(seen.face))
 
 
-def _told(scores: np.ndarray, person: np.ndarray | None, trials: _Trials, seed: int) -> Robustness:
-    """Return the figures of scores (1 + steps, probes, references)."""
+def _told(scores: np.ndarray, known: Sources, trials: _Trials, seed: int) -> Robustness:
+    """Return the figures of scores (1 + steps, probes, references), ``known`` being who the pairs show."""
     count = scores.shape[1]
     same = np.eye(count, dtype=bool)
     # Where nobody knows who is who, a reference of another pair may still show the same person.
-    wanted = same if person is None else same | (person[:, None] != person)
-    who = np.arange(count) if person is None else np.unique(person, return_inverse=True)[1]
-    unit: Unit = "photo" if person is None else "person"
-    sources = Sources(unit, np.tile(who, count), np.repeat(who, count), int(who.max()) + 1)
+    strangers = (known.probe[:, None] != known.reference) & (known.unit == "person")
+    wanted = same | (strangers & _once(trials.pairs))
+    _, who = np.unique(np.concatenate((known.reference, known.probe)), return_inverse=True)
+    references, probes = who[:count], who[count:]
+    sources = Sources(known.unit, np.tile(references, count), np.repeat(probes, count), int(who.max()) + 1)
 
     def figures(values: np.ndarray, chosen: np.ndarray = wanted) -> Evaluation:
         rows = np.flatnonzero(chosen)
