@@ -148,6 +148,10 @@ class TestFnmrAtFmr:
         with pytest.raises(UnreachableRateError, match=r"500 people\. Received: 499"):
             fnmr_at_fmr(curve, 0.1, people=499)
 
+    def test_photos_are_no_people_however_many(self):
+        with pytest.raises(UnreachableRateError, match=r"500 people\. Received: 9000 photos, and no word of who"):
+            fnmr_at_fmr(error_curve(self.scores, self.same), 0.1, people=9000, named=False)
+
     def test_ties_that_hide_the_errors_are_no_proof(self):
         scores, same = np.repeat([0.0, 1.0], 1000), np.repeat([False, True], 1000)
         with pytest.raises(UnreachableRateError, match=r"at least 10 false matches\. Received: 0"):

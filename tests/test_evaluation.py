@@ -26,6 +26,7 @@ from flaskapp.evaluation import (
     score_quality,
     write_scores_csv,
 )
+from flaskapp.evaluation.sources import sources_by
 
 KEYS = {
     "pairs", "genuine", "impostor", "failures_to_acquire", "threshold", "accuracy", "precision", "recall",
@@ -117,12 +118,31 @@ class TestEvaluate:
         found = evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=fold)
         assert found.folds == evaluate_folds(scores, same, fold)
         assert found.to_json()["view_2"]["standard_error"] == found.folds.standard_error
+        # A list whose fold is always the same is no view 2, and everything else can be said of it.
+        assert evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=fold * 0).folds is None
 
     def test_too_few_people_make_no_claim(self):
         scores, same = random_pairs(3000)
         found = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=5)
         assert set(found.fnmr_at_fmr.values()) == {None}
         assert "500 people" in found.reasons["fnmr_at_fmr.0.1"]
+
+    def test_photos_of_people_without_names_make_no_claim(self):
+        """They may all show the same few, who are too few where they are named."""
+        rng = np.random.default_rng(0)
+        first, second = rng.integers(0, 600, (2, 3000))
+        sources = sources_by("photo", first.tolist(), (second + 600).tolist())
+        scores, same = random_pairs(3000)
+        found = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources, replicates=5)
+        assert set(found.fnmr_at_fmr.values()) == {None}
+        assert "photos, and no word of who is on them" in found.reasons["fnmr_at_fmr.0.1"]
+
+    def test_people_are_counted_of_these_pairs_not_of_those_that_they_were_taken_from(self):
+        scores, same = random_pairs(400)
+        everyone = sources_for(same)
+        few = everyone.taken(np.array([0, 1]))
+        found = evaluate(scores[:2], same[:2], threshold=0.5, band=(0.5, 0.5), sources=few, replicates=5)
+        assert found.to_json()["interval_method"]["count"] == few.among(np.ones(2, bool)) < everyone.count
 
     def test_threshold_lies_within_the_band(self):
         with pytest.raises(ValueError, match="low ≤ threshold ≤ high"):

@@ -108,7 +108,7 @@ class TestRows:
         assert rows["failures to acquire"].startswith(f"{np.isnan(scores).sum()} pairs")
         assert "these very pairs" in rows["threshold"]
         assert rows["inconclusive band"] == "none"
-        assert rows["intervals"] == "95 %, 20 draws of 80 people"
+        assert rows["intervals"] == "95 %, 20 draws of 41 people"
 
     def test_view_2_has_its_row_where_there_are_folds(self):
         assert report.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []

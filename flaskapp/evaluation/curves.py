@@ -139,13 +139,14 @@ def auc(curve: ErrorCurve) -> float:
     return float(twice_area / (2 * curve.genuine * curve.impostor))
 
 
-def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None) -> float:
+def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None, *, named: bool = True) -> float:
     """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``.
 
     Args:
         curve: the errors at every threshold.
         fmr: the false match rate asked for, in (0, 1).
-        people: how many people the impostor pairs show, where that is known.
+        people: how many people the impostor pairs show, where that was looked at.
+        named: False where these are photos: they may all show the same few people.
 
     Raises:
         UnreachableRateError: the pairs are too few to show this rate: fewer than 10/fmr
@@ -154,8 +155,9 @@ def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None) -> flo
     fewest = pairs_needed(fmr)
     if curve.impostor < fewest:
         raise _unreachable(fmr, f"at least {fewest} impostor pairs", curve.impostor)
-    if people is not None and people < FEWEST_PEOPLE:
-        raise _unreachable(fmr, f"impostor pairs of at least {FEWEST_PEOPLE} people", people)
+    if people is not None and (people < FEWEST_PEOPLE or not named):
+        received = people if named else f"{people} photos, and no word of who is on them"
+        raise _unreachable(fmr, f"impostor pairs of at least {FEWEST_PEOPLE} people", received)
     index = index_at_fmr(curve, fmr)
     if curve.false_matches[index] < FEWEST_ERRORS:
         raise _unreachable(

@@ -187,7 +187,7 @@ def evaluate(
         threshold: forces the two-way decision; chosen on other people.
         band: (low, high) with low ≤ threshold ≤ high; likewise.
         sources: the people of both photos of each pair; without them no interval is given.
-        folds: int (N,), number of the fold of each pair, for the figures of LFW's view 2.
+        folds: int (N,), number of the fold of each pair, for the figures of LFW's view 2; one fold gives none.
         weights: id of the weights, passed on.
         threshold_chosen_here: passed on.
         replicates: how many times the bootstrap draws people.
@@ -221,7 +221,8 @@ def evaluate(
             seed=seed,
         )
         intervals = {name: interval for name, interval in intervals.items() if name not in reasons}
-        population = Population(sources.unit, sources.count, sources.among(~truths), replicates, seed)
+        everyone = sources.among(np.ones_like(truths))
+        population = Population(sources.unit, everyone, sources.among(~truths), replicates, seed)
     return Evaluation(
         threshold=float(threshold),
         band=(low, high),
@@ -230,7 +231,7 @@ def evaluate(
         failures=_failures(np.isneginf(values), truths),
         **curve_figures,
         quality=quality,
-        folds=None if folds is None else evaluate_folds(scores, truths, folds),
+        folds=None if folds is None or np.unique(folds).size < 2 else evaluate_folds(scores, truths, folds),
         intervals=intervals,
         population=population,
         reasons=reasons,
@@ -275,12 +276,12 @@ def _curve_figures(
         missing = ["eer", "auc", *(f"fnmr_at_fmr.{key}" for key in keys)]
         reasons |= dict.fromkeys(missing, error.message)
         return {"eer": None, "auc": None, "fnmr_at_fmr": dict.fromkeys(keys)}
-    # Photos are at least as many as the people they show: too few photos, too few people.
     people = None if sources is None else sources.among(~truths)
+    named = sources is None or sources.unit == "person"
     rates: dict[str, float | None] = {}
     for key, fmr in zip(keys, STATED_FMRS, strict=True):
         try:
-            rates[key] = fnmr_at_fmr(curve, fmr, people)
+            rates[key] = fnmr_at_fmr(curve, fmr, people, named=named)
         except UnreachableRateError as error:
             rates[key] = None
             reasons[f"fnmr_at_fmr.{key}"] = error.message
