@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -146,6 +147,18 @@ class TestAudit:
         assert "mislabelled                              2" in told.stdout
         assert "4 training photos leave with the people of lfw." in told.stdout
         assert "is hardly bob" in told.stdout
+
+    def test_excluded_sets_are_told_apart_by_name_not_by_file(self, sets_file, tmp_path):
+        (tmp_path / "more").mkdir()
+        shutil.copy(tmp_path / "held.npz", tmp_path / "more" / "lfw.npz")
+        more = '[[exclude]]\nname="other"\nteacher="more/lfw.npz"\n'
+        sets_file.write_text(sets_file.read_text() + more)
+        told = CliRunner().invoke(cli.main, ["audit", str(sets_file), "--json", str(tmp_path / "a.json")])
+        assert told.exit_code == 0, told.output
+        found = json.loads((tmp_path / "a.json").read_text())
+        assert found["excluded"].keys() == found["photos_leaving_with_people"].keys() == {"lfw", "other"}
+        assert found["photos_leaving_with_people"]["lfw"] == 4
+        assert len(found["excluded"]["lfw"]) == 1
 
     def test_what_it_lists_is_what_training_leaves_out(self, sets_file):
         from flaskapp.dataset.sets import read_sets

@@ -162,7 +162,7 @@ def test_the_sets_file_example_is_read(tmp_path):
     (tmp_path / "sets.toml").write_text(example, encoding="utf-8")
     sets, excluded = read_sets(tmp_path / "sets.toml")
     assert [face_set.name for face_set in sets] == ["my_people", "other_people", "more_faces"]
-    assert excluded == [tmp_path / "teacher" / "lfw.npz"]
+    assert excluded == {"lfw": tmp_path / "teacher" / "lfw.npz"}
 
 
 def test_the_list_of_pairs_example_is_read(tmp_path):

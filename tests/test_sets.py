@@ -140,6 +140,11 @@ class TestLeavingOut:
         table = load_faces([one_set(folder, names, identities="folder", drop=("anna",))])
         assert table.role.tolist() == [LEFT_OUT, TRAINING, LEFT_OUT]
 
+    def test_a_dropped_name_that_nobody_has_is_refused(self, folder):
+        """A name misspelt would leave in training whom it was to keep out."""
+        with pytest.raises(DataError, match="Set own: drop names Anna, whom none of its photos shows"):
+            load_faces([one_set(folder, ["anna/1.jpg"], identities="folder", drop=("Anna",))])
+
     def test_photos_without_a_face_are_left_out(self, folder):
         table = load_faces([one_set(folder, ["a.jpg", "b.jpg"], usable=[True, False])])
         assert table.role.tolist() == [TRAINING, LEFT_OUT]
@@ -149,7 +154,7 @@ class TestLeavingOut:
         names = ["anna/1.jpg", "anna/2.jpg", "bert/1.jpg"]
         embeddings = unit([1, 0, 0], [0, 1, 0], [0, 0, 1])
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1, 0.5, 0]))
-        table = load_faces([one_set(folder, names, embeddings, identities="folder")], [excluded])
+        table = load_faces([one_set(folder, names, embeddings, identities="folder")], {"lfw": excluded})
         assert table.role.tolist() == [LEFT_OUT, LEFT_OUT, TRAINING]
 
     @pytest.mark.parametrize(
@@ -165,12 +170,12 @@ class TestLeavingOut:
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1]))
         rows = [first, np.sqrt(1 - first**2), 0], [second, 0, np.sqrt(1 - second**2)]
         photos = one_set(folder, ["anna/1.jpg", "anna/2.jpg"], unit(*rows), identities="folder")
-        assert (load_faces([photos], [excluded]).role == LEFT_OUT).tolist() == leave
+        assert (load_faces([photos], {"lfw": excluded}).role == LEFT_OUT).tolist() == leave
 
     def test_of_nameless_photos_only_the_one_alike_leaves(self, folder):
         embeddings = unit([1, 0, 0], [0, 1, 0])
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1, 0.5, 0]))
-        assert load_faces([one_set(folder, ["a.jpg", "b.jpg"], embeddings)], [excluded]).role.tolist() == [
+        assert load_faces([one_set(folder, ["a.jpg", "b.jpg"], embeddings)], {"lfw": excluded}).role.tolist() == [
             LEFT_OUT,
             TRAINING,
         ]
@@ -179,7 +184,7 @@ class TestLeavingOut:
     def test_who_counts_as_one_person(self, folder, cosine, role):
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1]))
         photos = one_set(folder, ["a.jpg"], unit([cosine, np.sqrt(1 - cosine**2)]))
-        assert load_faces([photos], [excluded]).role.tolist() == [role]
+        assert load_faces([photos], {"lfw": excluded}).role.tolist() == [role]
 
     @pytest.mark.parametrize(("cosine", "role"), [(0.89, TRAINING), (0.91, LEFT_OUT)])
     @pytest.mark.parametrize("held_out", ["validation", "calibration", "reporting"])
@@ -191,7 +196,10 @@ class TestLeavingOut:
     def test_people_held_out_are_measured_on_even_if_excluded(self, folder):
         # Exclusion is about learning; validation people in LFW spoil no weights.
         excluded = write_teacher(folder.parent / "lfw.npz", ["x.jpg"], unit([1]))
-        assert load_faces([one_set(folder, ["a.jpg"], unit([1]), roles="validation")], [excluded]).role[0] == VALIDATION
+        assert (
+            load_faces([one_set(folder, ["a.jpg"], unit([1]), roles="validation")], {"lfw": excluded}).role[0]
+            == VALIDATION
+        )
 
     def test_it_counts_why_photos_left(self, folder):
         names = ["anna/1.jpg", "bert/1.jpg", "held/1.jpg"]
@@ -335,12 +343,12 @@ class TestSetsFile:
         assert face_set.folder == tmp_path / "celeba_test"
         assert face_set.identities == tmp_path / "identity_CelebA.txt"
         assert (face_set.roles, face_set.terms) == ("celeba", "non-commercial research")
-        assert excluded == [tmp_path / "lfw.npz"]
+        assert excluded == {"lfw": tmp_path / "lfw.npz"}
 
     def test_what_is_not_said_has_a_default(self, tmp_path):
         (face_set,), excluded = self.read(tmp_path, '[[set]]\nname = "a"\nfolder = "a"\nidentities = "folder"')
         assert face_set == FaceSet("a", tmp_path / "a", identities="folder")
-        assert excluded == []
+        assert excluded == {}
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -354,6 +362,16 @@ class TestSetsFile:
             ('[[set]]\nname = "a"\nfolder = "a"\nrole_of_folder = {x = "boss"}', "'boss'"),
             ('[[set]]\nname = "a"\nfolder = "a"\n[[exclude]]\nname = "x"', "describes a set wrongly"),
             ("set = 5", "describes a set wrongly"),
+            ('[[set]]\nname = "a"\nfolder = "a"\ntrains = "false"', "Set a: trains expects true or false, without"),
+            ('[[set]]\nname = "a"\nfolder = "a"\nmeasures = 0', "Set a: measures expects true or false"),
+            ('[[set]]\nname = "a"\nfolder = "a"\ncentre = "no"', "Set a: centre expects true or false"),
+            ('[[set]]\nname = "a"\nfolder = "a"\ndrop = [21]', r"Set a: drop expects a list of names.* \[21\]"),
+            ('[[set]]\nname = "a"\nfolder = "a"\ndrop = "n1"', "Set a: drop expects a list of names.* 'n1'"),
+            ('[[set]]\nname = "a"\nfolder = "a"\n' * 2, r"two \[\[set\]\] of one name: a, a"),
+            (
+                '[[set]]\nname = "a"\nfolder = "a"\n' + '[[exclude]]\nname = "x"\nteacher = "x.npz"\n' * 2,
+                r"two \[\[exclude\]\] of one name: x, x",
+            ),
         ],
     )
     def test_a_wrong_file_is_refused_with_what_was_expected(self, tmp_path, text, message):

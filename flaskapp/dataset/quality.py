@@ -11,6 +11,7 @@ the network on photos as they come, and a teacher that picked the photos would f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,12 @@ class Audit:
         return told if cosine is None else {**told, "cosine": round(cosine, 4)}
 
 
-def audit_sets(sets: list[FaceSet], exclude: list[Path]) -> Audit:
+def audit_sets(sets: list[FaceSet], exclude: Mapping[str, Path]) -> Audit:
     """Look for every fault in the sets.
 
     Args:
         sets: as of ``read_sets``.
-        exclude: teacher files of people to keep out.
+        exclude: name → teacher file of people to keep out.
 
     Raises:
         DataError: a folder, teacher file or identity file is absent or does not fit.
@@ -129,12 +130,12 @@ def audit_sets(sets: list[FaceSet], exclude: list[Path]) -> Audit:
     table = list_faces(sets)
     before = table.role == TRAINING
     excluded, leaving = {}, {}
-    for path in exclude:
+    for name, path in exclude.items():
         embeddings = teacher_embeddings(path)
         nearest = nearest_cosine(table.teacher, embeddings)
-        excluded[path.stem] = _listed(before & (nearest > overlaps.SAME_PERSON_COSINE), nearest)
+        excluded[name] = _listed(before & (nearest > overlaps.SAME_PERSON_COSINE), nearest)
         leaves = of_excluded_people(table, embeddings, nearest)
-        leaving[path.stem] = int(leaves.sum())
+        leaving[name] = int(leaves.sum())
         table.role[leaves] = LEFT_OUT
     training = table.role == TRAINING
     held_out = table.teacher[np.isin(table.role, HELD_OUT)]

@@ -25,7 +25,7 @@ checked, so such a set must be free of excluded people by other means (``drop``)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -124,7 +124,7 @@ class FaceTable:
         }
 
 
-def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTable:
+def load_faces(sets: list[FaceSet], exclude: Mapping[str, Path] | None = None) -> FaceTable:
     """List every photo of the sets, without whom training must not see.
 
     Training photos that show a person of ``exclude``, or repeat a photo of a validation,
@@ -134,7 +134,7 @@ def load_faces(sets: list[FaceSet], exclude: list[Path] | None = None) -> FaceTa
         DataError: a folder, teacher file or identity file is absent or does not fit.
     """
     table = list_faces(sets)
-    leave_out_overlaps(table, [teacher_embeddings(path) for path in exclude or []])
+    leave_out_overlaps(table, [teacher_embeddings(path) for path in (exclude or {}).values()])
     return table
 
 
@@ -218,6 +218,12 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
             "Name the folder that its paths start from.",
         )
     people = _people_of(face_set, record.names)
+    absent = sorted(set(face_set.drop) - set(people))
+    if absent:
+        raise DataError(
+            f"Set {face_set.name}: drop names {', '.join(absent)}, whom none of its photos shows.",
+            "Write the names as the folders or the file of identities do.",
+        )
     dropped = np.array([person in face_set.drop for person in people], bool)
     role = np.array([_role_of(face_set, name, person) for name, person in zip(record.names, people, strict=True)], int)
     role[dropped | ~record.usable] = LEFT_OUT

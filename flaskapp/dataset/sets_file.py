@@ -64,11 +64,11 @@ class FaceSet:
             )
 
 
-def read_sets(path: Path) -> tuple[list[FaceSet], list[Path]]:
+def read_sets(path: Path) -> tuple[list[FaceSet], dict[str, Path]]:
     """Read a sets file.
 
     Returns:
-        The sets, and the teacher files of everybody who must never be trained on.
+        The sets; and by name the teacher files of everybody who must never be trained on.
 
     Raises:
         DataError: the file is absent, not TOML, or describes a set wrongly.
@@ -81,7 +81,7 @@ def read_sets(path: Path) -> tuple[list[FaceSet], list[Path]]:
         raise DataError(f"{path.name} is not a readable TOML file: {error}.") from None
     try:
         sets = [_face_set(entry, path.parent) for entry in content.get("set", [])]
-        excluded = [path.parent / entry["teacher"] for entry in content.get("exclude", [])]
+        excluded = [(entry["name"], path.parent / entry["teacher"]) for entry in content.get("exclude", [])]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(
             f"{path.name} describes a set wrongly ({type(error).__name__}: {error}).",
@@ -89,7 +89,10 @@ def read_sets(path: Path) -> tuple[list[FaceSet], list[Path]]:
         ) from None
     if not sets:
         raise DataError(f"{path.name} names no [[set]].", "Describe at least one folder of photos.")
-    return sets, excluded
+    for kind, names in (("set", [one.name for one in sets]), ("exclude", [name for name, _ in excluded])):
+        if len(set(names)) < len(names):
+            raise DataError(f"{path.name} has two [[{kind}]] of one name: {', '.join(names)}.", "Rename one of them.")
+    return sets, dict(excluded)
 
 
 def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
@@ -107,14 +110,30 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         identities=identities if identities in (None, "folder") else base / identities,
         roles=entry.get("roles", "training"),
         role_of_folder=dict(entry.get("role_of_folder", {})),
-        drop=tuple(entry.get("drop", ())),
+        drop=_names(entry["name"], entry.get("drop", [])),
         terms=str(entry.get("terms", "not stated")),
-        measures=bool(entry.get("measures", True)),
+        measures=_yes_or_no(entry, "measures", True),
         landmark_shift=_two_numbers(entry["name"], entry.get("landmark_shift", (0.0, 0.0))),
-        centre=bool(entry.get("centre", False)),
+        centre=_yes_or_no(entry, "centre", False),
         learned=base / entry["learned"] if "learned" in entry else None,
-        trains=bool(entry.get("trains", True)),
+        trains=_yes_or_no(entry, "trains", True),
     )
+
+
+def _yes_or_no(entry: dict[str, Any], key: str, default: bool) -> bool:
+    value = entry.get(key, default)
+    if not isinstance(value, bool):  # "false" in quotes would be true
+        raise DataError(f"Set {entry['name']}: {key} expects true or false, without quotes. Received: {value!r}")
+    return value
+
+
+def _names(set_name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise DataError(
+            f"Set {set_name}: drop expects a list of names, each in quotes. Received: {value!r}",
+            'Write it as drop = ["21"], numbers too.',
+        )
+    return tuple(value)
 
 
 def _two_numbers(set_name: str, value: Any) -> tuple[float, float]:
