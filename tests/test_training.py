@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -265,6 +266,19 @@ def test_weights_that_training_cannot_go_on_from_are_named(people, tmp_path):
         base.start_from(build_student(), tmp_path / "other.h5")
 
 
+@pytest.mark.slow
+def test_people_left_out_since_are_not_trained_on_unnoticed(people, tmp_path):
+    from flaskapp.training.base import Recipe, distil, prepare
+
+    recipe = Recipe(epochs=1e-9, batch_size=16)
+    distil(*prepare(people / "sets.toml", tmp_path, workers=1), tmp_path, recipe)
+    distil(*prepare(people / "sets.toml", tmp_path, workers=1), tmp_path, replace(recipe, minutes=9, epochs=1e-8))
+    table, crops = prepare(people / "sets.toml", tmp_path, workers=1)
+    table.role[np.flatnonzero(table.role == 0)[:1]] = 4
+    with pytest.raises(DataError, match="photos, targets differ"):
+        distil(table, crops, tmp_path, recipe)
+
+
 def test_without_a_teacher_there_is_nothing_to_distil(people, tmp_path):
     from flaskapp.training.base import Recipe, distil, prepare
 
@@ -328,54 +342,3 @@ def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path):
     assert int(output) == step_of(checkpoint) == killed_at + 2
     with (tmp_path / "log.csv").open(newline="") as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == [killed_at + 2]
-
-
-class TestCheckpoints:
-    @pytest.fixture
-    def run(self, tmp_path, monkeypatch):
-        """Return what makes a run of a network as small as can be."""
-        import keras
-
-        from flaskapp.training import distillation
-        from flaskapp.training.batches import Batches, Jitter
-        from flaskapp.training.distillation import Distillation, Schedule
-
-        def student():
-            convolution = keras.layers.Conv2D(4, 3, strides=50)
-            layers = [keras.Input((100, 100, 3)), convolution, keras.layers.Flatten(), keras.layers.Dense(128)]
-            return keras.Sequential(layers)
-
-        monkeypatch.setattr(distillation, "build_student", student)
-        crops = np.zeros((8, 100, 100, 3), np.uint8)
-        batches = Batches(crops, np.eye(128, dtype=np.float32)[:8], np.arange(8), 8, Jitter(), 0)
-        return lambda: Distillation(tmp_path, batches, Schedule(steps=4), lambda _: {})
-
-    def test_everything_that_learns_is_in_it(self, run, tmp_path):
-        first = run()
-        first.state.step, first.state.seconds = 3, 12.5
-        for variable in first._variables():
-            variable.assign(np.full(variable.shape, 3))
-        first.save()
-        second = run()
-        second.resume()
-        assert second.state == first.state
-        assert all((np.asarray(variable) == 3).all() for variable in second._variables())
-        assert not list(tmp_path.glob("*.part"))
-
-    @pytest.mark.parametrize("spoil", [lambda content: content[:-4000], lambda _: b"", lambda _: b"no checkpoint"])
-    def test_a_damaged_one_is_named(self, run, tmp_path, spoil):
-        first = run()
-        first.save()
-        checkpoint = tmp_path / "state.npz"
-        checkpoint.write_bytes(spoil(checkpoint.read_bytes()))
-        with pytest.raises(DataError, match=r"state\.npz is damaged or of another network"):
-            first.resume()
-
-    def test_one_of_another_network_is_named(self, run, tmp_path):
-        first = run()
-        first.save()
-        with np.load(tmp_path / "state.npz") as arrays:
-            fewer = {name: arrays[name] for name in arrays.files if name != "0003"}
-        np.savez(tmp_path / "state.npz", **fewer)
-        with pytest.raises(DataError, match="another network"):
-            first.resume()

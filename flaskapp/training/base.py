@@ -44,6 +44,7 @@ from flaskapp.training.centring import centre_rows, centred_teacher, fit_project
 from flaskapp.training.distillation import TEACHER_SIZE, Distillation, Schedule, Way
 from flaskapp.training.features import trunk_features, trunk_weights
 from flaskapp.training.head import LabelledFeatures, build_head, train_head
+from flaskapp.training.same_run import check_same_run, describe_run
 from flaskapp.training.scores import Labelled, labelled, log_odds
 from flaskapp.training.shipping import ship
 from flaskapp.training.standing_in import add_stand_in
@@ -212,7 +213,8 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     """Train the student, resuming what ``work`` holds; return it.
 
     Raises:
-        DataError: too few training photos have a teacher embedding.
+        DataError: too few training photos have a teacher embedding, or ``work`` holds the
+            checkpoint of another training.
     """
     rows = np.flatnonzero((table.role == sets.TRAINING) & ~np.isnan(table.targets).any(axis=1))
     if len(rows) < recipe.batch_size:
@@ -229,6 +231,9 @@ def distil(table: FaceTable, crops: np.ndarray, work: Path, recipe: Recipe, way:
     people = labelled(table, sets.VALIDATION).rows[:VALIDATION_PHOTOS]
     faces, person = crops[people], table.person[people]
     run = Distillation(work, batches, schedule, lambda student: vector_figures(student, faces, person))
+    # How long it goes on may change on the way.
+    settings = {key: value for key, value in recipe.to_json().items() if key not in ("epochs", "minutes")}
+    check_same_run(work, describe_run(table, rows, targets, settings), run.begun)
     if recipe.start is not None and not run.begun:
         start_from(run.student, recipe.start)
         if len(centre_rows(table)):

@@ -195,7 +195,7 @@ class Distillation:
                 losses.clear()
         if self.state.step > first:
             self.save()
-        if losses:
+        if self.state.step != self._last_logged():  # also where a kill came between checkpoint and line
             self._log(losses)
         return self.student
 
@@ -216,7 +216,7 @@ class Distillation:
             "step": self.state.step,
             "minutes": round(self.state.seconds / 60, 2),
             "rate": round(self.schedule.rate_at(self.state.step, self.state.seconds), 6),
-            "loss": round(float(np.mean(losses)), 5),
+            "loss": round(float(np.mean(losses)), 5) if losses else "",
             **self.validate(self.student),
         }
         path = self.folder / "log.csv"
@@ -226,6 +226,13 @@ class Distillation:
             if new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def _last_logged(self) -> int:
+        try:
+            with (self.folder / "log.csv").open(newline="", encoding="utf-8") as file:
+                return max((int(row["step"]) for row in csv.DictReader(file)), default=0)
+        except FileNotFoundError:
+            return 0
 
     def _variables(self) -> list[Any]:
         return [*self.student.variables, *self.optimizer.variables]
