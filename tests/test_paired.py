@@ -126,6 +126,11 @@ class TestPeerScores:
         path = write_teacher(tmp_path / "t.npz", ["b/1.jpg", "a/1.jpg", "a/2.jpg"], unit([1, 1], [1], [0, 1]) * 7)
         np.testing.assert_allclose(peer_scores(path, self.PAIRS), [0, np.sqrt(0.5)], atol=1e-6)
 
+    def test_of_several_views_the_first_is_the_photo_as_it_is(self, tmp_path):
+        names = ["a/1.jpg", "a/2.jpg", "a/1.jpg", "a/2.jpg"]
+        path = write_teacher(tmp_path / "t.npz", names, unit([1], [1], [1], [0, 1]))
+        np.testing.assert_allclose(peer_scores(path, self.PAIRS[:1]), [1], atol=1e-6)
+
     def test_cosines_of_a_sets_file(self, tmp_path):
         write_teacher(tmp_path / "t.npz", ["1.jpg", "2.jpg"], unit([1], [0.6, 0.8]))
         touch(tmp_path / "a", "1.jpg")

@@ -48,7 +48,9 @@ def _listed(path: Path, pairs: Sequence[PhotoPair]) -> np.ndarray:
 
 
 def _cosines(path: Path, names: Sequence[str], embeddings: np.ndarray, pairs: Sequence[PhotoPair]) -> np.ndarray:
-    row_of = {name: row for row, name in enumerate(names)}
+    row_of: dict[str, int] = {}
+    for row, name in enumerate(names):
+        row_of.setdefault(name, row)  # a file with several views of each photo begins with it as it is
     sides = [[pair.reference for pair in pairs], [pair.probe for pair in pairs]]
     missing = sorted({name for side in sides for name in side} - row_of.keys())
     if missing:
