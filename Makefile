@@ -5,7 +5,7 @@
 # make format  put the style right
 # make lock    renew the pinned dependencies (UPGRADE=--upgrade for newer versions)
 # make screenshots  the pictures at the README's top, with the weights as they are
-# make benchmark  how fast, and against whom
+# make benchmark  how fast, and against whom: PEER=peers/bin/face_recognition, if it is there
 # make benchmark-live  how many times a second live comparison answers, in a real browser
 # make figures    measure everything that the model card tells, hours; see docs/evaluation.md
 # make model-card write the card from figures that are there
@@ -69,7 +69,7 @@ screenshots: .venv-dev/.ready browser
 	.venv-dev/bin/python tests/browser/screenshots.py
 
 benchmark: .venv/.ready
-	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER))
 
 benchmark-live: .venv-dev/.ready browser
 	PYTHONPATH=tests/browser .venv-dev/bin/python -m benchmarks.live
@@ -88,6 +88,8 @@ figures: .venv-dev/.ready
 		--json docs/figures/1-lfw-view-1.json
 	test -z "$(VIEW2)" || $(EVALUATE) --pairs $(VIEW2)/pairs.txt --root $(VIEW2) $(if $(TEACHER),--beside $(TEACHER)) \
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1b-lfw-view-2.json
+	-test -z "$(VIEW2)" || $(EVALUATE) --people $(VIEW2) --impostors 300000 $(if $(TEACHER),--beside $(TEACHER)) \
+		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1c-lfw-people.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
 		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
 	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
@@ -97,7 +99,7 @@ figures: .venv-dev/.ready
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
-RECIPE = docs/figures/recipe.md
+RECIPE = docs/recipe.md
 model-card: .venv-dev/.ready
 	.venv-dev/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
 		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))

@@ -24,7 +24,7 @@ INPUT_SHAPE = (100, 100, 3)
 FILTERS = (64, 128, 128, 256)
 # Further residual units per block: early layers work on large maps and cost most, late ones hold
 # most of the weights. From nothing (0, 0, 1, 2) learned fastest per minute of two cores; two units
-# more came when its learning had slowed down (docs/figures/recipe.md).
+# more came when its learning had slowed down (docs/recipe.md).
 RESIDUAL_UNITS = (0, 0, 3, 2)
 EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3

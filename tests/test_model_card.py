@@ -19,7 +19,7 @@ from flaskapp.report import card
 ROOT = Path(__file__).resolve().parent.parent
 CARD = ROOT / "docs" / "model-card.md"
 RUNS = sorted((ROOT / "docs" / "figures").glob("*.json"))
-RECIPE = ROOT / "docs" / "figures" / "recipe.md"
+RECIPE = ROOT / "docs" / "recipe.md"
 
 
 @pytest.fixture
