@@ -166,9 +166,15 @@ class Guide:
         if not all(look.unlike(other) for other in self.looks):
             return f"Too like a photo that there is already. {self.next_step()}"
         room = self.photos - len(self.looks) - sum(count for _, count in self._open())
-        if room <= 0 and not any(wanted.fits(look) for wanted, _ in self._open()):
+        if room <= 0 and not (any(wanted.fits(look) for wanted, _ in self._open()) or self._brings_light(look)):
             return self.next_step()
         return ""
+
+    def _brings_light(self, look: Look) -> bool:
+        """Say whether other light is all that is missing, and this photo is darker or brighter than all."""
+        levels = [other.brightness for other in self.looks]
+        wider = not levels or not min(levels) <= look.brightness <= max(levels)
+        return wider and not self._open() and self.light_range < LIGHT_RANGE
 
     def _open(self) -> list[tuple[Wanted, int]]:
         """Return the kinds of which photos are missing, and how many."""

@@ -88,6 +88,17 @@ class TestGuide:
         assert guide.missing() == [] and guide.finished
         assert guide.next_step() == "Done."
 
+    def test_other_light_that_it_asks_for_is_taken_though_all_photos_are_there(self):
+        guide = Guide(photos=15)
+        for turn in (0.0, 0.05, -0.05, 0.3, 0.4, -0.3, -0.4, 0.5, 0.6):
+            assert guide.judge(Look(turn, 0.16, 120, 0.1)).kept
+        for closeness in (0.25, 0.31, 0.37, 0.43, 0.1, 0.05):
+            assert guide.judge(Look(0.0, closeness, 121, 0.1)).kept
+        assert guide.missing() == ["other light (brightness differs by 1 of 25 grey levels)"]
+        assert not guide.judge(Look(-0.5, 0.2, 120.5, 0.1)).kept, "the same light again"
+        assert guide.judge(Look(-0.5, 0.2, 150, 0.1)).kept
+        assert guide.missing() == [] and guide.finished
+
     def test_keeps_room_for_what_is_missing(self):
         guide = Guide(photos=11)
         guide.looks = [Look(0.005 * n, 0.16, 120, 0.1) for n in range(3)]
