@@ -144,9 +144,10 @@ def train_own_face(
     description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
     if claim_folder(work, description):
         reporter.say("Going on where an earlier run was stopped.")
+    before = _load(run.base)  # a network of its own: what is trained does not stay what it was
+    shipped = head_of(before), trunk_of(before)
     keras.utils.set_random_seed(recipe.seed)
     siamese = _load(run.base)
-    shipped = head_of(siamese), trunk_of(siamese)
     if recipe.from_scratch:
         siamese = _from_scratch()
     log = _learn(siamese, data, recipe, work, reporter.learning, work / personal.LOG if run.tensorboard else None)
