@@ -100,14 +100,15 @@ def read_teacher_by_file(path: Path) -> dict[str, np.ndarray]:
 
 def row_of(me: str, result: OwnResult, ceiling: float | None) -> str:
     """Return one line of the table."""
-    low, high = result.f1_gain_interval
+    interval = result.f1_gain_interval
+    told = "all draws agree" if interval is None else f"{interval[0]:+.4f} to {interval[1]:+.4f}"
     confusion, scope = result.personal.confusion, result.scope
     cells = [
         me,
         f"{confusion.genuine}, {confusion.impostor}",
         f"{confusion.f1 or 0:.4f}",
         f"{result.shipped.confusion.f1 or 0:.4f}",
-        f"{result.f1_gain:+.4f} ({low:+.4f} to {high:+.4f})",
+        f"{result.f1_gain:+.4f} ({told})",
         f"{scope.strangers_out:,} of {scope.stranger_pairs:,}",
         f"{scope.owner_out} of {scope.owner_pairs}",
         "" if ceiling is None else f"{ceiling:.4f}",

@@ -30,6 +30,7 @@ __all__ = [
     "FILES",
     "Owner",
     "check_out",
+    "foreign",
     "forget",
     "in_the_way",
     "install",
@@ -38,6 +39,7 @@ __all__ = [
     "named",
     "new_folder",
     "remove",
+    "standing",
     "traces",
     "work_folder",
 ]
@@ -47,7 +49,11 @@ FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
 RUN_NOTE = "run.json"
 """What a training's checkpoints belong to: its recipe, its base, its photos."""
 UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
+RUN_FILES = frozenset({RUN_NOTE, "run.part", "state.npz", "state.part", "log.csv", LOG})
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What systems leave where a folder was looked at: nobody's own."""
 LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
+MOST_NAMED = 3
 
 _TRAIN_AGAIN = "Train it again: facial-recognition train."
 _NAME_A_MODEL = f"Name the folder that train wrote to (it holds {NOTE}), or weights (.h5)."
@@ -113,7 +119,7 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
         if not path.exists():
             raise WeightsError(f"There are no weights {path.name}.", _NAME_A_MODEL)
         return Runtime(path), None
-    folder = _standing(named(path))
+    folder = standing(named(path))
     _check_folder(folder)
     try:
         runtime = Runtime(folder / WEIGHTS)
@@ -192,7 +198,7 @@ def _folders_beside(model: Path) -> list[Path]:
     return [_old_folder(model), new_folder(model), work_folder(model)]
 
 
-def _standing(model: Path) -> Path:
+def standing(model: Path) -> Path:
     """Return the folder that serves: the previous one if a crash fell between the renames."""
     old = _old_folder(model)
     return old if not model.exists() and is_personal(old) else model
@@ -219,12 +225,18 @@ def _is_ours(folder: Path) -> bool:
     if is_personal(folder) or {"base", "photos"} <= _read_note(folder / RUN_NOTE).keys():
         return True
     names = {path.name for path in folder.iterdir()}
-    return TEMPLATES in names and names <= UNFINISHED
+    return (TEMPLATES in names and names <= UNFINISHED) or (RUN_NOTE in names and names <= RUN_FILES)
+
+
+def foreign(folder: Path) -> list[Path]:
+    """Return what lies in a folder of ours and is not of a training's making; empty if it is no folder."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inside if path.name not in UNFINISHED | RUN_FILES | LITTER]
 
 
 def _is_left_over(folder: Path) -> bool:
-    """Say whether a folder beside a model is what a training left there, and no other model named so."""
-    return _is_ours(folder) and _read_note(folder / NOTE).get("name") != folder.name
+    """Say whether a folder beside a model is only what a training left there, and no other model named so."""
+    return _is_ours(folder) and not foreign(folder) and _read_note(folder / NOTE).get("name") != folder.name
 
 
 def _is_empty(folder: Path) -> bool:
@@ -251,6 +263,11 @@ def check_out(out: Path) -> None:
         raise DataError(
             f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
         )
+    if is_personal(out) and (others := foreign(out)):
+        raise DataError(
+            f"{out.name} would be replaced, but holds {_listed(others)}, which training has not made.",
+            "Move what is yours elsewhere, or name a new folder.",
+        )
     if Path.cwd().is_relative_to(out.resolve()):
         raise DataError(
             f"{out.name} would be replaced, but this runs in it.", "Go to another folder first, or name a new one."
@@ -262,18 +279,28 @@ def check_out(out: Path) -> None:
         )
 
 
+def _listed(paths: list[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:MOST_NAMED])
+    return f"{names} and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else names
+
+
 def remove(folder: Path) -> None:
-    """Remove a folder of ours if it is there: its marks last, so that what a kill leaves is known as ours."""
+    """Remove what training made of a folder: its marks last, so that what a kill leaves is known as ours.
+
+    The folder goes too, unless it holds something else.
+    """
     if not folder.is_dir():
         return
-    content = {path.name: path for path in folder.iterdir()}
+    others = set(foreign(folder))
+    content = {path.name: path for path in folder.iterdir() if path not in others}
     marks = [content.pop(name) for name in LAST_REMOVED if name in content]
     for path in (*content.values(), *marks):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    folder.rmdir()
+    if not others:
+        folder.rmdir()
 
 
 def install(model: Path) -> None:
@@ -298,7 +325,8 @@ def forget(model: Path) -> list[Path]:
     """Remove every trace of a personal model's owner.
 
     That is the model, the one before it, one that was being put together, and a training's
-    checkpoints and logs. Photos that it was trained on were never copied; they stay the owner's.
+    checkpoints and logs. Photos that it was trained on were never copied; they stay the owner's,
+    and so does whatever else lies in the model's folder.
 
     Returns:
         What was removed, files first, each folder behind its files.
@@ -319,8 +347,10 @@ def forget(model: Path) -> list[Path]:
         )
     removed = []
     for folder in known:
-        removed += sorted(path for path in folder.rglob("*") if not path.is_dir())
-        removed += sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
-        removed.append(folder)
+        others = foreign(folder)
+        inside = [path for path in folder.rglob("*") if not any(path.is_relative_to(other) for other in others)]
+        removed += sorted(path for path in inside if not path.is_dir())
+        removed += sorted((path for path in inside if path.is_dir()), reverse=True)
+        removed += [] if others else [folder]
         remove(folder)
     return removed

@@ -375,7 +375,7 @@ class TestChoosing:
 class TestGain:
     @pytest.mark.parametrize(
         ("interval", "words"),
-        [((0.01, 0.05), "helps"), ((-0.01, 0.05), "No gain"), ((-0.05, -0.01), "made it worse")],
+        [((0.01, 0.05), "helps"), ((-0.01, 0.05), "No gain"), ((-0.05, -0.01), "made it worse"), (None, "No gain")],
     )
     def test_it_is_said_as_it_is(self, trained, interval, words):
         result = replace(trained[1], f1_gain=0.02, f1_gain_interval=interval)
@@ -394,6 +394,6 @@ class TestGain:
         ones = np.ones((1, 400))
         gain = float(_f1(ones, better, same)[0] - _f1(ones, worse, same)[0])
         assert 0 < low < gain < high
-        assert _gain_interval(worse, worse, same, sources, 0) == (0.0, 0.0)
+        assert _gain_interval(worse, worse, same, sources, 0) is None, "all draws agree: that is no certainty"
         hits = int((better & same).sum())
         assert _f1(ones, better, same)[0] == pytest.approx(2 * hits / (2 * hits + int((better != same).sum())))

@@ -247,6 +247,12 @@ class TestPlaceToTrain:
         assert f"would replace m.{ending}, which it has not made" in self.train(tmp_path, str(tmp_path / "m"))
         assert own.exists()
 
+    def test_what_its_owner_put_into_a_model_is_named_before_it_is_replaced(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        (model / "photos").mkdir()
+        assert "m would be replaced, but holds photos, which training has not made." in self.train(tmp_path, str(model))
+        assert (model / "photos").is_dir()
+
     def test_what_a_stopped_run_left_is_not_in_the_way(self, tmp_path):
         write_model(tmp_path / "m").rename(tmp_path / "m.old")
         write_run(work_folder(tmp_path / "m"))
@@ -285,6 +291,24 @@ class TestForgetting:
         for name in ("m/model.h5", "m/templates.npz", "m/report.html", "m.training/state.npz", "m/tensorboard/events"):
             assert f"removed: {tmp_path / name}" in done.output
         assert "17 files and folders removed" in done.output
+
+    def test_what_its_owner_put_into_its_folder_stays(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        (model / "photos").mkdir()
+        (model / "photos" / "a.jpg").touch()
+        (model / ".DS_Store").touch()
+        done = CliRunner().invoke(main, ["forget", str(model)])
+        assert done.exit_code == 0, done.stderr
+        assert [path.name for path in model.rglob("*")] == ["photos", "a.jpg"]
+        assert done.output.endswith(f" files and folders removed; what is yours stays in {model}: photos.\n")
+        assert "removed: " + str(model / "photos") not in done.output
+
+    def test_a_run_whose_note_a_full_disk_cut_is_forgotten_too(self, tmp_path):
+        write_run(work_folder(tmp_path / "m"))
+        (work_folder(tmp_path / "m") / "run.json").write_text("")
+        assert personal.in_the_way(tmp_path / "m") == []
+        forget(tmp_path / "m")
+        assert not list(tmp_path.iterdir())
 
     def test_a_stopped_training_is_forgotten_too(self, tmp_path):
         write_run(work_folder(tmp_path / "m"))

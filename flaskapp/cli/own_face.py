@@ -143,13 +143,17 @@ def _report(left_out: Mapping[str, str]) -> None:
 
 def describe(result: OwnResult) -> str:
     """Return the figures as lines of text, the shipped weights' beside."""
-    personal, before, scope = result.personal.to_json(), result.shipped.to_json(), result.scope
-    genuine, impostor = personal["genuine"], personal["impostor"]
-    lines = [f"Scored once, on {genuine} genuine and {impostor} impostor pairs (in brackets: before training):"]
-    lines += [
-        f"  {name:<10} {_percent(personal[name]):>8}  ({_percent(before[name])})"
-        for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
+    from flaskapp.report.rows import interval_text, percent
+
+    scope, confusion = result.scope, result.personal.confusion
+    personal, before = result.personal.figures(), result.shipped.figures()
+    lines = [
+        f"Scored once, on {confusion.genuine} genuine and {confusion.impostor} impostor pairs; "
+        "95 % intervals; in brackets before training:"
     ]
+    for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer"):
+        now, then = ("—" if share is None else percent(share) for share in (personal[name], before[name]))
+        lines.append(f"  {name:<9} {now:>9}  {interval_text(result.personal.intervals.get(name)):<36}  ({then})")
     lines += [
         f"  {result.gain_in_words()}",
         f"  Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope,"
@@ -158,16 +162,13 @@ def describe(result: OwnResult) -> str:
     return "\n".join(lines)
 
 
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{share:.2%}"
-
-
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 def forget(model: Path) -> None:
     """Remove every trace of a personal model: weights, templates, report, checkpoints, logs.
 
-    Photos stay where they are: training reads them and copies none.
+    Photos stay where they are: training reads them and copies none. So does whatever else
+    you put into the model's folder.
 
     \b
     Examples:
@@ -183,7 +184,9 @@ def forget(model: Path) -> None:
     removed = personal.forget(model)
     for path in removed:
         click.echo(f"removed: {shown(path)}")
-    click.echo(f"{len(removed)} files and folders removed; nothing of {shown(model)} is left.")
+    yours = ", ".join(path.name for path in personal.foreign(model))
+    left = f"what is yours stays in {shown(model)}: {yours}" if yours else f"nothing of {shown(model)} is left"
+    click.echo(f"{len(removed)} files and folders removed; {left}.")
 
 
 @click.command("stand-in")

@@ -8,14 +8,14 @@ from typing import Any
 from flaskapp import plots
 from flaskapp.evaluation import Evaluation, error_curve
 from flaskapp.report.page import Section, Table, page, picture
-from flaskapp.report.rows import NAMES, percent
+from flaskapp.report.rows import NAMES, interval_text, percent
 
 __all__ = ["own_face_page"]
 
 FIGURES = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
 METHOD = (
-    "In brackets 95 % intervals by bootstrap over the photos. Both thresholds were chosen on the same validation "
-    "photos, by normal tails: they are too few to count errors."
+    "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one. "
+    "Both thresholds were chosen on the same validation photos, by normal tails: they are too few to count errors."
 )
 
 
@@ -64,8 +64,8 @@ def _figure(evaluation: Evaluation, name: str) -> str:
     value = evaluation.to_json()[name]
     if value is None:
         return "—"
-    interval = evaluation.intervals.get(name)
-    return percent(value) + (f" ({percent(interval.low)} to {percent(interval.high)})" if interval else "")
+    interval = interval_text(evaluation.intervals.get(name))
+    return percent(value) + (f" ({interval})" if interval else "")
 
 
 def _confusion(evaluation: Evaluation) -> Table:

@@ -343,5 +343,7 @@ def claim_folder(folder: Path, description: dict[str, Any]) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("state.npz", "state.part", "log.csv"):
         (folder / name).unlink(missing_ok=True)
-    note.write_text(text, encoding="utf-8")
+    unfinished = note.with_suffix(".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(note)
     return False

@@ -65,7 +65,8 @@ class OwnResult:
         personal: the trained model, by the threshold that validation chose.
         shipped: the weights that it started from, on the same pairs, by their threshold chosen the same way.
         f1_gain: personal F1 − shipped F1.
-        f1_gain_interval: its 95 % interval, by bootstrap over the photos of both sides.
+        f1_gain_interval: its 95 % interval, by bootstrap over the photos of both sides; None where all
+            draws say the same, which is no certainty.
         scores: float (M,), the model's scores.
         shipped_scores: float (M,).
         same: bool (M,).
@@ -78,7 +79,7 @@ class OwnResult:
     personal: Evaluation
     shipped: Evaluation
     f1_gain: float
-    f1_gain_interval: tuple[float, float]
+    f1_gain_interval: tuple[float, float] | None
     scores: np.ndarray
     shipped_scores: np.ndarray
     same: np.ndarray
@@ -98,6 +99,8 @@ class OwnResult:
 
     def gain_in_words(self) -> str:
         """Say whether training helped, by how much, how surely."""
+        if self.f1_gain_interval is None:
+            return f"No gain over the shipped weights can be shown: {self.f1_gain:+.2%} F1, of too few photos for more."
         low, high = self.f1_gain_interval
         interval = f"{self.f1_gain:+.2%} F1, 95 % interval {low:+.2%} to {high:+.2%}"
         if low > 0:
@@ -112,7 +115,7 @@ class OwnResult:
             "personal": self.personal.to_json(),
             "shipped": self.shipped.to_json(),
             "f1_gain": self.f1_gain,
-            "f1_gain_interval": list(self.f1_gain_interval),
+            "f1_gain_interval": self.f1_gain_interval and list(self.f1_gain_interval),
             "scope": self.scope.to_json(),
         }
 
@@ -174,8 +177,8 @@ def _names(data: OwnData) -> list[str]:
 
 def _gain_interval(
     personal: np.ndarray, shipped: np.ndarray, same: np.ndarray, sources: Sources, seed: int
-) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of both F1, from the same draws of photos."""
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of the difference of both F1, from the same draws of photos; None if all agree."""
     gains = np.concatenate(
         [
             _f1(weights, personal, same) - _f1(weights, shipped, same)
@@ -183,7 +186,7 @@ def _gain_interval(
         ]
     )
     low, high = np.nanquantile(gains, [0.025, 0.975])
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else None
 
 
 def _f1(weights: np.ndarray, matched: np.ndarray, same: np.ndarray) -> np.ndarray:

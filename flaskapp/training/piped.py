@@ -113,11 +113,17 @@ def _unwritable(model: str, error: OSError) -> dict[str, str]:
 
 def _digest(result: OwnResult) -> dict[str, Any]:
     """Return the figures that the page shows."""
-    personal, shipped = result.personal.to_json(), result.shipped.to_json()
+    from flaskapp.report.rows import interval_text
+
+    personal, shipped = result.personal.figures(), result.shipped.figures()
+    intervals = {name: interval_text(result.personal.intervals.get(name)) for name in FIGURES}
     return {
-        "figures": {name: {"personal": personal[name], "shipped": shipped[name]} for name in FIGURES},
-        "genuine_pairs": personal["genuine"],
-        "impostor_pairs": personal["impostor"],
+        "figures": {
+            name: {"personal": personal[name], "interval": intervals[name], "shipped": shipped[name]}
+            for name in FIGURES
+        },
+        "genuine_pairs": result.personal.confusion.genuine,
+        "impostor_pairs": result.personal.confusion.impostor,
         "gain": result.gain_in_words(),
         "scope": result.scope.to_json(),
     }

@@ -122,7 +122,7 @@ class OwnFace:
     @property
     def stands(self) -> bool:
         """Whether there is a personal model."""
-        return personal.is_personal(self.place)
+        return personal.is_personal(personal.standing(self.place))
 
     def training_of(self, consent: str) -> Training | None:
         """Return the training that was started with a consent, if there is one."""
@@ -201,7 +201,7 @@ class OwnFace:
             NoModelError: there is none.
         """
         try:
-            return (self.place / personal.REPORT).read_bytes()
+            return (personal.standing(self.place) / personal.REPORT).read_bytes()
         except OSError:
             raise NoModelError("There is no report of a personal model on this server.", "Train one.") from None
 

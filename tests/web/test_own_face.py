@@ -35,7 +35,7 @@ pixels = sys.stdin.buffer.read(order["photos"] * 30000)
 def tell(**answer): print(json.dumps(answer), flush=True)
 tell(**{TOLD})
 """
-FIGURE = {"personal": 1.0, "shipped": 0.9}
+FIGURE = {"personal": 1.0, "interval": "no error seen: at least 75.00 %", "shipped": 0.9}
 RESULT = {
     "figures": dict.fromkeys(("accuracy", "precision", "recall", "f1"), FIGURE),
     "genuine_pairs": 12,

@@ -116,7 +116,7 @@ export class Model extends EventTarget {
   #showResult({ figures, genuine_pairs: genuine, impostor_pairs: impostor, gain, scope }) {
     byId("gain").textContent = gain;
     byId("figures").replaceChildren(...Object.entries(NAMES).map(([key, name]) => element("tr", {},
-      element("th", { scope: "row" }, name), element("td", {}, percent(figures[key].personal)), element("td", {}, percent(figures[key].shipped)))));
+      element("th", { scope: "row" }, name), element("td", {}, withInterval(figures[key])), element("td", {}, percent(figures[key].shipped)))));
     byId("scored-on").textContent = `Scored once on photos that training never saw: ${whole.format(genuine)} pairs of you and ${whole.format(impostor)} of you and somebody who does not exist. `
       + `Out of scope read ${whole.format(scope.strangers_out)} of ${whole.format(scope.stranger_pairs)} pairs of two strangers, and ${whole.format(scope.owner_out)} of ${whole.format(scope.owner_pairs)} of two photos of you.`;
     show(true, byId("outcome"));
@@ -125,6 +125,8 @@ export class Model extends EventTarget {
     announce(`The training is done. ${gain}`);
   }
 }
+
+const withInterval = ({ personal, interval }) => percent(personal) + (interval ? ` (${interval})` : "");
 
 const percent = (share) => (share === null ? "—" : `${(100 * share).toFixed(2)} %`);
 

@@ -99,6 +99,7 @@ NUMBER: Json = {"type": "number"}
 FIGURE = object_of(
     "On the same pairs, which training never saw; null if they cannot tell.",
     personal=or_null(SHARE),
+    interval=TEXT | {"description": "Its 95 % interval in words, a bound where no error was seen; empty if unknown."},
     shipped=or_null(SHARE) | {"description": "Of the weights that it started from."},
 )
 SCHEMAS: dict[str, Json] = {
