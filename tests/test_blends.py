@@ -179,8 +179,11 @@ class TestWriting:
 
     def test_without_landmarks_there_is_nothing_to_blend(self, table, tmp_path):
         blind = dataclasses.replace(table, landmarks=np.full((12, 5, 2), np.nan, np.float32))
+        write_blends(table, tmp_path / "blends", pairs=1, workers=1)
+        before = (tmp_path / "blends" / LANDMARKS_FILE).read_bytes()
         with pytest.raises(DataError, match="training photos of two people with landmarks"):
             write_blends(blind, tmp_path / "blends", pairs=2, workers=1)
+        assert (tmp_path / "blends" / LANDMARKS_FILE).read_bytes() == before, "of the photos that are still there"
 
     def test_the_faces_are_cut_from_the_photos_as_from_any_others(self, hopper):
         pixels = np.asarray(Image.open(io.BytesIO(hopper)).convert("RGB"))

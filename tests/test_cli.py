@@ -213,6 +213,15 @@ class TestDetect:
         assert run("detect", files / "hopper.jpg", files / "empty.jpg", other, "--plot", out).exit_code == 2
         assert sorted(path.name for path in out.iterdir()) == ["hopper-2.faces.png", "hopper.faces.png"]
 
+    def test_no_drawing_takes_anothers_name(self, tmp_path, files):
+        photos = []
+        for name in ("a/1.jpg", "b/1.jpg", "1-2.jpg", "c/1.jpg"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            photos.append(shutil.copyfile(files / "hopper.jpg", tmp_path / name))
+        assert run("detect", *photos, "--plot", tmp_path / "boxes").exit_code == 0
+        names = sorted(path.name for path in (tmp_path / "boxes").iterdir())
+        assert names == ["1-2.faces.png", "1-3.faces.png", "1-4.faces.png", "1.faces.png"]
+
     def test_a_photo_is_needed(self):
         assert run("detect").exit_code == 2
 

@@ -46,6 +46,15 @@ def test_augment_names_the_photo_that_it_cannot_read_and_writes_the_others(album
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 18
 
 
+def test_augment_takes_a_picture_as_thin_as_a_line(tmp_path):
+    (tmp_path / "album").mkdir()
+    Image.new("RGB", (1000, 1), (90, 80, 70)).save(tmp_path / "album" / "line.png")
+    words = ["augment", str(tmp_path / "album"), "--out", str(tmp_path / "out"), "--sheet", str(tmp_path / "s.png")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 9
+
+
 @pytest.mark.parametrize("out", [".", "aug", "more/aug", "../album"])
 def test_augment_writes_nothing_among_the_photos_that_it_reads(album, monkeypatch, out):
     monkeypatch.chdir(album)

@@ -162,6 +162,12 @@ class TestCommand:
         assert "a.json was measured with others@123" in told.stderr
         assert not (tmp_path / "card.md").exists()
 
+    def test_a_recipe_in_another_encoding_is_named(self, weights, tmp_path):
+        (tmp_path / "recipe.md").write_bytes("Größe".encode("latin-1"))
+        told = self.run("--weights", weights, "--recipe", tmp_path / "recipe.md", "--out", tmp_path / "card.md")
+        assert told.exit_code == 2
+        assert "recipe.md is not text in UTF-8" in told.stderr
+
     @pytest.mark.parametrize("text", ["", "[]", '{"measured": "x"}', '{"weights": "WEIGHTS", "measured": "x"}'])
     def test_what_is_no_run_is_one_clean_line(self, weights, tmp_path, text):
         named = card.weights_id(json.loads(weights.with_suffix(".json").read_text()))

@@ -93,5 +93,7 @@ def _write_all(photo: Path, out: Path, seed: int) -> list[np.ndarray]:
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:
     import cv2
 
-    scale = THUMBNAIL / max(pixels.shape[:2])
-    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = pixels.shape[:2]
+    scale = THUMBNAIL / max(height, width)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -36,13 +36,20 @@ def model_card(runs: tuple[Path, ...], weights: Path | None, recipe: Path | None
 
     note = read_info(weights or default_weights_path()).details
     told = [_read(run, card.weights_id(note)) for run in runs]
-    text = recipe.read_text(encoding="utf-8") if recipe else ""
+    text = _text_of(recipe) if recipe else ""
     try:
         out.write_text(card.model_card(note, told, text), encoding="utf-8")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"A run lacks what the card tells ({type(error).__name__}: {error}).", "Measure anew."
         ) from None
+
+
+def _text_of(recipe: Path) -> str:
+    try:
+        return recipe.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{recipe.name} is not text in UTF-8.", "Save it as UTF-8.") from None
 
 
 def _read(run: Path, weights: str) -> dict[str, Any]:

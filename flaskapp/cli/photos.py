@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,14 +261,20 @@ def _figure_names(photos: tuple[Path, ...]) -> list[str]:
     >>> _figure_names((Path("a/1.jpg"), Path("b/1.png"), Path("2.jpg")))
     ['1.faces.png', '1-2.faces.png', '2.faces.png']
     """
-    seen: Counter[str] = Counter()
+    stems = [photo.stem.casefold() for photo in photos]
+    taken: set[str] = set()
     names = []
-    for photo in photos:
-        stem = photo.stem.casefold()
-        seen[stem] += 1
-        number = f"-{seen[stem]}" if seen[stem] > 1 else ""
-        names.append(f"{photo.stem}{number}.faces.png")
+    for photo, stem in zip(photos, stems, strict=True):
+        numbers = (f"-{number}" for number in itertools.count(2))
+        # A number that makes the name of another photo would put one picture over the other.
+        ending = next(end for end in itertools.chain(("",), numbers) if _is_free(stem, end, taken, stems))
+        taken.add(stem + ending)
+        names.append(f"{photo.stem}{ending}.faces.png")
     return names
+
+
+def _is_free(stem: str, ending: str, taken: set[str], stems: list[str]) -> bool:
+    return stem + ending not in taken and (not ending or stem + ending not in stems)
 
 
 def _faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:

@@ -69,7 +69,6 @@ def write_blends(
         DataError: no set has training photos of two people with landmarks, or no photo is readable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / LANDMARKS_FILE).unlink(missing_ok=True)  # of an earlier call: its photos may be others
     names = list[str]()
     with mapping(workers) as mapped:
         drawn = draw_pairs(table, pairs, seed)
@@ -83,13 +82,17 @@ def write_blends(
                 names.append(name)
     if not names:
         raise DataError("None of the photos drawn can be read.", "Check the folders in the sets file.")
-    np.savez(
-        folder / LANDMARKS_FILE,
-        paths=np.array(names),
-        landmarks=np.tile(LANDMARKS.astype(np.float32), (len(names), 1, 1)),
-        embedding=np.full((len(names), TEACHER_SIZE), np.nan, np.float32),
-        ok=np.ones(len(names), bool),
-    )
+    # An earlier call's file stays until here: it names photos that are still there.
+    unfinished = folder / f"{LANDMARKS_FILE}.part"
+    with unfinished.open("wb") as file:
+        np.savez(
+            file,
+            paths=np.array(names),
+            landmarks=np.tile(LANDMARKS.astype(np.float32), (len(names), 1, 1)),
+            embedding=np.full((len(names), TEACHER_SIZE), np.nan, np.float32),
+            ok=np.ones(len(names), bool),
+        )
+    unfinished.replace(folder / LANDMARKS_FILE)
     return len(names)
 
 

@@ -105,7 +105,7 @@ def _looks() -> list[Look]:
     """Return how the face stands in the photos that there are already, as earlier answers said it."""
     try:
         return [Look(**{name: float(value) for name, value in one.items()}) for one in _listed()]
-    except (AttributeError, TypeError, ValueError, RecursionError):
+    except (AttributeError, OverflowError, TypeError, ValueError, RecursionError):
         raise BadRequestError(
             'The field "looks" expects a JSON list of what "look" was in earlier answers.', "Leave it out to begin."
         ) from None
