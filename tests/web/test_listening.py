@@ -110,6 +110,15 @@ class TestBodiesThatAreTooLarge:
         assert answer_to(port, "GET /healthz HTTP/1.1\nHost: localhost")[0] == 200
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9"])
+def test_a_proxy_that_nobody_told_of_makes_nobody_a_person_at_this_computer(port, token, header):
+    """Its address is this machine's own, so what it says of others must not be thrown away unread."""
+    asked = f"GET /api/v1/own-face HTTP/1.1\nHost: localhost\nAuthorization: Bearer {token}"
+    assert answer_to(port, asked)[0] == 200
+    status, _, body = answer_to(port, f"{asked}\n{header}")
+    assert (status, json.loads(body)["code"]) == (403, "own_face_closed")
+
+
 def test_what_is_no_http_is_refused(port):
     assert answer_to(port, "GET / HTTP/1.1\nHost localhost")[0] == 400
 
