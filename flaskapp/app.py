@@ -40,7 +40,7 @@ from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
 from flaskapp.web.pages import pages
 from flaskapp.web.problems import answer_errors
 from flaskapp.web.services import Services, provide, services_of
-from flaskapp.web.settings import Settings, SettingsError, read_settings
+from flaskapp.web.settings import LOCAL_NAMES, Settings, SettingsError, read_settings
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 __all__ = ["create_app", "main", "serve"]
@@ -185,9 +185,15 @@ def has_display(platform: str = sys.platform, environment: Mapping[str, str] = o
 
 
 def _with_own_name(config: Mapping[str, Any], host: str) -> Mapping[str, Any]:
-    """Let browsers address the server by what it listens on, if that is one address."""
+    """Let browsers address the server by what it listens on, and from this machine itself by that machine's names.
+
+    Whoever adds a name for others still opens the page on localhost, and so does a container's
+    health check.
+    """
     names = read_settings(config).allowed_hosts
-    return config if host in EVERY_ADDRESS else {**config, "FR_ALLOWED_HOSTS": (*names, _name_of(host))}
+    own = () if host in EVERY_ADDRESS else (_name_of(host),)
+    at_home = LOCAL_NAMES if host in (HOST, *EVERY_ADDRESS) else ()
+    return {**config, "FR_ALLOWED_HOSTS": tuple(dict.fromkeys((*names, *own, *at_home)))}
 
 
 def _name_of(host: str) -> str:

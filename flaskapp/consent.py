@@ -177,10 +177,16 @@ class ConsentBook:
             return None
         return consent if consent.notice_version == self.notice.version else None
 
-    def withdraw(self, token: str) -> None:
-        """End a consent at once; a token that stands for none is no error."""
+    def withdraw(self, token: str) -> str:
+        """End a consent at once and return its key; a token that stands for none, or no longer, is no error."""
+        key = _key_of(token)
         with self._lock:
-            self._consents.pop(_key_of(token), None)
+            self._consents.pop(key, None)
+        return key
+
+    def seconds_left(self, consent: Consent) -> float:
+        """Return how long a consent stands, if it is not withdrawn."""
+        return max((consent.expires_at - self._now()).total_seconds(), 0.0)
 
     def _drop_old(self) -> None:
         """Forget what has run out, and the oldest when there are too many: all lie in front."""

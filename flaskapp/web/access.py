@@ -61,16 +61,15 @@ def require_consent() -> Consent:
             "Agree to the privacy notice and confirm that you are 18 or older, on the page or by POST /api/v1/consent.",
         )
     g.consent_key = consent.key
+    g.consent_seconds_left = services().consents.seconds_left(consent)
     return consent
 
 
 def withdraw() -> None:
     """End the consent behind the request at once, and the training that it was given for."""
-    token, consent = carried_token(), current_consent()
+    token = carried_token()
     if token:
-        services().consents.withdraw(token)
-    if consent:
-        services().own_face.cancel(consent.key)
+        services().own_face.cancel(services().consents.withdraw(token))
 
 
 def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:

@@ -76,8 +76,15 @@ def check_origin() -> None:
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+    if site not in (None, "same-origin", "none") or (origin is not None and _host_of(origin) != request.host):
         raise CrossSiteError("The request came from the page of another site.", "Use this server's own page.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # no origin that a browser would send
+        return None
 
 
 def harden(response: Response) -> Response:

@@ -118,6 +118,7 @@ class OwnFace:
         self._comparer, self._without, self._minutes, self._command = comparer, without, minutes, command
         self._training: Training | None = None
         self._lock = threading.RLock()
+        self._end = threading.Timer(0, lambda: None)
 
     @property
     def stands(self) -> bool:
@@ -129,12 +130,15 @@ class OwnFace:
         training = self._training
         return training if training and training.consent == consent else None
 
-    def train(self, faces: Sequence[np.ndarray], consent: str) -> Training:
+    def train(self, faces: Sequence[np.ndarray], consent: str, seconds_left: float) -> Training:
         """Start a training; what compares goes on comparing until the new model has taken its place.
+
+        It ends with the consent that it was started with: nobody could withdraw that afterwards.
 
         Args:
             faces: uint8 (100, 100, 3) each.
             consent: key of the consent that it is started with.
+            seconds_left: how long that stands.
 
         Raises:
             MissingExtraError: the libraries that train are not installed.
@@ -153,6 +157,10 @@ class OwnFace:
                 raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
             stack = np.stack(faces)
             self._training = Training(stack, self.place, self._minutes, consent, self._take_over, self._command)
+            self._end.cancel()
+            self._end = threading.Timer(seconds_left, self.cancel, (consent,))
+            self._end.daemon = True
+            self._end.start()
             return self._training
 
     def cancel(self, consent: str) -> None:

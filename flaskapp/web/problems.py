@@ -21,16 +21,20 @@ CONTENT_TYPE = "application/problem+json"
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
 
-HTTP_HINTS = {"rate_limited": "Wait as long as Retry-After says."}
-
 
 class _ForeignError(FacialRecognitionError):
     """An error that Flask, Werkzeug or the rate limits raised, in the words of ours."""
 
     def __init__(self, code: str) -> None:
         status, title = PROBLEMS[code]
-        super().__init__(f"{title}.", _how_to_shrink() if code == "too_large" else HTTP_HINTS.get(code, ""))
+        hints = {"too_large": _how_to_shrink, "rate_limited": _how_long_to_wait}
+        super().__init__(f"{title}.", hints[code]() if code in hints else "")
         self.code, self.http_status = code, status  # type: ignore[misc]
+
+
+def _how_long_to_wait() -> str:
+    seconds = seconds_to_wait()
+    return f"Try again in {seconds} second{'s' * (seconds > 1)}."
 
 
 def _how_to_shrink() -> str:

@@ -12,9 +12,10 @@ from typing import Any
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.preprocess import MAX_BYTES
 
-__all__ = ["Settings", "SettingsError", "read_settings"]
+__all__ = ["LOCAL_NAMES", "Settings", "SettingsError", "read_settings"]
 
 PREFIX = "FR_"
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_FACE = ("local", "everyone", "off")
 
 LEAST_PHOTO_BYTES = 1024 * 1024
@@ -58,7 +59,7 @@ class Settings:
     model: str = ""
     rate_limit: int = 60
     live_rate_limit: int = 1200
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    allowed_hosts: tuple[str, ...] = LOCAL_NAMES
     max_photo_bytes: int = MAX_BYTES
     max_body_bytes: int = 26 * 1024 * 1024
     consent_minutes: int = 60
