@@ -39,6 +39,15 @@ def group_photo() -> Image.Image:
     return group
 
 
+def cheek_to_cheek() -> Image.Image:
+    """Return two people so near to each other that the boxes of their faces overlap by some ten pixels."""
+    first, second = (Image.open(portrait).resize((440, 500)) for portrait in (HOPPER, COLLINS))
+    photo = Image.new("RGB", (740, 500), (200, 205, 210))
+    photo.paste(first.crop((0, 0, 297, 500)), (0, 0))
+    photo.paste(second.crop((163, 0, 440, 500)), (297, 0))
+    return photo
+
+
 def landscape() -> Image.Image:
     """Return a picture without a face, 320×240."""
     rows = np.linspace(90, 220, 240, dtype=np.uint8)[:, None, None]

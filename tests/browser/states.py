@@ -136,7 +136,8 @@ def at_own_forget(window: Driver, files: Files) -> None:
 
 def own_state(state: str, doubted: Sequence[int] = (3, 7)) -> dict[str, Any]:
     """Return how a training goes, or what came of it, as the server would say it."""
-    figures = {name: {"personal": 1.0, "shipped": 0.9231} for name in ("accuracy", "precision", "recall", "f1")}
+    figure = {"personal": 1.0, "interval": "no error seen: at least 90.50 %", "shipped": 0.9231}
+    figures = dict.fromkeys(("accuracy", "precision", "recall", "f1"), figure)
     scope = {"stranger_pairs": 20000, "strangers_out": 19950, "owner_pairs": 3, "owner_out": 0}
     result = {
         "figures": figures,

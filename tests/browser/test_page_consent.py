@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
@@ -103,6 +103,17 @@ def test_consent_that_runs_out_under_an_open_page_is_asked_for_again(visit, serv
     monkeypatch.setattr(services_of(server.app).consents, "lifetime", timedelta(seconds=3))
     window = visit().agree()
     window.expect_error("consent", "Your consent has ended.")
+
+
+def test_a_consent_of_weeks_says_its_day_and_does_not_ask_the_server_all_the_time(visit, server, monkeypatch):
+    """A browser's timers take 24 days at most; asked for more they go off at once."""
+    monkeypatch.setattr(services_of(server.app).consents, "lifetime", timedelta(days=40))
+    window = visit().agree()
+    asked = len(window.requests)
+    window.page.wait_for_timeout(1500)
+    assert len(window.requests) == asked
+    end = datetime.now(UTC) + timedelta(days=40)
+    expect(window.find("#consent-until")).to_contain_text(f"{end:%b}")
 
 
 def test_a_notice_that_changed_must_be_read_anew(visit, server, monkeypatch):

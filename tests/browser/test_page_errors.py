@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -147,6 +149,29 @@ def test_several_faces_first_seen_by_the_comparison_are_offered_then(page, verif
     page.compare()
     expect(page.find("#verdict-word")).to_have_text("Match")
     assert verifier.calls[-1] == (None, 0)
+
+
+def test_faces_are_offered_where_they_are_in_this_photo_whatever_was_there_before(
+    page, group_photo, landscape, hopper_file
+):
+    page.choose("probe", as_file(landscape)).choose("reference", hopper_file)
+    page.page.route("**/api/v1/detect", lambda route: route.abort())
+    page.choose("probe", as_file(group_photo)).compare()
+    page.expect_error("probe", "2 faces could be meant.")
+    expect(page.find("#probe-slot [data-outlines]")).to_have_attribute("viewBox", "0 0 900 500")
+
+
+def test_what_the_server_found_before_the_script_was_there_stays_to_be_read(visit, landscape, hopper_file):
+    window = visit()
+    window.page.route("**/static/js/**", lambda route: route.abort())
+    window.agree()
+    window.page.unroute("**/static/js/**")
+    window.send(as_file(landscape), hopper_file)
+    expect(window.find("html.js")).to_have_count(1)
+    window.expect_error("reference", "No face was found.")
+    expect(window.page).to_have_title(re.compile("^Error"))
+    window.choose("reference", hopper_file)
+    expect(window.find("#reference-error")).to_be_hidden()
 
 
 def test_an_answer_that_is_no_json_is_an_error_too(page, hopper_file, collins_file):

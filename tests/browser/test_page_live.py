@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
+import sample_photos
 from playwright.sync_api import expect
 
-from flaskapp.errors import NoFaceError
+from flaskapp.detection import Face
+from flaskapp.errors import NoFaceError, SeveralFacesError
 from flaskapp.web.services import services_of
 
 
@@ -102,6 +104,33 @@ def test_in_a_group_photo_only_the_chosen_face_goes_along(visit, verifier, group
     window.page.get_by_role("button", name="Start live comparison").click()
     # The server would refuse a reference that shows two faces.
     expect(window.find("#live-word")).to_have_text("Match")
+
+
+@pytest.mark.parametrize("face", [1, 2])
+def test_of_two_faces_whose_boxes_overlap_the_chosen_one_goes_along(visit, face):
+    photo = sample_photos.encoded(sample_photos.cheek_to_cheek(), "JPEG", quality=92)
+    window = visit().watch_camera().agree()
+    window.choose("reference", {"name": "two.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    window.page.get_by_role("button", name=f"Face {face} of 2").click()
+    window.set_mode("Live webcam")
+    window.page.get_by_role("button", name="Start live comparison").click()
+    expect(window.find("#live-word")).to_have_text("Match")
+
+
+def test_several_faces_in_what_goes_along_leave_the_photo_as_it_was(visit, verifier, group_photo):
+    window = visit().watch_camera().agree()
+    window.choose("reference", {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
+    window.page.get_by_role("button", name="Face 2 of 2").click()
+    places = "(buttons) => buttons.map(({ style }) => style.cssText)"
+    before = window.find("#reference-slot [data-choices] button").evaluate_all(places)
+    window.set_mode("Live webcam")
+    several = (Face((10, 10, 60, 70), ((20, 30), (40, 30), (30, 45), (22, 55), (38, 55)), 0.99),) * 2
+    verifier.raises = SeveralFacesError("2 faces could be meant.", "Choose one.", faces=several).for_photo("reference")
+    window.page.get_by_role("button", name="Start live comparison").click()
+    window.expect_error("live", "Beside the face chosen in the reference photo", "shows this face alone")
+    assert window.find("#reference-slot [data-choices] button").evaluate_all(places) == before
+    expect(window.page.get_by_role("button", name="Face 2 of 2")).to_have_attribute("aria-pressed", "true")
+    window.expect_camera_off()
 
 
 def test_a_reference_that_cannot_be_shown_is_explained(visit, heic_portrait):

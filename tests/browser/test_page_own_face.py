@@ -211,6 +211,20 @@ def test_photos_of_somebody_else_are_named_until_they_are_removed(own: Driver):
     expect(own.find("#train-doubt")).to_be_hidden()
 
 
+def test_a_training_that_is_refused_does_not_pass_for_the_one_before(own: Driver):
+    take_photos(own, FEWEST_PHOTOS)
+    before = own_state("done")
+    refusal = {"code": "busy", "detail": "Too much is under way.", "hint": "Wait.", "photo": None}
+    own.page.route("**/api/v1/own-face", lambda route: route.fulfill(json=before))
+    own.page.route("**/own-face/training", lambda route: route.fulfill(json=refusal, status=503))
+    own.find("#keep-box").check()
+    own.page.get_by_role("button", name="Train", exact=True).click()
+    own.expect_error("train", "Too much is under way.")
+    expect(own.find("#outcome")).to_be_visible()
+    expect(own.find("#outcome-heading")).not_to_be_focused()
+    expect(own.find("#status")).not_to_contain_text("The training is done.")
+
+
 @pytest.mark.needs_tensorflow
 def test_a_training_can_be_cancelled(own: Driver, started_in: Path):
     take_photos(own, FEWEST_PHOTOS)

@@ -60,6 +60,13 @@ def test_a_photo_can_be_pasted_into_the_first_empty_slot_then_the_next(page, hop
     expect(page.find("#probe-note")).to_have_text(ONE_FACE)
 
 
+def test_in_live_mode_a_photo_is_pasted_where_it_can_be_seen(page, hopper, group_photo):
+    page.choose("reference", as_file(hopper)).set_mode("Live webcam")
+    page.hand_over("body", "paste", [("image.png", "image/png", group_photo)])
+    expect(page.find("#reference-note")).to_contain_text("2 faces found.")
+    expect(page.find("#probe-slot")).to_have_attribute("data-state", "empty")
+
+
 def test_a_photo_is_pasted_where_the_focus_is(page, hopper):
     page.find("#probe-file").focus()
     page.hand_over("#probe-file", "paste", [("image.png", "image/png", hopper)])

@@ -201,3 +201,31 @@ def test_progress_is_shown_and_can_be_cancelled(page, verifier, hopper_file, col
     expect(page.find("#compare")).to_be_focused()
     expect(page.find("#result")).to_be_hidden()
     assert len(verifier.calls) == 1
+
+
+SLOW_DECODING = """
+  const decoding = window.createImageBitmap;
+  window.createImageBitmap = async (...all) => {
+    const picture = await decoding(...all);
+    await new Promise((resolve) => setTimeout(resolve, window.decodingTakes ?? 0));
+    return picture;
+  };
+"""
+
+
+@pytest.mark.parametrize("how", ["Cancel", "Withdraw consent"])
+def test_an_answer_that_is_no_longer_wanted_is_not_shown_once_its_photos_are_decoded(
+    visit, hopper_file, collins_file, how
+):
+    window = visit()
+    window.context.add_init_script(SLOW_DECODING)
+    window.agree().choose("reference", hopper_file).choose("probe", collins_file)
+    window.page.evaluate("window.decodingTakes = 2000")
+    with window.page.expect_response("**/api/v1/verify"):
+        window.compare()
+    window.page.get_by_role("button", name=how).click()
+    window.page.wait_for_timeout(3000)
+    expect(window.find("#result")).to_be_hidden()
+    assert window.find("#main").get_attribute("data-step") == ("photos" if how == "Cancel" else "consent")
+    expect(window.find("#verdict-word")).to_be_hidden()
+    assert window.is_blank("#reference-aligned")

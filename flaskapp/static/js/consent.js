@@ -14,6 +14,7 @@ const ENDED = {
 };
 
 const LEAST_WAIT_MS = 3000;
+const MOST_WAIT_MS = 2 ** 31 - 1; // a browser's timers take no more: they would go off at once
 
 export class Consent extends EventTarget {
   #timer = null;
@@ -74,11 +75,13 @@ export class Consent extends EventTarget {
 
   #stands({ expires_at: expiresAt }) {
     const end = new Date(expiresAt);
-    const time = end.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const today = end.toDateString() === new Date().toDateString();
+    const day = today ? {} : { weekday: "short", day: "numeric", month: "short" };
+    const time = end.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
     byId("consent-until").textContent = `Agreed until ${time}`;
     clearTimeout(this.#timer);
     // The server's clock decides, not this one: it is asked when the time seems to be up.
-    this.#timer = setTimeout(() => this.#askWhetherItEnded(), Math.max(end - Date.now(), LEAST_WAIT_MS));
+    this.#timer = setTimeout(() => this.#askWhetherItEnded(), Math.min(Math.max(end - Date.now(), LEAST_WAIT_MS), MOST_WAIT_MS));
   }
 
   async #askWhetherItEnded() {

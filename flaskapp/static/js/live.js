@@ -31,6 +31,12 @@ const UNSEEN = {
   hint: "Save the photo as JPEG and choose it again.",
 };
 
+const CROWDED = {
+  code: "several_faces",
+  detail: "Beside the face chosen in the reference photo there is another one that could be meant.",
+  hint: "Choose a photo, or cut one out, that shows this face alone.",
+};
+
 export class LiveComparison {
   #generation = 0;
 
@@ -235,12 +241,14 @@ export class LiveComparison {
     if (!(error instanceof Problem)) throw error;
     if (error.code === "consent_required") {
       this.consentEnded();
-    } else if (error.photo === "reference") {
+    } else if (error.photo === "reference" && error.code !== "several_faces") {
       this.reference.fail(error);
       this.reference.focus();
     } else {
-      showProblem(byId("live-error"), error);
-      announce(`${error.detail} ${error.hint}`);
+      // Of several faces it would tell by their places in what was cut out, which are none in the photo.
+      const problem = error.code === "several_faces" ? new Problem(CROWDED) : error;
+      showProblem(byId("live-error"), problem);
+      announce(`${problem.detail} ${problem.hint}`);
     }
   }
 }
@@ -269,22 +277,20 @@ async function cutReference(slot) {
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
-  picture.close();
   context.setTransform(scale, 0, 0, scale, -left * scale, -top * scale);
-  coverOthers(context, slot.faces ?? [], slot.box);
+  coverOthers(context, picture, slot.faces ?? [], slot.box);
+  picture.close();
   const blob = await toJpeg(canvas, REFERENCE_QUALITY);
   wipe(canvas);
   return blob;
 }
 
-function coverOthers(context, faces, chosen) {
+// Where boxes overlap, the pixels belong to the chosen face.
+function coverOthers(context, picture, faces, chosen) {
+  const others = faces.filter((face) => face !== chosen);
+  if (!others.length) return;
   context.fillStyle = "#808080";
-  for (const face of faces) {
-    const [x, y] = face.box_xyxy;
-    if (face !== chosen && !overlap(face.box_xyxy, chosen.box_xyxy)) context.fillRect(x, y, widthOf(face.box_xyxy), heightOf(face.box_xyxy));
-  }
-}
-
-function overlap(one, other) {
-  return one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+  for (const { box_xyxy: box } of others) context.fillRect(box[0], box[1], widthOf(box), heightOf(box));
+  const box = chosen.box_xyxy;
+  context.drawImage(picture, box[0], box[1], widthOf(box), heightOf(box), box[0], box[1], widthOf(box), heightOf(box));
 }

@@ -57,7 +57,7 @@ export class Capture {
       try {
         const seen = await this.album.offer(await this.#grab(), flight.signal);
         if (generation !== this.#generation) return undefined;
-        if (seen.finished) return this.stop("Nothing is missing. The camera is off.");
+        if (seen.finished) return this.stop(`${seen.missing.length ? "There is no room for more photos" : "Nothing is missing"}. The camera is off.`);
         this.#say(`${seen.kept ? `Photo ${this.album.photos.length} taken. ` : ""}${seen.words}`);
       } catch (error) {
         if (generation !== this.#generation) return undefined;

@@ -41,7 +41,10 @@ export class Model extends EventTarget {
       this.state = await readOwnFace();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (!error.passing) return this.#fail("model-error", error);
+      if (!error.passing) {
+        show(false, byId("train-progress"));
+        return this.#fail("model-error", error);
+      }
       this.#timer = setTimeout(() => this.refresh(), 3 * POLL_MS);
       return undefined;
     }
@@ -53,10 +56,10 @@ export class Model extends EventTarget {
 
   /** Start a training on faces as the server handed them out. */
   train(faces) {
-    this.#watched = true;
     show(false, byId("outcome"), byId("removed"));
     return this.#try("train-error", async () => {
       await trainOwnFace(faces);
+      this.#watched = true; // a refused one leaves an earlier training's outcome as it was
       announce("The training has begun.");
     });
   }

@@ -35,12 +35,19 @@ export class ResultView {
   }
 
   /**
-   * Show an answer.
+   * Show an answer, unless it is no longer wanted once the photos have been decoded.
    *
    * @param {object} answer of /api/v1/verify
    * @param {{reference: File, probe: File}} photos that it is about
+   * @param {AbortSignal} signal that it is no longer wanted
+   * @returns {Promise<boolean>} whether it is shown
    */
-  async show(answer, photos) {
+  async show(answer, photos, signal) {
+    const pictures = await Promise.all(LABELS.map((label) => decode(photos[label])));
+    if (signal.aborted) {
+      for (const picture of pictures) picture?.close();
+      return false;
+    }
     this.answer = { ...answer, compared_at: new Date().toISOString() };
     const key = wordKey(answer.decision);
     byId("verdict-word").textContent = this.root.dataset[`word${key}`];
@@ -50,13 +57,13 @@ export class ResultView {
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
-    await Promise.all(LABELS.map((label) => this.#drawFace(label, photos[label], answer.faces[label])));
+    LABELS.forEach((label, index) => this.#drawFace(label, pictures[index], answer.faces[label]));
     show(true, this.root);
+    return true;
   }
 
-  async #drawFace(label, photo, face) {
+  #drawFace(label, picture, face) {
     const canvas = byId(`${label}-aligned`);
-    const picture = await decode(photo);
     show(picture !== null, canvas);
     show(picture === null, byId(`${label}-unseen`));
     if (!picture) return;

@@ -60,8 +60,10 @@ class Page {
   /** Show the step that the consent allows. A page that was served without asks first anyway. */
   async open() {
     if (!byId("consent").hidden) return;
+    const title = document.title; // "Error: …" where the server found fault with a photo of the plain form
     if (await this.consent.check()) this.#setStep("photos");
     else this.askForConsent();
+    if (title.startsWith("Error") && byId("main").dataset.step === "photos") document.title = title;
   }
 
   /** Stop everything and ask for consent; photos that were chosen wait behind the question. */
@@ -169,7 +171,7 @@ class Page {
     const done = this.#showWork();
     try {
       const answer = await verify(photos, chosen, work.signal);
-      if (!work.signal.aborted) await this.#showResult(answer, photos);
+      if (!work.signal.aborted) await this.#showResult(answer, photos, work.signal);
     } catch (error) {
       if (!work.signal.aborted) this.#showFailure(error);
     } finally {
@@ -198,8 +200,8 @@ class Page {
     };
   }
 
-  async #showResult(answer, photos) {
-    await this.result.show(answer, photos);
+  async #showResult(answer, photos, signal) {
+    if (!(await this.result.show(answer, photos, signal))) return;
     this.#setStep("result");
     focusOn(byId("result-heading"));
     byId("result").scrollIntoView({ block: "start" });

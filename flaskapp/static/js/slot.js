@@ -34,17 +34,24 @@ export class PhotoSlot extends EventTarget {
     this.input.addEventListener("cancel", () => this.file && this.#fillInput(this.file));
     this.remove.addEventListener("click", () => this.#removeByHand());
     this.empty.addEventListener("click", () => this.input.click());
-    this.clear();
+    this.#empty(); // what the server said of a photo that was sent by the plain form stays until another is chosen
   }
 
   /** Forget the photo and all that was drawn of it. */
   clear() {
+    this.#empty();
+    this.#showProblem(null);
+    this.#changed();
+  }
+
+  #empty() {
     this.work?.abort();
     this.file = null;
     this.faces = null;
     this.chosen = null;
     this.problem = null;
     this.size = null;
+    this.foundSize = null;
     this.seen = false;
     this.input.value = "";
     wipe(this.picture);
@@ -55,8 +62,6 @@ export class PhotoSlot extends EventTarget {
     this.root.dataset.state = "empty";
     show(false, this.stage, this.unseen, this.remove);
     show(true, this.empty);
-    this.#showProblem(null);
-    this.#changed();
   }
 
   /** Take a photo, wherever it comes from, and look for its faces. */
@@ -111,7 +116,7 @@ export class PhotoSlot extends EventTarget {
     if (problem.code === "several_faces" && problem.faces.length) {
       this.faces = problem.faces;
       this.chosen = null;
-      this.#drawFaces();
+      if (this.size) this.#drawFaces();
       problem = this.#askForFace();
     }
     this.problem = problem;

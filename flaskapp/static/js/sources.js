@@ -47,7 +47,8 @@ export function acceptPaste(slots, isOpen) {
   }
 }
 
-function slotForPaste(slots) {
+function slotForPaste(all) {
+  const slots = all.filter((slot) => !slot.root.hidden); // live comparison shows one of them alone
   return slots.find((slot) => slot.root.contains(document.activeElement)) ?? slots.find((slot) => !slot.file) ?? slots.at(-1);
 }
 
