@@ -11,7 +11,7 @@ import pytest
 from flaskapp.dataset.sets import CALIBRATION, TRAINING, UNKNOWN_PERSON, FaceTable
 from flaskapp.training.batches import Batches, Jitter
 
-SHARP = Jitter(coarsened=0, compressed=0)
+SHARP = Jitter(coarsened=0, compressed=0, blurred=0)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ class Jitter:
     compressed: float = 0.3
     covered: float = 0.0
     transformed: float = 0.0
-    blurred: float = 0.0
+    blurred: float = 0.15
 
     def apply(self, crops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed copies of uint8 (N, 100, 100, 3) faces, uint8 again."""
