@@ -100,7 +100,8 @@ class OwnResult:
     def gain_in_words(self) -> str:
         """Say whether training helped, by how much, how surely."""
         if self.f1_gain_interval is None:
-            return f"No gain over the shipped weights can be shown: {self.f1_gain:+.2%} F1, of too few photos for more."
+            told = f"{self.f1_gain:+.2%} F1, and too few photos for an interval"
+            return f"No gain over the shipped weights can be shown: {told}."
         low, high = self.f1_gain_interval
         interval = f"{self.f1_gain:+.2%} F1, 95 % interval {low:+.2%} to {high:+.2%}"
         if low > 0:
