@@ -142,7 +142,7 @@ class TestLeavingOut:
 
     def test_a_dropped_name_that_nobody_has_is_refused(self, folder):
         """A name misspelt would leave in training whom it was to keep out."""
-        with pytest.raises(DataError, match="Set own: drop names Anna, whom none of its photos shows"):
+        with pytest.raises(DataError, match="Set people: drop names Anna, whom none of its photos shows"):
             load_faces([one_set(folder, ["anna/1.jpg"], identities="folder", drop=("Anna",))])
 
     def test_photos_without_a_face_are_left_out(self, folder):

@@ -158,7 +158,7 @@ class OwnFace:
             stack = np.stack(faces)
             self._training = Training(stack, self.place, self._minutes, consent, self._take_over, self._command)
             self._end.cancel()
-            self._end = threading.Timer(seconds_left, self.cancel, (consent,))
+            self._end = threading.Timer(min(seconds_left, threading.TIMEOUT_MAX), self.cancel, (consent,))
             self._end.daemon = True
             self._end.start()
             return self._training
