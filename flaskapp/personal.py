@@ -38,6 +38,7 @@ __all__ = [
     "load_model",
     "named",
     "new_folder",
+    "read_note",
     "remove",
     "standing",
     "traces",
@@ -204,7 +205,7 @@ def standing(model: Path) -> Path:
     return old if not model.exists() and is_personal(old) else model
 
 
-def _read_note(path: Path) -> dict[str, object]:
+def read_note(path: Path) -> dict[str, object]:
     """Return a note's content; empty if there is none or it is no note."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
@@ -215,14 +216,14 @@ def _read_note(path: Path) -> dict[str, object]:
 
 def is_personal(folder: Path) -> bool:
     """Say whether a folder is a personal model, by its note."""
-    return "personal" in _read_note(folder / NOTE)
+    return "personal" in read_note(folder / NOTE)
 
 
 def _is_ours(folder: Path) -> bool:
     """Say whether training made a folder: a model, whole or unfinished, or a run's checkpoints."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    if is_personal(folder) or {"base", "photos"} <= _read_note(folder / RUN_NOTE).keys():
+    if is_personal(folder) or {"base", "photos"} <= read_note(folder / RUN_NOTE).keys():
         return True
     names = {path.name for path in folder.iterdir()}
     return (TEMPLATES in names and names <= UNFINISHED) or (RUN_NOTE in names and names <= RUN_FILES)
@@ -236,7 +237,7 @@ def foreign(folder: Path) -> list[Path]:
 
 def _is_left_over(folder: Path) -> bool:
     """Say whether a folder beside a model is only what a training left there, and no other model named so."""
-    return _is_ours(folder) and not foreign(folder) and _read_note(folder / NOTE).get("name") != folder.name
+    return _is_ours(folder) and not foreign(folder) and read_note(folder / NOTE).get("name") != folder.name
 
 
 def _is_empty(folder: Path) -> bool:

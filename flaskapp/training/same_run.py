@@ -11,7 +11,7 @@ import numpy as np
 
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
-from flaskapp.personal import RUN_NOTE
+from flaskapp.personal import RUN_NOTE, read_note
 
 __all__ = ["check_same_run", "describe_run"]
 
@@ -51,7 +51,7 @@ def check_same_run(folder: Path, description: dict[str, Any], begun: bool) -> No
     """
     note = folder / RUN_NOTE
     if begun:
-        other = _differences(_read(note), description)
+        other = _differences(read_note(note), description)
         if other:
             raise DataError(
                 f"{folder.name} holds the checkpoint of another training: {', '.join(other)} differ.",
@@ -60,14 +60,6 @@ def check_same_run(folder: Path, description: dict[str, Any], begun: bool) -> No
         return
     folder.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(description, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _read(note: Path) -> dict[str, Any]:
-    try:
-        told = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
