@@ -1,6 +1,8 @@
 # make run     the page, on http://localhost:5000; sets everything up the first time
 # make setup   the environment that compares, in .venv
 # make test    every test, in an environment of its own, .venv-dev
+# make research  what making weights needs beside, PyTorch above all, in .venv-dev
+# make test-research  its tests
 # make lint    style and types
 # make format  put the style right
 # make lock    renew the pinned dependencies (UPGRADE=--upgrade for newer versions)
@@ -15,7 +17,7 @@
 # PROCESSES=4 runs four files of tests at a time in place of two.
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test browser lint format lock screenshots benchmark benchmark-live figures model-card clean
+.PHONY: help run setup test research test-research browser lint format lock screenshots benchmark benchmark-live figures model-card clean
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first of these that is a Python we support; a name may exist and still not start.
@@ -34,6 +36,11 @@ run: .venv/.ready
 PROCESSES ?= 2
 test: .venv-dev/.ready browser
 	.venv-dev/bin/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST)
+
+research: .venv-dev/.research
+
+test-research: .venv-dev/.research
+	.venv-dev/bin/python -m pytest research/tests $(PYTEST)
 
 # The page is tested in a real Chromium: CHROMIUM=/path/to/it, or one on the PATH. As root on
 # Debian it is fetched; elsewhere, without one, those tests are skipped and say so.
@@ -112,6 +119,10 @@ clean:
 .venv-dev/.ready: .venv-dev/.locked pyproject.toml setup.py
 .venv/.ready .venv-dev/.ready:
 	$(@D)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-dev/.research: .venv-dev/.ready research/requirements.txt
+	.venv-dev/bin/python $(PIP_INSTALL) --quiet -r research/requirements.txt
 	@touch $@
 
 .venv/.locked: requirements.lock

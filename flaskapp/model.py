@@ -2,6 +2,8 @@
 
 ``embedding network``: 100×100×3 in four views → four convolutional blocks → one 3×3 depthwise
 convolution over the whole map → mean of the views → Dropout → Dense 4096 → length by certainty.
+The next weights have a larger one, ``GROWN``: more residual units, a 1×1 convolution before the
+depthwise one, and the teacher's own 128 numbers as a layer before the mean.
 ``Siamese network``: the same embedding network twice (shared weights), L1 distance, Dense
 sigmoid.
 
@@ -26,6 +28,10 @@ FILTERS = (64, 128, 128, 256)
 # most of the weights. From nothing (0, 0, 1, 2) learned fastest per minute of two cores; two units
 # more came when its learning had slowed down (docs/recipe.md).
 RESIDUAL_UNITS = (0, 0, 3, 2)
+# Of the network that the next weights have (research/README.md).
+GROWN_UNITS = (0, 2, 4, 3)
+NECK_FILTERS = 512
+VECTOR_SIZE = 128
 EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3
 # As long as the teacher's vectors are when the trunk learns them. A fifth of the length's power is most
@@ -42,17 +48,27 @@ class Parts:
 
     Attributes:
         convolution: takes the arguments of ``Conv2D``.
-        normalization: takes the arguments of ``BatchNormalization``.
+        normalization: takes the arguments of ``BatchNormalization``; None where convolutions
+            have a bias in its place.
+        pooling: takes the arguments of ``MaxPooling2D``.
     """
 
     convolution: Layers = layers.Conv2D
-    normalization: Layers = layers.BatchNormalization
+    normalization: Layers | None = layers.BatchNormalization
+    pooling: Layers = layers.MaxPooling2D
 
 
 def _convolve(x: Any, filters: int, name: str, parts: Parts, kernel_size: int = 3, strides: int = 1) -> Any:
+    bias = parts.normalization is None
+    x = parts.convolution(filters, kernel_size, strides, padding="same", use_bias=bias, name=f"{name}_conv")(x)
+    return _normalize(x, f"{name}_norm", parts)
+
+
+def _normalize(x: Any, name: str, parts: Parts) -> Any:
+    if parts.normalization is None:
+        return x
     channels = 1 if keras.config.image_data_format() == "channels_first" else -1
-    x = parts.convolution(filters, kernel_size, strides, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    return parts.normalization(axis=channels, name=f"{name}_norm")(x)
+    return parts.normalization(axis=channels, name=name)(x)
 
 
 def _residual_unit(x: Any, filters: int, name: str, parts: Parts) -> Any:
@@ -66,7 +82,7 @@ def _block(x: Any, number: int, filters: int, residual_units: int, parts: Parts)
     name = f"block{number}"
     first = number == 1
     x = _convolve(x, filters, name, parts, kernel_size=5 if first else 3, strides=2 if first else 1)
-    relu, pool = layers.ReLU(name=f"{name}_relu"), layers.MaxPooling2D(name=f"{name}_pool")
+    relu, pool = layers.ReLU(name=f"{name}_relu"), parts.pooling(name=f"{name}_pool")
     if not residual_units:
         # The largest of a window stays the largest when all below 0 become 0: either order gives
         # the same numbers, and this one has a quarter of them to go through.
@@ -98,19 +114,40 @@ def build_trunk(residual_units: Sequence[int] = RESIDUAL_UNITS, parts: Parts = P
     return keras.Model(face, _features(face, residual_units, parts), name="trunk")
 
 
-def _features(x: Any, residual_units: Sequence[int], parts: Parts) -> Any:
+def build_vector_network(
+    residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS, parts: Parts = PLAIN_PARTS
+) -> keras.Model:
+    """Build what is trained of the grown network: a face in, the teacher's 128 numbers out.
+
+    Args:
+        residual_units: how many residual units follow the first convolution of each block.
+        neck: filters of the 1×1 convolution before the depthwise one; 0 = none.
+        parts: what makes its layers.
+
+    Returns:
+        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 128)``.
+
+    Raises:
+        ValueError: ``residual_units`` does not have one number per block.
+    """
+    face = keras.Input(INPUT_SHAPE, name="face")
+    x = _features(face, residual_units, parts, neck)
+    return keras.Model(face, layers.Dense(VECTOR_SIZE, name="vector")(x), name="vector_network")
+
+
+def _features(x: Any, residual_units: Sequence[int], parts: Parts, neck: int = 0) -> Any:
     if len(residual_units) != len(FILTERS):
         raise ValueError(f"residual_units expects {len(FILTERS)} numbers. Received: {tuple(residual_units)}")
     if keras.config.image_data_format() == "channels_first":
         x = layers.Permute((3, 1, 2), name="channels_first")(x)
     for number, (filters, units) in enumerate(zip(FILTERS, residual_units, strict=True), start=1):
         x = _block(x, number, filters, units, parts)
-    channels = 1 if keras.config.image_data_format() == "channels_first" else -1
+    if neck:
+        x = layers.ReLU(name="expand_relu")(_convolve(x, neck, "expand", parts, kernel_size=1))
     # One weight per place and channel instead of a flattened 2,304-wide Dense layer, as
     # MobileFaceNet's global depthwise convolution (Chen et al., 2018).
-    x = layers.DepthwiseConv2D(3, use_bias=False, name="global_depthwise")(x)
-    x = parts.normalization(axis=channels, name="global_norm")(x)
-    return layers.Flatten(name="flatten")(x)
+    x = layers.DepthwiseConv2D(3, use_bias=parts.normalization is None, name="global_depthwise")(x)
+    return layers.Flatten(name="flatten")(_normalize(x, "global_norm", parts))
 
 
 def build_embedding_network(

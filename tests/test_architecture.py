@@ -155,6 +155,10 @@ def test_the_web_door_does_not_lead_to_the_command_line():
     assert not {module for module in below(*WEB) if own(module) & below("cli")}
 
 
+def test_the_product_knows_neither_research_nor_benchmarks():
+    assert not {module for module in modules() if foreign(module) & {"research", "benchmarks"}}
+
+
 def test_the_command_line_starts_app_and_not_what_lies_behind_it():
     assert not {module for module in below("cli") if own(module) & below("web")}
 

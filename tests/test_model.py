@@ -186,3 +186,18 @@ def test_no_code_travels_with_the_network(siamese):
     configuration = json.dumps(siamese.get_config(), default=str)
     assert "Lambda" not in configuration
     assert "__lambda__" not in configuration
+
+
+def test_the_grown_network_says_the_teachers_128_numbers(model):
+    network = model.build_vector_network()
+    units = [sum(f"block{block}_unit" in layer.name for layer in layers_of(network, "Add")) for block in (1, 2, 3, 4)]
+    assert tuple(units) == model.GROWN_UNITS
+    assert (network.input_shape, network.output_shape) == ((None, 100, 100, 3), (None, 128))
+    assert network.get_layer("expand_conv").kernel.shape == (1, 1, 256, 512)
+    assert 5_900_000 < network.count_params() < 6_200_000
+
+
+def test_without_normalisation_convolutions_have_a_bias(model):
+    network = model.build_vector_network(parts=model.Parts(normalization=None))
+    assert not layers_of(network, "BatchNormalization")
+    assert all(layer.use_bias for kind in ("Conv2D", "DepthwiseConv2D") for layer in layers_of(network, kind))

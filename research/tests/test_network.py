@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flaskapp.errors import DataError
+from flaskapp.preprocess import to_model_input
+from flaskapp.runtime import default_weights_path
+from research.distil import network as networks
+
+SMALL = (0, 0, 1, 0)
+
+
+def say(network, faces) -> np.ndarray:
+    return network(to_model_input(faces), training=False).detach().numpy()
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Return a folded network and its arrays, biases moved away from zero."""
+    network, rng = networks.build_student(SMALL, 0), np.random.default_rng(2)
+    arrays = {variable.path: np.array(variable.value.detach()) for variable in network.variables}
+    arrays = {name: array + rng.normal(0, 0.02, array.shape).astype(np.float32) for name, array in arrays.items()}
+    networks.set_arrays(network, arrays)
+    return network, arrays
+
+
+@pytest.mark.parametrize("neck", [0, 512])
+def test_normalisation_layers_that_add_the_bias_change_nothing(neck, faces):
+    network, rng = networks.build_student(SMALL, neck), np.random.default_rng(3)
+    arrays = {v.path: rng.normal(0, 0.05, v.shape).astype(np.float32) for v in network.variables}
+    networks.set_arrays(network, arrays)
+    normalised = networks.unfolded(arrays, SMALL, neck)
+    assert any("norm" in layer.name for layer in normalised.layers)
+    np.testing.assert_allclose(say(normalised, faces[:4]), say(network, faces[:4]), atol=1e-5)
+
+
+def test_a_network_that_grows_says_what_it_said(small, faces):
+    network, arrays = small
+    larger = networks.build_student((0, 2, 2, 1), 512)
+    networks.set_arrays(larger, networks.grow(arrays, larger))
+    np.testing.assert_allclose(say(larger, faces[:4]), say(network, faces[:4]), atol=1e-5)
+
+
+def test_a_network_does_not_shrink(small):
+    with pytest.raises(DataError, match="block3_unit1"):
+        networks.grow(small[1], networks.build_student((0, 0, 0, 0), 0))
+
+
+def test_arrays_of_another_network_are_refused(small):
+    with pytest.raises(DataError, match="expand_conv"):
+        networks.set_arrays(networks.build_student(SMALL, 512), small[1])
+
+
+def test_a_snapshot_keeps_arrays_in_half_precision_and_what_is_said_of_them(small, tmp_path):
+    networks.save_snapshot(tmp_path / "average.npz", small[1], {"faces": 5})
+    arrays, meta = networks.read_start(tmp_path / "average.npz")
+    assert meta == {"faces": 5}
+    assert arrays.keys() == small[1].keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, small[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_something_else_is_no_start(tmp_path):
+    (tmp_path / "start.npz").write_bytes(b"PK no archive")
+    with pytest.raises(DataError, match="neither a snapshot"):
+        networks.read_start(tmp_path / "start.npz")
+
+
+def test_the_shipped_weights_are_a_start(faces):
+    """Folded, what they say of one view is what their own layers say."""
+    import keras
+
+    from flaskapp.layers import L1Distance
+    from flaskapp.model import unfold_projection
+
+    path = default_weights_path()
+    siamese = keras.models.load_model(path, custom_objects={"L1Distance": L1Distance}, compile=False)
+    twin = siamese.get_layer("embedding_network")
+    kernel, bias = unfold_projection(twin, 128)
+    one_view = keras.Model(twin.get_layer("block1_conv").input, twin.get_layer("flatten").output)
+    expected = say(one_view, faces[:4]) @ kernel + bias
+
+    arrays, _ = networks.read_start(path)
+    grown = networks.build_student()
+    networks.set_arrays(grown, networks.grow(arrays, grown))
+    np.testing.assert_allclose(say(grown, faces[:4]), expected, atol=2e-3 * np.abs(expected).max())
