@@ -151,7 +151,7 @@ def _features(x: Any, residual_units: Sequence[int], parts: Parts, neck: int = 0
 
 
 def build_embedding_network(
-    residual_units: Sequence[int] = RESIDUAL_UNITS, certainty: tuple[float, float] = CERTAINTY
+    residual_units: Sequence[int] = RESIDUAL_UNITS, certainty: tuple[float, float] = CERTAINTY, neck: int = 0
 ) -> keras.Model:
     """Build the twin: one aligned face in, one embedding out.
 
@@ -161,13 +161,17 @@ def build_embedding_network(
     Args:
         residual_units: how many follow the first convolution of each block.
         certainty: exponent and full length of ``CertaintyLength``; ``UNIT_LENGTH`` without it.
+        neck: filters of the 1×1 convolution of the grown network, which has the teacher's 128 numbers
+            as a layer too; 0 = neither.
 
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
         ``(batch, 4096)``, the longer the surer.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = _features(WithOtherViews(name="with_other_views")(face), residual_units, PLAIN_PARTS)
+    x = _features(WithOtherViews(name="with_other_views")(face), residual_units, PLAIN_PARTS, neck)
+    if neck:
+        x = layers.Dense(VECTOR_SIZE, name="vector")(x)
     x = MeanOfViews(VIEWS, name="mean_of_views")(x)
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
@@ -182,7 +186,7 @@ def certainty_of(twin: keras.Model) -> tuple[float, float]:
 
 
 def features_of(twin: keras.Model) -> keras.Model:
-    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256) out."""
+    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256 or 128) out."""
     return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 

@@ -24,7 +24,16 @@ import numpy as np
 from flaskapp.errors import WeightsError
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_GEOMETRY, CROP_SIZE
-from flaskapp.serving_graph import EMBEDDING_SIZE, FILTERS, Network, embedding_graph, residual_units
+from flaskapp.serving_graph import (
+    EMBEDDING_SIZE,
+    FILTERS,
+    NECK_FILTERS,
+    VECTOR_SIZE,
+    Network,
+    embedding_graph,
+    is_grown,
+    residual_units,
+)
 
 __all__ = [
     "EMBEDDING_SIZE",
@@ -263,10 +272,15 @@ def _expected_shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, .
         for unit in range(1, residual_units(arrays, block) + 1):
             for half in (1, 2):
                 shapes |= _convolution_shapes(f"{block}_unit{unit}_{half}", (3, 3, outputs, outputs), outputs)
-    shapes |= {f"global_norm/{name}": (FILTERS[-1],) for name in ("beta", "gamma", "moving_mean", "moving_variance")}
+    channels = features = FILTERS[-1]
+    if is_grown(arrays):
+        shapes |= _convolution_shapes("expand", (1, 1, channels, NECK_FILTERS), NECK_FILTERS)
+        channels, features = NECK_FILTERS, VECTOR_SIZE
+        shapes |= {"vector/kernel": (channels, features), "vector/bias": (features,)}
     return shapes | {
-        "global_depthwise/kernel": (3, 3, FILTERS[-1], 1),
-        "embedding/kernel": (FILTERS[-1], EMBEDDING_SIZE),
+        **_norm_shapes("global", channels),
+        "global_depthwise/kernel": (3, 3, channels, 1),
+        "embedding/kernel": (features, EMBEDDING_SIZE),
         "embedding/bias": (EMBEDDING_SIZE,),
         "similarity_score/kernel": (EMBEDDING_SIZE, 1),
         "similarity_score/bias": (1,),
@@ -274,8 +288,11 @@ def _expected_shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, .
 
 
 def _convolution_shapes(name: str, kernel: tuple[int, ...], channels: int) -> dict[str, tuple[int, ...]]:
-    norm = {f"{name}_norm/{part}": (channels,) for part in ("beta", "gamma", "moving_mean", "moving_variance")}
-    return {f"{name}_conv/kernel": kernel, **norm}
+    return {f"{name}_conv/kernel": kernel, **_norm_shapes(name, channels)}
+
+
+def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}_norm/{part}": (channels,) for part in ("beta", "gamma", "moving_mean", "moving_variance")}
 
 
 class Runtime:

@@ -13,13 +13,25 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 
-__all__ = ["EMBEDDING_SIZE", "FILTERS", "MOVED_PIXELS", "Network", "embedding_graph", "residual_units"]
+__all__ = [
+    "EMBEDDING_SIZE",
+    "FILTERS",
+    "MOVED_PIXELS",
+    "NECK_FILTERS",
+    "VECTOR_SIZE",
+    "Network",
+    "embedding_graph",
+    "is_grown",
+    "residual_units",
+]
 
 # The network of flaskapp.model, which cannot be imported here: it loads Keras. A test holds
 # both to each other.
 FILTERS = (64, 128, 128, 256)
 EMBEDDING_SIZE = 4096
 MOVED_PIXELS = 2
+NECK_FILTERS = 512
+VECTOR_SIZE = 128
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
 
@@ -39,6 +51,11 @@ class Network:
     arrays: Mapping[str, np.ndarray]
     views: Literal[1, 2, 4] = 1
     certainty: tuple[float, float] = (0.0, 1.0)
+
+
+def is_grown(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Return whether it is the grown network, with a 1×1 convolution and the teacher's 128 numbers as layers."""
+    return "expand_conv/kernel" in arrays
 
 
 def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
@@ -105,10 +122,15 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
         x = build.add("Concat", [x, build.add("Concat", [*[top] * MOVED_PIXELS, rest], axis=2)], axis=0)
     for number in range(1, len(FILTERS) + 1):
         x = _add_block(build, x, f"block{number}")
-    x = build.convolve(x, "global_depthwise", "global_norm", group=FILTERS[-1])
+    channels = FILTERS[-1]
+    if is_grown(arrays):
+        x, channels = build.add("Relu", [build.convolve(x, "expand_conv", "expand_norm")]), NECK_FILTERS
+    x = build.convolve(x, "global_depthwise", "global_norm", group=channels)
     x = build.add("Flatten", [x])
+    if is_grown(arrays):
+        x, channels = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"]), VECTOR_SIZE
     if network.views > 1:
-        views = build.add_told("Reshape", x, [network.views, -1, FILTERS[-1]])
+        views = build.add_told("Reshape", x, [network.views, -1, channels])
         x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
     x = _add_length(build, x, *network.certainty)

@@ -148,6 +148,19 @@ def measure(sets_file: Path, crops: Path, units: str, neck: int, weights: tuple[
         click.echo(_table(rows))
 
 
+@main.command()
+@click.option("--fairface", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its labels, a CSV.")
+@click.option("--utkface", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Its folder of photos.")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+def often(fairface: Path | None, utkface: Path | None, out: Path) -> None:
+    """Write which photos to draw more often, children's and East Asian people's, for train --times."""
+    from research.often import fairface_times, utkface_times, write_times
+
+    rows = list(fairface_times(fairface)) if fairface else []
+    rows += list(utkface_times(sorted(path.name for path in utkface.iterdir()))) if utkface else []
+    click.echo(f"{write_times(rows, out):,} photos: {out}")
+
+
 def _prepare(sets_file: Path, crops: Path) -> tuple[Any, Any, list[str]]:
     from flaskapp.dataset.sets import read_sets
     from flaskapp.training.base import Reporter, prepare

@@ -22,20 +22,27 @@ def faces() -> np.ndarray:
     return np.stack([np.kron(square, np.ones((100 // len(square),) * 2 + (1,), np.float32)) for square in squares])
 
 
-@pytest.fixture(scope="module")
-def siamese():
-    """Return a network of Keras's own, its normalisations moved away from where they start."""
-    import keras
+def unlike_new(network):
+    """Move a network's normalisations away from where they start, and give it a score."""
+    from flaskapp.model import set_score
 
-    from flaskapp.model import build_siamese_network, set_score
-
-    keras.utils.set_random_seed(3)
-    network, rng = build_siamese_network(), np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     for weight in network.weights:
         if "_norm/" in weight.path:
             weight.assign(weight + np.abs(rng.normal(0, 0.2, weight.shape)).astype(np.float32))
     set_score(network, 6000.0, 2.0)
     return network
+
+
+@pytest.fixture(scope="module")
+def siamese():
+    """Return a network of Keras's own."""
+    import keras
+
+    from flaskapp.model import build_siamese_network
+
+    keras.utils.set_random_seed(3)
+    return unlike_new(build_siamese_network())
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,22 @@ def test_embeddings_and_scores_are_those_of_keras(siamese, keras_file, faces):
     expected_scores = siamese.predict([faces[[0, 0, 0]], faces], verbose=0)[:, 0]
     np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
     assert 0.05 < scores[1] < 0.85, "the comparison would say nothing at either end"
+
+
+def test_the_grown_network_is_served_as_keras_computes_it(tmp_path, faces):
+    import keras
+
+    from flaskapp.model import GROWN_UNITS, NECK_FILTERS, build_embedding_network, build_siamese_network
+    from flaskapp.training.shipping import write_weights
+
+    keras.utils.set_random_seed(3)
+    twin = build_embedding_network(GROWN_UNITS, neck=NECK_FILTERS)
+    write_weights(unlike_new(build_siamese_network(twin)), tmp_path / "grown.h5", unsigned_note())
+    served = Runtime(tmp_path / "grown.h5").embed(faces)
+    expected = twin.predict(faces, verbose=0)
+    np.testing.assert_allclose(served, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.abs(served[0] - served[1]).max() > 1e-4, "else the comparison would say nothing"
+    assert (tmp_path / "grown.h5").stat().st_size < 30_000_000
 
 
 def test_a_face_and_its_mirror_image_have_one_embedding_as_served(keras_file, faces):
@@ -126,7 +149,8 @@ def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
 def test_shape_constants_are_those_of_the_model():
     from flaskapp import model
 
-    assert (runtime.FILTERS, runtime.EMBEDDING_SIZE) == (model.FILTERS, model.EMBEDDING_SIZE)
+    for name in ("FILTERS", "EMBEDDING_SIZE", "NECK_FILTERS", "VECTOR_SIZE"):
+        assert getattr(serving_graph, name) == getattr(model, name)
 
 
 def test_no_half_written_file_is_left(keras_file):

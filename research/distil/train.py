@@ -194,7 +194,7 @@ class Run:
             vectors = self.network(faces, training=True)
         return loss_of(vectors.float(), targets, neighbours)
 
-    def learn(self, look: Callable[[Run, float], None], look_every: int, save_every: int = 100) -> None:
+    def learn(self, look: Callable[[Run, float], None], look_every: int, save_every: int = 50) -> None:
         """Learn until the schedule's end or until stopped.
 
         Args:
