@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -96,7 +95,6 @@ def train(
     threads: int,
 ) -> None:
     """Teach the network what a teacher says of faces; stop it at any time, the same command goes on."""
-    os.nice(19)
     import torch
 
     from research.distil.faces import Batches, Changes, read_times, training_faces
@@ -159,6 +157,27 @@ def often(fairface: Path | None, utkface: Path | None, out: Path) -> None:
     rows = list(fairface_times(fairface)) if fairface else []
     rows += list(utkface_times(sorted(path.name for path in utkface.iterdir()))) if utkface else []
     click.echo(f"{write_times(rows, out):,} photos: {out}")
+
+
+@main.command()
+@click.option("--rounds", type=click.IntRange(min=1), default=12, show_default=True, help="Batches of each.")
+def turns(rounds: int) -> None:
+    """Tell how many faces a second the earlier trainer and this one learn from, by turns in one run."""
+    from research.turns import rates
+
+    for name, (median, best) in rates(rounds).items():
+        click.echo(f"{median:6.0f} faces/s, at best {best:6.0f}: {name}")
+
+
+@main.command("lay-out")
+@SETS
+@click.argument("mirrors", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def lay_out(sets_file: Path, mirrors: Path) -> None:
+    """Lay the photos of SETS.toml out as files beside it, from bare git repositories in MIRRORS/owner+name."""
+    from research.laying_out import lay_out_sets
+
+    for name, count in lay_out_sets(sets_file, mirrors):
+        click.echo(f"{name}: {count:,} photos")
 
 
 def _prepare(sets_file: Path, crops: Path) -> tuple[Any, Any, list[str]]:

@@ -38,6 +38,7 @@ class FaceSet:
         learned: file of another teacher's embeddings of the same photos, for the network to
             learn in place of those by which overlaps and faults are found.
         trains: whether any of its photos may be learned from; else they only choose and measure.
+        source: where its photos came from, for the record.
     """
 
     name: str
@@ -53,6 +54,7 @@ class FaceSet:
     centre: bool = False
     learned: Path | None = None
     trains: bool = True
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
@@ -117,6 +119,7 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         centre=_yes_or_no(entry, "centre", False),
         learned=base / entry["learned"] if "learned" in entry else None,
         trains=_yes_or_no(entry, "trains", True),
+        source=str(entry.get("source", "")),
     )
 
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from flaskapp.errors import DataError
+from research.laying_out import lay_out_sets
+
+
+def git(folder, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.invalid", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return a folder with a sets file, of photos that lie in a repository whose newest commit has none."""
+    source, place = tmp_path / "source", tmp_path / "photos"
+    (source / "faces" / "anna").mkdir(parents=True)
+    place.mkdir()
+    (source / "faces" / "anna" / "1.jpg").write_bytes(b"one\n" * 50_000)
+    (source / "faces" / "anna" / "2.jpg").write_bytes(b"")
+    git(tmp_path, "init", "-q", str(source))
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "photos")
+    commit = git(source, "rev-parse", "--short=8", "HEAD")
+    git(source, "rm", "-rq", "faces")
+    git(source, "commit", "-qm", "none")
+    git(tmp_path, "clone", "-q", "--bare", str(source), str(tmp_path / "mirrors" / "somebody+faces" / "repo"))
+    names = ["anna/1.jpg", "anna/2.jpg", "anna/gone.jpg"]
+    np.savez(place / "t.npz", paths=names, landmarks=np.zeros((3, 5, 2)), embedding=np.ones((3, 128)), ok=[True] * 3)
+    (place / "sets.toml").write_text(
+        f'[[set]]\nname = "a"\nfolder = "a"\nteacher = "t.npz"\nsource = "somebody/faces@{commit}:faces"\n'
+    )
+    return place
+
+
+def test_photos_lie_where_the_sets_file_expects_them(photos, tmp_path):
+    assert list(lay_out_sets(photos / "sets.toml", tmp_path / "mirrors")) == [("a", 2)]
+    assert (photos / "a" / "anna" / "1.jpg").read_bytes() == b"one\n" * 50_000
+    assert (photos / "a" / "anna" / "2.jpg").read_bytes() == b""
+    assert not (photos / "a" / "anna" / "gone.jpg").exists()
+
+
+def test_a_repository_that_is_not_there_is_told(photos, tmp_path):
+    with pytest.raises(DataError, match="no copy of somebody/faces"):
+        list(lay_out_sets(photos / "sets.toml", tmp_path))
+
+
+def test_a_name_that_leads_out_of_the_folder_is_passed_over(photos, tmp_path):
+    mirrors = tmp_path / "mirrors"
+    np.savez(
+        photos / "t.npz",
+        paths=["anna/1.jpg", "../faces/anna/1.jpg"],
+        landmarks=np.zeros((2, 5, 2)),
+        embedding=np.ones((2, 128)),
+        ok=[True] * 2,
+    )
+    assert list(lay_out_sets(photos / "sets.toml", mirrors)) == [("a", 1)]
+    assert sorted(path.name for path in photos.iterdir()) == ["a", "sets.toml", "t.npz"]
