@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import torch
 
 from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
@@ -27,6 +26,7 @@ from flaskapp.model import (
     build_vector_network,
     unfold_projection,
 )
+from research.distil.pooling import KernelPooling
 
 __all__ = ["Arrays", "build_student", "grow", "read_start", "save_snapshot", "set_arrays", "unfolded"]
 
@@ -34,25 +34,7 @@ Arrays = dict[str, np.ndarray]
 META = "meta"
 
 
-class HalvingPooling(keras.layers.MaxPooling2D):
-    """``MaxPooling2D`` of 2×2 as two maxima, over rows and then over columns.
-
-    Its gradient is a choice between two where ``max_pool2d``'s scatters: a compiled step of the grown
-    network takes a tenth less.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Return maps (N, channels, H // 2, W // 2) of maps (N, channels, H, W)."""
-        if keras.backend.is_keras_tensor(inputs):
-            return super().call(inputs)
-        count, channels, height, width = inputs.shape
-        even = inputs[:, :, : height // 2 * 2, : width // 2 * 2]
-        windows = even.reshape(count, channels, height // 2, 2, width // 2, 2)
-        rows = torch.maximum(windows[:, :, :, 0], windows[:, :, :, 1])
-        return torch.maximum(rows[..., 0], rows[..., 1])
-
-
-FOLDED_PARTS = Parts(normalization=None, pooling=HalvingPooling)
+FOLDED_PARTS = Parts(normalization=None, pooling=KernelPooling)
 
 
 def build_student(residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS) -> keras.Model:

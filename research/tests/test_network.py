@@ -35,6 +35,31 @@ def test_normalisation_layers_that_add_the_bias_change_nothing(neck, faces):
     np.testing.assert_allclose(say(normalised, faces[:4]), say(network, faces[:4]), atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [6, 25])
+def test_pooling_and_its_gradient_are_those_of_keras(side):
+    import keras
+    import torch
+
+    from research.distil.pooling import KernelPooling
+
+    keras.config.set_image_data_format("channels_first")
+    try:
+        plain, ours = keras.layers.MaxPooling2D(), KernelPooling()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 5, side, side)).astype(np.float32))
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weights = torch.arange(2.0 * 5 * (side // 2) ** 2).reshape(2, 5, side // 2, side // 2)
+    answers = []
+    for layer in (plain, ours):
+        x.grad = None
+        pooled = layer(x)
+        (pooled * weights).sum().backward()
+        answers.append((pooled.detach(), x.grad.clone()))
+    for expected, found in zip(*answers, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_a_network_that_grows_says_what_it_said(small, faces):
     network, arrays = small
     larger = networks.build_student((0, 2, 2, 1), 512)
