@@ -225,7 +225,7 @@ def _log(work: Path, run: Any, loss: float, looks: Any, embed: Any) -> None:
 
 
 def _append(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    rows = [{name: round(v, 4) if isinstance(v, float) and v >= 0.01 else v for name, v in r.items()} for r in rows]
+    rows = [{name: round(v, 7) if isinstance(v, float) else v for name, v in r.items()} for r in rows]
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
