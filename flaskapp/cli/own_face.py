@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ import click
 from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, FiniteRange, shown
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import DataError, MissingExtraError
+from flaskapp.training.greeting import without_greeting
 
 if TYPE_CHECKING:
     from flaskapp.dataset.album import Album
@@ -80,11 +79,10 @@ def train(
     from flaskapp.personal import check_out
 
     check_out(out)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # and warns of each new shape
     try:
-        from flaskapp.training import own_face
-        from flaskapp.training.own import OwnRecipe
+        with without_greeting():
+            from flaskapp.training import own_face
+            from flaskapp.training.own import OwnRecipe
     except ModuleNotFoundError as error:
         raise _missing(error) from None
     from flaskapp.runtime import default_weights_path
@@ -204,10 +202,10 @@ def stand_in(sets_file: Path, work: Path, weights: Path | None) -> None:
       facial-recognition stand-in sets.toml
       facial-recognition stand-in sets.toml --work training-run --weights mine.h5
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        from flaskapp.dataset.crops import CHUNK
-        from flaskapp.training import base
+        with without_greeting():
+            from flaskapp.dataset.crops import CHUNK
+            from flaskapp.training import base
     except ModuleNotFoundError as error:
         raise _missing(error) from None
     from flaskapp.runtime import default_weights_path

@@ -10,6 +10,7 @@ import click
 from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, WEIGHTS, FiniteRange
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import MissingExtraError
+from flaskapp.training.greeting import without_greeting
 
 
 @click.command("train-base")
@@ -117,10 +118,10 @@ def train_base(
     Exit codes:
       0 written   2 wrong usage, or sets that cannot be used
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with a page of notes
     try:
-        from flaskapp.dataset.crops import CHUNK
-        from flaskapp.training import base
+        with without_greeting():
+            from flaskapp.dataset.crops import CHUNK
+            from flaskapp.training import base
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"Training needs {error.name}, which is not installed.",

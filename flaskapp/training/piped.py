@@ -22,6 +22,7 @@ import numpy as np
 
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.preprocess import CROP_SIZE
+from flaskapp.training.greeting import without_greeting
 
 if TYPE_CHECKING:
     from flaskapp.training.own_result import OwnResult
@@ -83,10 +84,10 @@ def _end_with_the_server() -> None:
 
 
 def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResult:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from flaskapp.dataset.album import ME, Album
-    from flaskapp.training.own import OwnRecipe
-    from flaskapp.training.own_face import OwnReporter, OwnRun, train_own_face
+    with without_greeting():
+        from flaskapp.dataset.album import ME, Album
+        from flaskapp.training.own import OwnRecipe
+        from flaskapp.training.own_face import OwnReporter, OwnRun, train_own_face
 
     def learning(shares: Iterable[float]) -> Iterator[float]:
         tell(words="Training.")
