@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,17 +123,23 @@ class Consent:
 
     Attributes:
         notice_version: of the notice that the person saw.
-        expires_at: when it ends by itself, UTC.
+        ends: when it ends by itself, by the clock of its book.
         key: tells consents apart, without being the token.
     """
 
     notice_version: str
-    expires_at: datetime
+    ends: float
     key: str
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+def seconds_up() -> float:
+    """Return seconds by a clock that nobody sets: an hour stays an hour when the date is corrected.
+
+    It goes on while the machine sleeps: on Linux that is another clock than Python's monotonic one,
+    on macOS another than the one that Python takes for it.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 class ConsentBook:
@@ -143,14 +150,14 @@ class ConsentBook:
     Args:
         notice: the notice that is in force.
         lifetime: how long a consent stands.
-        now: the clock.
+        now: the clock, in seconds.
     """
 
     def __init__(
         self,
         notice: Notice = NOTICE,
         lifetime: timedelta = timedelta(hours=1),
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], float] = seconds_up,
     ) -> None:
         self.notice = notice
         self.lifetime = lifetime
@@ -164,7 +171,7 @@ class ConsentBook:
     def give(self) -> tuple[str, Consent]:
         """Record a consent to the notice in force, and return its token with it."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        consent = Consent(self.notice.version, self._now() + self.lifetime, _key_of(token))
+        consent = Consent(self.notice.version, self._now() + self.lifetime.total_seconds(), _key_of(token))
         with self._lock:
             self._drop_old()
             self._consents[consent.key] = consent
@@ -172,10 +179,7 @@ class ConsentBook:
 
     def find(self, token: str) -> Consent | None:
         """Return the consent that a token stands for, if it still stands and for this notice."""
-        consent = self._consents.get(_key_of(token))
-        if consent is None or consent.expires_at <= self._now():
-            return None
-        return consent if consent.notice_version == self.notice.version else None
+        return self._standing(_key_of(token))
 
     def withdraw(self, token: str) -> str:
         """End a consent at once and return its key; a token that stands for none, or no longer, is no error."""
@@ -186,13 +190,23 @@ class ConsentBook:
 
     def seconds_left(self, consent: Consent) -> float:
         """Return how long a consent stands, if it is not withdrawn."""
-        return max((consent.expires_at - self._now()).total_seconds(), 0.0)
+        return max(consent.ends - self._now(), 0.0)
+
+    def expires_at(self, consent: Consent) -> datetime:
+        """Return when a consent ends by itself, UTC, by what the clock on the wall shows now."""
+        return datetime.now(UTC) + timedelta(seconds=self.seconds_left(consent))
+
+    def _standing(self, key: str) -> Consent | None:
+        consent = self._consents.get(key)
+        if consent is None or consent.ends <= self._now():
+            return None
+        return consent if consent.notice_version == self.notice.version else None
 
     def _drop_old(self) -> None:
         """Forget what has run out, and the oldest when there are too many: all lie in front."""
         now = self._now()
         for key, consent in list(self._consents.items()):
-            if consent.expires_at > now and len(self._consents) < MOST_CONSENTS:
+            if consent.ends > now and len(self._consents) < MOST_CONSENTS:
                 break
             del self._consents[key]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import ParamSpec
 
 from flask import Blueprint, Response, jsonify, request
 
+from flaskapp.consent import Consent
 from flaskapp.web import access, openapi
 from flaskapp.web.errors import BadRequestError, WarmingUpError
 from flaskapp.web.services import services
@@ -66,7 +66,7 @@ def give_consent() -> Response:
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
     )
     token, given = services().consents.give()
-    response = jsonify(token=token, expires_at=_utc(given.expires_at), notice_version=given.notice_version)
+    response = jsonify(token=token, **_told(given))
     response.status_code = 201
     return access.set_consent_cookie(response, token)
 
@@ -85,12 +85,15 @@ def _stated() -> dict[str, object]:
 @api.get("/api/v1/consent")
 def consent() -> Response:
     """Say until when the caller's consent stands."""
-    found = access.require_consent()
-    return jsonify(expires_at=_utc(found.expires_at), notice_version=found.notice_version)
+    return jsonify(_told(access.require_consent()))
 
 
-def _utc(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def _told(consent: Consent) -> dict[str, str]:
+    moment = services().consents.expires_at(consent)
+    return {
+        "expires_at": moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "notice_version": consent.notice_version,
+    }
 
 
 @api.delete("/api/v1/consent")

@@ -14,7 +14,7 @@ from flaskapp.consent import NOTICE, ConsentBook
 
 class Clock:
     def __init__(self):
-        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+        self.now = 1000.0
 
     def __call__(self):
         return self.now
@@ -32,11 +32,29 @@ def book(clock):
 
 def test_a_consent_stands_for_its_hour(book, clock):
     token, given = book.give()
-    assert given.expires_at == clock.now + timedelta(hours=1)
-    clock.now += timedelta(minutes=59, seconds=59)
+    assert book.seconds_left(given) == 3600
+    clock.now += 3599
     assert book.find(token) == given
-    clock.now += timedelta(seconds=1)
+    clock.now += 1
     assert book.find(token) is None
+    assert book.seconds_left(given) == 0
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_corrected_date_ends_no_consent_and_lengthens_none(monkeypatch, days):
+    book = ConsentBook(lifetime=timedelta(hours=1))
+    (token, given), before = book.give(), datetime.now(UTC)
+
+    class Corrected(datetime):
+        @classmethod
+        def now(cls, tz=UTC):
+            return before.astimezone(tz) + timedelta(days=days)
+
+    monkeypatch.setattr(consent, "datetime", Corrected)
+    assert book.find(token) == given
+    assert 3500 < book.seconds_left(given) <= 3600
+    left = book.expires_at(given) - Corrected.now()
+    assert 3500 < left.total_seconds() <= 3600
 
 
 def test_a_withdrawn_consent_is_gone_and_the_others_stand(book):
@@ -78,7 +96,7 @@ def test_tokens_are_random_and_not_in_memory(book):
 def test_what_ran_out_is_forgotten(book, clock):
     for _ in range(5):
         book.give()
-    clock.now += timedelta(hours=2)
+    clock.now += 7200
     book.give()
     assert len(book) == 1
 

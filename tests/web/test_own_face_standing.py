@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from personal_models import write_model
@@ -10,6 +10,7 @@ from test_own_face import WAITS, ended, train, trained_by, wait_for
 from web_helpers import Browser
 
 from flaskapp.app import create_app
+from flaskapp.consent import seconds_up
 
 URL, BASE = "/api/v1/own-face", "http://localhost:5000"
 
@@ -52,10 +53,10 @@ class TestConsentThatRanOut:
         token = browser.agree()
         train(browser)
         process = browser.services.own_face._training._process
-        browser.services.consents._now = lambda: datetime.now(UTC) + timedelta(hours=2)
+        browser.services.consents._now = lambda: seconds_up() + 7200
         assert browser.get(URL).status_code == 403
         browser.delete("/api/v1/consent", headers={"Authorization": f"Bearer {token}"})
         assert process.poll() is not None
-        browser.services.consents._now = lambda: datetime.now(UTC)
+        browser.services.consents._now = seconds_up
         browser.agree()
         assert ended(browser) is None
