@@ -30,6 +30,7 @@ from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.verifier import default_verifier
+from flaskapp.web.access import require_consent
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
@@ -84,12 +85,15 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
         SettingsError: a setting cannot be used.
     """
     settings = read_settings(config or {})
-    comparer = Comparer(verifier or _verifier_with(settings.model), settings.threads - FREE_THREADS)
+    verifies = verifier or _verifier_with(settings.model)
+    comparer = Comparer(verifies, settings.threads - FREE_THREADS, check=require_consent)
     app = _WebApp("flaskapp")
     app.config.update(config or {})
     _configure(app, settings)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    provide(app, Services(settings, consents, comparer, _own_face(settings, comparer), secrets.token_bytes(32)))
+    provide(
+        app, Services(settings, consents, comparer, _own_face(settings, comparer, consents), secrets.token_bytes(32))
+    )
     _log_outcomes(app)
     guard(app)
     app.register_blueprint(pages)
@@ -111,7 +115,7 @@ def _verifier_with(model: str) -> Comparison:
     return verifier_of(Path(model))
 
 
-def _own_face(settings: Settings, comparer: Comparer) -> OwnFace:
+def _own_face(settings: Settings, comparer: Comparer, consents: ConsentBook) -> OwnFace:
     """Return the personal model: the one that was asked for, or the one that is trained here."""
     others = Path(settings.model).suffix == ".h5"
     place = Path(DEFAULT_PLACE if others or not settings.model else settings.model)
@@ -121,7 +125,7 @@ def _own_face(settings: Settings, comparer: Comparer) -> OwnFace:
     def without() -> Comparison:
         return default_verifier() if in_use else first
 
-    return OwnFace(place, comparer, in_use, without, settings.own_minutes)
+    return OwnFace(place, comparer, consents, in_use, without, settings.own_minutes)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

@@ -10,7 +10,8 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -187,6 +188,12 @@ class ConsentBook:
         with self._lock:
             self._consents.pop(key, None)
         return key
+
+    @contextmanager
+    def held(self, key: str) -> Iterator[Consent | None]:
+        """Keep a consent from being withdrawn while what it allows begins; None if it stands no longer."""
+        with self._lock:
+            yield self._standing(key)
 
     def seconds_left(self, consent: Consent) -> float:
         """Return how long a consent stands, if it is not withdrawn."""

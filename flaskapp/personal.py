@@ -47,10 +47,10 @@ __all__ = [
 
 WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
 FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
-RUN_NOTE = "run.json"
+RUN_NOTE, UNFINISHED_NOTE = "run.json", "run.part"
 """What a training's checkpoints belong to: its recipe, its base, its photos."""
 UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
-RUN_FILES = frozenset({RUN_NOTE, "run.part", "state.npz", "state.part", "log.csv", LOG})
+RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, "state.npz", "state.part", "log.csv", LOG})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What systems leave where a folder was looked at: nobody's own."""
 LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
@@ -226,6 +226,8 @@ def _is_ours(folder: Path) -> bool:
     if is_personal(folder) or {"base", "photos"} <= read_note(folder / RUN_NOTE).keys():
         return True
     names = {path.name for path in folder.iterdir()}
+    if names == {UNFINISHED_NOTE}:  # a kill came before the first note was whole
+        return True
     return (TEMPLATES in names and names <= UNFINISHED) or (RUN_NOTE in names and names <= RUN_FILES)
 
 

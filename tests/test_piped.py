@@ -48,7 +48,7 @@ def test_photos_of_somebody_else_are_told_by_number(tmp_path, monkeypatch):
     from flaskapp.training import own_face, piped
 
     told = list[dict]()
-    monkeypatch.setattr(own_face, "train_own_face", lambda mine, *rest: rest[-1].doubted(Doubt(mine.names, (0, 2))))
+    monkeypatch.setattr(own_face, "make_own_model", lambda mine, *rest: rest[-1].doubted(Doubt(mine.names, (0, 2))))
     piped._train(tmp_path, 1, np.zeros((3, 100, 100, 3), np.uint8), lambda **answer: told.append(answer))
     assert {"doubted": [1, 3]} in told
 

@@ -60,7 +60,7 @@ from flaskapp.training.own_figures import Choice, Head, choose, nearness, tail_e
 from flaskapp.training.own_result import OwnResult, measure
 from flaskapp.training.shipping import write_weights
 
-__all__ = ["OwnReporter", "train_own_face"]
+__all__ = ["OwnReporter", "make_own_model", "train_own_face"]
 
 # Random embeddings of unit length lie about this far apart by mean |difference|, times 4,096.
 SCRATCH_SCALE, SCRATCH_OFFSET = 600.0, 4.0
@@ -115,7 +115,18 @@ class OwnRun:
 def train_own_face(
     mine: Album, others: Album | None, run: OwnRun, recipe: OwnRecipe, reporter: OwnReporter | None = None
 ) -> OwnResult:
-    """Train a personal model; the one that stood in its place serves until the new one is finished.
+    """Train a personal model and put it into its place; the one that stood there serves until then."""
+    reporter = reporter or OwnReporter()
+    result = make_own_model(mine, others, run, recipe, reporter)
+    personal.install(personal.named(run.out))
+    reporter.say(f"Written: {run.out}")
+    return result
+
+
+def make_own_model(
+    mine: Album, others: Album | None, run: OwnRun, recipe: OwnRecipe, reporter: OwnReporter | None = None
+) -> OwnResult:
+    """Train a personal model in the folder beside its place from which it is installed.
 
     Stopped at any moment, the same call goes on from the last checkpoint.
 
@@ -151,8 +162,12 @@ def train_own_face(
     if recipe.from_scratch:
         siamese = _from_scratch()
     log = _learn(siamese, data, recipe, work, reporter.learning, work / personal.LOG if run.tensorboard else None)
-    _check_not_collapsed(log)
-    return _finish(siamese, shipped, data, run, recipe, log, reporter)
+    try:
+        _check_not_collapsed(log)
+    except DataError:
+        personal.remove(work)  # to go on from there would end the same way
+        raise
+    return _finish(siamese, shipped, data, run, recipe, log)
 
 
 def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:
@@ -328,9 +343,8 @@ def _finish(
     run: OwnRun,
     recipe: OwnRecipe,
     log: list[Epoch],
-    reporter: OwnReporter,
 ) -> OwnResult:
-    """Choose on validation, score the test once, write everything to a new folder, rename it."""
+    """Choose on validation, score the test once, write everything to a new folder."""
     head, trunk = head_of(siamese), _Cached(trunk_of(siamese))
     seen = validate(head, data, trunk)
     choice = seen.choose()
@@ -367,8 +381,6 @@ def _finish(
     tensorboard = personal.work_folder(run.out) / personal.LOG
     if tensorboard.exists():
         shutil.copytree(tensorboard, folder / personal.LOG)
-    personal.install(run.out)
-    reporter.say(f"Written: {run.out}")
     return result
 
 

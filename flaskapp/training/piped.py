@@ -3,8 +3,8 @@
 The server starts it (``python -m flaskapp.training.piped``), so that TensorFlow never enters the
 process that serves, and so that a training can be stopped by ending it. The order is one line
 of JSON and then the faces' pixels; each answer is one line of JSON. Nothing but the model and
-its checkpoints reaches the disk. When the server ends, its end of the pipe closes, and so does
-this.
+its checkpoints reaches the disk; the server itself puts the model into its place. When the server
+ends, its end of the pipe closes, and so does this.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
     with without_greeting():
         from flaskapp.dataset.album import ME, Album
         from flaskapp.training.own import OwnRecipe
-        from flaskapp.training.own_face import OwnReporter, OwnRun, train_own_face
+        from flaskapp.training.own_face import OwnReporter, OwnRun, make_own_model
 
     def learning(shares: Iterable[float]) -> Iterator[float]:
         tell(words="Training.")
@@ -101,7 +101,7 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
     mine = Album(names, (ME,) * len(faces), faces, digests)
     tell(words="Splitting the photos, and changing copies of them.")
     reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.odd]))
-    return train_own_face(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), reporter)
+    return make_own_model(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), reporter)
 
 
 def _unwritable(model: str, error: OSError) -> dict[str, str]:

@@ -49,7 +49,7 @@ def current_consent() -> Consent | None:
 
 
 def require_consent() -> Consent:
-    """Return the consent behind the request; nothing of its body has been read yet.
+    """Return the consent behind the request: before anything of its body is read, and when its turn has come.
 
     Raises:
         ConsentRequiredError: there is none, or it ended.
@@ -61,7 +61,6 @@ def require_consent() -> Consent:
             "Agree to the privacy notice and confirm that you are 18 or older, on the page or by POST /api/v1/consent.",
         )
     g.consent_key = consent.key
-    g.consent_seconds_left = services().consents.seconds_left(consent)
     return consent
 
 

@@ -122,10 +122,17 @@ class Comparer:
         under_way: most requests that are looked at or wait for it.
         at_once: most that are looked at; as many as there are cores if not given, but two
             at least.
+        check: raises if what waited for its turn may no longer be done, or its answer no longer given.
     """
 
-    def __init__(self, verifier: Comparison, under_way: int, at_once: int | None = None) -> None:
-        self.verifier = verifier
+    def __init__(
+        self,
+        verifier: Comparison,
+        under_way: int,
+        at_once: int | None = None,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.verifier, self._check = verifier, check
         self._admitted = threading.BoundedSemaphore(under_way)
         self._at_work = threading.BoundedSemaphore(at_once or max(os.cpu_count() or 1, 2))
         self._warm = threading.Event()
@@ -208,7 +215,11 @@ class Comparer:
             raise BusyError("Too many comparisons are under way.", "Try again in a few seconds.")
         try:
             with self._at_work:
-                yield
+                self._check()
+                try:
+                    yield
+                finally:
+                    self._check()
         finally:
             trim_memory()
             self._admitted.release()

@@ -137,7 +137,7 @@ def train_own_face() -> Response:
             'Agree to that, by the box on the page or by keep_model = "yes".',
         )
     faces = services().comparer.run(lambda: [_face(data) for data in uploaded_photos("face")])
-    training = services().own_face.train(faces, g.consent_key, g.consent_seconds_left)
+    training = services().own_face.train(faces, g.consent_key)
     response = jsonify(training.to_json())
     response.status_code = 202
     return response

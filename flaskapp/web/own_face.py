@@ -13,11 +13,12 @@ import numpy as np
 
 from flaskapp import personal, preprocess
 from flaskapp.capture import Guide, Look, look_at
+from flaskapp.consent import ConsentBook
 from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
-from flaskapp.web.errors import BadRequestError, NoModelError, TooFewPhotosError, TrainingError
+from flaskapp.web.errors import BadRequestError, ConsentRequiredError, NoModelError, TooFewPhotosError, TrainingError
 from flaskapp.web.training import COMMAND, Training, check_extra, missing_extra, problem_of
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]
@@ -99,6 +100,7 @@ class OwnFace:
     Args:
         place: its folder.
         comparer: what compares; it is given the model to compare with.
+        consents: who has agreed.
         in_use: whether it does so already.
         without: makes what compares when the personal model does not.
         minutes: that a training may take.
@@ -109,15 +111,17 @@ class OwnFace:
         self,
         place: Path,
         comparer: Comparer,
+        consents: ConsentBook,
         in_use: bool,
         without: Callable[[], Comparison],
         minutes: float,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.place, self.in_use = place.absolute(), in_use
-        self._comparer, self._without, self._minutes, self._command = comparer, without, minutes, command
+        self._comparer, self._consents, self._without = comparer, consents, without
+        self._minutes, self._command = minutes, command
         self._training: Training | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._end = threading.Timer(0, lambda: None)
 
     @property
@@ -130,7 +134,7 @@ class OwnFace:
         training = self._training
         return training if training and training.consent == consent else None
 
-    def train(self, faces: Sequence[np.ndarray], consent: str, seconds_left: float) -> Training:
+    def train(self, faces: Sequence[np.ndarray], consent: str) -> Training:
         """Start a training; what compares goes on comparing until the new model has taken its place.
 
         It ends with the consent that it was started with: nobody could withdraw that afterwards.
@@ -138,9 +142,9 @@ class OwnFace:
         Args:
             faces: uint8 (100, 100, 3) each.
             consent: key of the consent that it is started with.
-            seconds_left: how long that stands.
 
         Raises:
+            ConsentRequiredError: the consent has ended meanwhile.
             MissingExtraError: the libraries that train are not installed.
             TooFewPhotosError: there are fewer than it takes.
             TrainingError: one is under way.
@@ -152,23 +156,28 @@ class OwnFace:
                 f"Training expects at least {FEWEST_PHOTOS} photos of you. Received: {len(faces)}.",
                 f"Add {missing} more, of other moments: 15 are better.",
             )
-        with self._lock:
+        with self.lock, self._consents.held(consent) as standing:
+            if standing is None:
+                raise ConsentRequiredError("Your consent has ended, so no training was begun.", "Agree again to train.")
             if self._training and self._training.is_running:
                 raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
-            stack = np.stack(faces)
-            self._training = Training(stack, self.place, self._minutes, consent, self._take_over, self._command)
-            self._end.cancel()
-            self._end = threading.Timer(min(seconds_left, threading.TIMEOUT_MAX), self.cancel, (consent,))
-            self._end.daemon = True
-            self._end.start()
+            self._training = Training(np.stack(faces), self.place, self._minutes, consent, self, self._command)
+            self._end_after(self._consents.seconds_left(standing), consent)
             return self._training
+
+    def _end_after(self, seconds: float, consent: str) -> None:
+        self._end.cancel()
+        self._end = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self.cancel, (consent,))
+        self._end.daemon = True
+        self._end.start()
 
     def cancel(self, consent: str) -> None:
         """End the training that was started with a consent, and remove what it left; none is no error."""
-        training = self.training_of(consent)
-        if training and training.is_running:
-            training.cancel()
-            self._clear_away()
+        with self.lock:
+            training = self.training_of(consent)
+            if training and training.state != "done":
+                training.cancel()
+                self.clear_away()
 
     def use(self, own: bool) -> None:
         """Compare with the personal model, or without it.
@@ -179,7 +188,7 @@ class OwnFace:
         """
         if own and not self.stands:
             raise NoModelError("There is no personal model on this server.", "Train one.")
-        with self._lock:
+        with self.lock:
             self._comparer.verifier = verifier_of(self.place) if own else self._without()
             self.in_use = own
 
@@ -192,15 +201,22 @@ class OwnFace:
         Raises:
             WeightsError: the folder is something else, or the shipped weights cannot be used.
         """
-        with self._lock:
-            if self._training:
-                self._training.cancel()
-                self._training = None
-            if self.in_use:
-                self.use(own=False)
-            if not personal.traces(self.place):
-                return []
-            return [path.relative_to(self.place.parent).as_posix() for path in personal.forget(self.place)]
+        with self.lock:
+            training, self._training = self._training, None
+            if training:
+                training.stop()
+            try:
+                return self._forget()
+            finally:
+                if training:
+                    training.cancel()
+
+    def _forget(self) -> list[str]:
+        if self.in_use:
+            self.use(own=False)
+        if not personal.traces(self.place):
+            return []
+        return [path.relative_to(self.place.parent).as_posix() for path in personal.forget(self.place)]
 
     def report(self) -> bytes:
         """Return the report of the personal model.
@@ -226,12 +242,28 @@ class OwnFace:
             "training": training and training.to_json(),
         }
 
-    def _take_over(self) -> None:
-        """Compare with the model that a training has just put into its place."""
-        self._comparer.verifier = verifier_of(self.place)
-        self.in_use = True
+    def load_new(self) -> Verifier:
+        """Load the model that a training has made, before it takes its place: a damaged one never does.
 
-    def _clear_away(self) -> None:
+        Raises:
+            WeightsError: it cannot be used.
+        """
+        return verifier_of(personal.new_folder(self.place))
+
+    def keep(self, made: Comparison, consent: str) -> bool:
+        """Put a new model into its place and compare with it, unless its consent has ended; the lock is held.
+
+        A consent that ends at this moment waits: it ends before the model has its place, or after.
+        """
+        with self._consents.held(consent) as standing:
+            if standing is None:
+                return False
+            personal.install(self.place)
+            self._comparer.verifier, self.in_use = made, True
+            return True
+
+    def clear_away(self) -> None:
+        """Remove what a training that came to nothing has written; the lock is held."""
         unfinished = personal.work_folder(self.place), personal.new_folder(self.place)
         for folder in personal.traces(self.place):
             if folder in unfinished:

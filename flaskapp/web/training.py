@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from flaskapp.errors import FacialRecognitionError, MissingExtraError
+from flaskapp.web.comparing import Comparison
 
 __all__ = ["COMMAND", "Training", "check_extra", "missing_extra", "problem_of"]
 
@@ -25,7 +26,7 @@ NEEDED = ("tensorflow", "keras", "matplotlib")
 ENDED = {
     "code": "training_failed",
     "detail": "The training ended before it was done.",
-    "hint": "Try again: it goes on where it was. Perhaps the machine ran out of memory or of room on its disk.",
+    "hint": "Nothing of it was kept. Try again; perhaps the machine ran out of memory or of room on its disk.",
 }
 
 
@@ -65,15 +66,35 @@ def problem_of(error: FacialRecognitionError) -> dict[str, str]:
     return {"code": error.code, "detail": error.message, "hint": error.hint}
 
 
+class Keeper(Protocol):
+    """Whoever has one model at a time, and takes over what a training has made."""
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while a training begins, ends, or its model takes its place: one of them after the other."""
+
+    def load_new(self) -> Comparison:
+        """Load the model that was made, before it takes its place."""
+
+    def keep(self, made: Comparison, consent: str) -> bool:
+        """Put the model into its place, if the consent still stands; say whether it did. The lock is held."""
+
+    def clear_away(self) -> None:
+        """Remove what a training has written beside the model. The lock is held."""
+
+
 class Training:
     """One training under way, or how it ended.
 
+    Its state changes under its keeper's lock alone, so that whoever cancels it comes either before the
+    model has taken its place, and then nothing of it is left, or after.
+
     Args:
         faces: uint8 (N, 100, 100, 3).
-        out: the model's folder.
+        out: the model's folder; the model is made beside it.
         minutes: at most.
         consent: key of the consent that it was started with.
-        installed: is called when the model has taken its place, before the training counts as done.
+        keeper: takes the model over, or clears away what there is of it.
         command: what trains.
 
     Attributes:
@@ -91,15 +112,14 @@ class Training:
         out: Path,
         minutes: float,
         consent: str,
-        installed: Callable[[], None],
+        keeper: Keeper,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self.consent, self._installed = consent, installed
+        self.consent, self._keeper = consent, keeper
         self.state, self.share, self.words = "running", 0.0, "Starting."
         self.doubted: list[int] = []
         self.problem: dict[str, str] | None = None
         self.result: dict[str, Any] | None = None
-        self._lock = threading.Lock()
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             command,
             stdin=subprocess.PIPE,
@@ -118,12 +138,15 @@ class Training:
         return self.state == "running"
 
     def cancel(self) -> None:
-        """End it, and wait until it has ended; what is done already stays done."""
-        with self._lock:
-            if self.state == "running":
-                self.state = "cancelled"
+        """End it, and remove what it has written; what is done already stays done."""
+        with self._keeper.lock:
+            self.stop()
+            self._end("cancelled")
+
+    def stop(self) -> None:
+        """End its process: nothing is written any more."""
         self._process.kill()
-        self._thread.join()
+        self._process.wait()
 
     def to_json(self) -> dict[str, Any]:
         """Return how it goes, in JSON's types."""
@@ -140,16 +163,17 @@ class Training:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None  # noqa: S101 - both were asked for
         assert stdout is not None  # noqa: S101
-        # Closing tells once more of a reader that ended before it had read everything.
-        with contextlib.suppress(OSError, ValueError), stdout, stdin:
-            stdin.write(content)
-            stdin.flush()
-            del content
-            for line in stdout:
-                self._take(json.loads(line))
-        self._process.kill()
-        self._process.wait()
-        self._end("failed", problem=ENDED)
+        try:
+            # Closing tells once more of a reader that ended before it had read everything.
+            with contextlib.suppress(OSError, ValueError), stdout, stdin:
+                stdin.write(content)
+                stdin.flush()
+                del content
+                for line in stdout:
+                    self._take(json.loads(line))
+        finally:
+            self.stop()
+            self._end("failed", problem=ENDED)
 
     def _take(self, answer: dict[str, Any]) -> None:
         self.share = answer.get("share", self.share)
@@ -162,15 +186,21 @@ class Training:
 
     def _finish(self, result: dict[str, Any]) -> None:
         try:
-            self._installed()
+            made = self._keeper.load_new()
+            with self._keeper.lock:
+                if self.is_running:
+                    kept = self._keeper.keep(made, self.consent)
+                    self._end("done" if kept else "cancelled", result=result if kept else None)
         except FacialRecognitionError as error:
             self._end("failed", problem=problem_of(error))
-        else:
-            self._end("done", result=result)
+        except OSError as error:
+            self._end("failed", problem=ENDED | {"detail": f"The model cannot take its place: {error.strerror}."})
 
     def _end(self, state: str, problem: dict[str, str] | None = None, result: dict[str, Any] | None = None) -> None:
-        with self._lock:
-            if self.state == "running":
+        with self._keeper.lock:
+            if self.is_running:
+                if state != "done":
+                    self._keeper.clear_away()
                 self.problem, self.result, self.state = problem, result, state
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from personal_models import write_model
-from test_own_face import WAITS, ended, train, trained_by, wait_for
+from test_own_face import DIES, REFUSES, RESULT, WAITS, ended, train, trained_by, wait_for
 from web_helpers import Browser
 
 from flaskapp.app import create_app
@@ -28,15 +28,93 @@ def test_p25_the_model_before_is_found_where_a_crash_between_the_renames_left_it
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def browser(tmp_path, monkeypatch, verifier) -> Browser:
+    """Return a browser before a server, in an empty folder, whose trainings do not end by themselves."""
+    monkeypatch.chdir(tmp_path)
+    browser = Browser(create_app({"FR_RATE_LIMIT": 0}, verifier))
+    trained_by(browser, WAITS)
+    yield browser
+    browser.delete(f"{URL}/training")
+
+
+# What a training has written when it is stopped amid its work, and amid putting its model together.
+BEGUN = """
+from pathlib import Path
+work, new = Path(order["out"] + ".training"), Path(order["out"] + ".new")
+work.mkdir()
+(work / "run.json").write_text('{"base": "0", "photos": "1", "recipe": {}}')
+(work / "state.npz").write_bytes(bytes(1000))
+new.mkdir()
+(new / "templates.npz").write_bytes(bytes(1000))
+tell(share=0.7)
+"""
+# Killed before its note was whole.
+JUST_BEGUN = """
+from pathlib import Path
+(work := Path(order["out"] + ".training")).mkdir()
+(work / "run.part").touch()
+tell(share=0.7)
+"""
+MADE = f"tell(result={RESULT!r})"
+
+
+@pytest.mark.parametrize("written", [BEGUN, JUST_BEGUN])
+@pytest.mark.parametrize("end", [DIES, REFUSES, MADE])
+def test_a_training_that_fails_leaves_nothing_of_the_person(browser, tmp_path, written, end):
+    browser.agree()
+    trained_by(browser, written + end)
+    train(browser)
+    assert ended(browser)["state"] == "failed"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_whose_process_cannot_be_understood_has_failed(browser, tmp_path, monkeypatch):
+    browser.agree()
+    monkeypatch.setattr("flaskapp.web.own_face.verifier_of", lambda _: (_ for _ in ()).throw(ConnectionError("x")))
+    trained_by(browser, BEGUN + MADE)
+    train(browser)
+    told = ended(browser)
+    assert (told["state"], told["problem"]["code"]) == ("failed", "training_failed")
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestCancelling:
+    def test_ends_it_and_removes_what_it_wrote(self, browser, tmp_path):
+        browser.agree()
+        trained_by(browser, BEGUN + WAITS)
+        train(browser)
+        process = browser.services.own_face._training._process
+        wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
+        browser.delete(f"{URL}/training")
+        assert process.poll() is not None
+        assert ended(browser)["state"] == "cancelled"
+        assert list(tmp_path.iterdir()) == []
+
+    def test_leaves_a_folder_that_training_did_not_make(self, browser, tmp_path):
+        browser.agree()
+        (mine := tmp_path / "my_model.training" / "photos of mine").mkdir(parents=True)
+        train(browser)
+        browser.delete(f"{URL}/training")
+        assert mine.exists()
+
+    @pytest.mark.parametrize("how", ["api", "page"])
+    def test_withdrawing_the_consent_does_the_same(self, browser, how, tmp_path):
+        browser.agree()
+        trained_by(browser, BEGUN + WAITS)
+        train(browser)
+        process = browser.services.own_face._training._process
+        wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
+        if how == "api":
+            browser.delete("/api/v1/consent")
+        else:
+            browser.post("/consent/withdraw", data={"csrf_token": browser.form_token()})
+        assert process.poll() is not None
+        assert list(tmp_path.iterdir()) == []
+
+
 class TestConsentThatRanOut:
     """A training ends with its consent: nobody could withdraw that afterwards, or cancel what it allowed."""
-
-    @pytest.fixture
-    def browser(self, tmp_path, monkeypatch, verifier) -> Browser:
-        monkeypatch.chdir(tmp_path)
-        browser = Browser(create_app({"FR_RATE_LIMIT": 0}, verifier))
-        trained_by(browser, WAITS)
-        return browser
 
     def test_ends_its_training(self, browser):
         browser.services.consents.lifetime = timedelta(seconds=2)
