@@ -30,7 +30,7 @@ from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.verifier import default_verifier
-from flaskapp.web.access import require_consent
+from flaskapp.web.access import check_turn
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
@@ -86,16 +86,16 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     """
     settings = read_settings(config or {})
     verifies = verifier or _verifier_with(settings.model)
-    comparer = Comparer(verifies, settings.threads - FREE_THREADS, check=require_consent)
+    comparer = Comparer(verifies, settings.threads - FREE_THREADS, check=check_turn)
     app = _WebApp("flaskapp")
     app.config.update(config or {})
     _configure(app, settings)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    provide(
-        app, Services(settings, consents, comparer, _own_face(settings, comparer, consents), secrets.token_bytes(32))
-    )
+    own_face = _own_face(settings, comparer, consents)
+    provide(app, Services(settings, consents, comparer, own_face, secrets.token_bytes(32)))
     _log_outcomes(app)
     guard(app)
+    app.before_request(own_face.keep_up)
     app.register_blueprint(pages)
     app.register_blueprint(api)
     limit_rates(app, settings)

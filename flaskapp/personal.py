@@ -40,6 +40,7 @@ __all__ = [
     "new_folder",
     "read_note",
     "remove",
+    "stamp",
     "standing",
     "traces",
     "work_folder",
@@ -203,6 +204,15 @@ def standing(model: Path) -> Path:
     """Return the folder that serves: the previous one if a crash fell between the renames."""
     old = _old_folder(model)
     return old if not model.exists() and is_personal(old) else model
+
+
+def stamp(model: Path) -> tuple[int, ...] | None:
+    """Return what a model is told by from any that takes its place, without reading it; None if there is none."""
+    try:
+        status = (standing(model) / NOTE).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_note(path: Path) -> dict[str, object]:

@@ -14,6 +14,7 @@ __all__ = [
     "COOKIE",
     "carried_token",
     "check_statements",
+    "check_turn",
     "clear_consent_cookie",
     "cookie_rules",
     "current_consent",
@@ -49,7 +50,7 @@ def current_consent() -> Consent | None:
 
 
 def require_consent() -> Consent:
-    """Return the consent behind the request: before anything of its body is read, and when its turn has come.
+    """Return the consent behind the request; nothing of its body has been read yet.
 
     Raises:
         ConsentRequiredError: there is none, or it ended.
@@ -62,6 +63,16 @@ def require_consent() -> Consent:
         )
     g.consent_key = consent.key
     return consent
+
+
+def check_turn() -> None:
+    """Look again, when a request's turn has come, at what may have changed while it waited.
+
+    Raises:
+        ConsentRequiredError: its consent has ended.
+    """
+    require_consent()
+    services().own_face.keep_up()
 
 
 def withdraw() -> None:

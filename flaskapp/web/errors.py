@@ -19,6 +19,7 @@
         ├── TooFewPhotosError           too few to train on
         ├── TrainingError               a training is under way already
         ├── NoModelError                there is no personal model
+        ├── NotRemovedError             what stands in its place cannot be removed
         ├── BusyError                   too many comparisons are under way
         └── WarmingUpError              the server has just started
 """
@@ -43,6 +44,7 @@ __all__ = [
     "MissingPhotoError",
     "NoModelError",
     "NotAFileError",
+    "NotRemovedError",
     "OwnFaceClosedError",
     "RequestError",
     "SeveralPhotosError",
@@ -68,6 +70,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_model": (404, "There is no personal model"),
     "method_not_allowed": (405, "Method not allowed"),
     "training_under_way": (409, "A training is under way"),
+    "not_removed": (409, "What stands in the place of the personal model cannot be removed"),
     "too_large": (413, "Too large"),
     "unsupported_format": (415, "Not a JPEG, PNG, WebP or HEIC photo"),
     "animated_photo": (415, "An animation, not a photo"),
@@ -192,6 +195,13 @@ class NoModelError(RequestError):
 
     code = "no_model"
     http_status = 404
+
+
+class NotRemovedError(RequestError):
+    """What stands in the place of the personal model is something else, or the disk does not let it go."""
+
+    code = "not_removed"
+    http_status = 409
 
 
 class BusyError(RequestError):

@@ -15,16 +15,27 @@ from flaskapp import personal, preprocess
 from flaskapp.capture import Guide, Look, look_at
 from flaskapp.consent import ConsentBook
 from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.errors import FacialRecognitionError, WeightsError
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
-from flaskapp.web.errors import BadRequestError, ConsentRequiredError, NoModelError, TooFewPhotosError, TrainingError
+from flaskapp.web.errors import (
+    BadRequestError,
+    ConsentRequiredError,
+    NoModelError,
+    NotRemovedError,
+    TooFewPhotosError,
+    TrainingError,
+)
 from flaskapp.web.training import COMMAND, Training, check_extra, missing_extra, problem_of
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]
 
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
+
+_NAME_ITS_FOLDER = "Whoever runs this server can start it with the folder that train wrote to: serve --model."
+_REMOVE_IT_THERE = "Whoever runs this server can remove it: facial-recognition forget."
 
 ROOM_FOR_ALL = 1000
 """So many photos that a capture which ends with them refuses none for want of room."""
@@ -121,6 +132,7 @@ class OwnFace:
         self._comparer, self._consents, self._without = comparer, consents, without
         self._minutes, self._command = minutes, command
         self._training: Training | None = None
+        self._stamp = personal.stamp(self.place)
         self.lock = threading.RLock()
         self._end = threading.Timer(0, lambda: None)
 
@@ -189,8 +201,29 @@ class OwnFace:
         if own and not self.stands:
             raise NoModelError("There is no personal model on this server.", "Train one.")
         with self.lock:
+            stamp = personal.stamp(self.place)  # before it is read: what comes later is noticed
             self._comparer.verifier = verifier_of(self.place) if own else self._without()
-            self.in_use = own
+            self.in_use, self._stamp = own, stamp
+
+    def keep_up(self) -> None:
+        """Notice that another process has forgotten the model in use, or replaced it, and do as that one does.
+
+        One that cannot be used is taken for forgotten.
+
+        Raises:
+            WeightsError: the shipped weights cannot be used.
+        """
+        if not self._is_outdated():
+            return
+        with self.lock:
+            if self._is_outdated():  # nobody else has seen to it
+                try:
+                    self.use(own=True)
+                except FacialRecognitionError:
+                    self.use(own=False)
+
+    def _is_outdated(self) -> bool:
+        return self.in_use and self._stamp != personal.stamp(self.place)
 
     def forget(self) -> list[str]:
         """Remove every trace of the personal model and its owner, and compare without it.
@@ -199,7 +232,8 @@ class OwnFace:
             What was removed, by names from the model's folder on; empty if there was nothing.
 
         Raises:
-            WeightsError: the folder is something else, or the shipped weights cannot be used.
+            NotRemovedError: the folder is something else, or cannot be removed.
+            WeightsError: the shipped weights cannot be used.
         """
         with self.lock:
             training, self._training = self._training, None
@@ -216,7 +250,15 @@ class OwnFace:
             self.use(own=False)
         if not personal.traces(self.place):
             return []
-        return [path.relative_to(self.place.parent).as_posix() for path in personal.forget(self.place)]
+        try:
+            removed = personal.forget(self.place)
+        except WeightsError as error:
+            raise NotRemovedError(error.message, _NAME_ITS_FOLDER) from None
+        except OSError as error:
+            raise NotRemovedError(
+                f"{self.place.name} cannot be removed whole: {error.strerror}.", _REMOVE_IT_THERE
+            ) from None
+        return [path.relative_to(self.place.parent).as_posix() for path in removed]
 
     def report(self) -> bytes:
         """Return the report of the personal model.
@@ -259,7 +301,7 @@ class OwnFace:
             if standing is None:
                 return False
             personal.install(self.place)
-            self._comparer.verifier, self.in_use = made, True
+            self._comparer.verifier, self.in_use, self._stamp = made, True, personal.stamp(self.place)
             return True
 
     def clear_away(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -122,6 +123,12 @@ def train_without_libraries(scene: Scene) -> TestResponse:
         return train(scene, 8)
 
 
+def forget_something_else(scene: Scene) -> TestResponse:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene.browser.services.own_face, "place", Path(__file__).parent)
+        return scene.browser.delete("/api/v1/own-face")
+
+
 PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "consent_required": (withdrawn, 403, None),
     "age_required": (lambda scene: scene.browser.state(age_confirmed=False), 403, None),
@@ -167,6 +174,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     ),
     "missing_extra": (train_without_libraries, 501, None),
     "bad_request": (lambda scene: scene.browser.post("/api/v1/consent", data="no"), 400, None),
+    "not_removed": (forget_something_else, 409, None),
     "weights_unusable": (without_weights, 500, None),
     "internal_error": (broken, 500, None),
 }

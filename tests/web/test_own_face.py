@@ -276,8 +276,25 @@ class TestForgetting:
     def test_a_folder_that_is_something_else_stays(self, owner, tmp_path):
         (tmp_path / "my_model").mkdir()
         (tmp_path / "my_model" / "diary.txt").touch()
-        assert problem(owner.delete(URL)) == (500, "weights_unusable")
+        assert problem(owner.delete(URL)) == (409, "not_removed")
         assert (tmp_path / "my_model" / "diary.txt").exists()
+
+    def test_a_link_to_a_model_stays(self, owner, prepared, tmp_path):
+        (tmp_path / "my_model").symlink_to(prepared, target_is_directory=True)
+        response = owner.delete(URL)
+        assert problem(response) == (409, "not_removed")
+        check(response, URL, "delete")
+        assert personal.is_personal(tmp_path / "my_model")
+
+    def test_what_the_disk_does_not_let_go_is_told(self, owner, succeeds, monkeypatch):
+        trained_by(owner, succeeds)
+        train(owner)
+        ended(owner)
+        monkeypatch.setattr(Path, "unlink", lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+        response = owner.delete(URL)
+        assert problem(response) == (409, "not_removed")
+        assert "Permission denied" in response.json["detail"]
+        assert not owner.get(URL).json["in_use"]
 
 
 class TestUsing:

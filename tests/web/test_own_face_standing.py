@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from personal_models import write_model
 from test_own_face import DIES, REFUSES, RESULT, WAITS, ended, train, trained_by, wait_for
-from web_helpers import Browser
+from web_helpers import Browser, FakeVerifier
 
+from flaskapp import personal
 from flaskapp.app import create_app
 from flaskapp.consent import seconds_up
 
@@ -77,6 +80,65 @@ def test_one_whose_process_cannot_be_understood_has_failed(browser, tmp_path, mo
     told = ended(browser)
     assert (told["state"], told["problem"]["code"]) == ("failed", "training_failed")
     assert list(tmp_path.iterdir()) == []
+
+
+class TestAnotherProcess:
+    """What another server, or a command, does to the model that this one compares with."""
+
+    @pytest.fixture
+    def server(self, tmp_path, monkeypatch) -> Browser:
+        monkeypatch.setattr("flaskapp.app.default_verifier", FakeVerifier)
+        server = Browser(create_app({"FR_MODEL": str(write_model(tmp_path / "anna", seed=1))}))
+        server.agree()
+        return server
+
+    @pytest.fixture
+    def compare(self, server, hopper) -> Callable[[], str]:
+        return lambda: server.verify(hopper, hopper).json["model"].partition("@")[0]
+
+    def test_a_model_that_was_forgotten_is_compared_with_no_longer(self, server, compare, tmp_path):
+        assert compare() == "anna"
+        personal.forget(tmp_path / "anna")
+        assert compare() == "fake"
+        state = server.get(URL).json
+        assert (state["exists"], state["in_use"], state["comparing_with"][:5]) == (False, False, "fake@")
+
+    def test_nor_by_what_waited_meanwhile(self, server, hopper, tmp_path):
+        comparer, answers = server.services.comparer, []
+        comparer._at_work, free = threading.BoundedSemaphore(1), comparer._admitted._value
+        with comparer._at_work:
+            waiter = threading.Thread(target=lambda: answers.append(server.verify(hopper, hopper)))
+            waiter.start()
+            wait_for(lambda: comparer._admitted._value == free - 1)
+            personal.forget(tmp_path / "anna")
+        waiter.join()
+        assert answers[0].json["model"].startswith("fake@")
+
+    def test_nor_does_the_page_name_it(self, server, tmp_path):
+        assert "anna" in server.get("/").get_data(as_text=True)
+        personal.forget(tmp_path / "anna")
+        assert "anna" not in server.get("/").get_data(as_text=True)
+
+    def test_a_model_that_was_replaced_is_compared_with(self, server, tmp_path):
+        before = server.get(URL).json["comparing_with"]
+        write_model(tmp_path / "anna.new", seed=2)
+        personal.install(tmp_path / "anna")
+        after = server.get(URL).json
+        assert (after["in_use"], after["exists"]) == (True, True)
+        assert after["comparing_with"] != before
+
+    def test_one_that_cannot_be_used_is_taken_for_forgotten(self, server, compare, tmp_path):
+        write_model(tmp_path / "anna.new", seed=2)
+        (tmp_path / "anna.new" / "templates.npz").write_bytes(b"")
+        personal.install(tmp_path / "anna")
+        assert compare() == "fake"
+        assert not server.get(URL).json["in_use"]
+
+    def test_the_moment_between_two_renames_changes_nothing(self, server, compare, tmp_path):
+        verifier = server.services.comparer.verifier
+        (tmp_path / "anna").rename(tmp_path / "anna.old")
+        assert compare() == "anna"
+        assert server.services.comparer.verifier is verifier
 
 
 class TestCancelling:

@@ -83,7 +83,7 @@ def _use() -> Json:
 def _forget() -> Json:
     answer = answer_of("It is forgotten.", "Forgotten")
     description = "Removes model, templates, report, checkpoints and logs, and compares with the shipped weights again."
-    problems = (*ALWAYS, "cross_site", "weights_unusable")
+    problems = (*ALWAYS, "cross_site", "not_removed", "weights_unusable")
     return operation_of("forgetOwnFace", "Forget me", description, 200, answer, *problems) | SECURITY
 
 
