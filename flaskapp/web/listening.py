@@ -67,17 +67,16 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
     proxy = {
         "trusted_proxy": settings.trusted_proxy and str(ipaddress.ip_address(settings.trusted_proxy)),
         "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
-        "clear_untrusted_proxy_headers": True,
     }
-    # Nobody believes what they say, but that they are there tells that a request was forwarded.
-    as_they_came = {"clear_untrusted_proxy_headers": False}
     return {
         "threads": settings.threads,
         "max_request_body_size": largest,
         "inbuf_overflow": 2 * largest,
         "outbuf_overflow": 2 * largest,
         "ident": None,
-        **(proxy if settings.trusted_proxy else as_they_came),
+        # Nobody believes what they say, but that they are there tells that a request was forwarded.
+        "clear_untrusted_proxy_headers": False,
+        **(proxy if settings.trusted_proxy else {}),
     }
 
 

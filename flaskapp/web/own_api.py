@@ -6,9 +6,11 @@ import base64
 import io
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
+from urllib.parse import urlsplit
 
 import numpy as np
 from flask import Response, g, jsonify, request
@@ -30,7 +32,12 @@ P = ParamSpec("P")
 MOST_FACE_BYTES = 64 * 1024
 """Of one face as PNG: 100 × 100 pixels of three bytes take half of it."""
 
-FORWARDED = ("Forwarded", "X-Forwarded-For")
+FORWARDED = re.compile(
+    r"forward|proxy|(client|real|remote|connecting|originating|source|user)-?(ip|addr)|original-(host|url)"
+    r"|^via$|^cdn-|^cf-|^x-(envoy|azure|amzn|arr|appengine)-",
+    re.IGNORECASE,
+)
+"""Names of headers by which proxies tell of themselves, or of whom they speak for."""
 AGREED = "yes"
 
 
@@ -46,23 +53,42 @@ def for_the_owner(view: Callable[P, Response]) -> Callable[P, Response]:
 
 
 def is_open() -> bool:
-    """Say whether whoever asks may have a personal model here.
-
-    Behind a proxy that nobody told us of every address is this machine's own, so a request that
-    was forwarded counts as one from elsewhere.
-    """
+    """Say whether whoever asks may have a personal model here."""
     settings = services().settings
     if settings.own_face != "local":
         return settings.own_face == "everyone"
-    forwarded = not settings.trusted_proxy and any(name in request.headers for name in FORWARDED)
-    return not forwarded and _is_this_machine(request.remote_addr or "")
+    return _is_straight_from_here(settings.trusted_proxy)
 
 
-def _is_this_machine(address: str) -> bool:
+def _is_straight_from_here(trusted_proxy: str) -> bool:
+    """Say whether a request comes from this machine, and through no proxy.
+
+    Behind a proxy every address is this machine's own, or whatever the first of several proxies
+    was told. So it counts as forwarded if any header of a proxy says so, however it is called and
+    even if it is empty; if it is addressed to a name that others use too; if it comes as HTTP/1.0,
+    which proxies speak and browsers do not; or if it comes from where the known proxy is. One
+    that rewrites the name and says nothing of itself cannot be told from a browser.
+    """
+    sender = _address(request.remote_addr or "")
+    proxied = (
+        any(FORWARDED.search(name) for name in request.headers.keys())  # noqa: SIM118 - no dict
+        or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        or (trusted_proxy and sender == _address(trusted_proxy))
+    )
+    return sender is not None and sender.is_loopback and _is_named_local(request.host) and not proxied
+
+
+def _is_named_local(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    address = _address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return None
 
 
 def check_owner() -> None:
@@ -74,7 +100,7 @@ def check_owner() -> None:
     if not is_open():
         raise OwnFaceClosedError(
             "A personal model is only for whoever sits at the computer that runs this server.",
-            "Open the page there as http://localhost; or whoever runs it sets FR_OWN_FACE=everyone.",
+            "Open the page there as http://localhost, through no proxy; or whoever runs it sets FR_OWN_FACE=everyone.",
         )
 
 
