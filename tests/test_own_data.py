@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -21,7 +22,7 @@ from flaskapp.dataset.splits import FEWEST_PHOTOS, Shares, split_people, split_p
 from flaskapp.dataset.standin import fit_stand_in, stand_in_of
 from flaskapp.errors import DataError, LeakError, MissingExtraError
 from flaskapp.runtime import default_runtime
-from flaskapp.training.own_data import PARTS, doubt_of_one_person
+from flaskapp.training.own_data import PARTS, doubt_of_one_person, own_among_others
 from tests.conftest import PORTRAITS
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -188,7 +189,7 @@ class TestOnePerson:
     @pytest.mark.needs_shared
     def test_photos_of_six_people_are_doubted(self, doubt, photos):
         warning = doubt(read_album(photos))
-        assert re.match(r"Warning: the photos seem to show several people\. (\d+) of \1 do not match most", warning)
+        assert re.match(r"the photos seem to show several people\. (\d+) of \1 do not match most", warning)
         for name in ("biden.jpg", "ivan.jpg", "lin-manuel-miranda.png", "alex-lacamoire.png"):
             assert name in warning
 
@@ -220,6 +221,35 @@ class TestOnePerson:
         embeddings = np.eye(30, 4096, dtype=np.float32)[list(people)]
         doubted = doubt_of_one_person(drawn_album(len(people)), embeddings, SimpleNamespace(head=head, info=info))
         assert doubted is None if words is None else words in doubted.in_words()
+
+
+class TestOwnAmongOthers:
+    @pytest.mark.parametrize(
+        ("mine", "others", "named"),
+        [
+            ([0, 0, 0], [1, 2, 3], None),
+            ([0, 0, 0], [1, 0, 3], "1 match most of yours: other1.png."),
+            ([0, 0, 9], [0, 9, 3], "1 match most of yours: other0.png."),
+            ([0, 0, 9, 9], [0, 9], None),
+        ],
+    )
+    def test_is_what_matches_more_than_half_of_mine(self, mine, others, named):
+        head, info = (np.full(4096, -10.0), 4.0), SimpleNamespace(inconclusive_band=(0.4, 0.6))
+        faces = np.eye(10, 4096, dtype=np.float32)
+        runtime = SimpleNamespace(head=head, info=info)
+        found = own_among_others(drawn_album(len(others), "other"), faces[others], faces[mine], runtime)
+        assert found is None if named is None else named in found.in_words()
+
+    @pytest.mark.needs_shared
+    @pytest.mark.slow
+    def test_other_photos_of_oneself_are_named_and_strangers_are_not(self, shared):
+        runtime = default_runtime()
+        me, *strangers = (read_album(shared / "people" / name, name) for name in ("04930", "05150", "05170"))
+        others = join(*strangers, replace(me.take(np.arange(10, 12)), names=("a.jpg", "b.jpg")))
+        embeddings = runtime.embed(preprocess.to_model_input(others.faces))
+        mine = runtime.embed(preprocess.to_model_input(me.faces[:10]))
+        found = own_among_others(others, embeddings, mine, runtime)
+        assert found.in_words() == "of the others' photos 2 match most of yours: a.jpg, b.jpg."
 
 
 class TestSplits:

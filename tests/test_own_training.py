@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import signal
@@ -15,13 +16,13 @@ import numpy as np
 import pytest
 from weights_files import unsigned_note
 
+from flaskapp.cli.own_face import describe
 from flaskapp.dataset import duplicates
 from flaskapp.dataset.album import Album, join
 from flaskapp.dataset.standin import fit_stand_in
 from flaskapp.errors import DataError, LeakError, MissingExtraError
-from flaskapp.evaluation import sigmoid
 from flaskapp.personal import is_personal, load_model, work_folder
-from flaskapp.training.own_data import Doubt
+from flaskapp.training.own_data import Doubt, OwnAmongOthers
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow]
 
@@ -168,10 +169,19 @@ class TestRecipes:
         report = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
         assert "who do not exist" in report
 
-    def test_photos_that_look_like_somebody_else_are_named_first(self, base, tmp_path, monkeypatch):
-        doubt = "flaskapp.training.own_face.doubt_of_one_person"
-        monkeypatch.setattr(doubt, lambda album, *_: Doubt(album.names, (0,)))
-        assert "do not match most of the others: me/0.png." in train(tmp_path / "m", base)[1][0]
+    def test_what_is_doubtful_is_said_first_and_stays_in_report_and_model(self, base, tmp_path, monkeypatch):
+        """Two people in one album: what helps to tell them from others is no gain for either."""
+        words = "do not match most of the others: me/0.png.", "of the others' photos 1 match most of yours: p0/0.png."
+        doubts = Doubt(my_album().names, (0,)), OwnAmongOthers(others_album().names, (0,))
+        for name, doubt in zip(("doubt_of_one_person", "own_among_others"), doubts, strict=True):
+            monkeypatch.setattr(f"flaskapp.training.own_face.{name}", lambda *_, doubt=doubt: doubt)
+        result, said = train(tmp_path / "m", base, others=others_album())
+        note = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
+        report = html.unescape((tmp_path / "m" / "report.html").read_text(encoding="utf-8"))
+        for number, doubt in enumerate(words):
+            assert doubt in said[number]
+            assert doubt in note["personal"]["doubts"][number]
+            assert all(doubt in told for told in (report, result.gain_in_words(), describe(result)))
 
     @pytest.fixture
     def ever_better(self, monkeypatch):
@@ -324,52 +334,6 @@ class TestPairs:
         assert all(np.array_equal(*sides) for sides in zip(once[0], again[0], strict=True))
         assert not np.array_equal(once[0][0], next_one[0][0])
         assert once[0][0].min() >= 0 and once[0][0].max() <= 1
-
-
-class TestChoosing:
-    def test_threshold_where_both_normal_tails_weigh_the_same(self):
-        from statistics import NormalDist
-
-        from flaskapp.training.own_figures import choose
-
-        rng = np.random.default_rng(0)
-        same = np.arange(40000) < 20000
-        odds = np.append(rng.normal(3, 2, 20000), rng.normal(-3, 1, 20000))
-        choice = choose(odds, same, np.array([8.0, 6.0]), np.array([-3.0, -5.0]))
-        low, middle, high = (np.log(end / (1 - end)) for end in (choice.band[0], choice.threshold, choice.band[1]))
-        assert middle == pytest.approx(-1, abs=0.1)  # two deviations from either mean
-        assert low == pytest.approx(3 + 2 * NormalDist().inv_cdf(0.01), abs=0.1)
-        assert high == pytest.approx(-3 - NormalDist().inv_cdf(0.001), abs=0.1)
-        assert choice.scope == pytest.approx(float(sigmoid(-4 + 0.6 * 11)))
-
-    def test_but_it_lets_one_in_two_hundred_impostors_in(self):
-        from flaskapp.training.own_figures import choose
-
-        rng = np.random.default_rng(0)
-        odds = np.append(rng.normal(20, 2, 20000), rng.normal(-3, 1, 20000))
-        choice = choose(odds, np.arange(40000) < 20000, odds[:4], odds[-4:])
-        assert np.mean(sigmoid(odds[20000:]) >= choice.threshold) == pytest.approx(1 / 200, rel=0.2)
-
-    def test_the_tail_error_is_that_of_normal_curves(self):
-        from flaskapp.training.own_figures import tail_error
-
-        rng = np.random.default_rng(0)
-        odds = np.append(rng.normal(2, 1, 20000), rng.normal(-1, 2, 20000))
-        same = np.arange(40000) < 20000
-        found = tail_error(odds, same)
-        assert found == pytest.approx(0.1587, abs=0.005)  # one deviation from either mean, at 1
-        assert found == pytest.approx(np.mean(odds[same] < 1), abs=0.01)
-        assert tail_error(odds * 3 + 5, same) == pytest.approx(found)
-
-    def test_the_band_opens_where_both_kinds_overlap_and_closes_where_they_do_not(self):
-        from flaskapp.training.own_figures import choose
-
-        rng = np.random.default_rng(0)
-        same = np.arange(2000) < 1000
-        for distance, is_open in ((2.0, True), (20.0, False)):
-            odds = np.append(rng.normal(distance, 1, 1000), rng.normal(-distance, 1, 1000))
-            low, high = choose(odds, same, odds[:4], odds[-4:]).band
-            assert (low < high) == is_open
 
 
 class TestGain:

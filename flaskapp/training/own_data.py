@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -17,7 +17,17 @@ from flaskapp.dataset.standin import StandIn
 from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.runtime import Runtime
 
-__all__ = ["Doubt", "DrawnPeople", "Others", "OwnData", "PeopleWithPhotos", "doubt_of_one_person", "prepare_data"]
+__all__ = [
+    "Doubt",
+    "DrawnPeople",
+    "Others",
+    "OwnAmongOthers",
+    "OwnData",
+    "PeopleWithPhotos",
+    "doubt_of_one_person",
+    "own_among_others",
+    "prepare_data",
+]
 
 Embed = Callable[[np.ndarray], np.ndarray]
 PARTS = ("training", "validation", "test")
@@ -127,12 +137,14 @@ class OwnData:
         split: rows of ``mine``.
         others: everybody else.
         seed: of everything drawn.
+        doubts: whether the photos show whom they should, in words; empty if nothing speaks against it.
     """
 
     mine: Album
     split: Split
     others: Others
     seed: int
+    doubts: tuple[str, ...] = ()
 
     def my_faces(self, part: str) -> np.ndarray:
         """Return uint8 (N, 100, 100, 3)."""
@@ -207,17 +219,37 @@ class Doubt:
     names: tuple[str, ...]
     odd: tuple[int, ...]
 
+    advice: ClassVar[str] = "If they do not show you, stop this and take them out of the folder."
+
     def in_words(self) -> str:
-        """Return what a reader of the command line is told."""
+        """Return what is doubtful, as it is told before the training and stays in what comes of it."""
         count = len(self.odd)
         several = 2 * count > len(self.names)
         what = "the photos seem to show several people" if several else "some photos look like somebody else"
-        names = ", ".join(self.names[row] for row in self.odd[:MOST_NAMED])
-        more = f" … and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
-        return (
-            f"Warning: {what}. {count} of {len(self.names)} do not match most of the others: {names}{more}. "
-            "If they do not show you, stop this and take them out of the folder."
-        )
+        return f"{what}. {count} of {len(self.names)} do not match most of the others: {_listed(self)}."
+
+
+@dataclass(frozen=True)
+class OwnAmongOthers:
+    """Photos of other people that seem to show the owner.
+
+    Attributes:
+        names: of all the others' photos.
+        odd: their rows.
+    """
+
+    names: tuple[str, ...]
+    odd: tuple[int, ...]
+    advice: ClassVar[str] = "If they show you, stop this and take them out: it would learn that you are somebody else."
+
+    def in_words(self) -> str:
+        """Return what is doubtful, as it is told before the training and stays in what comes of it."""
+        return f"of the others' photos {len(self.odd)} match most of yours: {_listed(self)}."
+
+
+def _listed(doubt: Doubt | OwnAmongOthers) -> str:
+    names = ", ".join(doubt.names[row] for row in doubt.odd[:MOST_NAMED])
+    return f"{names} … and {len(doubt.odd) - MOST_NAMED} more" if len(doubt.odd) > MOST_NAMED else names
 
 
 def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -> Doubt | None:
@@ -234,11 +266,32 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
     """
     if len(mine) < 3:  # of two, nobody could say which is the other's
         return None
-    kernel, offset = runtime.head
-    odds = np.stack([np.abs(embeddings - one) @ kernel + offset for one in embeddings.astype(np.float64)])
-    strange = sigmoid(odds) < runtime.info.inconclusive_band[0]
+    strange = _scores(embeddings, embeddings, runtime) < runtime.info.inconclusive_band[0]
     odd = np.flatnonzero(strange.sum(axis=1) > (len(mine) - 1) / 2)
     return Doubt(tuple(mine.names), tuple(map(int, odd))) if len(odd) else None
+
+
+def own_among_others(
+    others: Album, embeddings: np.ndarray, mine: np.ndarray, runtime: Runtime
+) -> OwnAmongOthers | None:
+    """Say which photos of other people seem to show the owner, or None: those that match most of the owner's.
+
+    Args:
+        others: M photos.
+        embeddings: float32 (M, 4096) of them.
+        mine: float32 (N, 4096), of the owner's photos.
+        runtime: the weights that made the embeddings.
+    """
+    alike = _scores(embeddings, mine, runtime) >= runtime.info.inconclusive_band[1]
+    odd = np.flatnonzero(alike.mean(axis=1) > 0.5)
+    return OwnAmongOthers(tuple(others.names), tuple(map(int, odd))) if len(odd) else None
+
+
+def _scores(probes: np.ndarray, references: np.ndarray, runtime: Runtime) -> np.ndarray:
+    """Return the similarity scores float (N, M) of N embeddings with M."""
+    kernel, offset = runtime.head
+    odds = [np.abs(probes - one) @ kernel + offset for one in references.astype(np.float64)]
+    return sigmoid(np.stack(odds, axis=1))
 
 
 def _parts_of(count: int, split: Split, whose: str) -> np.ndarray:

@@ -21,15 +21,7 @@ from flaskapp.dataset.splits import Shares
 from flaskapp.dataset.standin import stand_in_of
 from flaskapp.errors import DataError, MissingExtraError
 from flaskapp.evaluation.curves import auc, error_curve
-from flaskapp.layers import L1Distance
-from flaskapp.model import (
-    UNIT_LENGTH,
-    build_embedding_network,
-    build_siamese_network,
-    certainty_of,
-    features_of,
-    set_score,
-)
+from flaskapp.model import certainty_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.report.own_face import own_face_page
 from flaskapp.runtime import Runtime, default_weights_path
@@ -51,19 +43,27 @@ from flaskapp.training.own_data import (
     Doubt,
     Embed,
     Others,
+    OwnAmongOthers,
     OwnData,
     PeopleWithPhotos,
     doubt_of_one_person,
+    own_among_others,
     prepare_data,
 )
 from flaskapp.training.own_figures import Choice, Head, choose, nearness, tail_error, validation_pairs
+from flaskapp.training.own_networks import (
+    copy_head,
+    head_of,
+    hold_normalization,
+    load_siamese,
+    siamese_from_scratch,
+    trunk_of,
+)
 from flaskapp.training.own_result import OwnResult, measure
 from flaskapp.training.shipping import write_weights
 
 __all__ = ["OwnReporter", "make_own_model", "train_own_face"]
 
-# Random embeddings of unit length lie about this far apart by mean |difference|, times 4,096.
-SCRATCH_SCALE, SCRATCH_OFFSET = 600.0, 4.0
 # Below this AUC, or with scores that differ less than this, nothing was learned.
 LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
 TERMS = "Those of the weights that it started from, and of the photos."
@@ -89,7 +89,11 @@ class OwnReporter:
         if self.doubt:
             self.doubt(doubt)
         else:
-            self.say(doubt.in_words())
+            self.say(_warning(doubt))
+
+
+def _warning(doubt: Doubt | OwnAmongOthers) -> str:
+    return f"Warning: {doubt.in_words()} {doubt.advice}"
 
 
 @dataclass(frozen=True)
@@ -155,12 +159,12 @@ def make_own_model(
     description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
     if claim_folder(work, description):
         reporter.say("Going on where an earlier run was stopped.")
-    before = _load(run.base)  # a network of its own: what is trained does not stay what it was
+    before = load_siamese(run.base)  # a network of its own: what is trained does not stay what it was
     shipped = head_of(before), trunk_of(before)
     keras.utils.set_random_seed(recipe.seed)
-    siamese = _load(run.base)
+    siamese = load_siamese(run.base)
     if recipe.from_scratch:
-        siamese = _from_scratch()
+        siamese = siamese_from_scratch()
     log = _learn(siamese, data, recipe, work, reporter.learning, work / personal.LOG if run.tensorboard else None)
     try:
         _check_not_collapsed(log)
@@ -186,15 +190,21 @@ def _data(
             "Give photos of other people with --others, or take --recipe head without --from-scratch.",
         )
     info, embed = base.info, _Cached(lambda faces: base.embed(preprocess.to_model_input(faces)))
+    doubts = []
     if doubt := doubt_of_one_person(mine, embed(mine.faces), base):
         reporter.doubted(doubt)
-    return prepare_data(
+        doubts.append(doubt.in_words())
+    if others is not None and (among := own_among_others(others, embed(others.faces), embed(mine.faces), base)):
+        reporter.say(_warning(among))
+        doubts.append(among.in_words())
+    data = prepare_data(
         mine,
         stand_in_of(info.details, info.sha256) if others is None else others,
         embed,
         recipe.seed,
         run.shares,
     )
+    return replace(data, doubts=tuple(doubts))
 
 
 def _fingerprint(data: OwnData) -> str:
@@ -203,38 +213,13 @@ def _fingerprint(data: OwnData) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _load(weights: Path) -> keras.Model:
-    return keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
-
-
-def _from_scratch() -> keras.Model:
-    siamese = build_siamese_network(build_embedding_network(certainty=UNIT_LENGTH))
-    set_score(siamese, SCRATCH_SCALE, SCRATCH_OFFSET)
-    return siamese
-
-
-def trunk_of(siamese: keras.Model) -> Embed:
-    """Return what gives the trunk's features float32 (N, 256) of crops uint8 (N, 100, 100, 3)."""
-    twin = siamese.get_layer("embedding_network")
-    trunk = features_of(twin)
-    return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
-
-
-def head_of(network: keras.Model, twin: str = "embedding_network") -> Head:
-    """Return the last layers in plain numbers."""
-    embedding_network = network.get_layer(twin)
-    kernel, bias = embedding_network.get_layer("embedding").get_weights()
-    score_kernel, score_bias = network.get_layer("similarity_score").get_weights()
-    return Head(kernel, bias, score_kernel.reshape(-1), float(score_bias[0]), certainty_of(embedding_network))
-
-
 def _learn(
     siamese: keras.Model, data: OwnData, recipe: OwnRecipe, work: Path, way: Way, tensorboard: Path | None
 ) -> list[Epoch]:
     """Train by either recipe; the Siamese network ends with the best epoch's weights."""
     trunk = trunk_of(siamese)
     if isinstance(data.others, PeopleWithPhotos) and (recipe.kind == "whole" or recipe.from_scratch):
-        _hold_normalization(siamese, learns=recipe.from_scratch)
+        hold_normalization(siamese, learns=recipe.from_scratch)
         pairs = FacePairs(data.my_faces("training"), data.others.faces("training"), recipe.batch_size, recipe.seed)
 
         def figures(network: keras.Model) -> Figures:
@@ -246,14 +231,14 @@ def _learn(
     )
     embedding_network = siamese.get_layer("embedding_network")
     head = build_head(features.mine.shape[-1], certainty_of(embedding_network))
-    _copy_head(embedding_network, siamese, head.get_layer("twin"), head)
+    copy_head(embedding_network, siamese, head.get_layer("twin"), head)
     cached = _Cached(trunk)
 
     def head_figures(network: keras.Model) -> Figures:
         return _validation(head_of(network, "twin"), data, cached)
 
     log = OwnTraining(work, head, features, head_figures, recipe, tensorboard).run(way)
-    _copy_head(head.get_layer("twin"), head, embedding_network, siamese)
+    copy_head(head.get_layer("twin"), head, embedding_network, siamese)
     return log
 
 
@@ -268,23 +253,6 @@ class _Cached:
         if key not in self._known:
             self._known[key] = self._trunk(faces)
         return self._known[key]
-
-
-def _copy_head(from_twin: Any, source: Any, to_twin: Any, target: Any) -> None:
-    to_twin.get_layer("embedding").set_weights(from_twin.get_layer("embedding").get_weights())
-    target.get_layer("similarity_score").set_weights(source.get_layer("similarity_score").get_weights())
-
-
-def _hold_normalization(siamese: keras.Model, *, learns: bool) -> None:
-    """Freeze batch normalisation: a few pairs of one person and others have other statistics than faces.
-
-    From scratch there is nothing to hold on to: it learns, and forgets faster than usual,
-    because there are only a few hundred batches.
-    """
-    for layer in siamese.get_layer("embedding_network").layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = learns
-            layer.momentum = 0.9 if learns else layer.momentum
 
 
 def _validation(head: Head, data: OwnData, trunk: Embed) -> Figures:
@@ -365,6 +333,7 @@ def _finish(
             "templates_sha256": hashlib.sha256((folder / personal.TEMPLATES).read_bytes()).hexdigest(),
             "scope": choice.scope,
             "warning": WARNING,
+            "doubts": list(data.doubts),
         },
         "figures": result.to_json(),
         "training": {

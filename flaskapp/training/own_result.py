@@ -74,6 +74,7 @@ class OwnResult:
         verdicts: kind of pair → verdict → count.
         hardest: the pairs furthest on the wrong side.
         log: the training's epochs.
+        doubts: whether the photos show whom they should, in words.
     """
 
     personal: Evaluation
@@ -87,6 +88,7 @@ class OwnResult:
     verdicts: dict[str, dict[str, int]]
     hardest: tuple[HardPair, ...]
     log: list[Epoch]
+    doubts: tuple[str, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -98,7 +100,10 @@ class OwnResult:
         return self.verdicts
 
     def gain_in_words(self) -> str:
-        """Say whether training helped, by how much, how surely."""
+        """Say whether training helped, by how much, how surely; and what makes that worth little."""
+        return " But ".join((self._gain(), *self.doubts))
+
+    def _gain(self) -> str:
         if self.f1_gain_interval is None:
             told = f"{self.f1_gain:+.2%} F1, and too few photos for an interval"
             return f"No gain over the shipped weights can be shown: {told}."
@@ -163,6 +168,7 @@ def measure(
         _verdicts(scores, pairs, near, choice),
         _hardest(scores, before, pairs, names, choice.threshold),
         log,
+        data.doubts,
     )
 
 
