@@ -12,12 +12,15 @@ names may be somebody's own, so none is removed or replaced that training has no
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +32,7 @@ from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
 __all__ = [
     "FILES",
     "Owner",
+    "UnwritableError",
     "check_out",
     "foreign",
     "forget",
@@ -44,6 +48,7 @@ __all__ = [
     "standing",
     "traces",
     "work_folder",
+    "writing",
 ]
 
 WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
@@ -59,6 +64,31 @@ MOST_NAMED = 3
 
 _TRAIN_AGAIN = "Train it again: facial-recognition train."
 _NAME_A_MODEL = f"Name the folder that train wrote to (it holds {NOTE}), or weights (.h5)."
+
+
+class UnwritableError(DataError):
+    """The disk does not take a model, or what a training keeps beside it."""
+
+
+@contextmanager
+def writing(model: Path) -> Iterator[None]:
+    """Say of which model the disk does not take what is written within: a full one names no file.
+
+    Raises:
+        UnwritableError: it does not.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads what is told has gone: that is no disk
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise UnwritableError(
+            f"{named(model).name} cannot be written: {error.strerror or type(error).__name__}.",
+            "Make room on its disk, and run the same again: it goes on where it was."
+            if full
+            else "Make its folder writable, or name another.",
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)

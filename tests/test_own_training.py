@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import importlib.util
 import json
@@ -21,7 +22,7 @@ from flaskapp.dataset import duplicates
 from flaskapp.dataset.album import Album, join
 from flaskapp.dataset.standin import fit_stand_in
 from flaskapp.errors import DataError, LeakError, MissingExtraError
-from flaskapp.personal import is_personal, load_model, work_folder
+from flaskapp.personal import UnwritableError, is_personal, load_model, work_folder
 from flaskapp.training.own_data import Doubt, OwnAmongOthers
 
 pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow]
@@ -229,6 +230,15 @@ class TestRecipes:
         with pytest.raises(DataError, match=r"collapsed.*AUC is 0\.500.*No model was written.*Start from the shipped"):
             train(tmp_path / "m", base)
         assert not list(tmp_path.iterdir()), "nothing of the person is left, a checkpoint neither"
+
+    @pytest.mark.parametrize("writer", ["own_face.claim_folder", "own.save_checkpoint", "own_face.own_face_page"])
+    def test_a_disk_that_is_full_is_told_by_the_model_that_it_does_not_take(self, base, tmp_path, monkeypatch, writer):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(f"flaskapp.training.{writer}", full)
+        with pytest.raises(UnwritableError, match=r"^my_model cannot be written: No space left on device\. Make room"):
+            train(tmp_path / "my_model", base)
 
     def test_a_folder_that_is_no_model_is_not_written_over(self, base, tmp_path):
         (tmp_path / "m").mkdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from personal_models import ONLY_THE_VERY_PHOTO, write_model, write_run
 from flaskapp import personal
 from flaskapp.cli import main
 from flaskapp.errors import WeightsError
-from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
+from flaskapp.personal import Owner, UnwritableError, forget, install, load_model, new_folder, work_folder, writing
 from flaskapp.runtime import Runtime
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
 from tests.conftest import PORTRAITS
@@ -228,6 +230,23 @@ class TestReplacing:
         (tmp_path / "n.new").touch()
         assert [path.name for path in personal.in_the_way(model)] == ["m.new"]
         assert [path.name for path in personal.in_the_way(tmp_path / "n")] == ["n.old", "n.new", "n.training"]
+
+
+class TestWriting:
+    @pytest.mark.parametrize(
+        ("code", "words"),
+        [
+            (errno.ENOSPC, "my_model cannot be written: No space left on device. Make room on its disk"),
+            (errno.EACCES, "my_model cannot be written: Permission denied. Make its folder writable"),
+        ],
+    )
+    def test_what_the_disk_does_not_take_is_named_with_what_to_try(self, tmp_path, code, words):
+        with pytest.raises(UnwritableError, match=words), writing(tmp_path / "my_model"):
+            raise OSError(code, os.strerror(code))
+
+    def test_a_reader_that_has_gone_is_no_disk(self, tmp_path):
+        with pytest.raises(BrokenPipeError), writing(tmp_path / "my_model"):
+            raise BrokenPipeError
 
 
 class TestPlaceToTrain:

@@ -122,7 +122,8 @@ def train_own_face(
     """Train a personal model and put it into its place; the one that stood there serves until then."""
     reporter = reporter or OwnReporter()
     result = make_own_model(mine, others, run, recipe, reporter)
-    personal.install(personal.named(run.out))
+    with personal.writing(run.out):
+        personal.install(personal.named(run.out))
     reporter.say(f"Written: {run.out}")
     return result
 
@@ -142,7 +143,7 @@ def make_own_model(
         reporter: who is told.
 
     Raises:
-        DataError: too few photos or people, something leaked, or the training collapsed.
+        DataError: too few photos or people, something leaked, the training collapsed, or the disk is full.
         WeightsError: the weights to start from cannot be used.
     """
     reporter = reporter or OwnReporter()
@@ -157,7 +158,9 @@ def make_own_model(
     say_counts(data, reporter.say)
     work = personal.work_folder(run.out)
     description = {"recipe": recipe.to_json(), "base": base.info.sha256, "photos": _fingerprint(data)}
-    if claim_folder(work, description):
+    with personal.writing(run.out):
+        goes_on = claim_folder(work, description)
+    if goes_on:
         reporter.say("Going on where an earlier run was stopped.")
     before = load_siamese(run.base)  # a network of its own: what is trained does not stay what it was
     shipped = head_of(before), trunk_of(before)
@@ -165,13 +168,16 @@ def make_own_model(
     siamese = load_siamese(run.base)
     if recipe.from_scratch:
         siamese = siamese_from_scratch()
-    log = _learn(siamese, data, recipe, work, reporter.learning, work / personal.LOG if run.tensorboard else None)
+    tensorboard = work / personal.LOG if run.tensorboard else None
+    with personal.writing(run.out):
+        log = _learn(siamese, data, recipe, work, reporter.learning, tensorboard)
     try:
         _check_not_collapsed(log)
     except DataError:
         personal.remove(work)  # to go on from there would end the same way
         raise
-    return _finish(siamese, shipped, data, run, recipe, log)
+    with personal.writing(run.out):
+        return _finish(siamese, shipped, data, run, recipe, log)
 
 
 def say_counts(data: OwnData, say: Callable[[str], Any]) -> None:

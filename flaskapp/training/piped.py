@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from flaskapp.errors import FacialRecognitionError
+from flaskapp.personal import UnwritableError, writing
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.training.greeting import without_greeting
 
@@ -31,6 +32,7 @@ __all__ = ["main", "read_order"]
 
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
 FIGURES = ("accuracy", "precision", "recall", "f1")
+MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."
 SLOWER = 5
 """Niceness: whoever waits for a comparison comes first."""
 
@@ -58,11 +60,12 @@ def main() -> None:
         os.nice(SLOWER)
     tell(words="Loading the training program.")
     try:
-        result = _train(Path(order["out"]), order["minutes"], faces, tell)
+        with writing(Path(order["out"])):
+            result = _train(Path(order["out"]), order["minutes"], faces, tell)
+    except UnwritableError as error:
+        tell(problem={"code": "training_failed", "detail": error.message, "hint": MAKE_ROOM})
     except FacialRecognitionError as error:
         tell(problem={"code": error.code, "detail": error.message, "hint": error.hint})
-    except OSError as error:
-        tell(problem=_unwritable(Path(order["out"]).name, error))
     else:
         tell(result=_digest(result))
 
@@ -102,14 +105,6 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
     tell(words="Splitting the photos, and changing copies of them.")
     reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.odd]))
     return make_own_model(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), reporter)
-
-
-def _unwritable(model: str, error: OSError) -> dict[str, str]:
-    return {
-        "code": "training_failed",
-        "detail": f"The model cannot be written to {model}: {error.strerror}.",
-        "hint": "Start the server where there is room and a right to write, or name a folder there: serve --model.",
-    }
 
 
 def _digest(result: OwnResult) -> dict[str, Any]:
