@@ -89,8 +89,9 @@ NOTICE = Notice(
         (
             "Cookies",
             (
-                'Two, both needed for the page to work and gone soon: "consent" holds the random token, "csrf" '
-                "protects the forms against other sites. Neither is used to follow you.",
+                "Two, both needed for the page to work and gone soon: the one named after "
+                '"consent" holds the random token, the one named after "csrf" protects the forms against other sites. '
+                "Neither is used to follow you.",
             ),
         ),
         (

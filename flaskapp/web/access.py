@@ -16,6 +16,7 @@ __all__ = [
     "check_statements",
     "check_turn",
     "clear_consent_cookie",
+    "cookie_name",
     "cookie_rules",
     "current_consent",
     "require_consent",
@@ -35,12 +36,25 @@ class CookieRules(TypedDict):
     path: str
 
 
+def cookie_name(kind: str) -> str:
+    """Return what a cookie of a kind is called for the address that was asked.
+
+    Browsers hand the cookies of one port of a machine to all its other ports, and let those set them. So
+    the port is part of the name: what another program calls "consent" is none, and two servers do not end
+    each other's. Over TLS the prefix makes browsers refuse it from anybody but this very host.
+    """
+    if request.is_secure:
+        return f"__Host-{kind}"
+    port = request.host.rpartition(":")[2]
+    return f"{kind}-{port}" if port.isdecimal() else kind
+
+
 def carried_token() -> str | None:
     """Return the token that came with the request, in ``Authorization: Bearer`` or the cookie."""
     authorization = request.authorization
     if authorization is not None and authorization.type == "bearer" and authorization.token:
         return authorization.token
-    return request.cookies.get(COOKIE)
+    return request.cookies.get(cookie_name(COOKIE))
 
 
 def current_consent() -> Consent | None:
@@ -108,13 +122,13 @@ def check_statements(notice_version: object, consent: bool, age_confirmed: bool)
 
 def set_consent_cookie(response: Response, token: str) -> Response:
     """Hand the token of a new consent to the browser."""
-    response.set_cookie(COOKIE, token, max_age=services().consents.lifetime, **cookie_rules())
+    response.set_cookie(cookie_name(COOKIE), token, max_age=services().consents.lifetime, **cookie_rules())
     return response
 
 
 def clear_consent_cookie(response: Response) -> Response:
     """Tell the browser to forget the token."""
-    response.delete_cookie(COOKIE, **cookie_rules())
+    response.delete_cookie(cookie_name(COOKIE), **cookie_rules())
     return response
 
 

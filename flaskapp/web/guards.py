@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
-from flaskapp.web.access import cookie_rules
+from flaskapp.web.access import cookie_name, cookie_rules
 from flaskapp.web.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.services import services
 
@@ -95,7 +95,7 @@ def harden(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"
     seed = g.get("new_csrf_seed")
     if seed is not None:
-        response.set_cookie(CSRF_COOKIE, seed, **cookie_rules())
+        response.set_cookie(cookie_name(CSRF_COOKIE), seed, **cookie_rules())
     return response
 
 
@@ -105,7 +105,7 @@ def form_token() -> str:
 
 
 def _seed() -> str:
-    seed = request.cookies.get(CSRF_COOKIE) or g.get("new_csrf_seed")
+    seed = request.cookies.get(cookie_name(CSRF_COOKIE)) or g.get("new_csrf_seed")
     if seed is None:
         seed = g.new_csrf_seed = secrets.token_urlsafe(32)
     return seed
@@ -121,7 +121,7 @@ def check_form_token() -> None:
     Raises:
         FormExpiredError: the form's token does not belong to the cookie, or there is none.
     """
-    seed, token = request.cookies.get(CSRF_COOKIE), request.form.get(CSRF_FIELD, "")
+    seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get(CSRF_FIELD, "")
     if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
         raise FormExpiredError(
             "The form is from an earlier start of the server, or cookies are off.", "Load the page anew and try again."

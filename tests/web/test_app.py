@@ -38,7 +38,7 @@ class TestVerify:
 
     def test_takes_the_token_as_well_as_the_cookie(self, browser):
         token = browser.agree()
-        browser.client.delete_cookie("consent")
+        browser.client.delete_cookie("consent-5000")
         assert browser.verify().status_code == 403
         response = browser.send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == 200
@@ -324,7 +324,7 @@ class TestBusy:
         first = threading.Thread(target=lambda: answers.append(browser.verify()))
         first.start()
         assert entered.wait(10)
-        token = browser.client.get_cookie("consent").value
+        token = browser.client.get_cookie("consent-5000").value
         response = Browser(browser.app).send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
         assert problem(response) == (503, "busy", None)
         assert int(response.headers["Retry-After"]) > 0

@@ -156,7 +156,7 @@ class TestP12BrowserHardening:
         elsewhere.get("/")
         assert elsewhere.send("/compare", BOTH, csrf_token=agreed.form_token()).status_code == 403
         restarted = Browser(create_app({"FR_RATE_LIMIT": 0}, verifier))
-        restarted.client.set_cookie("csrf", agreed.client.get_cookie("csrf").value)
+        restarted.client.set_cookie("csrf-5000", agreed.client.get_cookie("csrf-5000").value)
         restarted.agree()
         assert restarted.send("/compare", BOTH, csrf_token=agreed.form_token()).status_code == 403
         assert not verifier.calls

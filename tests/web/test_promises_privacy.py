@@ -154,7 +154,7 @@ def test_p2_nothing_biometric_is_logged(working, hopper, collins, kind, all_logs
         format(value, spec) for vector in embeddings for value in vector[0, :8] for spec in (".4f", ".5g", ".6f")
     }
     pieces = {base64.b64encode(photo[start : start + 30]).decode()[:36] for start in range(0, 3000, 300)}
-    tokens = {cookie.value for cookie in [working.client.get_cookie("consent")]}
+    tokens = {cookie.value for cookie in [working.client.get_cookie("consent-5000")]}
     names = {"reference.jpg", "probe.jpg", "photo.jpg", "frame.jpg"}
     assert len(embeddings) >= 3
     assert not [word for word in {CANARY} | numbers | pieces | tokens | names if word in logged]
@@ -196,7 +196,7 @@ def test_p4_no_consent_no_processing(browser, hopper, seen):
     """P4. Break: ``with_consent`` lets everybody in; ``require_consent`` missing from ``/compare``."""
     assert send_everywhere(browser, hopper) == [403] * 4
     assert send_everywhere(browser, hopper, Authorization="Bearer invented") == [403] * 4
-    assert send_everywhere(browser, hopper, Cookie="consent=invented") == [403] * 4
+    assert send_everywhere(browser, hopper, Cookie="consent-5000=invented") == [403] * 4
     assert seen == []
     browser.agree()
     assert send_everywhere(browser, hopper) == [200] * 4
@@ -222,9 +222,9 @@ def test_p5_the_age_gate_holds_on_the_server(browser, verifier, field, stated, c
 
 def test_p6_withdrawing_consent_works_at_once(agreed, verifier):
     """P6. Break: ``withdraw`` that only clears the cookie."""
-    token = agreed.client.get_cookie("consent").value
+    token = agreed.client.get_cookie("consent-5000").value
     assert agreed.delete("/api/v1/consent").status_code == 204
-    assert agreed.client.get_cookie("consent") is None
+    assert agreed.client.get_cookie("consent-5000") is None
     response = agreed.send("/api/v1/verify", BOTH, headers={"Authorization": f"Bearer {token}"})
     assert (response.status_code, response.json["code"]) == (403, "consent_required")
     assert not verifier.calls

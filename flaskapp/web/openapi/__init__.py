@@ -70,8 +70,8 @@ def describe() -> Json:
                 "cookie": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": "consent",
-                    "description": "The same, in browsers.",
+                    "name": "__Host-consent",
+                    "description": "The same, in browsers; without TLS it is called `consent-` and the port.",
                 },
             },
             "schemas": SCHEMAS | own_face.SCHEMAS,
@@ -86,7 +86,7 @@ def _notice() -> Json:
 
 
 def _give_consent() -> Json:
-    answer = answer_of("Agreed; the cookie `consent` is set as well.", "GivenConsent")
+    answer = answer_of("Agreed; it is set as a cookie as well.", "GivenConsent")
     operation = operation_of(
         "giveConsent",
         "Agree to the privacy notice",
