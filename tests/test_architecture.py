@@ -32,7 +32,7 @@ WEB = ("app", "web")
 DOORS = (*WEB, "cli", "__main__")
 TRAINING_ONLY = {"tensorflow", "keras"}
 HEAVY = TRAINING_ONLY | {"matplotlib"}
-FLASK = {"flask", "flask_limiter", "werkzeug"}
+FLASK = {"flask", "flask_limiter", "limits", "werkzeug"}
 MOST_LINES = 400
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, current_app, g, request
 from flask_limiter import Limiter
 
+from flaskapp.consent import seconds_up
 from flaskapp.web.access import require_consent
+from flaskapp.web.moments import MOMENTS
 from flaskapp.web.settings import Settings
 
 __all__ = ["limit_rates", "seconds_to_wait"]
@@ -55,7 +56,7 @@ def buckets(settings: Settings) -> tuple[Bucket, ...]:
 
 def limit_rates(app: Flask, settings: Settings) -> None:
     """Wrap the views of an app; its counters live in memory, apart from those of other apps."""
-    limiter = Limiter(_address, app=app, storage_uri="memory://", strategy="moving-window", headers_enabled=False)
+    limiter = Limiter(_address, app=app, storage_uri=MOMENTS, strategy="moving-window", headers_enabled=False)
     app.extensions[NAME] = limiter
     for bucket in buckets(settings):
         if not bucket.per_minute:
@@ -83,5 +84,5 @@ def seconds_to_wait() -> int:
     """Return after how many seconds a request that was just refused will be let through."""
     limiter: Limiter = current_app.extensions[NAME]
     limit = limiter.current_limit
-    wait = math.ceil(limit.reset_at - time.time()) if limit else 1
+    wait = math.ceil(limit.reset_at - seconds_up()) if limit else 1
     return min(max(wait, 1), LONGEST_WAIT)
