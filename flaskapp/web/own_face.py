@@ -295,10 +295,11 @@ class OwnFace:
     def keep(self, made: Comparison, consent: str) -> bool:
         """Put a new model into its place and compare with it, unless its consent has ended; the lock is held.
 
-        A consent that ends at this moment waits: it ends before the model has its place, or after.
+        A consent that ends at this moment waits: it ends before the model has its place, or after. Where
+        another process has forgotten the person meanwhile, the training's own folder is gone.
         """
         with self._consents.held(consent) as standing:
-            if standing is None:
+            if standing is None or not personal.work_folder(self.place).is_dir():
                 return False
             personal.install(self.place)
             self._comparer.verifier, self.in_use, self._stamp = made, True, personal.stamp(self.place)

@@ -70,7 +70,8 @@ def succeeds(prepared) -> str:
 
 
 def succeeds_with(model: Path) -> str:
-    return f'shutil.copytree({str(model)!r}, order["out"] + ".new"); tell(result={RESULT!r})'
+    begins = 'import os; os.mkdir(order["out"] + ".training")'
+    return f'{begins}; shutil.copytree({str(model)!r}, order["out"] + ".new"); tell(result={RESULT!r})'
 
 
 def trained_by(browser: Browser, code: str) -> None:

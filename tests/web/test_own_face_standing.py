@@ -134,6 +134,16 @@ class TestAnotherProcess:
         assert compare() == "fake"
         assert not server.get(URL).json["in_use"]
 
+    def test_a_training_amid_which_somebody_was_forgotten_comes_to_nothing(self, browser, tmp_path):
+        browser.agree()
+        prepared = write_model(tmp_path / "elsewhere" / "my_model")
+        forgets = "from flaskapp import personal; personal.forget(Path(order['out']))\n"
+        finishes = f"import shutil; shutil.copytree({str(prepared)!r}, order['out'] + '.new'); {MADE}"
+        trained_by(browser, BEGUN + forgets + finishes)
+        train(browser)
+        assert ended(browser)["state"] == "cancelled"
+        assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
     def test_the_moment_between_two_renames_changes_nothing(self, server, compare, tmp_path):
         verifier = server.services.comparer.verifier
         (tmp_path / "anna").rename(tmp_path / "anna.old")
