@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, g, request
+from flask.json.provider import DefaultJSONProvider
 
 from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
@@ -59,10 +60,23 @@ CHATTY_LIBRARIES = ("PIL", "flask-limiter")
 log = logging.getLogger("flaskapp.web")
 
 
+class _Json(DefaultJSONProvider):
+    """Flask's JSON, with members in their own order, and as unreadable where it is too deep as where it is broken."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **more: Any) -> Any:
+        try:
+            return super().loads(s, **more)
+        except RecursionError:
+            raise ValueError("JSON that is nested less deeply is expected.") from None
+
+
 class _WebApp(Flask):
     """Flask with uploads in memory and errors logged without what they speak of."""
 
     request_class = InMemoryRequest
+    json_provider_class = _Json
 
     def log_exception(self, exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
         """Log where an unforeseen error happened; its message might quote what it was given."""
@@ -132,7 +146,9 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config["FR_MAX_PHOTO_BYTES"] = settings.max_photo_bytes
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
+    # waitress, which logs what they say and answers without our headers.
+    app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
     for library in CHATTY_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
 

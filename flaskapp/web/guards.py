@@ -25,6 +25,15 @@ HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?",
 """A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2)."""
 
 LARGEST_PORT = 65535
+FIRST_ERROR = 400
+
+UNHEEDED_CONDITIONS = (
+    "HTTP_RANGE",
+    "HTTP_IF_RANGE",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_UNMODIFIED_SINCE",
+)
 
 HEADERS = {
     # Scripts, styles, fonts and requests of this origin only, none of them inline; blob: is
@@ -45,9 +54,20 @@ HEADERS = {
 
 def guard(app: Flask) -> None:
     """Make an app check all requests, and harden all answers."""
+    app.before_request(answer_whole_files)
     app.before_request(check_host)
     app.before_request(check_origin)
     app.after_request(harden)
+
+
+def answer_whole_files() -> None:
+    """Overlook all conditions of a request but the tag of what a browser has already.
+
+    Static files are small, and every one has a tag: a part of one, or a date, is never needed. Odd ones
+    would be errors: of the program, where a year has twenty digits.
+    """
+    for condition in UNHEEDED_CONDITIONS:
+        request.environ.pop(condition, None)
 
 
 def check_host() -> None:
@@ -91,8 +111,9 @@ def harden(response: Response) -> Response:
     """Add the headers that confine the page; nothing but static files may be kept in a cache."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "static":
+    if request.endpoint != "static" or response.status_code >= FIRST_ERROR:
         response.headers["Cache-Control"] = "no-store"
+    response.headers.pop("Accept-Ranges", None)
     seed = g.get("new_csrf_seed")
     if seed is not None:
         response.set_cookie(cookie_name(CSRF_COOKIE), seed, **cookie_rules())
