@@ -14,6 +14,7 @@ from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.errors import PROBLEMS, RequestError
 from flaskapp.web.limits import seconds_to_wait
+from flaskapp.web.uploads import MOST_FORM_BYTES
 
 __all__ = ["answer_errors", "problem_json"]
 
@@ -41,6 +42,13 @@ def _how_to_shrink() -> str:
     most = request.max_content_length
     if most is not None and most <= MOST_JSON_BYTES:
         return f"This request takes {most:,} bytes at most, and no photo."
+    if most is not None and (request.content_length or 0) <= most:
+        # As a whole it is small enough, and a file that is too large is named.
+        most_text = f"{request.max_form_parts} fields and {MOST_FORM_BYTES // 1024} kB of text"
+        return (
+            f"This form takes {most_text} at most. Send each photo as a file, as curl -F reference=@photo.jpg does; "
+            "base64 is not read."
+        )
     return "Send less: photos can be saved as JPEG, or made smaller."
 
 

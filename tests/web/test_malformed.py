@@ -73,6 +73,14 @@ def test_errors_about_static_files_stay_in_no_cache(browser, path, method, statu
     assert (answer.status_code, answer.headers["Cache-Control"]) == (status, "no-store")
 
 
+@pytest.mark.parametrize("fields", [{"reference": "QUJD" * 100_000}, {f"field{number}": "x" for number in range(100)}])
+def test_a_photo_in_a_text_field_is_asked_for_as_a_file(agreed, hopper, fields):
+    answer = agreed.send("/api/v1/verify", {"probe": hopper}, **fields)
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+    assert "curl -F" in answer.json["hint"]
+    assert "smaller" not in answer.json["hint"]
+
+
 def test_flasks_debug_mode_of_the_environment_changes_no_answer(monkeypatch, caplog):
     """Break: errors that are let through to whatever serves the app, which tells what they say."""
     monkeypatch.setenv("FLASK_DEBUG", "1")
