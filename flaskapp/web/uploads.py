@@ -90,7 +90,7 @@ def uploaded_photo(field: str) -> bytes:
     if not uploads and field in request.form:
         raise NotAFileError(
             "The field holds text, not a file.",
-            "Upload the photo itself; addresses and names are never opened.",
+            "Upload the photo itself, as a file with a name; addresses and names are never opened.",
             photo=field,
         )
     check_form()

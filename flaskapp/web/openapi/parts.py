@@ -26,6 +26,8 @@ Json = dict[str, Any]
 
 PHOTO: Json = {
     "type": "string",
+    # OpenAPI 3.1 asks for the media type; generators of clients go by the format, as in 3.0.
+    "format": "binary",
     "contentMediaType": "application/octet-stream",
     "description": "A JPEG, PNG, WebP or HEIC file, as the content says, not the name.",
 }
