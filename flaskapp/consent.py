@@ -7,9 +7,11 @@ notice that the person saw, runs out by itself, and ends at once when it is with
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +21,11 @@ from functools import cached_property
 __all__ = ["NOTICE", "Consent", "ConsentBook", "Notice"]
 
 MOST_CONSENTS = 10_000
-"""How many may stand at a time. Beyond that the oldest ends early and its owner is asked
-again: someone who asks for tokens without end fills no memory."""
+"""How many may stand at a time. Beyond that one ends early and its owner is asked again: the
+oldest of whoever has most, so that someone who asks for tokens without end ends their own."""
+
+ORIGIN_BYTES = 2
+"""Of what is remembered of where a consent comes from: enough to tell few from many, not who it was."""
 
 TOKEN_BYTES = 32
 
@@ -127,11 +132,13 @@ class Consent:
         notice_version: of the notice that the person saw.
         ends: when it ends by itself, by the clock of its book.
         key: tells consents apart, without being the token.
+        origin: tells where they come from apart, roughly; no address can be read from it.
     """
 
     notice_version: str
     ends: float
     key: str
+    origin: bytes = b""
 
 
 def seconds_up() -> float:
@@ -166,14 +173,20 @@ class ConsentBook:
         self._now = now
         self._consents: dict[str, Consent] = {}  # in the order in which they were given
         self._lock = threading.Lock()
+        self._secret = secrets.token_bytes(32)
 
     def __len__(self) -> int:
         return len(self._consents)
 
-    def give(self) -> tuple[str, Consent]:
-        """Record a consent to the notice in force, and return its token with it."""
+    def give(self, network: str = "") -> tuple[str, Consent]:
+        """Record a consent to the notice in force, and return its token with it.
+
+        Args:
+            network: where it comes from.
+        """
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        consent = Consent(self.notice.version, self._now() + self.lifetime.total_seconds(), _key_of(token))
+        ends = self._now() + self.lifetime.total_seconds()
+        consent = Consent(self.notice.version, ends, _key_of(token), self._origin_of(network))
         with self._lock:
             self._drop_old()
             self._consents[consent.key] = consent
@@ -211,12 +224,18 @@ class ConsentBook:
         return consent if consent.notice_version == self.notice.version else None
 
     def _drop_old(self) -> None:
-        """Forget what has run out, and the oldest when there are too many: all lie in front."""
+        """Forget what has run out, which lies in front; of too many that stand, the oldest of whoever has most."""
         now = self._now()
         for key, consent in list(self._consents.items()):
-            if consent.ends > now and len(self._consents) < MOST_CONSENTS:
+            if consent.ends > now:
                 break
             del self._consents[key]
+        if len(self._consents) >= MOST_CONSENTS:
+            ((most, _),) = Counter(consent.origin for consent in self._consents.values()).most_common(1)
+            del self._consents[next(key for key, consent in self._consents.items() if consent.origin == most)]
+
+    def _origin_of(self, network: str) -> bytes:
+        return hmac.digest(self._secret, network.encode(), "sha256")[:ORIGIN_BYTES]
 
 
 def _key_of(token: str) -> str:

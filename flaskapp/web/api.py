@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 from flaskapp.consent import Consent
 from flaskapp.web import access, openapi
 from flaskapp.web.errors import BadRequestError, WarmingUpError
+from flaskapp.web.limits import IPV6_SITE, caller_network, count_reference
 from flaskapp.web.services import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo
 
@@ -65,7 +66,7 @@ def give_consent() -> Response:
     access.check_statements(
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
     )
-    token, given = services().consents.give()
+    token, given = services().consents.give(caller_network(IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
     return access.set_consent_cookie(response, token)
@@ -124,4 +125,5 @@ def detect() -> Response:
 def live() -> Response:
     """Compare one frame of a camera with a photo."""
     photos = uploaded_photo("reference"), uploaded_photo("frame")
+    count_reference(photos[0])
     return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")).to_json())

@@ -14,6 +14,7 @@ from flaskapp.runtime import WeightsInfo, default_weights_path
 from flaskapp.web import access, openapi, own_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
+from flaskapp.web.limits import IPV6_SITE, caller_network
 from flaskapp.web.own_face import MOST_PHOTOS
 from flaskapp.web.services import services
 from flaskapp.web.training import missing_extra
@@ -89,7 +90,7 @@ def give_consent() -> Response:
     access.check_statements(
         form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
     )
-    token, _ = services().consents.give()
+    token, _ = services().consents.give(caller_network(IPV6_SITE))
     return access.set_consent_cookie(_back_to_start(), token)
 
 

@@ -107,6 +107,23 @@ def test_the_oldest_make_room(book, monkeypatch):
     assert [book.find(token) is not None for token in tokens] == [False, False, True, True, True]
 
 
+def test_whoever_has_most_makes_room_for_the_others(book, monkeypatch):
+    """Break: the oldest of all go, so that one network ends everybody's."""
+    monkeypatch.setattr(consent, "MOST_CONSENTS", 20)
+    early = [book.give(f"192.0.2.{number}")[0] for number in range(5)]
+    flood = [book.give("2001:db8::/48")[0] for _ in range(100)]
+    late, _ = book.give("198.51.100.1")
+    assert all(book.find(token) for token in (*early, late, flood[-1]))
+    assert len(book) == 20
+
+
+def test_no_address_is_remembered(book):
+    _, given = book.give("192.0.2.77")
+    assert "192.0.2.77" not in repr(vars(book))
+    assert given.origin == book.give("192.0.2.77")[1].origin
+    assert len(given.origin) == 2
+
+
 def test_many_at_a_time(book):
     def busy():
         for _ in range(200):

@@ -227,3 +227,38 @@ class TestP15RateLimits:
         browser = open_browser(FR_RATE_LIMIT=0)
         browser.agree()
         assert {browser.verify().status_code for _ in range(70)} == {200}
+
+    @pytest.mark.parametrize(
+        ("addresses", "expected"),
+        [
+            (["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3"], [201, 201, 429]),
+            (["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], [201, 201, 201]),
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], [201, 201, 201]),
+            (["192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.1"], [201, 201, 429]),
+            (["fe80::1%eth0", "fe80::2%eth0", "fe80::3"], [201, 201, 429]),
+        ],
+    )
+    def test_whoever_has_many_addresses_is_counted_once(self, open_browser, addresses, expected):
+        browser = open_browser(FR_RATE_LIMIT=2)
+        version = browser.services.consents.notice.version
+        stated = {"notice_version": version, "consent": True, "age_confirmed": True}
+        answers = [
+            browser.post("/api/v1/consent", json=stated, environ_base={"REMOTE_ADDR": address}).status_code
+            for address in addresses
+        ]
+        assert answers == expected
+
+    def test_camera_frames_are_no_way_to_compare_ever_other_people(self, open_browser, verifier):
+        browser = open_browser(FR_RATE_LIMIT=2)
+        browser.agree()
+
+        def live(reference: bytes, frame: bytes) -> int:
+            return browser.send("/api/v1/live", {"reference": reference, "frame": frame}).status_code
+
+        assert {live(b"reference", b"%d" % number) for number in range(20)} == {200}
+        others = (b"second", b"third", b"third", b"fourth", b"second")
+        assert [live(other, b"frame") for other in others] == [200, 429, 429, 429, 200]
+        refused = browser.send("/api/v1/live", {"reference": b"one more", "frame": b"frame"})
+        assert refused.json["code"] == "rate_limited"
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert len(verifier.calls) == 22
