@@ -17,11 +17,9 @@ import secrets
 import signal
 import threading
 import time
-import traceback
 import webbrowser
 from collections.abc import Mapping
 from datetime import timedelta
-from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -40,7 +38,7 @@ from flaskapp.web.memory import give_memory_back
 from flaskapp.web.own_api import api
 from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
 from flaskapp.web.pages import pages
-from flaskapp.web.problems import answer_errors
+from flaskapp.web.problems import ExcInfo, answer_errors, log_unforeseen
 from flaskapp.web.services import Services, provide, services_of
 from flaskapp.web.settings import LOCAL_NAMES, Settings, SettingsError, read_settings
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
@@ -78,11 +76,9 @@ class _WebApp(Flask):
     request_class = InMemoryRequest
     json_provider_class = _Json
 
-    def log_exception(self, exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
-        """Log where an unforeseen error happened; its message might quote what it was given."""
-        kind, _, where = exc_info
-        name = kind.__name__ if kind else "error"
-        log.error("unforeseen %s in %s\n%s", name, request.endpoint, "".join(traceback.format_tb(where)))
+    def log_exception(self, exc_info: ExcInfo) -> None:
+        """Log where an unforeseen error happened, and nothing that it says."""
+        log_unforeseen(exc_info, request.endpoint)
 
 
 def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | None = None) -> Flask:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
+import traceback
+from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, request
@@ -16,11 +20,23 @@ from flaskapp.web.errors import PROBLEMS, RequestError
 from flaskapp.web.limits import seconds_to_wait
 from flaskapp.web.uploads import MOST_FORM_BYTES
 
-__all__ = ["answer_errors", "problem_json"]
+__all__ = ["ExcInfo", "answer_errors", "log_unforeseen", "problem_json"]
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 CONTENT_TYPE = "application/problem+json"
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
+
+
+log = logging.getLogger("flaskapp.web")
+
+
+def log_unforeseen(exc_info: ExcInfo, place: str | None) -> None:
+    """Log where an unforeseen error happened; its message might quote what it was given."""
+    kind, _, where = exc_info
+    name = kind.__name__ if kind else "error"
+    log.error("unforeseen %s in %s\n%s", name, place, "".join(traceback.format_tb(where)))
 
 
 class _ForeignError(FacialRecognitionError):
@@ -79,13 +95,17 @@ def problem_json(error: FacialRecognitionError) -> dict[str, Any]:
 def _answer(error: FacialRecognitionError) -> Response:
     if _is_for_a_person() and error.code != "unknown_host":
         response = pages.error_page(error)
+        response.status_code = error.http_status
     else:
-        response = Response(json.dumps(problem_json(error)), content_type=CONTENT_TYPE)
-    response.status_code = error.http_status
+        response = _problem(error)
     wait = error.retry_after if isinstance(error, RequestError) else None
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
     return response
+
+
+def _problem(error: FacialRecognitionError) -> Response:
+    return Response(json.dumps(problem_json(error)), status=error.http_status, content_type=CONTENT_TYPE)
 
 
 def _is_for_a_person() -> bool:
@@ -102,4 +122,9 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unforeseen(_: HTTPException) -> Response:
-    return _answer(_ForeignError("internal_error"))
+    error = _ForeignError("internal_error")
+    try:
+        return _answer(error)
+    except Exception:  # noqa: BLE001 - whatever is broken may break the page that tells of it too
+        log_unforeseen(sys.exc_info(), "the page of an error")
+        return _problem(error)

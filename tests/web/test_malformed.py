@@ -93,3 +93,12 @@ def test_flasks_debug_mode_of_the_environment_changes_no_answer(monkeypatch, cap
     assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
     assert all(answer.headers[name] == value for name, value in HEADERS.items())
     assert "secret-4711" not in answer.get_data(as_text=True) + caplog.text
+
+
+def test_an_error_that_breaks_the_page_which_tells_of_it_is_told_all_the_same(agreed):
+    """Break: the second error left to whatever serves the app."""
+    token = agreed.form_token()
+    agreed.services.comparer.verifier = None
+    answer = agreed.send("/compare", {"reference": b"one", "probe": b"two"}, csrf_token=token)
+    assert (answer.status_code, answer.json["code"]) == (500, "internal_error")
+    assert all(answer.headers[name] == value for name, value in HEADERS.items())
