@@ -30,6 +30,7 @@ from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.verifier import default_verifier
 from flaskapp.web.access import check_turn
+from flaskapp.web.admission import refuse_as_told
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
@@ -107,6 +108,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     guard(app)
     app.before_request(own_face.keep_up)
     app.register_blueprint(pages)
+    app.before_request(refuse_as_told)
     app.register_blueprint(api)
     limit_rates(app, settings)
     answer_errors(app)

@@ -20,6 +20,7 @@
         ├── TrainingError               a training is under way already
         ├── NoModelError                there is no personal model
         ├── NotRemovedError             what stands in its place cannot be removed
+        ├── SlowRequestError            it took too long to arrive
         ├── BusyError                   too many comparisons are under way
         └── WarmingUpError              the server has just started
 """
@@ -48,6 +49,7 @@ __all__ = [
     "OwnFaceClosedError",
     "RequestError",
     "SeveralPhotosError",
+    "SlowRequestError",
     "TooFewPhotosError",
     "TrainingError",
     "UnknownHostError",
@@ -69,6 +71,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "not_found": (404, "Not found"),
     "no_model": (404, "There is no personal model"),
     "method_not_allowed": (405, "Method not allowed"),
+    "too_slow": (408, "The request took too long to arrive"),
     "training_under_way": (409, "A training is under way"),
     "not_removed": (409, "What stands in the place of the personal model cannot be removed"),
     "too_large": (413, "Too large"),
@@ -202,6 +205,13 @@ class NotRemovedError(RequestError):
 
     code = "not_removed"
     http_status = 409
+
+
+class SlowRequestError(RequestError):
+    """The request took too long to arrive."""
+
+    code = "too_slow"
+    http_status = 408
 
 
 class BusyError(RequestError):

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from typing import Any
 
-import waitress
 from flask import Flask
-from waitress.channel import HTTPChannel
-from waitress.server import BaseWSGIServer
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import RequestEntityTooLarge
+from waitress.adjustments import Adjustments
+from waitress.server import MultiSocketServer
+from waitress.task import ThreadedTaskDispatcher
 
+from flaskapp.web.admission import with_admission
+from flaskapp.web.connections import REQUEST_SECONDS, Listener, Rules
 from flaskapp.web.settings import Settings, SettingsError
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = ["check_address", "listen"]
 
 SPARE_BODY_BYTES = 4 * 1024 * 1024
-"""By how much a body may be too large and is still taken in whole before it is refused."""
+"""By how much a body may be too large and is still waited for, so that browsers see the refusal."""
+
+MOST_HEAD_BYTES = 32 * 1024
+
+MOST_CONNECTIONS = 400
+FEWEST_CONNECTIONS = 8
+FILES_A_CONNECTION = 2
+"""The connection itself, and a static file on its way."""
+
+OTHER_FILES = 40
+"""That the rest of the server may have open: weights, listeners, logs, a training."""
+
+MOST_OPEN_FILES = 2048
+"""Where the system names no limit."""
 
 
 def check_address(host: str, port: int) -> None:
@@ -36,15 +53,20 @@ def check_address(host: str, port: int) -> None:
         ) from None
 
 
-def listen(app: Flask, host: str, port: int, settings: Settings) -> Any:
+def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketServer:
     """Return a server that listens and answers by an app as soon as it is run.
 
     Raises:
         SettingsError: nobody can listen there.
     """
-    dispatchers: dict[int, Any] = {}
+    rules = rules_of(settings)
+    adjustments = Adjustments(host=host, port=port, **waitress_settings(settings))
+    application, threads, dispatchers = with_admission(app), ThreadedTaskDispatcher(), dict[int, Any]()
     try:
-        server = waitress.create_server(app, map=dispatchers, host=host, port=port, **waitress_settings(settings))
+        listeners = [
+            Listener(application, dispatchers, dispatcher=threads, adj=adjustments, sockinfo=where, rules=rules)
+            for where in adjustments.listen
+        ]
     except OSError as error:
         for begun in list(dispatchers.values()):
             begun.close()
@@ -52,10 +74,40 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> Any:
             f"{host}:{port} cannot be listened on: {error.strerror}.",
             "Set PORT to another, or HOST to an address of this computer.",
         ) from None
-    for listener in dispatchers.values():
-        if isinstance(listener, BaseWSGIServer):
-            listener.channel_class = _channel
-    return server
+    threads.set_thread_count(settings.threads)
+    addresses = [(listener.effective_host, listener.effective_port) for listener in listeners]
+    return MultiSocketServer(dispatchers, adjustments, addresses, threads, listeners[0].log_info)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return how many connections and bodies there may be at a time.
+
+    Raises:
+        SettingsError: the system allows too few open files.
+    """
+    connections = min(MOST_CONNECTIONS, (most_open_files() - OTHER_FILES) // FILES_A_CONNECTION)
+    if connections < FEWEST_CONNECTIONS:
+        needed = OTHER_FILES + FILES_A_CONNECTION * FEWEST_CONNECTIONS
+        raise SettingsError(
+            f"The server needs {needed} open files at least. The system allows {most_open_files()}.",
+            "Raise the limit, by ulimit -n 1024 before it is started.",
+        )
+    return Rules(
+        connections=connections,
+        connections_of_one=max(connections // 4, FEWEST_CONNECTIONS),
+        bytes=settings.threads * settings.max_body_bytes,
+        bytes_of_one=settings.threads * settings.max_body_bytes // 4,
+        body_bytes=settings.max_body_bytes,
+        trusted_proxy=settings.trusted_proxy,
+    )
+
+
+def most_open_files() -> int:
+    """Return how many files and connections the system lets this process have open."""
+    if sys.platform == "win32":
+        return MOST_OPEN_FILES
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_OPEN_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def waitress_settings(settings: Settings) -> dict[str, Any]:
@@ -70,35 +122,18 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
     }
     return {
         "threads": settings.threads,
+        # Ours come first: waitress would stop listening, or close without a word.
+        "connection_limit": 2 * MOST_CONNECTIONS,
+        "channel_timeout": REQUEST_SECONDS,
+        "max_request_header_size": MOST_HEAD_BYTES,
         "max_request_body_size": largest,
         "inbuf_overflow": 2 * largest,
         "outbuf_overflow": 2 * largest,
+        # select() takes no file beyond the 1024th; where there is no poll(), MOST_CONNECTIONS is below its limit.
+        "asyncore_use_poll": True,
+        "log_socket_errors": False,
         "ident": None,
         # Nobody believes what they say, but that they are there tells that a request was forwarded.
         "clear_untrusted_proxy_headers": False,
         **(proxy if settings.trusted_proxy else {}),
     }
-
-
-def _channel(*arguments: Any, **more: Any) -> Any:
-    """Return a connection whose bodies that are far too large are refused by the app, in its own form."""
-    channel = HTTPChannel(*arguments, **more)
-    channel.error_task_class = _refusal
-    return channel
-
-
-def _refusal(channel: Any, request: Any) -> Any:
-    """Return what answers a request that waitress itself refuses.
-
-    Of a body beyond its limit it reads no more. The app is told how long the body is, gets nothing
-    of it, and refuses it as it refuses those that are a little too large; then the connection ends.
-    """
-    if not isinstance(request.error, RequestEntityTooLarge):
-        return ErrorTask(channel, request)
-    if request.chunked:
-        request.headers["CONTENT_LENGTH"] = str(request.body_bytes_received)
-    request.close()
-    request.body_rcv = None
-    task = WSGITask(channel, request)
-    task.set_close_on_finish()
-    return task

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from flaskapp.app import create_app
 from flaskapp.errors import WeightsError
+from flaskapp.web.admission import REFUSED, SLOW
 from flaskapp.web.errors import PROBLEMS
 
 MEGABYTE = 1024 * 1024
@@ -173,6 +174,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
         None,
     ),
     "missing_extra": (train_without_libraries, 501, None),
+    "too_slow": (lambda scene: scene.browser.post("/api/v1/verify", environ_base={REFUSED: SLOW}), 408, None),
     "bad_request": (lambda scene: scene.browser.post("/api/v1/consent", data="no"), 400, None),
     "not_removed": (forget_something_else, 409, None),
     "weights_unusable": (without_weights, 500, None),

@@ -52,7 +52,7 @@ def _train() -> Json:
     )
     problems = (
         *ALWAYS,
-        *("keep_model_required", "bad_request", "cross_site", "too_large", "rate_limited", "busy"),
+        *("keep_model_required", "bad_request", "cross_site", "too_large", "too_slow", "rate_limited", "busy"),
         *("too_few_photos", "training_under_way"),
         *("missing_extra", "unsupported_format", "animated_photo", "unreadable_photo", "empty_photo"),
         *("truncated_photo",),
