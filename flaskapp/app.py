@@ -34,7 +34,7 @@ from flaskapp.web.admission import refuse_as_told
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
 from flaskapp.web.limits import limit_rates
-from flaskapp.web.listening import check_address, listen
+from flaskapp.web.listening import check_address, is_taken, listen
 from flaskapp.web.memory import give_memory_back
 from flaskapp.web.own_api import api
 from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
@@ -48,6 +48,7 @@ __all__ = ["create_app", "main", "serve"]
 
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
+BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 LARGEST_PORT = 65535
 
 FREE_THREADS = 4
@@ -106,9 +107,9 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     provide(app, Services(settings, consents, comparer, own_face, secrets.token_bytes(32)))
     _log_outcomes(app)
     guard(app)
+    app.before_request(refuse_as_told)
     app.before_request(own_face.keep_up)
     app.register_blueprint(pages)
-    app.before_request(refuse_as_told)
     app.register_blueprint(api)
     limit_rates(app, settings)
     answer_errors(app)
@@ -185,14 +186,30 @@ def serve(
     settings = services_of(app).settings
     server = listen(app, host, port, settings)
     signal.signal(signal.SIGTERM, _stop)
-    shown = "localhost" if host in (HOST, *EVERY_ADDRESS) else _name_of(host)
     if settings.model:
         print(f"It compares with {services_of(app).comparer.weights.weights_id}.")
-    print(f"Open http://{shown}:{port} in a browser. Ctrl+C stops the server.", flush=True)
+    page = f"http://{_shown_name(host, port)}:{port}"
+    print(f"Open {page} in a browser. Ctrl+C stops the server.", flush=True)
     if open_browser and has_display():
-        page = f"http://{shown}:{port}"
         threading.Thread(target=webbrowser.open, args=(page,), name="browser", daemon=True).start()
     server.run()
+
+
+def _shown_name(host: str, port: int) -> str:
+    """Return the name under which this computer's browsers find the server, and warn of one that leads elsewhere.
+
+    Browsers try localhost by IPv6 first, where another program may listen on the same port: on macOS
+    AirPlay does, on 5000.
+    """
+    if host not in (HOST, *EVERY_ADDRESS):
+        return _name_of(host)
+    if host not in BY_IPV4_ALONE or not is_taken("::1", port):
+        return "localhost"
+    print(
+        f"Another program answers on http://localhost:{port}, by IPv6. Use the address below, or set PORT to another.",
+        file=sys.stderr,
+    )
+    return HOST
 
 
 def has_display(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> bool:

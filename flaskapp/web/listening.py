@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import sys
@@ -19,7 +20,7 @@ from flaskapp.web.settings import Settings, SettingsError
 if sys.platform != "win32":
     import resource
 
-__all__ = ["check_address", "listen"]
+__all__ = ["check_address", "is_taken", "listen"]
 
 SPARE_BODY_BYTES = 4 * 1024 * 1024
 """By how much a body may be too large and is still waited for, so that browsers see the refusal."""
@@ -53,6 +54,19 @@ def check_address(host: str, port: int) -> None:
         ) from None
 
 
+def is_taken(address: str, port: int) -> bool:
+    """Say whether another program listens on an IPv6 address, without a word to it."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            if sys.platform == "linux":
+                # Elsewhere this would let two listen; here it only overlooks connections that have just ended.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
 def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketServer:
     """Return a server that listens and answers by an app as soon as it is run.
 
@@ -60,7 +74,8 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
         SettingsError: nobody can listen there.
     """
     rules = rules_of(settings)
-    adjustments = Adjustments(host=host, port=port, **waitress_settings(settings))
+    # By itself waitress takes "::" for all addresses of IPv6 alone; its star means those of both.
+    adjustments = Adjustments(host="*" if host == "::" else host, port=port, **waitress_settings(settings))
     application, threads, dispatchers = with_admission(app), ThreadedTaskDispatcher(), dict[int, Any]()
     try:
         listeners = [

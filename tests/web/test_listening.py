@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -10,11 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 from web_helpers import FakeVerifier
+from web_process import free_port
 
 from flaskapp.app import create_app
 from flaskapp.web import connections
 from flaskapp.web.guards import HEADERS
-from flaskapp.web.listening import SPARE_BODY_BYTES, check_address, listen, waitress_settings
+from flaskapp.web.listening import SPARE_BODY_BYTES, check_address, is_taken, listen, waitress_settings
 from flaskapp.web.services import services_of
 from flaskapp.web.settings import Settings, SettingsError
 
@@ -143,3 +145,38 @@ def test_an_address_that_is_none_is_blamed_by_its_name(host):
 def test_a_port_in_use_is_named(app, port):
     with pytest.raises(SettingsError, match=f"localhost:{port} cannot be listened on"):
         listen(app, "localhost", port, Settings())
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 on this machine")
+
+
+@needs_ipv6
+def test_all_addresses_are_those_of_ipv6_and_ipv4(app):
+    """Break: "::" handed on to waitress, which listens by IPv6 alone then."""
+    port = free_port()
+    server = listen(app, "::", port, services_of(app).settings)
+    threading.Thread(target=server.run, daemon=True).start()
+    for address in ("::1", "127.0.0.1"):
+        connection = http.client.HTTPConnection(address, port, timeout=60)
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        assert connection.getresponse().status == 200
+        connection.close()
+    server.close()
+
+
+@needs_ipv6
+def test_somebody_else_who_listens_is_noticed():
+    with socket.socket(socket.AF_INET6) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("::1", 0))
+        other.listen()
+        assert is_taken("::1", other.getsockname()[1])
+    assert not is_taken("::1", free_port())
+    assert not is_taken("2001:db8::1", free_port()), "an address that this machine does not have"

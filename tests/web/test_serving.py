@@ -178,6 +178,29 @@ def test_a_browser_is_opened_where_it_is_wished_for_and_seen(monkeypatch, opened
 
 
 @pytest.mark.parametrize(
+    ("host", "other", "name"),
+    [
+        ("127.0.0.1", True, "127.0.0.1"),
+        ("0.0.0.0", True, "127.0.0.1"),  # noqa: S104 - nothing listens
+        ("127.0.0.1", False, "localhost"),
+        ("::", True, "localhost"),
+        ("192.0.2.1", True, "192.0.2.1"),
+        ("::1", True, "[::1]"),
+    ],
+)
+def test_the_page_is_shown_where_no_other_program_answers(monkeypatch, opened, capsys, host, other, name):
+    """Break: localhost shown without a look at who answers there by IPv6."""
+    asked = []
+    monkeypatch.setattr(app, "is_taken", lambda *where: asked.append(where) or other)
+    monkeypatch.setattr(app, "check_address", lambda *_: None)
+    app.serve(host, 5000)
+    told = capsys.readouterr()
+    assert f"Open http://{name}:5000 in a browser" in told.out
+    assert ("Another program answers" in told.err) == (name == "127.0.0.1")
+    assert set(asked) <= {("::1", 5000)}
+
+
+@pytest.mark.parametrize(
     ("platform", "environment", "seen"),
     [
         ("linux", {}, False),
