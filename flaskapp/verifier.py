@@ -266,7 +266,7 @@ class Verifier:
         with watch.stage("align"):
             face = preprocess.select_face(faces, face_index)
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        return FaceInPhoto(faces, faces.index(face), decoded.size_wh, aligned)
+        return FaceInPhoto(faces.faces, faces.index(face), decoded.size_wh, aligned)
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,7 @@ class TestDetect:
         assert good["photo"] == str(files / "hopper.jpg")
         assert good["photo_size_wh"] == [512, 600]
         assert set(good["faces"][0]) == {"box_xyxy", "landmarks", "detection_score"}
+        assert (good["more_faces"], good["notes"]) == (False, [])
         assert bad["error"]["code"] == "truncated_photo"
         assert nobody["faces"] == []
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from flaskapp import preprocess
-from flaskapp.detection import Detector
+from flaskapp.detection import Detection, Detector
 from flaskapp.errors import NoFaceError, UnsupportedFormatError
 from flaskapp.preprocess import Photo, align_face, crop_face, crop_photo, decode_photo, find_faces
 
@@ -51,11 +51,11 @@ class TestFindFaces:
             def __init__(self) -> None:
                 pass
 
-            def detect_faces(self, photo: np.ndarray) -> tuple:
+            def search(self, photo: np.ndarray) -> Detection:
                 assert photo.shape == (600, 512, 3)
-                return ()
+                return Detection((), (512, 600), 40)
 
-        assert find_faces(decode_photo(hopper), Blind()) == ()
+        assert find_faces(decode_photo(hopper), Blind()) == Detection((), (512, 600), 40)
 
 
 class TestCropFace:

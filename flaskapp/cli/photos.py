@@ -16,7 +16,7 @@ from flaskapp.cli.options import EXISTING, EXISTING_FILE, FIGURE, OUTPUT_FOLDER,
 from flaskapp.errors import PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
-    from flaskapp.detection import Face
+    from flaskapp.detection import Detection, Face
     from flaskapp.plots import PhotoView
     from flaskapp.verifier import FaceInPhoto, Verification
 
@@ -222,19 +222,33 @@ class _Detected:
 
     path: Path
     size_wh: tuple[int, int] | None = None
-    faces: tuple[Face, ...] = ()
+    found: Detection | None = None
     error: PhotoError | None = None
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        return self.found.faces if self.found else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.found.notes if self.found else ()
 
     def __str__(self) -> str:
         count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
         lines = [f"  {_face_line(index, face)}" for index, face in enumerate(self.faces)]
-        return "\n".join([f"{shown(self.path)}: {count}", *lines])
+        return "\n".join([f"{shown(self.path)}: {count}", *lines, *(f"  {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
         if self.error:
             problem = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
             return {"photo": str(self.path), "error": problem}
-        return {"photo": str(self.path), "photo_size_wh": self.size_wh, "faces": _faces_json(self.faces)}
+        return {
+            "photo": str(self.path),
+            "photo_size_wh": self.size_wh,
+            "faces": _faces_json(self.faces),
+            "more_faces": self.found is not None and self.found.more_faces,
+            "notes": self.notes,
+        }
 
 
 def _detect(path: Path, figure: Path | None) -> _Detected:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["clip_boxes", "mirror_boxes", "overlaps", "shift_boxes", "square_boxes", "suppress"]
+__all__ = [
+    "best_of_each_size",
+    "clip_boxes",
+    "mirror_boxes",
+    "overlaps",
+    "shift_boxes",
+    "square_boxes",
+    "suppress",
+]
 
 SMALLEST_AREA = 1e-9
 """Keeps boxes without area from dividing by zero."""
@@ -57,6 +65,32 @@ def suppress(
         overlap = overlaps(boxes_xyxy[best], boxes_xyxy[waiting], of_smaller=of_smaller)
         waiting = waiting[overlap <= largest_overlap]
     return np.array(kept, dtype=np.intp)
+
+
+def best_of_each_size(boxes_xyxy: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
+    """Choose boxes by turns from all sizes, the best of each size first.
+
+    Whoever stands in front of a crowd is larger than the crowd and must not be lost among its
+    many good boxes, nor the crowd for a few large boxes that are no faces. Two boxes are of one
+    size if both lie between the same two powers of two.
+
+    Args:
+        boxes_xyxy: (N, 4).
+        scores: (N,), higher is better.
+        most: how many are kept.
+
+    Returns:
+        Indices of the kept boxes, in their order.
+    """
+    if len(boxes_xyxy) <= most:
+        return np.arange(len(boxes_xyxy))
+    sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)
+    sizes = np.floor(np.log2(np.maximum(sides, 1)))
+    ranks = np.empty(len(sizes), dtype=np.intp)
+    for size in np.unique(sizes):
+        of_size = np.flatnonzero(sizes == size)
+        ranks[of_size[np.argsort(-scores[of_size], kind="stable")]] = np.arange(len(of_size))
+    return np.sort(np.lexsort((-sizes, ranks))[:most])
 
 
 def square_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:

@@ -71,6 +71,8 @@ class Architecture:
         input_size: side of the square input, in pixels; the first network takes any size.
         sha256: of the package's file.
         convolutions: from input to output.
+        at_once: most images in one run; more are run one batch after the other. What a run works
+            in grows with its batch: for four thousand faces at once it would be eight gigabytes.
         map_size: side of the last convolution's map, which is flattened; 0: fully
             convolutional.
         hidden: width of the dense layer behind it.
@@ -81,6 +83,7 @@ class Architecture:
     sha256: str
     convolutions: tuple[Convolution, ...]
     heads: tuple[tuple[str, int], ...]
+    at_once: int
     map_size: int = 0
     hidden: int = 0
 
@@ -104,6 +107,7 @@ ARCHITECTURES = {
         sha256="ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
         convolutions=(Convolution(3, 3, 10, pool=2), Convolution(3, 10, 16), Convolution(3, 16, 32)),
         heads=(("offsets", 4), ("scores", 2)),
+        at_once=1,
     ),
     "rnet": Architecture(
         input_size=24,
@@ -113,6 +117,7 @@ ARCHITECTURES = {
             Convolution(3, 28, 48, pool=3, pool_padding="VALID"),
             Convolution(2, 48, 64),
         ),
+        at_once=256,
         map_size=3,
         hidden=128,
         heads=(("offsets", 4), ("scores", 2)),
@@ -126,6 +131,7 @@ ARCHITECTURES = {
             Convolution(3, 64, 64, pool=2),
             Convolution(2, 64, 128),
         ),
+        at_once=64,
         map_size=3,
         hidden=256,
         heads=(("offsets", 4), ("landmarks", 10), ("scores", 2)),
@@ -144,6 +150,7 @@ class Network:
     def __init__(self, name: str, session: InferenceSession) -> None:
         architecture = ARCHITECTURES[name]
         self.input_size = architecture.input_size
+        self._at_once = architecture.at_once
         self._outputs = [head for head, _ in architecture.heads]
         self._session = session
 
@@ -158,7 +165,9 @@ class Network:
             "landmarks" (..., 10); ... is (N, rows, columns) for the first network and (N,)
             for the others.
         """
-        answers = self._session.run(self._outputs, {"images": images})
+        starts = range(0, max(len(images), 1), self._at_once)
+        runs = [self._session.run(self._outputs, {"images": images[at : at + self._at_once]}) for at in starts]
+        answers = runs[0] if len(runs) == 1 else map(np.concatenate, zip(*runs, strict=True))
         return dict(zip(self._outputs, answers, strict=True))
 
 

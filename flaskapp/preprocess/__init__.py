@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flaskapp.detection import Detector, Face, default_detector
+from flaskapp.detection import Detection, Detector, default_detector
 from flaskapp.preprocess.alignment import (
     CROP_GEOMETRY,
     CROP_SIZE,
@@ -42,15 +42,14 @@ __all__ = [
 ]
 
 
-def find_faces(photo: Photo, detector: Detector | None = None) -> tuple[Face, ...]:
-    """Return the faces of a photo, left to right, in its full-scale upright pixels.
+def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
+    """Find the faces of a photo; they are told left to right, in its full-scale upright pixels.
 
     Args:
         photo: as decoded.
         detector: one with other settings than the default.
     """
-    faces = (detector or default_detector()).detect_faces(photo.pixels)
-    return tuple(face.scaled(photo.scale_xy) for face in faces)
+    return (detector or default_detector()).search(photo.pixels).scaled(photo.scale_xy)
 
 
 def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from flaskapp.detection import Face
+from flaskapp.detection import Detection, Face
 from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
 
 __all__ = ["Choice", "prominent_faces", "select_face"]
@@ -25,7 +25,8 @@ def select_face(
     """Return the one face that a photo is about, or refuse to guess.
 
     Args:
-        faces: all faces of the photo, left to right.
+        faces: all faces of the photo, left to right; as a ``Detection`` the refusal also says what
+            else is known of the search.
         face_index: the caller's own choice, counted from 0 in the order of ``faces``.
         choice: what to do when several prominent faces are left and none was chosen:
             "refuse", take the one nearest to the photo's "centre", or take the "largest".
@@ -54,7 +55,9 @@ def select_face(
         return min(candidates, key=lambda face: _distance_to_centre(face, size_wh))
     raise SeveralFacesError(
         f"{len(faces)} faces were found, and which one is meant is unclear.",
-        f"Choose one by its number, 0 to {len(faces) - 1} from left to right, or use a photo of one person.",
+        _and_notes(
+            f"Choose one by its number, 0 to {len(faces) - 1} from left to right, or use a photo of one person.", faces
+        ),
         faces=faces,
     )
 
@@ -63,6 +66,10 @@ def prominent_faces(faces: Sequence[Face]) -> tuple[Face, ...]:
     """Return the faces at least a third as high as the largest one, in their order."""
     tallest = max((face.height for face in faces), default=0.0)
     return tuple(face for face in faces if face.height >= PROMINENT_HEIGHT * tallest)
+
+
+def _and_notes(hint: str, faces: Sequence[Face]) -> str:
+    return " ".join([hint, *(faces.notes if isinstance(faces, Detection) else ())])
 
 
 def _face_at(faces: Sequence[Face], face_index: int) -> Face:

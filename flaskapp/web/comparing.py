@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from flaskapp import preprocess
-from flaskapp.detection import Face
+from flaskapp.detection import Detection, Face
 from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
@@ -57,19 +57,21 @@ class FoundFaces:
     """All faces of one photo.
 
     Attributes:
-        faces: left to right, in the upright photo's own pixels.
+        faces: left to right, in the upright photo's own pixels, and what is known of the search.
         photo_size_wh: its width and height.
         total_ms: milliseconds that finding them took.
     """
 
-    faces: tuple[Face, ...]
+    faces: Detection
     photo_size_wh: tuple[int, int]
     total_ms: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the faces in JSON's types."""
         return {
-            "faces": faces_json(self.faces),
+            "faces": faces_json(self.faces.faces),
+            "more_faces": self.faces.more_faces,
+            "notes": list(self.faces.notes),
             "photo_size_wh": list(self.photo_size_wh),
             "timing_ms": {"total": round(self.total_ms, 1)},
         }

@@ -127,7 +127,8 @@ def _ask_for_faces(error: SeveralFacesError, photos: dict[str, bytes]) -> Respon
 
 def _faces_to_choose_from(photo: bytes, name: str) -> list[dict[str, Any]] | None:
     found = services().comparer.detect(photo, name)
-    return faces_json(found.faces) if len(preprocess.prominent_faces(found.faces)) > 1 else None
+    faces = found.faces.faces
+    return faces_json(faces) if len(preprocess.prominent_faces(faces)) > 1 else None
 
 
 def error_page(error: FacialRecognitionError) -> Response:

@@ -11,6 +11,8 @@ const NO_FACE = {
   hint: "Use a photo that shows one face from the front, well lit and not cut off.",
 };
 
+const noFace = (notes) => new Problem({ ...NO_FACE, hint: [NO_FACE.hint, ...notes].join(" ") });
+
 export class PhotoSlot extends EventTarget {
   /**
    * @param {string} label "reference" or "probe"
@@ -149,9 +151,10 @@ export class PhotoSlot extends EventTarget {
       const found = await detectFaces(file, signal);
       if (signal.aborted) return;
       this.faces = found.faces;
+      this.notes = found.notes;
       this.foundSize = found.photo_size_wh;
       this.chosen = obviousFace(found.faces);
-      this.problem = found.faces.length ? null : new Problem(NO_FACE);
+      this.problem = found.faces.length ? null : noFace(found.notes);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
@@ -201,9 +204,10 @@ export class PhotoSlot extends EventTarget {
 
   #foundWords() {
     const count = this.faces?.length ?? 0;
-    if (count === 1) return "One face found.";
-    if (this.chosen === null) return `${count} faces found. Choose the one you mean.`;
-    return `${count} faces found; face ${this.chosen + 1} from the left is compared.`;
+    const more = (this.notes ?? []).map((note) => ` ${note}`).join("");
+    if (count === 1) return `One face found.${more}`;
+    if (this.chosen === null) return `${count} faces found. Choose the one you mean.${more}`;
+    return `${count} faces found; face ${this.chosen + 1} from the left is compared.${more}`;
   }
 
   #askForFace() {

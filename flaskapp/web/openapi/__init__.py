@@ -237,6 +237,11 @@ SCHEMAS: dict[str, Json] = {
     "FoundFaces": object_of(
         "All faces of a photo.",
         faces={"type": "array", "items": ref("ListedFace")},
+        more_faces={
+            "type": "boolean",
+            "description": "Whether the photo may show more: in a crowd not everybody is looked at.",
+        },
+        notes={"type": "array", "items": TEXT, "description": "What else there is to know, in sentences for people."},
         photo_size_wh=SIZE,
         timing_ms=object_of("Milliseconds.", total=MILLISECONDS),
     ),

@@ -1,0 +1,61 @@
+"""What came of looking for faces in one photo: the faces, and how far the search went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+from flaskapp.detection.candidates import Face
+
+__all__ = ["Detection"]
+
+CROWD = "There may be more faces: in a crowd not everybody is looked at."
+
+
+@dataclass(frozen=True)
+class Detection(Sequence[Face]):
+    """The faces of a photo, left to right; it is a sequence of them.
+
+    Attributes:
+        faces: in the photo's own pixels.
+        size_wh: width and height of the photo in the same pixels.
+        smallest_face: side in pixels of the smallest face that was looked for.
+        more_faces: whether the photo shows more that looks like faces than was looked at.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    faces: tuple[Face, ...]
+    size_wh: tuple[float, float]
+    smallest_face: float
+    more_faces: bool = False
+
+    def __post_init__(self) -> None:
+        if not (min(self.size_wh) > 0 and self.smallest_face > 0):
+            raise ValueError(f"Sizes must be positive. Received: {self.size_wh}, {self.smallest_face}")
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @overload
+    def __getitem__(self, index: int) -> Face: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Face, ...]: ...
+    def __getitem__(self, index: int | slice) -> Face | tuple[Face, ...]:
+        return self.faces[index]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else there is to know about the search, in sentences."""
+        return (CROWD,) if self.more_faces else ()
+
+    def scaled(self, scale_xy: tuple[float, float]) -> Detection:
+        """Return what was found, in the pixels of the photo resized by these factors along x and y."""
+        return replace(
+            self,
+            faces=tuple(face.scaled(scale_xy) for face in self.faces),
+            size_wh=(self.size_wh[0] * scale_xy[0], self.size_wh[1] * scale_xy[1]),
+            smallest_face=self.smallest_face * max(scale_xy),
+        )

@@ -1,0 +1,136 @@
+"""Photos that show more faces, or more that looks like faces, than anybody compares."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from flaskapp.detection import Detection, Detector, boxes, detector, networks
+
+SIDE = 2048
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def collage(hopper_pixels: np.ndarray, face: int) -> np.ndarray:
+    """Return a square of 2048 pixels full of Hopper's face, ``face`` pixels wide each time."""
+    head = cv2.resize(hopper_pixels[110:300, 170:360], (face, face), interpolation=cv2.INTER_AREA)
+    times = -(-SIDE // face)
+    return np.ascontiguousarray(np.tile(head, (times, times, 1))[:SIDE, :SIDE])
+
+
+class Counted(networks.Network):
+    """A network that notes how many images it was given, and how many its session at a time."""
+
+    def __init__(self, network: networks.Network) -> None:
+        self.__dict__.update(network.__dict__)
+        self.given: list[int] = []
+        self.at_once: list[int] = []
+        self._inner, self._session = network._session, self
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        self.given.append(len(images))
+        return super().__call__(images)
+
+    def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.at_once.append(len(feed["images"]))
+        return self._inner.run(outputs, feed)
+
+
+@pytest.fixture
+def counted() -> Detector:
+    finder = Detector()
+    finder._rnet, finder._onet = Counted(finder._rnet), Counted(finder._onet)
+    return finder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("face", [32, 160])
+def test_a_crowd_takes_no_more_than_its_share(counted, hopper_pixels, face):
+    found = counted.search(collage(hopper_pixels, face))
+    assert 50 <= len(found) <= detector.MOST_FACES
+    assert found.more_faces
+    assert max(counted._rnet.given) <= detector.MOST_GUESSES
+    assert sum(counted._onet.given) <= detector.MOST_LIKELY + 8 * detector.MOST_FACES
+    assert max(counted._rnet.at_once) <= 256
+    assert max(counted._onet.at_once) <= 64
+
+
+def test_whoever_stands_before_a_crowd_is_found(hopper_pixels):
+    photo = collage(hopper_pixels, 48)
+    photo[700:1300, 800:1312] = hopper_pixels
+    found = Detector().search(photo)
+    tallest = max(found, key=lambda face: face.height)
+    assert tallest.height > 150
+    assert np.abs(np.subtract(tallest.landmarks[2], (1068, 940))).max() < 10
+
+
+def test_a_photo_of_two_people_shows_no_more(hopper_pixels, collins_pixels):
+    found = Detector().search(np.hstack([collins_pixels, hopper_pixels[:512]]))
+    assert (len(found), found.more_faces, found.notes) == (2, False, ())
+
+
+def test_a_crowd_is_told():
+    (note,) = Detection((), (9, 9), 40, more_faces=True).notes
+    assert "more faces" in note
+
+
+def test_batches_change_nothing_of_an_answer():
+    network = networks.load_network("onet")
+    images = np.random.default_rng(0).uniform(0, 255, (130, 48, 48, 3)).astype(np.float32)
+    together, one_by_one = network(images), [network(image[None]) for image in images]
+    for name, answer in together.items():
+        assert np.allclose(answer, np.concatenate([each[name] for each in one_by_one]), atol=1e-4)
+
+
+class TestBestOfEachSize:
+    def test_few_boxes_are_all_kept(self):
+        few = np.array([(0, 0, 40, 40), (0, 0, 300, 300)], float)
+        assert boxes.best_of_each_size(few, np.array([0.7, 0.9]), 2).tolist() == [0, 1]
+
+    def test_none_of_none(self):
+        assert boxes.best_of_each_size(np.empty((0, 4)), np.empty(0), 3).tolist() == []
+
+    def test_a_large_box_stays_among_many_better_small_ones(self):
+        squares = np.array([(0, 0, 40, 40)] * 9 + [(0, 0, 300, 300)], float)
+        scores = np.array([0.9] * 9 + [0.7])
+        assert boxes.best_of_each_size(squares, scores, 3).tolist() == [0, 1, 9]
+
+    def test_many_large_boxes_leave_room_for_a_small_one(self):
+        squares = np.array([(0, 0, 300, 300)] * 9 + [(0, 0, 40, 40)], float)
+        scores = np.array([0.9] * 9 + [0.7])
+        assert boxes.best_of_each_size(squares, scores, 3).tolist() == [0, 1, 9]
+
+    def test_of_one_size_the_best_are_kept_in_their_order(self):
+        squares = np.array([(0, 0, 40, 40)] * 4, float)
+        assert boxes.best_of_each_size(squares, np.array([0.7, 0.9, 0.6, 0.8]), 2).tolist() == [1, 3]
+
+
+PEAK = """
+import re, sys
+import numpy as np
+from flaskapp.detection import default_detector
+finder, small, photo = default_detector(), np.load(sys.argv[1]), np.load(sys.argv[2])
+peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) // 1024
+finder.search(small)
+rest = peak()
+finder.search(photo)
+print(peak() - rest)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a process's peak is asked for otherwise")
+def test_p9_a_collage_of_four_thousand_faces_costs_little_memory(hopper_pixels, tmp_path):
+    small, photo = tmp_path / "small.npy", tmp_path / "photo.npy"
+    np.save(small, hopper_pixels)
+    np.save(photo, collage(hopper_pixels, 32))
+    command = [sys.executable, "-c", PEAK, str(small), str(photo)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 200, "megabytes over what a portrait takes"
