@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from flaskapp.detection import Face
+from flaskapp.detection import Detection, Face
 from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
 from flaskapp.preprocess import prominent_faces, select_face
 
@@ -25,6 +25,18 @@ def test_no_face_is_an_error_that_says_what_to_try():
     with pytest.raises(NoFaceError) as caught:
         select_face([])
     assert "one face" in caught.value.hint
+    assert "at least 40 pixels" in caught.value.hint
+
+
+def test_no_face_in_a_large_photo_says_how_large_one_must_be_there():
+    with pytest.raises(NoFaceError, match="at least 117 pixels"):
+        select_face(Detection((), (6000, 4500), 117.2))
+
+
+def test_several_faces_of_a_crowd_say_that_there_may_be_more():
+    with pytest.raises(SeveralFacesError, match=r"more faces.*under 80 pixels") as caught:
+        select_face(Detection((LEFT, RIGHT), (4096, 3072), 80, more_faces=True))
+    assert caught.value.faces == (LEFT, RIGHT)
 
 
 def test_several_faces_are_refused_and_listed():

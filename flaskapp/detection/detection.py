@@ -8,9 +8,14 @@ from typing import overload
 
 from flaskapp.detection.candidates import Face
 
-__all__ = ["Detection"]
+__all__ = ["SMALLEST_FACE", "Detection"]
+
+SMALLEST_FACE = 40
+"""Side, in pixels, of the smallest face that is looked for. An aligned face is made of about
+110 pixels across, so below 40 there is little left to compare."""
 
 CROWD = "There may be more faces: in a crowd not everybody is looked at."
+SMALL = "In a photo this large, faces under {pixels} pixels are not found."
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,14 @@ class Detection(Sequence[Face]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else there is to know about the search, in sentences."""
-        return (CROWD,) if self.more_faces else ()
+        """What else there is to know about the search, in sentences.
+
+        Faces that were too small matter where nobody or a group was found: whoever is alone in a photo
+        and was found is who is meant.
+        """
+        crowd = (CROWD,) if self.more_faces else ()
+        hides_faces = len(self.faces) != 1 and round(self.smallest_face) > SMALLEST_FACE
+        return (*crowd, SMALL.format(pixels=round(self.smallest_face))) if hides_faces else crowd
 
     def scaled(self, scale_xy: tuple[float, float]) -> Detection:
         """Return what was found, in the pixels of the photo resized by these factors along x and y."""

@@ -11,19 +11,20 @@ import numpy as np
 
 from flaskapp.detection.boxes import best_of_each_size, mirror_boxes, shift_boxes, square_boxes, suppress
 from flaskapp.detection.candidates import Candidates, Face
-from flaskapp.detection.detection import Detection
+from flaskapp.detection.detection import SMALLEST_FACE, Detection
 from flaskapp.detection.networks import load_network
 from flaskapp.detection.pyramid import Level, Pyramid
 
-__all__ = ["LARGEST_IMAGE", "SMALLEST_FACE", "Detector", "default_detector", "detect_faces"]
-
-SMALLEST_FACE = 40
-"""Side, in pixels, of the smallest face that is looked for. An aligned face is made of about
-110 pixels across, so below 40 there is little left to compare."""
+__all__ = ["LARGEST_IMAGE", "Detector", "default_detector", "detect_faces"]
 
 LARGEST_IMAGE = 2048
 """Longer side, in pixels, of the largest photo that is searched as it is: a face in a
-12-megapixel photo of a whole room still has 80 pixels, the smallest it then finds."""
+12-megapixel photo of a whole room still has 80 pixels, the smallest it then finds. A strip,
+such as a panorama or a long screenshot, is searched at as many pixels as a square has of this side:
+by its longer side alone, faces of 230 pixels would be lost in a screenshot of 1,080×12,000."""
+
+LEAST_STRIP = 2.5
+"""A photo so many times as long as wide is a strip. Phones' photos and screens are up to 2.3."""
 
 BEST_FACE_SCORE = 0.88
 OTHER_FACE_SCORE = 0.95
@@ -68,8 +69,9 @@ class Detector:
 
     Args:
         smallest_face: side in pixels of the smallest face that is looked for, 12 or more.
-        largest_image: longer side in pixels of the largest photo that is searched as it is;
-            in a larger one the smallest face grows in proportion. Boxes and landmarks of
+        largest_image: longer side in pixels of the largest photo that is searched as it is, of a
+            strip the side of a square as large; in a larger photo the smallest face grows in
+            proportion, as ``Detection.smallest_face`` tells. Boxes and landmarks of
             what is found still come from all the photo's pixels.
         settle: look at each face again from slightly different views and average. Without it
             the answer is the cascade's own, and jumps: when a photo is moved or resized a
@@ -147,7 +149,9 @@ class Detector:
 
     def _search_scale(self, size_wh: tuple[int, int]) -> float:
         """Return the scale, 1 at most, at which a photo of this size is searched."""
-        return min(1.0, self.largest_image / max(size_wh))
+        is_strip = max(size_wh) >= LEAST_STRIP * min(size_wh)
+        side = math.sqrt(size_wh[0] * size_wh[1]) if is_strip else max(size_wh)
+        return min(1.0, self.largest_image / side)
 
     def _scales(self, size_wh: tuple[int, int]) -> list[float]:
         """Return the pyramid's scales: from the smallest face in a cell to the whole photo in one."""

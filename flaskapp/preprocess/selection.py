@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from flaskapp.detection import Detection, Face
+from flaskapp.detection import SMALLEST_FACE, Detection, Face
 from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
 
 __all__ = ["Choice", "prominent_faces", "select_face"]
@@ -40,7 +40,8 @@ def select_face(
     if not faces:
         raise NoFaceError(
             "No face was found.",
-            "Use a photo that shows one face from the front, well lit, at least 40 pixels wide and not cut off.",
+            "Use a photo that shows one face from the front, well lit and not cut off. "
+            f"In a photo of this size it must be at least {_smallest(faces)} pixels wide.",
         )
     if face_index is not None:
         return _face_at(faces, face_index)
@@ -66,6 +67,10 @@ def prominent_faces(faces: Sequence[Face]) -> tuple[Face, ...]:
     """Return the faces at least a third as high as the largest one, in their order."""
     tallest = max((face.height for face in faces), default=0.0)
     return tuple(face for face in faces if face.height >= PROMINENT_HEIGHT * tallest)
+
+
+def _smallest(faces: Sequence[Face]) -> int:
+    return round(faces.smallest_face if isinstance(faces, Detection) else SMALLEST_FACE)
 
 
 def _and_notes(hint: str, faces: Sequence[Face]) -> str:
