@@ -10,7 +10,8 @@
     │   │   ├── EmptyPhotoError         no bytes at all
     │   │   └── TruncatedPhotoError     the end is missing
     │   ├── PhotoTooLargeError          too many bytes or pixels
-    │   ├── NoFaceError                 nobody in it
+    │   ├── NoFaceError                 nobody in it who could be compared
+    │   │   └── CutOffFaceError         the photo ends within the face
     │   ├── SeveralFacesError           a face must be chosen first
     │   └── BadFaceIndexError           the chosen face is not there
     ├── WeightsError                    weights that are missing, changed or do not fit
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnimatedPhotoError",
     "BadFaceIndexError",
+    "CutOffFaceError",
     "DataError",
     "EmptyPhotoError",
     "FacialRecognitionError",
@@ -141,6 +143,12 @@ class NoFaceError(PhotoError):
     """No face was found."""
 
     code = "no_face"
+
+
+class CutOffFaceError(NoFaceError):
+    """The photo ends within the face that is meant: an eye or the mouth is not in it."""
+
+    code = "face_cut_off"
 
 
 class SeveralFacesError(PhotoError):

@@ -23,6 +23,7 @@ EXPECTED = {
     "TruncatedPhotoError": ("truncated_photo", 422),
     "PhotoTooLargeError": ("too_large", 413),
     "NoFaceError": ("no_face", 422),
+    "CutOffFaceError": ("face_cut_off", 422),
     "SeveralFacesError": ("several_faces", 422),
     "BadFaceIndexError": ("bad_face_index", 422),
     "WeightsError": ("weights_unusable", 500),

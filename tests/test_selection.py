@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
+from flaskapp.errors import BadFaceIndexError, CutOffFaceError, NoFaceError, SeveralFacesError
 from flaskapp.preprocess import prominent_faces, select_face
 
 
@@ -100,6 +100,44 @@ def test_the_callers_choice_comes_before_the_rule():
 def test_centre_needs_the_photos_size():
     with pytest.raises(ValueError, match="size_wh"):
         select_face([LEFT, RIGHT], choice="centre")
+
+
+EYES_AND_MOUTH = ((30, 40), (70, 40), (50, 60), (35, 80), (65, 80))
+
+
+def moved(x: float, y: float) -> Face:
+    landmarks = tuple((left + x, top + y) for left, top in EYES_AND_MOUTH)
+    return Face((max(10 + x, 0), max(10 + y, 0), 90 + x, 100 + y), landmarks, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(0, -40), (0, -38), (0, -60), (-28, 0), (128, 0), (0, 118)],
+    ids=["on the edge", "eyes just inside", "eyes outside", "left", "right", "below"],
+)
+def test_a_face_that_is_cut_off_is_refused(x, y):
+    with pytest.raises(CutOffFaceError) as caught:
+        select_face(Detection((moved(x, y),), (200, 200), 40))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (-25, 0), (125, 0), (0, -35), (0, 115)])
+def test_a_face_near_the_edge_is_not_cut_off(x, y):
+    face = moved(x, y)
+    assert select_face(Detection((face,), (200, 200), 40)) is face
+
+
+def test_a_cut_off_face_may_be_in_a_photo_of_another():
+    whole = moved(0, 0)
+    assert select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 0) is whole
+    with pytest.raises(CutOffFaceError):
+        select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 1)
+
+
+def test_a_thumbnails_landmarks_are_a_pixel_inside():
+    tiny = Face((0, 0, 9, 9), ((2, 0.5), (6, 0.5), (4, 3), (3, 5), (5, 5)), 0.99)
+    with pytest.raises(CutOffFaceError):
+        select_face([tiny], size_wh=(9, 9))
 
 
 def test_prominent_faces_keep_their_order():

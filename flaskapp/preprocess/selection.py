@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from flaskapp.detection import SMALLEST_FACE, Detection, Face
-from flaskapp.errors import BadFaceIndexError, NoFaceError, SeveralFacesError
+from flaskapp.errors import BadFaceIndexError, CutOffFaceError, NoFaceError, SeveralFacesError
 
 __all__ = ["Choice", "prominent_faces", "select_face"]
 
@@ -20,7 +20,7 @@ def select_face(
     faces: Sequence[Face],
     face_index: int | None = None,
     choice: Choice = "refuse",
-    size_wh: tuple[int, int] | None = None,
+    size_wh: tuple[float, float] | None = None,
 ) -> Face:
     """Return the one face that a photo is about, or refuse to guess.
 
@@ -30,10 +30,12 @@ def select_face(
         face_index: the caller's own choice, counted from 0 in the order of ``faces``.
         choice: what to do when several prominent faces are left and none was chosen:
             "refuse", take the one nearest to the photo's "centre", or take the "largest".
-        size_wh: width and height of the photo, needed for "centre".
+        size_wh: width and height of the photo, needed for "centre" and to see whether the photo ends
+            within the face; a ``Detection`` knows it.
 
     Raises:
         NoFaceError: ``faces`` is empty.
+        CutOffFaceError: the photo ends within the face.
         BadFaceIndexError: there is no face of that number.
         SeveralFacesError: several prominent faces, and ``choice`` is "refuse".
     """
@@ -43,6 +45,16 @@ def select_face(
             "Use a photo that shows one face from the front, well lit and not cut off. "
             f"In a photo of this size it must be at least {_smallest(faces)} pixels wide.",
         )
+    size_wh = faces.size_wh if isinstance(faces, Detection) else size_wh
+    face = _meant(faces, face_index, choice, size_wh)
+    if size_wh and not face.is_whole_in(size_wh):
+        raise CutOffFaceError(
+            "The photo ends within the face.", "Use a photo that shows the whole face, with some room around it."
+        )
+    return face
+
+
+def _meant(faces: Sequence[Face], face_index: int | None, choice: Choice, size_wh: tuple[float, float] | None) -> Face:
     if face_index is not None:
         return _face_at(faces, face_index)
     candidates = prominent_faces(faces)
@@ -84,6 +96,6 @@ def _face_at(faces: Sequence[Face], face_index: int) -> Face:
     raise BadFaceIndexError(f"There is no face number {face_index}: {found}.", "Faces count from 0, left to right.")
 
 
-def _distance_to_centre(face: Face, size_wh: tuple[int, int]) -> float:
+def _distance_to_centre(face: Face, size_wh: tuple[float, float]) -> float:
     left, top, right, bottom = face.box_xyxy
     return float(abs(complex(left + right - size_wh[0], top + bottom - size_wh[1])) / 2)

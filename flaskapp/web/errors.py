@@ -81,6 +81,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "empty_photo": (422, "The file is empty"),
     "truncated_photo": (422, "The end of the photo is missing"),
     "no_face": (422, "No face was found"),
+    "face_cut_off": (422, "The photo ends within the face"),
     "several_faces": (422, "Several faces were found; one must be chosen"),
     "bad_face_index": (422, "No face of that number"),
     "too_few_photos": (422, "Too few photos to train on"),

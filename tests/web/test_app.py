@@ -11,7 +11,7 @@ import pytest
 from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture
 
 from flaskapp.app import create_app
-from flaskapp.errors import NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
+from flaskapp.errors import CutOffFaceError, NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
 from flaskapp.runtime import default_weights_path
 from flaskapp.verifier import FaceInPhoto
 from flaskapp.web import comparing
@@ -140,8 +140,9 @@ class TestLive:
         assert answer["face"]["box_xyxy"] == [10, 20, 60, 80]
         assert answer["inconclusive_band"] == list(WEIGHTS.inconclusive_band)
 
-    def test_takes_an_empty_room_for_no_error(self, agreed, verifier):
-        verifier.raises = NoFaceError("No face.", photo="probe")
+    @pytest.mark.parametrize("kind", [NoFaceError, CutOffFaceError])
+    def test_takes_a_frame_without_a_usable_face_for_no_error(self, agreed, verifier, kind):
+        verifier.raises = kind("No face.", photo="probe")
         response = agreed.send("/api/v1/live", FRAME)
         assert response.status_code == 200
         assert [response.json[name] for name in ("decision", "similarity_score", "face")] == [None] * 3

@@ -50,6 +50,14 @@ def group(*photos: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def below_the_eyes(photo: bytes) -> bytes:
+    """Return Hopper's portrait without what is above the lower half of her eyes."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as image:
+        image.crop((0, 193, image.width, image.height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def animation() -> bytes:
     frames = [Image.new("RGB", (50, 50), colour) for colour in ("red", "blue")]
     buffer = io.BytesIO()
@@ -149,6 +157,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "truncated_photo": (lambda scene: scene.verify(scene.collins[:20_000]), 422, "probe"),
     "unreadable_photo": (lambda scene: scene.verify(damaged(picture((320, 240)))), 422, "probe"),
     "no_face": (lambda scene: scene.verify(picture((320, 240))), 422, "probe"),
+    "face_cut_off": (lambda scene: scene.verify(below_the_eyes(scene.hopper)), 422, "probe"),
     "several_faces": (lambda scene: scene.verify(group(scene.hopper, scene.collins)), 422, "probe"),
     "rate_limited": (too_fast, 429, None),
     "busy": (crowded, 503, None),

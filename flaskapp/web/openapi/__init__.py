@@ -26,7 +26,7 @@ from flaskapp.web.openapi.parts import (
 
 __all__ = ["describe", "problem_list"]
 
-CHOICE_PROBLEMS = ("no_face", "several_faces", "bad_face_index")
+CHOICE_PROBLEMS = ("no_face", "face_cut_off", "several_faces", "bad_face_index")
 
 INTRODUCTION = """Compare two photos of faces. Photos are looked at in memory and forgotten with the answer.
 

@@ -38,7 +38,7 @@ def _photo() -> Json:
         f"out of it, which is all that a training needs. {LOCAL}"
     )
     fields = {"photo": PHOTO, "looks": looks}
-    problems = ("own_face_closed", "no_face", "several_faces")
+    problems = ("own_face_closed", "no_face", "face_cut_off", "several_faces")
     return photo_operation("lookAtOwnPhoto", "Look at a photo of oneself", description, fields, "OwnPhoto", *problems)
 
 
