@@ -59,12 +59,14 @@ class FaceInPhoto:
         face_index: which of them was compared.
         photo_size_wh: width and height of the upright photo in pixels.
         aligned: uint8 (100, 100, 3) RGB, what the network saw.
+        turned: degrees by which the photo had to be turned to the right; see ``Detection``.
     """
 
     faces: tuple[Face, ...]
     face_index: int
     photo_size_wh: tuple[int, int]
     aligned: np.ndarray = field(repr=False, compare=False)
+    turned: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.face_index < len(self.faces):
@@ -90,6 +92,7 @@ class FaceInPhoto:
             "face_index": self.face_index,
             "other_faces": self.other_faces,
             "photo_size_wh": list(self.photo_size_wh),
+            "turned": self.turned,
         }
 
 
@@ -266,7 +269,7 @@ class Verifier:
         with watch.stage("align"):
             face = preprocess.select_face(faces, face_index)
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        return FaceInPhoto(faces.faces, faces.index(face), decoded.size_wh, aligned)
+        return FaceInPhoto(faces.faces, faces.index(face), decoded.size_wh, aligned, faces.turned)
 
 
 @dataclass(frozen=True)

@@ -71,3 +71,12 @@ def test_mirroring_twice_is_nothing():
 
 def test_clipping_keeps_boxes_in_the_photo():
     assert boxes.clip_boxes(np.array([(-3.0, 4, 200, 90)]), (100, 80)).tolist() == [[0, 4, 100, 80]]
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_points_of_a_turned_photo_go_back_to_where_they_were(quarters):
+    photo = np.zeros((7, 5), int)
+    photo[2, 4] = 1
+    ((row, column),) = np.argwhere(np.rot90(photo, quarters))
+    back = boxes.turn_back(np.array([(column + 0.5, row + 0.5)]), quarters, (5, 7))
+    assert back.tolist() == [[4.5, 2.5]]

@@ -46,6 +46,7 @@ def files(tmp_path_factory, hopper, collins, hopper_pixels, collins_pixels) -> P
     (folder / "hopper.jpg").write_bytes(hopper)
     (folder / "collins.jpg").write_bytes(collins)
     Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(folder / "both women.png")
+    Image.fromarray(np.rot90(hopper_pixels)).save(folder / "on its side.png")
     Image.new("RGB", (200, 200), "grey").save(folder / "nobody.png")
     (folder / "empty.jpg").touch()
     (folder / "cut.jpg").write_bytes(hopper[: len(hopper) // 2])
@@ -83,6 +84,10 @@ class TestCompare:
         assert "No liveness check" in told
         assert "match@" in told
 
+    def test_a_photo_that_lies_on_its_side_is_turned_and_that_is_told(self, files):
+        told = run("compare", files / "on its side.png", files / "hopper.jpg").stdout.splitlines()
+        assert [("turned by 90 degrees" in line) for line in told[2:4]] == [True, False]
+
     def test_json_is_the_verification(self, use, files):
         use("inconclusive")
         result = run("compare", files / "hopper.jpg", files / "collins.jpg", "--json")
@@ -92,6 +97,7 @@ class TestCompare:
         assert told["inconclusive_band"] == [0, 1]
         assert told["error_counts"]["impostor_with_verdict"] == 19
         assert told["faces"]["reference"]["face_index"] == 0
+        assert told["faces"]["reference"]["turned"] == 0
         assert told["liveness"] == "not_checked"
         assert set(told["timing_ms"]) == {"decode", "detect", "align", "embed", "compare", "total"}
 
@@ -186,6 +192,12 @@ class TestDetect:
         assert lines[0] == f"{files / 'both women.png'}: 2 faces"
         assert [line.split(":")[0] for line in lines[1:3]] == ["  0", "  1"]
         assert lines[3:5] == [f"{files / 'nobody.png'}: no face", f"{files / 'hopper.jpg'}: 1 face"]
+
+    def test_that_a_photo_was_turned_is_told(self, files):
+        words = run("detect", files / "on its side.png").stdout.splitlines()
+        assert "lies on its side" in words[-1]
+        (told,) = json.loads(run("detect", files / "on its side.png", "--json").stdout)
+        assert (told["turned"], told["notes"], told["photo_size_wh"]) == (90, [words[-1].strip()], [600, 512])
 
     def test_bad_files_are_reported_and_the_others_still_listed(self, files):
         result = run("detect", files / "empty.jpg", files / "hopper.jpg", files / "huge.jpg", files / "small.gif")

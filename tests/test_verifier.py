@@ -167,6 +167,7 @@ def test_the_answer_is_plain_json(answer):
         "face_index",
         "other_faces",
         "photo_size_wh",
+        "turned",
     }
 
 

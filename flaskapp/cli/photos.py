@@ -151,7 +151,8 @@ def _score_line(verification: Verification) -> str:
 
 def _found_line(found: FaceInPhoto) -> str:
     others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
-    return f"face {_face_line(found.face_index, found.face)}{others}"
+    turned = f"; the photo was turned by {found.turned} degrees to the right" if found.turned else ""
+    return f"face {_face_line(found.face_index, found.face)}{others}{turned}"
 
 
 def _face_line(index: int, face: Face) -> str:
@@ -247,6 +248,7 @@ class _Detected:
             "photo_size_wh": self.size_wh,
             "faces": _faces_json(self.faces),
             "more_faces": self.found is not None and self.found.more_faces,
+            "turned": self.found.turned if self.found else 0,
             "notes": self.notes,
         }
 

@@ -12,6 +12,7 @@ __all__ = [
     "shift_boxes",
     "square_boxes",
     "suppress",
+    "turn_back",
 ]
 
 SMALLEST_AREA = 1e-9
@@ -116,6 +117,20 @@ def shift_boxes(boxes_xyxy: np.ndarray, offsets: np.ndarray, *, count_ends: bool
 def mirror_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
     """Return boxes (N, 4) mirrored at x = 0."""
     return boxes_xyxy[:, [2, 1, 0, 3]] * (-1, 1, -1, 1)
+
+
+def turn_back(points_xy: np.ndarray, quarters: int, size_wh: tuple[float, float]) -> np.ndarray:
+    """Return where points of a turned photo lie in the photo as it was.
+
+    Args:
+        points_xy: (..., 2) in the photo after it was turned to the left, as ``numpy.rot90`` does.
+        quarters: by how many right angles, 0 to 3.
+        size_wh: width and height of the photo as it was.
+    """
+    width, height = size_wh
+    x, y = points_xy[..., 0], points_xy[..., 1]
+    back = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))
+    return np.stack(back[quarters], axis=-1)
 
 
 def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,11 @@ SMALLEST_FACE = 40
 """Side, in pixels, of the smallest face that is looked for. An aligned face is made of about
 110 pixels across, so below 40 there is little left to compare."""
 
+TURNED = {
+    90: "The photo lies on its side: it was turned to the right to look at it.",
+    180: "The photo stands on its head: it was turned to look at it.",
+    270: "The photo lies on its side: it was turned to the left to look at it.",
+}
 CROWD = "There may be more faces: in a crowd not everybody is looked at."
 SMALL = "In a photo this large, faces under {pixels} pixels are not found."
 
@@ -27,6 +32,8 @@ class Detection(Sequence[Face]):
         size_wh: width and height of the photo in the same pixels.
         smallest_face: side in pixels of the smallest face that was looked for.
         more_faces: whether the photo shows more that looks like faces than was looked at.
+        turned: degrees by which the photo was turned to the right for its faces to stand upright: 0,
+            90, 180 or 270. Boxes and landmarks are in the photo as it came all the same.
 
     Raises:
         ValueError: a value is out of its range.
@@ -36,8 +43,11 @@ class Detection(Sequence[Face]):
     size_wh: tuple[float, float]
     smallest_face: float
     more_faces: bool = False
+    turned: int = 0
 
     def __post_init__(self) -> None:
+        if self.turned not in (0, *TURNED):
+            raise ValueError(f"turned expects 0, 90, 180 or 270. Received: {self.turned}")
         if not (min(self.size_wh) > 0 and self.smallest_face > 0):
             raise ValueError(f"Sizes must be positive. Received: {self.size_wh}, {self.smallest_face}")
 
@@ -58,9 +68,12 @@ class Detection(Sequence[Face]):
         Faces that were too small matter where nobody or a group was found: whoever is alone in a photo
         and was found is who is meant.
         """
-        crowd = (CROWD,) if self.more_faces else ()
-        hides_faces = len(self.faces) != 1 and round(self.smallest_face) > SMALLEST_FACE
-        return (*crowd, SMALL.format(pixels=round(self.smallest_face))) if hides_faces else crowd
+        notes = [TURNED[self.turned]] if self.turned else []
+        if self.more_faces:
+            notes.append(CROWD)
+        if len(self.faces) != 1 and round(self.smallest_face) > SMALLEST_FACE:
+            notes.append(SMALL.format(pixels=round(self.smallest_face)))
+        return tuple(notes)
 
     def scaled(self, scale_xy: tuple[float, float]) -> Detection:
         """Return what was found, in the pixels of the photo resized by these factors along x and y."""

@@ -31,6 +31,15 @@ OTHER_FACE_SCORE = 0.95
 """Least detection score of a photo's best face, and of each further one: what looks a little
 like a face is rarely the best of its photo."""
 
+SURE_SCORE = 0.99
+"""Detection score from which on nobody doubts that a photo is upright: 96 of 100 upright photos
+reach it. What was found in photos that lie on their side or stand on their head, mostly noses and
+chins taken for faces, had 0.97 at most, in 26 of 429 photos."""
+
+TURNED_SCORE = 0.95
+"""Least score of the best face in a photo that was turned: three more looks find more that is no
+face. Where one was found without turning, doubtful as it is, the turned one must be sure."""
+
 # Constants of the mtcnn package, whose networks these are.
 CELL = 12  # side of the square that the first network judges, in its input's pixels
 STRIDE = 2  # pixels from one such square to the next
@@ -112,8 +121,41 @@ class Detector:
             raise ValueError(f"A photo must be uint8 (height, width, 3). Received: {photo.dtype} {photo.shape}")
         size_wh = photo.shape[1], photo.shape[0]
         limits = _Limits()
-        faces = self._search(photo, limits).to_faces(size_wh) or self._search_close_up(photo, limits).to_faces(size_wh)
-        return Detection(faces, size_wh, self.smallest_face / self._search_scale(size_wh), limits.reached)
+        found, turned = self._look(photo, limits), 0
+        if _best(found) < SURE_SCORE:
+            found, turned, limits = self._look_turned(photo, found, limits)
+        smallest = self.smallest_face / self._search_scale(size_wh)
+        return Detection(found.to_faces(size_wh), size_wh, smallest, limits.reached, turned)
+
+    def _look_turned(self, photo: np.ndarray, found: Candidates, limits: _Limits) -> tuple[Candidates, int, _Limits]:
+        """Look at a photo that may lie on its side or stand on its head.
+
+        Args:
+            photo: as it came.
+            found: in it, doubtful or nothing.
+            limits: of that search.
+
+        Returns:
+            The better ones, in the photo as it came; by how many degrees to the right it was turned
+            for them; and the limits of that search.
+        """
+        height, width = photo.shape[:2]
+        scale = self._search_scale((width, height))
+        small_wh = max(round(width * scale), 1), max(round(height * scale), 1)
+        small = cv2.resize(photo, small_wh, interpolation=cv2.INTER_AREA) if scale < 1 else photo
+        best, degrees, least = found, 0, SURE_SCORE if _best(found) else TURNED_SCORE
+        for quarters in (1, 2, 3):
+            within = _Limits(1 / 3)
+            seen = self._look(np.ascontiguousarray(np.rot90(small, quarters)), within)
+            if _best(seen) >= least and _best(seen) > _best(best):
+                best = seen.turned_back(quarters, small_wh).scaled((width / small_wh[0], height / small_wh[1]))
+                degrees, limits = 360 - 90 * quarters, within
+        return best, degrees, limits
+
+    def _look(self, photo: np.ndarray, limits: _Limits) -> Candidates:
+        """Return the certain faces of a photo, or the one that fills it."""
+        found = self._search(photo, limits)
+        return found if len(found.to_faces((photo.shape[1], photo.shape[0]))) else self._search_close_up(photo, limits)
 
     def _search(self, photo: np.ndarray, limits: _Limits) -> Candidates:
         """Return the certain faces."""
@@ -121,6 +163,7 @@ class Detector:
         found = self._describe(pyramid, self._refine(pyramid, self._propose(pyramid, limits), limits))
         if self.settle:
             found = self._settle(pyramid, found, limits)
+        found = found.upright()
         return found.taken(_certain(found.scores))
 
     def _search_close_up(self, photo: np.ndarray, limits: _Limits) -> Candidates:
@@ -220,19 +263,30 @@ class Detector:
 
 
 class _Limits:
-    """Keeps to how much of a photo is looked at, and remembers whether that left anything out."""
+    """Keeps to how much of a photo is looked at, and remembers whether that left anything out.
 
-    def __init__(self) -> None:
+    Args:
+        share: of what is allowed; three searches of a third cost as much as one.
+    """
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
         self.reached = False
 
     def keep(self, boxes: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
-        """Return the indices of ``most`` boxes at most; see ``best_of_each_size``."""
+        """Return the indices of ``most`` boxes at most, or of its share; see ``best_of_each_size``."""
+        most = round(most * self.share)
         self.reached |= len(boxes) > most
         return best_of_each_size(boxes, scores, most)
 
 
 def _suppressed(found: Candidates) -> Candidates:
     return found.taken(suppress(found.boxes, found.scores, OVERLAP, of_smaller=True))
+
+
+def _best(found: Candidates) -> float:
+    """Return the score of the best candidate, 0 without any."""
+    return float(found.scores.max(initial=0.0))
 
 
 def _certain(scores: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def select_face(
     if not faces:
         raise NoFaceError(
             "No face was found.",
-            "Use a photo that shows one face from the front, well lit and not cut off. "
+            "Use a photo that shows one face from the front, upright, well lit and not cut off. "
             f"In a photo of this size it must be at least {_smallest(faces)} pixels wide.",
         )
     size_wh = faces.size_wh if isinstance(faces, Detection) else size_wh

@@ -71,6 +71,7 @@ class FoundFaces:
         return {
             "faces": faces_json(self.faces.faces),
             "more_faces": self.faces.more_faces,
+            "turned": self.faces.turned,
             "notes": list(self.faces.notes),
             "photo_size_wh": list(self.photo_size_wh),
             "timing_ms": {"total": round(self.total_ms, 1)},

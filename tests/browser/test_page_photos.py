@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 pytest.importorskip("playwright.sync_api")
 
+from PIL import Image
 from playwright.sync_api import expect
 
 ONE_FACE = "One face found."
@@ -36,6 +39,22 @@ def test_outlines_lie_on_the_face(page, hopper_file, session_verifier):
     assert box["y"] - stage["y"] == pytest.approx(top * scale, abs=4)
     assert box["width"] == pytest.approx((right - left) * scale, abs=6)
     assert box["height"] == pytest.approx((bottom - top) * scale, abs=6)
+
+
+def test_a_photo_that_lies_on_its_side_says_so_and_has_its_box_where_the_face_is(page, hopper):
+    turned = io.BytesIO()
+    with Image.open(io.BytesIO(hopper)) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(turned, "PNG")
+    page.hand_over("#reference-slot [data-drop]", "drop", [("hopper.png", "image/png", turned.getvalue())])
+    page.settled("reference")
+    expect(page.find("#reference-note")).to_contain_text("lies on its side")
+    stage = page.find("#reference-slot [data-stage]").bounding_box()
+    box = page.find("#reference-slot .outline").bounding_box()
+    scale = stage["width"] / 600
+    assert stage["height"] / 512 == pytest.approx(scale, rel=0.01)
+    # The middle of the face: 265, 230 in the portrait, which lies on its left side here.
+    assert (box["x"] + box["width"] / 2 - stage["x"]) / scale == pytest.approx(230, abs=15)
+    assert (box["y"] + box["height"] / 2 - stage["y"]) / scale == pytest.approx(512 - 265, abs=15)
 
 
 def test_a_photo_can_be_dropped(page, hopper):

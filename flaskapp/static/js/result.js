@@ -127,5 +127,6 @@ function numbersOf(answer) {
 function faceWords(face) {
   const number = `Number ${face.face_index + 1} of ${face.other_faces + 1} from the left${face.other_faces ? ` (${face.face_index} in the API and at the command line, which count from 0)` : ""}`;
   const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
-  return `${number}, ${box}, detection score ${face.detection_score}`;
+  const turned = face.turned ? `, which was turned by ${face.turned} degrees to the right` : "";
+  return `${number}, ${box}${turned}, detection score ${face.detection_score}`;
 }

@@ -8,7 +8,7 @@ import { decode, paint } from "./pictures.js";
 const NO_FACE = {
   code: "no_face",
   detail: "No face was found.",
-  hint: "Use a photo that shows one face from the front, well lit and not cut off.",
+  hint: "Use a photo that shows one face from the front, upright, well lit and not cut off.",
 };
 
 const noFace = (notes) => new Problem({ ...NO_FACE, hint: [NO_FACE.hint, ...notes].join(" ") });

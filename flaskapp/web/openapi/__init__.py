@@ -160,6 +160,11 @@ SIZE: Json = {
     "maxItems": 2,
     "description": "Width and height of the upright photo in pixels.",
 }
+TURNED: Json = {
+    "enum": [0, 90, 180, 270],
+    "description": "Degrees by which a photo without a word on how it was held was turned to the right to be looked "
+    "at; boxes and landmarks are in the photo as it came.",
+}
 BAND = numbers(2, description="Below the first a non-match, from the second on a match, between them inconclusive.")
 FACE: dict[str, Json] = {
     "box_xyxy": numbers(4, description="Left, top, right, bottom, in pixels of the upright photo."),
@@ -216,6 +221,7 @@ SCHEMAS: dict[str, Json] = {
         face_index=COUNT | {"description": "Its place in the photo, from 0, left to right; the page counts from 1."},
         other_faces=COUNT | {"description": "How many more faces the photo shows."},
         photo_size_wh=SIZE,
+        turned=TURNED,
     ),
     "ErrorCounts": object_of(
         "How often these weights gave this decision to people that they had never seen; a personal model may have "
@@ -241,6 +247,7 @@ SCHEMAS: dict[str, Json] = {
             "type": "boolean",
             "description": "Whether the photo may show more: in a crowd not everybody is looked at.",
         },
+        turned=TURNED,
         notes={"type": "array", "items": TEXT, "description": "What else there is to know, in sentences for people."},
         photo_size_wh=SIZE,
         timing_ms=object_of("Milliseconds.", total=MILLISECONDS),
