@@ -156,6 +156,8 @@ class SeveralFacesError(PhotoError):
 
     Attributes:
         faces: all of them, left to right; an index into them is what the caller sends back.
+        other_faces: those of the photo that it was to be compared with, as far as they were found: whoever
+            asks which face is meant asks about both photos, and need not look for faces again.
     """
 
     code = "several_faces"
@@ -163,6 +165,7 @@ class SeveralFacesError(PhotoError):
     def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
         self.faces = tuple(faces)
+        self.other_faces: tuple[Face, ...] = ()
 
 
 class BadFaceIndexError(PhotoError):

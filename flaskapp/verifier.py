@@ -15,7 +15,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.detection import Detector, Face
-from flaskapp.errors import PhotoError
+from flaskapp.errors import PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.personal import Owner
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
@@ -243,7 +243,12 @@ class Verifier:
         """Read both photos at the same time, each in a thread of its own."""
         jobs = [self._photo_threads.submit(self._embed, *photo) for photo in photos]
         wait(jobs)
-        return [_result_for(label, job) for label, job in zip(("reference", "probe"), jobs, strict=True)]
+        seen = [_faces_seen(job) for job in jobs]
+        try:
+            return [_result_for(label, job) for label, job in zip(("reference", "probe"), jobs, strict=True)]
+        except SeveralFacesError as error:
+            error.other_faces = seen[1 if error.photo == "reference" else 0]
+            raise
 
     def _embed(self, photo: bytes, face_index: int | None) -> _Embedded:
         watch = _Stopwatch()
@@ -279,6 +284,14 @@ class _Embedded:
     found: FaceInPhoto
     embedding: np.ndarray
     timings_ms: dict[str, float]
+
+
+def _faces_seen(job: Future[_Embedded]) -> tuple[Face, ...]:
+    """Return the faces of a photo that was looked at, whatever came of it."""
+    error = job.exception()
+    if error is None:
+        return job.result().found.faces
+    return error.faces if isinstance(error, SeveralFacesError) else ()
 
 
 def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:

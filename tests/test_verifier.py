@@ -184,6 +184,20 @@ def test_several_faces_are_listed_when_none_was_chosen(verify, both, hopper):
         verify(hopper, both)
     assert caught.value.photo == "probe"
     assert len(caught.value.faces) == 2
+    assert len(caught.value.other_faces) == 1
+
+
+def test_whoever_asks_which_face_is_meant_knows_the_faces_of_both_photos(verify, both):
+    with pytest.raises(SeveralFacesError) as caught:
+        verify(both, both)
+    assert caught.value.photo == "reference"
+    assert caught.value.other_faces == caught.value.faces
+
+
+def test_of_a_photo_that_cannot_be_used_no_faces_are_known(verify, both):
+    with pytest.raises(SeveralFacesError) as caught:
+        verify(both, b"")
+    assert caught.value.other_faces == ()
 
 
 @pytest.mark.parametrize(

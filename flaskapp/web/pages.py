@@ -9,6 +9,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from flaskapp import preprocess
 from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo, default_weights_path
 from flaskapp.web import access, openapi, own_api
@@ -113,21 +114,20 @@ def compare() -> Response:
     try:
         verification = services().comparer.compare(reference, probe, reference_face, probe_face)
     except SeveralFacesError as error:
-        return _ask_for_faces(error, {"reference": reference, "probe": probe})
+        return _ask_for_faces(error)
     return _page("result", result=verification.to_json())
 
 
-def _ask_for_faces(error: SeveralFacesError, photos: dict[str, bytes]) -> Response:
+def _ask_for_faces(error: SeveralFacesError) -> Response:
     """Show the numbered faces of both photos; they must be sent again, as none was kept."""
-    faces = {name: _faces_to_choose_from(photo, name) for name, photo in photos.items()}
+    found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
+    faces = {name: _faces_to_choose_from(seen) for name, seen in found.items()}
     response = _page("faces", faces=faces, error=error)
     response.status_code = error.http_status
     return response
 
 
-def _faces_to_choose_from(photo: bytes, name: str) -> list[dict[str, Any]] | None:
-    found = services().comparer.detect(photo, name)
-    faces = found.faces.faces
+def _faces_to_choose_from(faces: tuple[Face, ...]) -> list[dict[str, Any]] | None:
     return faces_json(faces) if len(preprocess.prominent_faces(faces)) > 1 else None
 
 
