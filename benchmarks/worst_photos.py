@@ -56,6 +56,12 @@ def collage(face: int, side: int = 2048) -> bytes:
     return as_jpeg(Image.fromarray(np.tile(np.asarray(head), (side // face, side // face, 1))))
 
 
+def collage_on_its_side(face: int) -> bytes:
+    """Return such a square turned by 90 degrees, which is looked at all four ways round."""
+    with Image.open(io.BytesIO(collage(face))) as image:
+        return as_jpeg(image.transpose(Image.Transpose.ROTATE_90))
+
+
 def noise(side: int = 2048) -> bytes:
     """Return coarse coloured noise, in which the first network guesses at faces everywhere."""
     small = np.random.default_rng(0).integers(0, 256, (side // 16, side // 16, 3), np.uint8)
@@ -83,6 +89,7 @@ CASES: dict[str, tuple[Photo, ...]] = {
     "4,096 faces of 32 pixels": (lambda: collage(32),),
     "1,024 faces of 64 pixels": (lambda: collage(64),),
     "144 faces of 160 pixels": (lambda: collage(160),),
+    "1,024 faces lying on their side": (lambda: collage_on_its_side(64),),
     "noise of 4 megapixels": (noise,),
     "panorama of 50 megapixels": (panorama,),
 }
