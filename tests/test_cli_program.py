@@ -125,13 +125,13 @@ class TestAccidents:
 
     def test_a_full_disk(self, monkeypatch):
         result = self.invoke(monkeypatch, OSError(28, "No space left on device"))
-        assert (result.exit_code, result.stderr) == (2, "Error: a file: No space left on device.\n")
+        assert (result.exit_code, result.stderr) == (2, "Error: the answer or a file: No space left on device.\n")
 
     def test_ctrl_c(self, monkeypatch):
         result = self.invoke(monkeypatch, KeyboardInterrupt())
         assert (result.exit_code, result.stderr) == (130, "Stopped.\n")
 
-    @pytest.mark.parametrize("error", [ValueError("pixels [[1 2 3]]"), MemoryError(), RecursionError(), KeyError(0)])
+    @pytest.mark.parametrize("error", [ValueError("pixels [[1 2 3]]"), RecursionError(), KeyError(0)])
     def test_a_bug_says_where_and_nothing_of_the_data(self, monkeypatch, error):
         result = self.invoke(monkeypatch, error)
         assert result.exit_code == 70

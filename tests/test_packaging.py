@@ -233,7 +233,7 @@ class TestWheel:
 
     def test_names_the_command_and_both_licences(self, installed):
         (info,) = installed.glob("*.dist-info")
-        assert "facial-recognition = flaskapp.cli:main" in (info / "entry_points.txt").read_text(encoding="utf-8")
+        assert "facial-recognition = flaskapp.cli:run" in (info / "entry_points.txt").read_text(encoding="utf-8")
         assert {path.name for path in (info / "licenses").iterdir()} == {"LICENSE", "LICENSE-WEIGHTS.md"}
 
     def test_compares_away_from_the_checkout(self, installed, tmp_path):
@@ -250,7 +250,7 @@ folder = sys.argv.pop(1)
 sys.path.insert(0, folder)
 import flaskapp.cli
 assert flaskapp.cli.__file__.startswith(folder)
-flaskapp.cli.main()
+flaskapp.cli.run()
 """
     command = [sys.executable, "-I", "-c", code, str(package_folder), "compare", *photos, "--json"]
     done = subprocess.run(command, cwd=working_folder, capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 """``python -m flaskapp.cli`` is ``facial-recognition``, also where that is not on the path."""
 
-from flaskapp.cli import main
+from flaskapp.cli import run
 
-main(prog_name="facial-recognition")
+run()
