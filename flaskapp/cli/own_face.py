@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,12 @@ def train(
     reporter = own_face.OwnReporter(_say, share_bar("Training", "batches"))
     result = own_face.train_own_face(mine, _read_others(others), run, settings, reporter)
     click.echo(describe(result))
-    click.echo(f"Try it: facial-recognition compare REFERENCE PROBE --model {shown(out)}")
+    click.echo(f"Try it: {_try_it(out)}")
+
+
+def _try_it(model: Path) -> str:
+    """Return the command that compares with a model, as a shell reads it."""
+    return shlex.join(["facial-recognition", "compare", "REFERENCE", "PROBE", "--model", shown(model)])
 
 
 def _say(text: str) -> None:

@@ -122,9 +122,19 @@ def _refuse(ctx: click.Context, error: PhotoError, paths: dict[str, Path], as_js
     for index, face in enumerate(faces):
         click.echo(f"  {_face_line(index, face)}", err=True)
     if faces and label in paths:
-        photos = shlex.join(shown(path) for path in paths.values())
-        click.echo(f"For example: facial-recognition compare {photos} --{label}-face 0", err=True)
+        click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 0})}", err=True)
     ctx.exit(error.exit_code)
+
+
+def _again(given: dict[str, Any]) -> str:
+    """Return the command that compares the same photos, likewise, as a shell reads it."""
+    photos = [shown(given["reference"]), shown(given["probe"])]
+    options = {"--reference-face": given["reference_face"], "--probe-face": given["probe_face"]}
+    options |= {"--model": given["model"] and shown(given["model"])}
+    chosen = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
+    if any(photo.startswith("-") for photo in photos):
+        chosen, photos = [*chosen, "--", *photos], []  # else a photo would be taken for an option
+    return shlex.join(["facial-recognition", "compare", *photos, *chosen])
 
 
 def _describe(verification: Verification, reference: Path, probe: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,21 +100,24 @@ def measure(options: dict[str, Any]) -> Measured:
 
 def command_line(options: dict[str, Any]) -> str:
     """Return the command that measures so; paths by their last names, so that no machine's folders are told."""
-    told = ["facial-recognition evaluate"]
+    told = ["facial-recognition", "evaluate"]
     silent = ("json_file", "scores", "plots", "report", "hardest", "without_names")
     defaults = {"face": "centre", "seed": 0, "pairs_a_step": 200, "by": ()}
     for name, value in options.items():
         if name in silent or value is None or value is False or defaults.get(name) == value:
             continue
-        values = value if isinstance(value, tuple) and name == "by" else (value,)
-        for one in values:
-            shown = (
-                one.resolve().name
-                if isinstance(one, Path)
-                else " ".join(map(str, one if isinstance(one, tuple) else (one,)))
-            )
-            told.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
-    return " ".join(told)
+        for one in value if name == "by" else (value,):
+            told += [f"--{name.replace('_', '-')}", *_words(one)]
+    return shlex.join(told)
+
+
+def _words(value: Any) -> list[str]:
+    """Return the value of an option as words of a command; of a flag there are none."""
+    if value is True:
+        return []
+    if isinstance(value, Path):
+        return [value.resolve().name]
+    return [str(part) for part in (value if isinstance(value, tuple) else (value,))]
 
 
 def _beside(
