@@ -55,6 +55,9 @@ CERTAINTY = "flaskapp>CertaintyLength"
 OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", CERTAINTY, *VIEWS_OF_LAYER})
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."
+_NAME_OURS = (
+    "Name weights that train or train-base of this program wrote, with their .json beside them, both unchanged."
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class WeightsInfo:
             raise WeightsError(
                 f"{self.name}: the band expects 0 ≤ low ≤ threshold ≤ high ≤ 1. "
                 f"Received: low={low}, threshold={self.threshold}, high={high}.",
-                _REINSTALL,
+                "Use the .json that was written with the weights.",
             )
 
     @property
@@ -142,6 +145,11 @@ def default_weights_path() -> Path:
     return inside if inside.exists() else package.parent / WEIGHTS_NAME
 
 
+def _remedy(path: Path) -> str:
+    """Say what to try: only the shipped weights can be put back, others must be made by this program."""
+    return _REINSTALL if path.resolve() == default_weights_path().resolve() else _NAME_OURS
+
+
 def read_info(path: Path) -> WeightsInfo:
     """Read and check the JSON file that belongs to a weights file.
 
@@ -154,11 +162,13 @@ def read_info(path: Path) -> WeightsInfo:
         info = _info_of(details)
         geometry = details["crop_geometry"]
     except FileNotFoundError:
-        raise WeightsError(f"{note.name}, which belongs to the weights, is missing.", _REINSTALL) from None
+        raise WeightsError(f"{note.name}, which belongs to the weights, is missing.", _remedy(path)) from None
     except OSError as error:
-        raise WeightsError(f"{note.name} cannot be read: {error.strerror}.", _REINSTALL) from None
+        raise WeightsError(f"{note.name} cannot be read: {error.strerror}.", _remedy(path)) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise WeightsError(f"{note.name} is damaged ({type(error).__name__}).", _REINSTALL) from None
+        raise WeightsError(
+            f"{note.name} is damaged, or of another program ({type(error).__name__}).", _remedy(path)
+        ) from None
     if geometry != CROP_GEOMETRY:
         raise WeightsError(
             f"{path.name} was trained on faces cut otherwise than this program cuts them.",
@@ -193,18 +203,18 @@ def read_network(path: Path, sha256: str) -> Network:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise WeightsError(f"The weights {path.name} are missing.", _REINSTALL) from None
+        raise WeightsError(f"The weights {path.name} are missing.", _remedy(path)) from None
     except OSError as error:
-        raise WeightsError(f"The weights {path.name} cannot be read: {error.strerror}.", _REINSTALL) from None
+        raise WeightsError(f"The weights {path.name} cannot be read: {error.strerror}.", _remedy(path)) from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", _REINSTALL)
+        raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", _remedy(path))
     try:
         with h5py.File(io.BytesIO(content)) as file:
             layers = _settings_of_layers(json.loads(file.attrs.get("model_config", "{}")))
             arrays = _arrays_below(file["model_weights"])
         certainty = _certainty(layers)
     except (OSError, KeyError, TypeError, ValueError):
-        raise WeightsError(f"{path.name} is not a Keras weights file.", _REINSTALL) from None
+        raise WeightsError(f"{path.name} is not a Keras weights file.", _remedy(path)) from None
     # Without a layer that makes views, say, every score would be another one.
     if unknown := {name for name in layers if name.startswith("flaskapp>")} - OWN_LAYERS:
         raise WeightsError(

@@ -142,6 +142,27 @@ def test_a_missing_note_is_named(copy):
         Runtime(copy)
 
 
+@pytest.mark.parametrize("shipped", [True, False])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.with_suffix(".json").unlink(),
+        lambda path: path.with_suffix(".json").write_text("{}"),
+        lambda path: path.write_bytes(b"of another program"),
+        lambda path: path.unlink(),
+        lambda path: write_note(path, (0.4, 0.6), sha256="0" * 64),
+    ],
+    ids=["no note", "another note", "other bytes", "no weights", "other hash"],
+)
+def test_only_the_shipped_weights_are_to_be_put_back(copy, monkeypatch, shipped, spoil):
+    monkeypatch.setattr(runtime, "default_weights_path", lambda: copy if shipped else ROOT / copy.name)
+    spoil(copy)
+    with pytest.raises(WeightsError) as caught:
+        Runtime(copy)
+    assert ("belongs to the program" in caught.value.hint) == shipped
+    assert ("of this program wrote" in caught.value.hint) != shipped
+
+
 def test_a_folder_is_no_weights(tmp_path):
     with pytest.raises(WeightsError, match=r"folder\.h5 cannot be read"):
         read_network((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
