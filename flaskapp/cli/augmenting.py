@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, shown
+from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar
 from flaskapp.errors import DataError, PhotoError
 
@@ -19,7 +20,7 @@ THUMBNAIL = 220
 QUALITY = 95
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
 @click.option("--sheet", type=FIGURE, metavar="OUT.png", help="Draw the first photos with their nine changes.")
@@ -53,11 +54,13 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
             f"--out {shown(out)} lies within {shown(folder)}: the next run would change what this one wrote.",
             "Name a folder outside it.",
         )
+    places = {photo: _places(photo, out / photo.relative_to(folder).parent) for photo in photos}
+    refuse_overwriting([*itertools.chain(*places.values()), *([sheet] if sheet else [])], photos)
     rows: list[list[np.ndarray]] = []
     failed = 0
     for index, photo in enumerate(progress_bar("Changing photos", "photos")(photos)):
         try:
-            pictures = _write_all(photo, out / photo.relative_to(folder).parent, seed + 2 * index)
+            pictures = _write_all(photo, places[photo], seed + 2 * index)
         except PhotoError as error:
             failed += 1
             click.echo(f"Error: {error.for_photo(shown(photo.relative_to(folder)))}", err=True)
@@ -72,7 +75,14 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
     ctx.exit(2 if failed else 0)
 
 
-def _write_all(photo: Path, out: Path, seed: int) -> list[np.ndarray]:
+def _places(photo: Path, out: Path) -> list[Path]:
+    """Return where the nine are written."""
+    from flaskapp.augment_images import TRANSFORMATIONS
+
+    return [out / f"{photo.name}.{name}.jpg" for name in TRANSFORMATIONS]
+
+
+def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     """Write the nine; return thumbnails of the photo and of them."""
     from PIL import Image
 
@@ -81,11 +91,11 @@ def _write_all(photo: Path, out: Path, seed: int) -> list[np.ndarray]:
     from flaskapp.preprocess import decode_photo
 
     pixels = decode_photo(read_photo(photo)).at_full_scale().pixels
-    out.mkdir(parents=True, exist_ok=True)
     thumbnails = [_thumbnail(pixels)]
-    for name, transformation in TRANSFORMATIONS.items():
+    for place, transformation in zip(places, TRANSFORMATIONS.values(), strict=True):
         changed = transformation(pixels, seed)
-        Image.fromarray(changed).save(out / f"{photo.name}.{name}.jpg", quality=QUALITY)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(changed).save(place, quality=QUALITY)
         thumbnails.append(_thumbnail(changed))
     return thumbnails
 

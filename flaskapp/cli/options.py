@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import os
+import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ __all__ = [
     "WEIGHTS",
     "FiniteRange",
     "ReadingCommand",
+    "refuse_overwriting",
     "shown",
 ]
 
@@ -38,22 +43,50 @@ def shown(path: Path) -> str:
 
 
 class ReadingCommand(click.Command):
-    """A command that refuses to write over a file that it reads."""
+    """A command that refuses to write over a file that it reads, or to write one file twice."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run, or end with which output is one of the inputs."""
-        read, written = set(), []
+        """Run, or end with which output is one of the inputs or of the other outputs."""
+        read: list[Path] = []
+        written: list[Path] = []
         for param in self.params:
             value = ctx.params.get(param.name or "")
             paths = [path for path in (value if isinstance(value, tuple) else (value,)) if isinstance(path, Path)]
-            if isinstance(param.type, _Output):
-                written += paths
-            else:
-                read |= {path.resolve() for path in paths}
-        for path in written:
-            if path.resolve() in read and not path.is_dir():
-                raise click.UsageError(f"{shown(path)} is read, and would be written over. Name another file to write.")
+            (written if isinstance(param.type, _Output) else read).extend(paths)
+        refuse_overwriting(written, read)
+        for one, other in itertools.combinations(written, 2):
+            if one.resolve() == other.resolve() or not _identities([one]).isdisjoint(_identities([other])):
+                raise click.UsageError(f"{shown(other)} would be written twice. Name two files.")
         return super().invoke(ctx)
+
+
+def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
+    """End, before anything is written, where a file to write is one that is read, by whatever name or link."""
+    there = {identity: path for path in written for identity in _identities([path])}
+    if not there:
+        return
+    files = [*read, *_shipped_weights()]
+    notes = [file.with_suffix(".json") for file in files if file.suffix == ".h5"]
+    if doomed := there.keys() & _identities([*files, *notes]):
+        path = there[min(doomed)]
+        raise click.UsageError(f"{shown(path)} is read, and would be written over. Name another file to write.")
+
+
+def _shipped_weights() -> list[Path]:
+    from flaskapp.runtime import default_weights_path
+
+    return [default_weights_path()]
+
+
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Return what the system tells files apart by: hard links and other spellings of a name have one."""
+    found = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                found.add((status.st_dev, status.st_ino))
+    return found
 
 
 class _Output(click.Path):

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import EXISTING, EXISTING_FILE, FIGURE, OUTPUT_FOLDER, ReadingCommand, shown
+from flaskapp.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    FIGURE,
+    OUTPUT_FOLDER,
+    ReadingCommand,
+    refuse_overwriting,
+    shown,
+)
 from flaskapp.errors import PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
@@ -214,9 +222,11 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     Exit codes:
       0 every photo was read, even if it shows no face   2 wrong usage or unusable photo
     """
+    figures = [plot / name for name in _figure_names(photos)] if plot else []
+    refuse_overwriting(figures, photos)
     answers = []
-    for path, name in zip(photos, _figure_names(photos), strict=True):
-        answer = _detect(path, plot / name if plot else None)
+    for path, figure in itertools.zip_longest(photos, figures):
+        answer = _detect(path, figure)
         answers.append(answer)
         if answer.error:
             click.echo(f"Error: {answer.error}", err=True)

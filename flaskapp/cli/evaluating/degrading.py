@@ -8,9 +8,10 @@ from typing import Any, cast
 import click
 
 from flaskapp import report
-from flaskapp.cli.evaluating.measuring import command_line, list_pairs, runtime_of
+from flaskapp.cli.evaluating.measuring import command_line, list_pairs, runtime_of, spare_photos
 from flaskapp.cli.evaluating.telling import columns
 from flaskapp.cli.progress import progress_bar
+from flaskapp.dataset.pairs import photos_of
 from flaskapp.degrading import KINDS
 from flaskapp.preprocess.selection import Choice
 from flaskapp.report.rows import interval_text
@@ -31,6 +32,7 @@ def degrade(options: dict[str, Any]) -> None:
     """Measure, print, and write what was asked for."""
     runtime = runtime_of(options)
     pairs, root, title = list_pairs({**options, "impostors": 0})
+    spare_photos(photos_of(pairs), root, options)
     robustness = measure_robustness(
         pairs,
         root,

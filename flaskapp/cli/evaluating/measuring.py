@@ -12,6 +12,7 @@ import numpy as np
 
 from flaskapp import evaluation
 from flaskapp.cli.evaluating.peers import peer_scores
+from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
@@ -21,6 +22,9 @@ from flaskapp.evaluation import Beside, Evaluation
 from flaskapp.evaluation.decisions import Band
 from flaskapp.runtime import Runtime, default_runtime
 from flaskapp.scoring import score_pairs
+
+PLOTS = ("scores", "roc", "det", "reliability", "robustness", "fairness")
+"""Names of what --plots may hold."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def measure(options: dict[str, Any]) -> Measured:
         return _measure_scores(options)
     runtime = runtime_of(options)
     pairs, root, title = list_pairs(options)
+    spare_photos(photos_of(pairs), root, options)
     masks = _masks(pairs, options)
     theirs = peer_scores(options["beside"], pairs) if options["beside"] else None
     scored = score_pairs(pairs, root, runtime, options["face"], progress_bar("Reading photos", "photos"))
@@ -96,6 +101,13 @@ def measure(options: dict[str, Any]) -> Measured:
     return Measured(
         title, pairs, scored.scores, *figures, failures, root, len(scored.failures), command_line(options), compared
     )
+
+
+def spare_photos(photos: Sequence[str], root: Path, options: dict[str, Any]) -> None:
+    """End, before any work, where what is to be written would take the place of a photo that is read."""
+    files = [options[name] for name in ("scores", "json_file", "report", "hardest") if options[name]]
+    drawn = [options["plots"] / f"{name}.png" for name in PLOTS] if options["plots"] else []
+    refuse_overwriting([*files, *drawn], (root / photo for photo in photos))
 
 
 def command_line(options: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import click
 
 from flaskapp import report
-from flaskapp.cli.evaluating.measuring import command_line, runtime_of
+from flaskapp.cli.evaluating.measuring import command_line, runtime_of, spare_photos
 from flaskapp.cli.evaluating.telling import columns, report_failures
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import read_labels
@@ -32,6 +32,7 @@ def strangers(options: dict[str, Any]) -> None:
     """Measure, print, and write what was asked for."""
     runtime = runtime_of(options)
     labels = read_labels(options["labels"], options["by"])
+    spare_photos(list(labels.of_photo), options["strangers"], options)
     found = measure_strangers(
         labels,
         options["strangers"],
