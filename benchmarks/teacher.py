@@ -23,8 +23,7 @@ from flaskapp.cli.options import OUTPUT_FILE
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.blends import LANDMARKS_FILE
 from flaskapp.dataset.crops import mapping
-from flaskapp.dataset.files import read_photo
-from flaskapp.dataset.sets import find_photos
+from flaskapp.dataset.files import look_through, read_photo
 from flaskapp.errors import PhotoError
 from flaskapp.preprocess import align_face, decode_photo, find_faces, select_face
 
@@ -117,7 +116,7 @@ def record_of(names: list[str], answers: list[_Answer | None]) -> dict[str, Any]
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
 def main(photos: Path, out: Path, model: Path, more: bool, workers: int) -> None:
     known = known_landmarks(photos)
-    names = sorted(known) or [path.relative_to(photos).as_posix() for path in find_photos(photos)]
+    names = sorted(known) or look_through(photos).names
     if not names:
         raise click.BadParameter(f"{photos.name} holds no photos.")
     tasks = [(photos / name, known.get(name), model, more) for name in names]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar
 from flaskapp.errors import DataError, PhotoError
@@ -44,11 +45,12 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
       0 all written   2 wrong usage, or a photo that cannot be used (the others are written)
     """
     from flaskapp.augment_images import TRANSFORMATIONS
-    from flaskapp.dataset.sets import find_photos
+    from flaskapp.dataset.files import check_photos, look_through
 
-    photos = list(find_photos(folder))
-    if not photos:
-        raise DataError(f"{shown(folder)} holds no photos.", "Photos are JPEG, PNG, WebP or HEIC.")
+    content = look_through(folder)
+    check_photos(content)
+    report_left_out(content.passed_over)
+    photos = content.photos
     if out.resolve().is_relative_to(folder.resolve()):
         raise DataError(
             f"--out {shown(out)} lies within {shown(folder)}: the next run would change what this one wrote.",

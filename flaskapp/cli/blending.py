@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, shown
 from flaskapp.cli.progress import progress_bar
 
@@ -42,6 +43,7 @@ def blend(sets_file: Path, out: Path, pairs: int, seed: int, workers: int) -> No
 
     sets, exclude = read_sets(sets_file)
     table = load_faces([one for one in sets if one.folder.resolve() != out.resolve()], exclude)
+    report_left_out(table.passed_over)
     leave_out_faults(table)
     count = write_blends(table, out, pairs, seed, progress_bar("Blending faces", "pairs"), workers)
     click.echo(f"{count:,} photos of nobody in {shown(out)}")

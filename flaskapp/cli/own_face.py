@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, FiniteRange, shown
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import DataError, MissingExtraError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from flaskapp.dataset.album import Album
     from flaskapp.training.own_result import OwnResult
 
-MOST_SHOWN = 20
 # Of others so many at most: more would only take longer to read.
 OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
 
@@ -117,7 +116,7 @@ def _read_mine(folder: Path) -> Album:
     from flaskapp.dataset.album import read_album
 
     album = read_album(folder, progress=progress_bar("Reading your photos", "photos"))
-    _report(album.left_out)
+    report_left_out(album.left_out)
     return album
 
 
@@ -133,16 +132,8 @@ def _read_others(others: str | None) -> Album | None:
     if not folder.is_dir():
         raise DataError(f"There is no folder {shown(folder)}.", "Name a folder of people's folders, or lfw.")
     album = read_people(folder, progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
-    _report(album.left_out)
+    report_left_out(album.left_out)
     return album
-
-
-def _report(left_out: Mapping[str, str]) -> None:
-    """List what could not be used, with reasons."""
-    for photo, reason in list(left_out.items())[:MOST_SHOWN]:
-        click.echo(f"  left out: {photo}: {reason}", err=True)
-    if len(left_out) > MOST_SHOWN:
-        click.echo(f"  … and {len(left_out) - MOST_SHOWN:,} more.", err=True)
 
 
 def describe(result: OwnResult) -> str:

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from flaskapp import preprocess
-from flaskapp.dataset.files import read_photo
-from flaskapp.dataset.sets import find_photos
+from flaskapp.dataset.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.errors import DataError, MissingExtraError, PhotoError
 from flaskapp.preprocess.selection import Choice
 
@@ -36,7 +36,7 @@ class Album:
         people: N names of people.
         faces: uint8 (N, 100, 100, 3) RGB, aligned.
         digests: N SHA-256 hashes of the files.
-        left_out: photo → why it could not be used.
+        left_out: photo → why it could not be used; whatever else lies there → why it is none.
     """
 
     names: tuple[str, ...]
@@ -76,10 +76,9 @@ def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Alb
     Raises:
         DataError: the folder holds no photo at all.
     """
-    photos = list(find_photos(folder))
-    if not photos:
-        raise DataError(f"{folder.name} holds no photos.", "Photos are JPEG, PNG, WebP or HEIC.")
-    return _read(photos, folder, lambda _: person, progress)
+    content = look_through(folder)
+    check_photos(content)
+    return _read(content.photos, content, lambda _: person, progress)
 
 
 def read_people(
@@ -99,9 +98,12 @@ def read_people(
         people: how many people, those with most photos; None = all.
 
     Raises:
-        DataError: there is no person's folder with a photo.
+        DataError: there is no photo, or none lies in a person's folder.
     """
-    found = [list(find_photos(path)) for path in sorted(folder.iterdir()) if path.is_dir()]
+    content = look_through(folder)
+    check_photos(content)
+    owned = [photo for photo in content.photos if photo.parent != folder]
+    found = [list(group) for _, group in groupby(owned, key=lambda photo: photo.relative_to(folder).parts[0])]
     chosen = sorted(sorted(found, key=len, reverse=True)[:people])
     photos = [photo for person in chosen for photo in person[:most]]
     if not photos:
@@ -109,8 +111,8 @@ def read_people(
             f"{folder.name} holds no folders of people with photos.",
             "Put each person's photos into a folder of their own, below it.",
         )
-    album = _read(photos, folder, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
-    stray = {photo.name: "It lies in nobody's folder." for photo in find_photos(folder) if photo.parent == folder}
+    album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
+    stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
     return Album(album.names, album.people, album.faces, album.digests, {**album.left_out, **stray})
 
 
@@ -153,8 +155,13 @@ def join(*albums: Album) -> Album:
 
 
 def _read(
-    photos: Sequence[Path], root: Path, person_of: Callable[[Path], str], progress: Progress, choice: Choice = "refuse"
+    photos: Sequence[Path],
+    content: FolderContent,
+    person_of: Callable[[Path], str],
+    progress: Progress,
+    choice: Choice = "refuse",
 ) -> Album:
+    root = content.folder
     with ThreadPoolExecutor(READERS) as pool:
         try:
             answers = list(zip(progress(photos), pool.map(lambda photo: _cut(photo, choice), photos), strict=True))
@@ -169,9 +176,12 @@ def _read(
         faces=np.stack([face for _, face, _ in used]) if used else np.empty((0, size, size, 3), np.uint8),
         digests=tuple(digest for _, _, digest in used),
         left_out={
-            photo.relative_to(root).as_posix(): answer.message
-            for photo, answer in answers
-            if isinstance(answer, PhotoError)
+            **content.passed_over,
+            **{
+                photo.relative_to(root).as_posix(): answer.message
+                for photo, answer in answers
+                if isinstance(answer, PhotoError)
+            },
         },
     )
 

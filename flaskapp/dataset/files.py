@@ -3,11 +3,105 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from flaskapp.errors import DataError, PhotoTooLargeError, UnreadablePhotoError
+from flaskapp.errors import DataError, PhotoError, PhotoTooLargeError, UnreadablePhotoError
 from flaskapp.preprocess import MAX_BYTES
+from flaskapp.preprocess.decoding import HEAD, check_format
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif"})
+"""Names that call a file a photo. One that is none, or is damaged, is a photo that cannot be used, and is
+counted as that; every other file is a photo if its content is."""
+
+OF_MACOS = "._"
+"""How macOS names the notes that it puts beside each file on foreign disks, a photo's suffix and all."""
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """All that lies below a folder.
+
+    Attributes:
+        folder: the folder.
+        photos: in order of their paths.
+        passed_over: what is no photo, or could not be looked at: its path relative to the folder → why.
+    """
+
+    folder: Path
+    photos: tuple[Path, ...]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The photos' paths relative to the folder, with ``/``."""
+        return [photo.relative_to(self.folder).as_posix() for photo in self.photos]
+
+
+def look_through(folder: Path) -> FolderContent:
+    """Tell the photos below a folder from all else that lies there: content decides, not the name."""
+    photos, passed_over = [], {}
+    for path, reason in _walk(folder, [folder.resolve()]):
+        if reason := reason or _reason_against(path):
+            passed_over[path.relative_to(folder).as_posix()] = reason
+        else:
+            photos.append(path)
+    return FolderContent(folder, tuple(sorted(photos)), dict(sorted(passed_over.items())))
+
+
+def check_photos(content: FolderContent) -> None:
+    """Refuse a folder without photos, and say what it holds instead.
+
+    Raises:
+        DataError: there is no photo.
+    """
+    if content.photos:
+        return
+    first = next(iter(content.passed_over.items()), None)
+    instead = f" What it holds is none, {first[0]} for example: {first[1]}" if first else ""
+    raise DataError(f"{content.folder.name} holds no photos.{instead}", "Photos are JPEG, PNG, WebP or HEIC.")
+
+
+def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield whatever is no folder, and folders that cannot be looked into with the reason.
+
+    Args:
+        folder: where to look.
+        roots: folders that are looked through in any case; a link to somewhere else is followed and added.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        yield folder, f"The folder cannot be read: {error.strerror}."
+        return
+    for entry in entries:
+        if not entry.is_dir():
+            yield entry, ""
+            continue
+        if entry.is_symlink():
+            target = entry.resolve()
+            if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
+                yield entry, "It is a link to a folder that is looked through anyway."
+                continue
+            roots.append(target)
+        yield from _walk(entry, roots)
+
+
+def _reason_against(path: Path) -> str:
+    """Return why a file is no photo, or nothing."""
+    if not path.is_file():
+        return "It is a link to nothing." if path.is_symlink() else "It is no file."
+    if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(OF_MACOS):
+        return ""
+    try:
+        with path.open("rb") as file:
+            check_format(file.read(HEAD))
+    except OSError as error:
+        return f"The file cannot be read: {error.strerror}."
+    except PhotoError as error:
+        return error.message
+    return ""
 
 
 def read_photo(path: Path) -> bytes:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, groupby
 from pathlib import Path
 
 import numpy as np
 
+from flaskapp.dataset.files import look_through
 from flaskapp.dataset.pairs import PhotoPair
-from flaskapp.dataset.sets import UNKNOWN_PERSON, FaceTable, find_photos
+from flaskapp.dataset.sets import UNKNOWN_PERSON, FaceTable
 from flaskapp.errors import DataError
 
 __all__ = ["pairs_of_people", "pairs_of_role"]
 
+Tell = Callable[[Mapping[str, str]], None]
 
-def pairs_of_people(folder: Path, impostors: int | None = None, seed: int = 0) -> list[PhotoPair]:
+
+def pairs_of_people(
+    folder: Path, impostors: int | None = None, seed: int = 0, tell: Tell | None = None
+) -> list[PhotoPair]:
     """Pair the photos of a folder that holds a folder of photos for each person.
 
     Args:
         folder: photos lie in ``person/…``, at whatever depth.
         impostors: how many impostor pairs, each as likely as any other; None = all.
         seed: of the draw.
+        tell: is told what lies there and is no photo, path → why.
 
     Returns:
         All genuine pairs in order of person, then the impostor pairs; paths relative to ``folder``.
@@ -29,12 +35,15 @@ def pairs_of_people(folder: Path, impostors: int | None = None, seed: int = 0) -
     Raises:
         DataError: there are no photos, or one lies in no person's folder.
     """
-    photos = sorted(path.relative_to(folder).as_posix() for path in find_photos(folder))
+    content = look_through(folder)
+    if tell:
+        tell(content.passed_over)
+    photos = sorted(content.names)
     stray = [photo for photo in photos if "/" not in photo]
     if stray or not photos:
+        received = f"{len(stray)} photos outside such folders, {stray[0]} for example" if stray else "no photos"
         raise DataError(
-            f"{folder.name} expects a folder of photos for each person. "
-            f"Received: {f'{len(stray)} photos outside such folders' if stray else 'no photos'}.",
+            f"{folder.name} expects a folder of photos for each person. Received: {received}.",
             "Move each person's photos into a folder of their own.",
         )
     return _pairs([{photo: photo.partition("/")[0] for photo in photos}], impostors, seed)

@@ -25,13 +25,14 @@ checked, so such a set must be free of excluded people by other means (``drop``)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
+from flaskapp.dataset.files import look_through
 from flaskapp.dataset.overlaps import leave_out_overlaps, nearest_cosine
 from flaskapp.dataset.roles import (
     CALIBRATION,
@@ -56,7 +57,6 @@ __all__ = [
     "VALIDATION",
     "FaceSet",
     "FaceTable",
-    "find_photos",
     "leave_out_overlaps",
     "list_faces",
     "load_faces",
@@ -66,7 +66,6 @@ __all__ = [
     "teacher_embeddings",
 ]
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif"})
 UNKNOWN_PERSON = -1
 TEACHER_SIZE = 128
 LOOKED_FOR = 100  # of a teacher's photos, to see that folder and file belong together
@@ -90,6 +89,7 @@ class FaceTable:
         set_centres: whether each set's mean is taken off what the network learns.
         learned: float32 (N, 128) of unit length, what the network learns of each photo; NaN
             where there is nothing. Empty = the teacher's.
+        passed_over: what lies in folders without a teacher file and is no photo → why.
     """
 
     set_names: tuple[str, ...]
@@ -104,6 +104,7 @@ class FaceTable:
     person_names: tuple[str, ...] = ()
     set_centres: tuple[bool, ...] = ()
     learned: np.ndarray = field(default_factory=lambda: np.empty((0, TEACHER_SIZE), np.float32))
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -161,6 +162,7 @@ def list_faces(sets: list[FaceSet]) -> FaceTable:
         person_names=tuple(numbers),
         set_centres=tuple(face_set.centre for face_set in sets),
         learned=np.concatenate([part.learned for part in parts]),
+        passed_over={name: reason for part in parts for name, reason in part.passed_over.items()},
     )
     if not len(table):
         raise DataError("The folders of the sets hold no photos.", "Check the folders in the sets file.")
@@ -196,6 +198,7 @@ class _Part:
     landmarks: np.ndarray
     teacher: np.ndarray
     learned: np.ndarray
+    passed_over: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class _Record:
     landmarks: np.ndarray
     embedding: np.ndarray
     usable: np.ndarray
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
 
 def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
@@ -238,6 +242,7 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
         landmarks=_shifted(record.landmarks.astype(np.float32), face_set.landmark_shift),
         teacher=teacher,
         learned=_learned(face_set, record.names, teacher),
+        passed_over={f"{face_set.name}/{name}": reason for name, reason in record.passed_over.items()},
     )
 
 
@@ -258,15 +263,10 @@ def _shifted(landmarks: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
 
 
 def _without_teacher(folder: Path) -> _Record:
-    names = [path.relative_to(folder).as_posix() for path in find_photos(folder)]
-    count = len(names)
+    content = look_through(folder)
+    count = len(content.photos)
     unknown = np.full((count, 5, 2), np.nan), np.full((count, TEACHER_SIZE), np.nan)
-    return _Record(names, *unknown, usable=np.ones(count, bool))
-
-
-def find_photos(folder: Path) -> Iterator[Path]:
-    """Yield every photo below a folder by its suffix, in sorted order."""
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file())
+    return _Record(content.names, *unknown, usable=np.ones(count, bool), passed_over=content.passed_over)
 
 
 def _read_teacher(path: Path) -> _Record:

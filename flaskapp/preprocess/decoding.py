@@ -32,6 +32,9 @@ REDUCED_SIDE = 1920
 """A large JPEG is decoded at a half, a quarter or an eighth of its size as long as its longer
 side keeps this many pixels. A phone's 12-megapixel photo is halved."""
 
+HEAD = 256
+"""Bytes at the beginning of a file that tell its format."""
+
 ACCEPTED = "Use a JPEG, PNG, WebP or HEIC photo."
 DAMAGED = "Copy the file again from where it came from, or use another photo."
 
@@ -214,6 +217,21 @@ KNOWN_OTHERS = (
 """How some other files begin, to name them in the refusal."""
 
 
+def check_format(head: bytes) -> None:
+    """Refuse what does not begin as a photo of an accepted format.
+
+    Args:
+        head: the first ``HEAD`` bytes of a file, or all of them.
+
+    Raises:
+        EmptyPhotoError: no bytes.
+        UnsupportedFormatError: another format.
+    """
+    if not head:
+        raise EmptyPhotoError("The file is empty.", DAMAGED)
+    _sniff(head)
+
+
 def _sniff(data: bytes) -> str:
     """Return Pillow's name of the format, judged by content."""
     for place, magic, kind in SIGNATURES:
@@ -230,7 +248,7 @@ def _sniff(data: bytes) -> str:
 def _sniff_boxes(data: bytes) -> str:
     """Tell HEIC from its relatives by the brands in its first box (ISO/IEC 23008-12)."""
     length = int.from_bytes(data[:4], "big")
-    major, compatible = data[8:12], data[16 : min(length, 256)]
+    major, compatible = data[8:12], data[16 : min(length, HEAD)]
     brands = {major, *(compatible[at : at + 4] for at in range(0, len(compatible), 4))}
     if major in MOVING_HEIC_BRANDS or (major == b"msf1" and brands & MOVING_HEIC_BRANDS):
         raise _animated()

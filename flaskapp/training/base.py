@@ -199,6 +199,8 @@ def prepare(
     """
     reporter = reporter or Reporter()
     table = sets.load_faces(*sets.read_sets(sets_file))
+    for name, reason in table.passed_over.items():
+        reporter.say(f"  left out: {name}: {reason}")
     crops = crops_of(table, work, reporter.cutting, workers)
     table.role[~np.array([crop.any() for crop in crops])] = sets.LEFT_OUT
     # Only now: the file of crops stays good when faults are found otherwise.

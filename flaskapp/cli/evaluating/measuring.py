@@ -12,6 +12,7 @@ import numpy as np
 
 from flaskapp import evaluation
 from flaskapp.cli.evaluating.peers import peer_scores
+from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import group_masks, read_labels
@@ -158,13 +159,14 @@ def list_pairs(options: dict[str, Any]) -> tuple[list[PhotoPair], Path, str]:
         sets_file, role = options["sets"].resolve(), options["role"]
         sets, exclude = read_sets(sets_file)
         table = load_faces(sets, exclude)
+        report_left_out(table.passed_over)
         pairs = pairs_of_role(table, ROLE_NAMES.index(role), sets_file.parent, count, options["seed"])
         return pairs, sets_file.parent, f"{role.capitalize()} people of {sets_file.name}: all genuine pairs, {some}"
     people = options["people"]
     if people is None:
         return read_pairs(options["pairs"]), options["root"], f"Pairs of {options['pairs'].name}"
     title = f"People of {people.resolve().name}: all genuine pairs, {some}"
-    return pairs_of_people(people, count, options["seed"]), people, title
+    return pairs_of_people(people, count, options["seed"], report_left_out), people, title
 
 
 def _measure_scores(options: dict[str, Any]) -> Measured:
