@@ -50,6 +50,9 @@ ORIENTATIONS = {
 }
 """What turns a picture upright, by its EXIF orientation; 1 is upright already."""
 
+XMP = ("xmp", "XML:com.adobe.xmp")
+"""Where Pillow keeps XMP, of JPEG and WebP, and of PNG."""
+
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations that exchange width and height."""
 
@@ -161,7 +164,13 @@ def _decode_known(data: bytes, kind: str, *, reduce: bool) -> Photo:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where EXIF is absent or damaged."""
+    """Return the EXIF orientation, 1 to 8; 1 where EXIF is absent or damaged.
+
+    XMP has an orientation too, and Pillow goes by it where EXIF has none. No browser does, so a photo that was
+    turned upright and kept its old note looks right to everybody, and would be turned here.
+    """
+    for name in XMP:
+        image.info.pop(name, None)
     try:
         return int(image.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001 - a photo is not refused because of the notes beside it
