@@ -13,7 +13,7 @@ from flaskapp.web import access, openapi
 from flaskapp.web.errors import BadRequestError, WarmingUpError
 from flaskapp.web.limits import IPV6_SITE, caller_network, count_reference
 from flaskapp.web.services import services
-from flaskapp.web.uploads import chosen_face, uploaded_photo
+from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
 
 __all__ = ["api"]
 
@@ -117,7 +117,8 @@ def verify() -> Response:
 @with_consent
 def detect() -> Response:
     """List a photo's faces."""
-    return jsonify(services().comparer.detect(uploaded_photo("photo")).to_json())
+    photo = uploaded_photo("photo")
+    return jsonify(services().comparer.detect(photo, with_pictures=wants_pictures()).to_json())
 
 
 @api.post("/api/v1/live")

@@ -19,6 +19,7 @@ from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
 from flaskapp.web.errors import BusyError
 from flaskapp.web.memory import trim_memory
+from flaskapp.web.pictures import FacePicture, picture_faces
 
 __all__ = ["Comparer", "Comparison", "FoundFaces", "LiveAnswer", "faces_json"]
 
@@ -60,11 +61,13 @@ class FoundFaces:
         faces: left to right, in the upright photo's own pixels, and what is known of the search.
         photo_size_wh: its width and height.
         total_ms: milliseconds that finding them took.
+        pictures: one of each face, where they were asked for.
     """
 
     faces: Detection
     photo_size_wh: tuple[int, int]
     total_ms: float
+    pictures: list[FacePicture] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the faces in JSON's types."""
@@ -75,6 +78,7 @@ class FoundFaces:
             "notes": list(self.faces.notes),
             "photo_size_wh": list(self.photo_size_wh),
             "timing_ms": {"total": round(self.total_ms, 1)},
+            **({} if self.pictures is None else {"pictures": [picture.to_json() for picture in self.pictures]}),
         }
 
 
@@ -173,8 +177,8 @@ class Comparer:
         with self._place():
             return self.verifier.verify(reference, probe, reference_face, probe_face)
 
-    def detect(self, photo: bytes, label: str = "photo") -> FoundFaces:
-        """Find all faces of a photo.
+    def detect(self, photo: bytes, label: str = "photo", *, with_pictures: bool = False) -> FoundFaces:
+        """Find all faces of a photo, and cut a picture of each out of it if asked to.
 
         Raises:
             PhotoError: the photo cannot be used.
@@ -188,7 +192,8 @@ class Comparer:
                 error.for_photo(label)
                 raise
             faces = preprocess.find_faces(decoded)
-            return FoundFaces(faces, decoded.size_wh, _milliseconds_since(started))
+            pictures = picture_faces(decoded, faces) if with_pictures else None
+            return FoundFaces(faces, decoded.size_wh, _milliseconds_since(started), pictures)
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Do other work that looks at photos, when it is its turn.

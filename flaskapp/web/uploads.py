@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 from flaskapp.errors import BadFaceIndexError, PhotoTooLargeError
 from flaskapp.web.errors import BadRequestError, MissingPhotoError, NotAFileError, SeveralPhotosError
 
-__all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos"]
+__all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos", "wants_pictures"]
 
 MOST_PARTS = 16
 """Most parts of a form; ours have at most five."""
@@ -145,3 +145,8 @@ def chosen_face(photo: str) -> int | None:
             "The number of a face must be a whole number from 0 on.", "Faces count from 0, left to right.", photo=photo
         )
     return int(text)
+
+
+def wants_pictures() -> bool:
+    """Return whether the caller asks for pictures of the found faces, by the field ``pictures``."""
+    return request.form.get("pictures") == "yes"

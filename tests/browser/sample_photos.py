@@ -31,6 +31,28 @@ def heic(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+ORIENTATION_TAG = 0x0112
+STORED_AS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How an upright scene lies in a file of each EXIF orientation."""
+
+
+def held(scene: Image.Image, orientation: int, kind: str) -> bytes:
+    """Return a scene as a camera writes it that was held otherwise, with what EXIF says of that."""
+    exif, turn = Image.Exif(), STORED_AS[orientation]
+    exif[ORIENTATION_TAG] = orientation
+    lying = scene if turn is None else scene.transpose(turn)
+    return encoded(lying, kind, exif=exif.tobytes(), quality=92)
+
+
 def group_photo() -> Image.Image:
     """Return two people: the two portraits side by side, 900×500."""
     group = Image.new("RGB", (900, 500), (200, 205, 210))
@@ -126,6 +148,8 @@ def sample_files() -> dict[str, Any]:
         "collins": COLLINS,
         "group": upload(encoded(group_photo(), "JPEG", quality=92), "group.jpg", "image/jpeg"),
         "landscape": upload(encoded(landscape(), "PNG"), "sky.png", "image/png"),
+        "turned": upload(held(group_photo(), 6, "WEBP"), "group.webp", "image/webp"),
+        "heic": upload(heic(Image.open(HOPPER)), "portrait.heic", "image/heic"),
     }
 
 

@@ -13,7 +13,8 @@ WINDOWS: dict[str, dict[str, Any]] = {"phone": PHONE, "desktop": {"viewport": {"
 SCHEMES = ("light", "dark")
 
 Files = Mapping[str, Any]
-"""hopper, collins: portraits; group: two people; landscape: nobody."""
+"""hopper, collins: portraits; group: two people; landscape: nobody; turned: two people in a file that browsers
+turn otherwise than the server; heic: a portrait that Chromium cannot show."""
 
 
 def at_consent(window: Driver, files: Files) -> None:
@@ -35,6 +36,22 @@ def at_missing(window: Driver, files: Files) -> None:
 
 def at_faces(window: Driver, files: Files) -> None:
     window.agree().choose("reference", files["group"]).choose("probe", files["hopper"])
+
+
+def at_pictures(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["turned"]).choose("probe", files["heic"])
+    window.page.get_by_role("button", name="Face 2 of 2").click()
+
+
+def at_pictures_to_choose_from(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["turned"]).choose("probe", files["heic"]).compare()
+    window.expect_error("reference", "2 faces could be meant.")
+
+
+def at_result_of_pictures(window: Driver, files: Files) -> None:
+    at_pictures(window, files)
+    window.compare()
+    expect(window.find("#result")).to_be_visible()
 
 
 def at_errors(window: Driver, files: Files) -> None:
@@ -219,6 +236,9 @@ STATES: list[State] = [
     at_photos,
     at_missing,
     at_faces,
+    at_pictures,
+    at_pictures_to_choose_from,
+    at_result_of_pictures,
     at_errors,
     at_progress,
     at_failure,

@@ -208,7 +208,7 @@ def test_a_photo_that_the_browser_cannot_show_is_compared_all_the_same(page, hei
     expect(page.find("#reference-note")).to_have_text(ONE_FACE)
     page.compare()
     expect(page.find("#verdict-word")).to_have_text("Match")
-    expect(page.find("#reference-unseen")).to_be_visible()
+    expect(page.find("#reference-aligned")).to_be_visible()
     expect(page.find("#probe-aligned")).to_be_visible()
 
 

@@ -28,7 +28,7 @@ export const readConsent = () => ask("/api/v1/consent");
 export const withdrawConsent = () => ask("/api/v1/consent", { method: "DELETE", keepalive: true });
 
 export function detectFaces(photo, signal) {
-  return ask("/api/v1/detect", { method: "POST", body: form({ photo }), signal });
+  return ask("/api/v1/detect", { method: "POST", body: form({ photo, pictures: "yes" }), signal });
 }
 
 export async function verify(photos, chosen, signal) {

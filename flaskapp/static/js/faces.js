@@ -2,6 +2,7 @@
 
 import { element, svg } from "./dom.js";
 import { heightOf, widthOf } from "./geometry.js";
+import { paint } from "./pictures.js";
 
 /** The faces large enough to be meant; the server tells, and so draws the line in one place. */
 export const prominent = (faces) => faces.flatMap((face, index) => (face.prominent === false ? [] : [index]));
@@ -41,8 +42,7 @@ export function placeButtons(layer, size, faces, choose) {
 }
 
 function button(face, index, count, [width, height], choose) {
-  const made = element("button", { type: "button", class: "face-choice", "aria-pressed": "false", "aria-label": `Face ${index + 1} of ${count}, from the left` },
-    element("span", { class: "face-number", "aria-hidden": "true" }, String(index + 1)));
+  const made = element("button", { type: "button", class: "face-choice", ...namesOf(index, count) }, number(index));
   // Positions come from the photo, so no style sheet can hold them.
   made.style.left = `${(100 * face.box_xyxy[0]) / width}%`;
   made.style.top = `${(100 * face.box_xyxy[1]) / height}%`;
@@ -52,6 +52,23 @@ function button(face, index, count, [width, height], choose) {
   return made;
 }
 
+/** List faces by the pictures that the server cut; each is a button where one must be chosen. */
+export function listPictures(list, pictures, choose) {
+  const several = pictures.length > 1;
+  list.replaceChildren(...pictures.map(({ picture }, index) => {
+    const words = several ? { "aria-hidden": "true" } : { role: "img", "aria-label": "The face that was found" };
+    const canvas = element("canvas", { class: "cut", ...words });
+    paint(canvas, picture);
+    if (!several) return canvas;
+    const made = element("button", { type: "button", class: "cut-choice", ...namesOf(index, pictures.length) }, canvas, number(index));
+    made.addEventListener("click", () => choose(index));
+    return made;
+  }));
+}
+
+const namesOf = (index, count) => ({ "aria-pressed": "false", "aria-label": `Face ${index + 1} of ${count}, from the left` });
+const number = (index) => element("span", { class: "face-number", "aria-hidden": "true" }, String(index + 1));
+
 export function markButtons(layer, chosen) {
-  [...layer.children].forEach((made, index) => made.setAttribute("aria-pressed", String(index === chosen)));
+  layer.querySelectorAll("button").forEach((made, index) => made.setAttribute("aria-pressed", String(index === chosen)));
 }

@@ -6,6 +6,7 @@ import { heightOf, widthOf, withMargin } from "./geometry.js";
 import { decode, toJpeg } from "./pictures.js";
 import { setDecision } from "./result.js";
 import { Scale } from "./scale.js";
+import { View } from "./views.js";
 import { LOST, Webcam, severalCameras } from "./webcam.js";
 
 const FRAME = { width: 640, height: 480 };
@@ -266,31 +267,41 @@ function decide(score, [low, high]) {
  * Other faces of the photo are painted over, so that only the chosen one is meant.
  */
 async function cutReference(slot) {
-  const picture = await decode(slot.file);
-  if (!picture) throw new Problem(UNSEEN);
-  const box = slot.box?.box_xyxy ?? [0, 0, picture.width, picture.height];
-  const [left, top, width, height] = withMargin(box, MARGIN, [picture.width, picture.height]);
+  const view = slot.box ? await slot.viewOf(slot.chosen) : await wholeOf(slot.file);
+  if (!view) throw new Problem(UNSEEN);
+  const size = slot.box ? slot.size : [view.picture.width, view.picture.height];
+  const [left, top, width, height] = withMargin(slot.box?.box_xyxy ?? [0, 0, ...size], MARGIN, size);
   const scale = Math.min(1, REFERENCE_SIDE / Math.max(width, height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
   context.setTransform(scale, 0, 0, scale, -left * scale, -top * scale);
-  coverOthers(context, picture, slot.faces ?? [], slot.box);
-  picture.close();
+  drawPart(context, view, left, top, width, height);
+  coverOthers(context, view, slot.faces ?? [], slot.box);
+  view.close();
   const blob = await toJpeg(canvas, REFERENCE_QUALITY);
   wipe(canvas);
   return blob;
 }
 
+async function wholeOf(file) {
+  const picture = await decode(file);
+  return picture && new View(picture);
+}
+
+// On a canvas whose coordinates are those of the photo.
+function drawPart(context, view, left, top, width, height) {
+  context.drawImage(view.picture, ...view.place([left, top]), width * view.scale, height * view.scale, left, top, width, height);
+}
+
 // Where boxes overlap, the pixels belong to the chosen face.
-function coverOthers(context, picture, faces, chosen) {
+function coverOthers(context, view, faces, chosen) {
   const others = faces.filter((face) => face !== chosen);
   if (!others.length) return;
   context.fillStyle = "#808080";
   for (const { box_xyxy: box } of others) context.fillRect(box[0], box[1], widthOf(box), heightOf(box));
   const box = chosen.box_xyxy;
-  context.drawImage(picture, box[0], box[1], widthOf(box), heightOf(box), box[0], box[1], widthOf(box), heightOf(box));
+  drawPart(context, view, box[0], box[1], widthOf(box), heightOf(box));
 }

@@ -3,7 +3,7 @@
 
 import { Problem, lookAtOwnPhoto } from "./api.js";
 import { announce, byId, element, show, svg, wipe } from "./dom.js";
-import { decode, paint, save } from "./pictures.js";
+import { decode, fromBase64, paint, save } from "./pictures.js";
 import { zip } from "./zip.js";
 
 // What a photo lacks; what to do next is for the camera.
@@ -91,8 +91,7 @@ export class Album extends EventTarget {
 
   /** Take a photo that the server has looked at. */
   async add(blob, seen, taken) {
-    const bytes = Uint8Array.from(atob(seen.face_png), (letter) => letter.charCodeAt(0));
-    const photo = { blob, taken, look: seen.look, ...judged(seen), face: new Blob([bytes], { type: "image/png" }) };
+    const photo = { blob, taken, look: seen.look, ...judged(seen), face: fromBase64(seen.face_png, "image/png") };
     photo.canvas = document.createElement("canvas");
     const picture = await decode(photo.face);
     paint(photo.canvas, picture);

@@ -9,6 +9,11 @@ export async function decode(file) {
   }
 }
 
+/** A file that the server sent within JSON. */
+export function fromBase64(text, type) {
+  return new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type });
+}
+
 const LARGEST_SIDE = 1400;
 
 /** Draw a decoded photo on a canvas, small enough to be cheap. */

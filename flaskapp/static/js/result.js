@@ -2,7 +2,7 @@
 
 import { byId, element, show } from "./dom.js";
 import { drawAligned } from "./geometry.js";
-import { decode, save, toPng } from "./pictures.js";
+import { save, toPng } from "./pictures.js";
 import { drawReport } from "./report.js";
 import { Scale } from "./scale.js";
 
@@ -38,14 +38,14 @@ export class ResultView {
    * Show an answer, unless it is no longer wanted once the photos have been decoded.
    *
    * @param {object} answer of /api/v1/verify
-   * @param {{reference: File, probe: File}} photos that it is about
+   * @param {{reference: PhotoSlot, probe: PhotoSlot}} slots with the photos that it is about
    * @param {AbortSignal} signal that it is no longer wanted
    * @returns {Promise<boolean>} whether it is shown
    */
-  async show(answer, photos, signal) {
-    const pictures = await Promise.all(LABELS.map((label) => decode(photos[label])));
+  async show(answer, slots, signal) {
+    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].face_index)));
     if (signal.aborted) {
-      for (const picture of pictures) picture?.close();
+      for (const view of views) view?.close();
       return false;
     }
     this.answer = { ...answer, compared_at: new Date().toISOString() };
@@ -57,18 +57,18 @@ export class ResultView {
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
-    LABELS.forEach((label, index) => this.#drawFace(label, pictures[index], answer.faces[label]));
+    LABELS.forEach((label, index) => this.#drawFace(label, views[index], answer.faces[label]));
     show(true, this.root);
     return true;
   }
 
-  #drawFace(label, picture, face) {
+  #drawFace(label, view, face) {
     const canvas = byId(`${label}-aligned`);
-    show(picture !== null, canvas);
-    show(picture === null, byId(`${label}-unseen`));
-    if (!picture) return;
-    drawAligned(canvas, picture, face.landmarks, this.template, this.cropSize);
-    picture.close();
+    show(view !== null, canvas);
+    show(view === null, byId(`${label}-unseen`));
+    if (!view) return;
+    drawAligned(canvas, view.picture, view.landmarks(face.landmarks), this.template, this.cropSize);
+    view.close();
   }
 
   #saveJson() {

@@ -171,9 +171,9 @@ class Page {
     const done = this.#showWork();
     try {
       const answer = await verify(photos, chosen, work.signal);
-      if (!work.signal.aborted) await this.#showResult(answer, photos, work.signal);
+      if (!work.signal.aborted) await this.#showResult(answer, work.signal);
     } catch (error) {
-      if (!work.signal.aborted) this.#showFailure(error);
+      if (!work.signal.aborted) await this.#showFailure(error);
     } finally {
       done();
     }
@@ -200,15 +200,15 @@ class Page {
     };
   }
 
-  async #showResult(answer, photos, signal) {
-    if (!(await this.result.show(answer, photos, signal))) return;
+  async #showResult(answer, signal) {
+    if (!(await this.result.show(answer, { reference: this.reference, probe: this.probe }, signal))) return;
     this.#setStep("result");
     focusOn(byId("result-heading"));
     byId("result").scrollIntoView({ block: "start" });
     announce(`${byId("verdict-word").textContent}. ${byId("verdict-words").textContent}`);
   }
 
-  #showFailure(error) {
+  async #showFailure(error) {
     if (!(error instanceof Problem)) throw error;
     if (error.code === "consent_required") {
       this.askForConsent();
@@ -216,7 +216,7 @@ class Page {
     }
     const slot = this.slots.find(({ label }) => label === error.photo);
     if (slot) {
-      slot.fail(error);
+      await slot.fail(error);
       slot.focus();
     } else {
       showProblem(byId("compare-error"), error);

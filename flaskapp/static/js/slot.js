@@ -2,8 +2,15 @@
 
 import { Problem, detectFaces } from "./api.js";
 import { announce, byId, show, showProblem, wipe } from "./dom.js";
-import { drawOutlines, markButtons, obviousFace, placeButtons, prominent } from "./faces.js";
+import { drawOutlines, listPictures, markButtons, obviousFace, placeButtons, prominent } from "./faces.js";
 import { decode, paint } from "./pictures.js";
+import { View, closePictures, decodePictures, showsAlike } from "./views.js";
+
+// Of a photo with faces that this browser shows not at all, or not as the server read it.
+const UNSEEN = "This browser cannot show this photo (HEIC, perhaps). It can be compared all the same.";
+const SEEN_OTHERWISE = "This browser does not show this photo as it is compared: it turns it otherwise, perhaps.";
+const FOUND_ONE = "Here is the face that the server found.";
+const FOUND_SEVERAL = "Here are the faces that the server found, from left to right.";
 
 const NO_FACE = {
   code: "no_face",
@@ -25,7 +32,7 @@ export class PhotoSlot extends EventTarget {
     this.root = byId(`${label}-slot`);
     this.input = byId(`${label}-file`);
     this.errorBox = byId(`${label}-error`);
-    for (const part of ["drop", "stage", "picture", "outlines", "choices", "unseen", "empty", "remove", "note"]) {
+    for (const part of ["drop", "stage", "picture", "outlines", "choices", "cuts", "unseen", "empty", "remove", "note"]) {
       this[part] = this.root.querySelector(`[data-${part}]`);
     }
     this.hint = this.note.textContent;
@@ -55,14 +62,18 @@ export class PhotoSlot extends EventTarget {
     this.size = null;
     this.foundSize = null;
     this.seen = false;
+    this.alike = null; // whether this browser shows the photo as the server read it, once that is known
+    closePictures(this.pictures ?? []);
+    this.pictures = [];
     this.input.value = "";
     wipe(this.picture);
     this.outlines.replaceChildren();
     this.choices.replaceChildren();
+    this.cuts.replaceChildren();
     this.note.textContent = this.hint;
     this.drop.classList.remove("filled", "over");
     this.root.dataset.state = "empty";
-    show(false, this.stage, this.unseen, this.remove);
+    show(false, this.stage, this.cuts, this.unseen, this.remove);
     show(true, this.empty);
   }
 
@@ -114,19 +125,17 @@ export class PhotoSlot extends EventTarget {
   }
 
   /** Take over what the comparison found wrong with this photo. */
-  fail(problem) {
-    if (problem.code === "several_faces" && problem.faces.length) {
-      this.faces = problem.faces;
-      this.chosen = null;
-      if (this.size) this.#drawFaces();
-      problem = this.#askForFace();
+  async fail(problem) {
+    if (problem.code === "several_faces") {
+      await this.take(this.file); // the first look failed: whose faces these are must be seen
+      problem = this.problem ?? this.#askForFace();
     }
     this.problem = problem;
     this.#showProblem(problem);
   }
 
   focus() {
-    const face = this.choices.querySelector("button");
+    const face = this.choices.querySelector("button") ?? this.cuts.querySelector("button");
     (this.file && this.chosen === null && face ? face : this.input).focus();
   }
 
@@ -140,8 +149,7 @@ export class PhotoSlot extends EventTarget {
       picture.close();
       this.#showStage();
     } else {
-      this.unseen.textContent = "This browser cannot show this photo (HEIC, perhaps). It can be compared all the same.";
-      show(true, this.unseen);
+      this.#sayUnseen(UNSEEN);
     }
     return undefined;
   }
@@ -149,7 +157,9 @@ export class PhotoSlot extends EventTarget {
   async #detect(file, signal) {
     try {
       const found = await detectFaces(file, signal);
-      if (signal.aborted) return;
+      const pictures = await decodePictures(found.pictures);
+      if (signal.aborted) return closePictures(pictures);
+      this.pictures = pictures;
       this.faces = found.faces;
       this.notes = found.notes;
       this.foundSize = found.photo_size_wh;
@@ -163,9 +173,10 @@ export class PhotoSlot extends EventTarget {
   }
 
   #settle() {
+    if (this.faces) this.alike = this.seen && showsAlike(this.picture, this.size, this.foundSize, this.pictures);
     this.size = this.foundSize ?? this.size;
     this.root.dataset.state = this.problem ? "failed" : "ready";
-    if (this.faces?.length && this.size) this.#drawFaces();
+    if (this.faces?.length) this.#drawFaces();
     if (!this.seen && this.problem && !this.problem.passing) show(false, this.unseen);
     if (!this.seen && !this.faces?.length) show(this.problem !== null, this.empty);
     this.note.textContent = this.problem ? this.hint : this.#foundWords();
@@ -175,27 +186,57 @@ export class PhotoSlot extends EventTarget {
     this.#changed();
   }
 
+  /** Draw the found faces, and make them buttons if one must be chosen. */
   #drawFaces() {
-    this.#showStage();
+    if (!this.alike) return this.#drawPictures();
+    closePictures(this.pictures);
+    this.pictures = [];
     drawOutlines(this.outlines, this.size, this.faces, this.chosen);
     if (this.faces.length > 1) {
       placeButtons(this.choices, this.size, this.faces, (index) => this.#choose(index));
       markButtons(this.choices, this.chosen);
     }
+    return undefined;
+  }
+
+  #drawPictures() {
+    show(false, this.stage);
+    wipe(this.picture);
+    show(true, this.cuts);
+    this.#sayUnseen(`${this.seen ? SEEN_OTHERWISE : UNSEEN} ${this.faces.length > 1 ? FOUND_SEVERAL : FOUND_ONE}`);
+    listPictures(this.cuts, this.pictures, (index) => this.#choose(index));
+    markButtons(this.cuts, this.chosen);
+  }
+
+  #sayUnseen(words) {
+    this.unseen.textContent = words;
+    show(true, this.unseen);
   }
 
   #showStage() {
     this.stage.style.setProperty("--ratio", String(this.size[0] / this.size[1]));
-    this.stage.classList.toggle("unseeable", !this.seen);
-    // An unseen photo needs no stage unless its faces are to be chosen from.
-    show(this.seen || (this.faces ?? []).length > 1, this.stage);
+    show(true, this.stage);
+  }
+
+  /**
+   * What a face can be drawn from as the server saw it, or null; to be closed after use.
+   *
+   * @param {number} index which face
+   */
+  async viewOf(index) {
+    if (this.alike) {
+      const picture = await decode(this.file);
+      return picture && new View(picture);
+    }
+    const cut = this.pictures[index];
+    return cut ? new View(await createImageBitmap(cut.picture), cut.box) : null;
   }
 
   #choose(index) {
     this.chosen = index;
     this.problem = null;
-    drawOutlines(this.outlines, this.size, this.faces, index);
-    markButtons(this.choices, index);
+    if (this.alike) drawOutlines(this.outlines, this.size, this.faces, index);
+    markButtons(this.alike ? this.choices : this.cuts, index);
     this.note.textContent = this.#foundWords();
     this.#showProblem(null);
     announce(`${this.name}: ${this.note.textContent}`);
@@ -214,7 +255,7 @@ export class PhotoSlot extends EventTarget {
     return new Problem({
       code: "several_faces",
       detail: `${prominent(this.faces).length} faces could be meant.`,
-      hint: "Choose one of them in the photo.",
+      hint: this.alike ? "Choose one of them in the photo." : "Choose one of their pictures.",
       faces: this.faces,
     });
   }

@@ -19,6 +19,7 @@ from flaskapp.web.openapi.parts import (
     numbers,
     object_of,
     operation_of,
+    optional,
     or_null,
     photo_operation,
     ref,
@@ -122,7 +123,8 @@ def _verify() -> Json:
 
 def _detect() -> Json:
     description = "Left to right, in pixels of the upright photo. A photo without a face gives an empty list."
-    return photo_operation("detect", "Find the faces of a photo", description, {"photo": PHOTO}, "FoundFaces")
+    fields = {"photo": PHOTO, "pictures": PICTURES}
+    return photo_operation("detect", "Find the faces of a photo", description, fields, "FoundFaces")
 
 
 def _live() -> Json:
@@ -145,6 +147,12 @@ FACE_INDEX: Json = {
     "type": "integer",
     "minimum": 0,
     "description": "Which face is meant: from 0, left to right. The page counts from 1: its face 2 is 1 here.",
+}
+
+
+PICTURES: Json = {
+    "enum": ["yes"],
+    "description": "Asks for a picture of each face, for whoever cannot show the photo as it is read here.",
 }
 
 
@@ -240,17 +248,34 @@ SCHEMAS: dict[str, Json] = {
         faces=object_of("The faces compared.", reference=ref("ComparedFace"), probe=ref("ComparedFace")),
         timing_ms=STAGES_MS,
     ),
-    "FoundFaces": object_of(
-        "All faces of a photo.",
-        faces={"type": "array", "items": ref("ListedFace")},
-        more_faces={
-            "type": "boolean",
-            "description": "Whether the photo may show more: in a crowd not everybody is looked at.",
-        },
-        turned=TURNED,
-        notes={"type": "array", "items": TEXT, "description": "What else there is to know, in sentences for people."},
-        photo_size_wh=SIZE,
-        timing_ms=object_of("Milliseconds.", total=MILLISECONDS),
+    "FacePicture": object_of(
+        "A face and what stands around it, cut out of the upright photo.",
+        jpeg=TEXT | {"contentEncoding": "base64", "contentMediaType": "image/jpeg"},
+        box_xyxy=numbers(4, description="Which part of the photo it shows, in pixels of the upright photo."),
+    ),
+    "FoundFaces": optional(
+        object_of(
+            "All faces of a photo.",
+            faces={"type": "array", "items": ref("ListedFace")},
+            more_faces={
+                "type": "boolean",
+                "description": "Whether the photo may show more: in a crowd not everybody is looked at.",
+            },
+            turned=TURNED,
+            notes={
+                "type": "array",
+                "items": TEXT,
+                "description": "What else there is to know, in sentences for people.",
+            },
+            photo_size_wh=SIZE,
+            timing_ms=object_of("Milliseconds.", total=MILLISECONDS),
+            pictures={
+                "type": "array",
+                "items": ref("FacePicture"),
+                "description": "If they were asked for: one of each face, in the same order.",
+            },
+        ),
+        "pictures",
     ),
     "LiveAnswer": object_of(
         "The answer for one frame; decision, score and face are null if it shows nobody.",

@@ -17,6 +17,7 @@ __all__ = [
     "numbers",
     "object_of",
     "operation_of",
+    "optional",
     "or_null",
     "photo_operation",
     "ref",
@@ -92,6 +93,11 @@ def object_of(description: str, **properties: Json) -> Json:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def optional(schema: Json, *names: str) -> Json:
+    """Return the schema of an object with members that may be absent."""
+    return schema | {"required": [name for name in schema["required"] if name not in names]}
 
 
 def numbers(count: int, **more: Any) -> Json:
