@@ -245,10 +245,14 @@ class Verifier:
         wait(jobs)
         seen = [_faces_seen(job) for job in jobs]
         try:
-            return [_result_for(label, job) for label, job in zip(("reference", "probe"), jobs, strict=True)]
+            return [_result_for(label, jobs.pop(0)) for label in ("reference", "probe")]
         except SeveralFacesError as error:
             error.other_faces = seen[1 if error.photo == "reference" else 0]
             raise
+        finally:
+            # An error leads to its traceback, that to this frame, and this frame to the jobs. As long as they
+            # held the error, the circle would keep both photos until the collector comes by, maybe never.
+            jobs.clear()
 
     def _embed(self, photo: bytes, face_index: int | None) -> _Embedded:
         watch = _Stopwatch()
@@ -300,6 +304,8 @@ def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
     except PhotoError as error:
         error.for_photo(label)
         raise
+    finally:
+        del job  # it holds the error, whose traceback holds this frame
 
 
 _default: Verifier | None = None

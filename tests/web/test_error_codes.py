@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
-from web_helpers import Browser, FakeVerifier, picture
+from web_helpers import Browser, FakeVerifier, picture, side_by_side
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
@@ -38,16 +38,6 @@ class Scene(NamedTuple):
 def scene(working, hopper, collins, tmp_path) -> Scene:
     working.services.own_face.place = tmp_path / "my_model"
     return Scene(working, hopper, collins)
-
-
-def group(*photos: bytes) -> bytes:
-    """Return the portraits side by side, faces about equally high."""
-    canvas, buffer = Image.new("RGB", (900, 500)), io.BytesIO()
-    for place, photo in enumerate(photos):
-        with Image.open(io.BytesIO(photo)) as image:
-            canvas.paste(image.resize((440, 500)), (450 * place, 0))
-    canvas.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
 
 
 def below_the_eyes(photo: bytes) -> bytes:
@@ -158,7 +148,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "unreadable_photo": (lambda scene: scene.verify(damaged(picture((320, 240)))), 422, "probe"),
     "no_face": (lambda scene: scene.verify(picture((320, 240))), 422, "probe"),
     "face_cut_off": (lambda scene: scene.verify(below_the_eyes(scene.hopper)), 422, "probe"),
-    "several_faces": (lambda scene: scene.verify(group(scene.hopper, scene.collins)), 422, "probe"),
+    "several_faces": (lambda scene: scene.verify(side_by_side(scene.hopper, scene.collins)), 422, "probe"),
     "rate_limited": (too_fast, 429, None),
     "busy": (crowded, 503, None),
     "warming_up": (cold, 503, None),

@@ -6,6 +6,7 @@ Each docstring names the deliberate break that was seen to make its test fail.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import io
 import logging
@@ -18,8 +19,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from web_helpers import FakeVerifier
-from web_process import Server, copy_program
+from web_helpers import FakeVerifier, side_by_side
+from web_process import Server, copy_program, needs_proc
 
 from flaskapp import preprocess
 from flaskapp.app import CHATTY_LIBRARIES
@@ -112,6 +113,81 @@ def photo_with_canaries(portrait: bytes, kind: str) -> bytes:
         options = {"pnginfo": notes} if kind == "PNG" else {"comment": CANARY}
         image.save(buffer, kind, exif=exif, **options)
     return buffer.getvalue()
+
+
+CANARY_PIXELS = bytes((37 * place * place + 101 * place) % 251 for place in range(96))
+
+
+def with_canary_pixels(photo: bytes) -> bytes:
+    """Return a photo as PNG, much enlarged, with a row of pixels along its lower edge that no other picture has."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(photo)) as image:
+        large = image.convert("RGB").resize((image.width * 2, image.height * 2))
+    large.paste(Image.frombytes("RGB", (32, 1), CANARY_PIXELS), (0, large.height - 2))
+    large.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def spread_out(pixels: bytes) -> bytes:
+    """Return RGB as Pillow keeps it while it works: four bytes a pixel."""
+    return b"".join(pixels[at : at + 3] + b"\xff" for at in range(0, len(pixels), 3))
+
+
+def canaries_in(pid: int | str) -> int:
+    """Return how often the canary's pixels lie in a process's memory."""
+    found, patterns = 0, (CANARY_PIXELS, spread_out(CANARY_PIXELS))
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
+            span, access, *_ = line.split()
+            start, end = (int(place, 16) for place in span.split("-"))
+            if access.startswith("rw"):
+                with contextlib.suppress(OSError):  # given back to the system meanwhile
+                    memory.seek(start)
+                    content = memory.read(end - start)
+                    found += sum(content.count(pattern) for pattern in patterns)
+    return found
+
+
+REFUSED = {
+    "no_face": ("verify", "nobody", "hopper", {}),
+    "several_faces": ("verify", "both", "hopper", {}),
+    "bad_face_index": ("verify", "hopper", "collins", {"reference_face": "7"}),
+    "truncated_photo": ("verify", "hopper", "cut", {}),
+    "unreadable_photo": ("verify", "hopper", "damaged", {}),
+    "live, nobody": ("live", "hopper", "nobody", {}),
+    "live, several": ("live", "hopper", "both", {}),
+    "live, nobody in the reference": ("live", "nobody", "hopper", {}),
+    "detected, nobody": ("detect", "nobody", None, {}),
+    "answered": ("verify", "hopper", "collins", {}),
+}
+
+
+@pytest.mark.slow
+@needs_proc
+def test_p3_no_photo_stays_after_an_error_or_an_answer(tmp_path, hopper, collins):
+    """P3. Break: ``jobs`` not cleared in ``_embed_both``; a verifier that remembers its photos."""
+    plain = {"hopper": hopper, "collins": collins, "nobody": camera_frame(), "both": side_by_side(hopper, collins)}
+    photos = {name: with_canary_pixels(photo) for name, photo in plain.items()}
+    middle = len(photos["hopper"]) // 2
+    photos["cut"] = photos["hopper"][:-1000]
+    photos["damaged"] = photos["hopper"][:middle] + bytes(100) + photos["hopper"][middle + 100 :]
+    with Server(copy_program(tmp_path), tmp_path) as server:
+        server.agree()
+        left = {}
+        for case, (path, first, second, fields) in REFUSED.items():
+            names = {"verify": ("reference", "probe"), "live": ("reference", "frame"), "detect": ("photo",)}[path]
+            sent = {name: photos[photo] for name, photo in zip(names, (first, second), strict=False) if photo}
+            answer = server.send(f"/api/v1/{path}", sent, **fields)
+            assert answer.status == 200 or case.startswith("live") or answer.json["code"] == case
+            left[case] = canaries_in(server.process.pid)
+    assert left == dict.fromkeys(REFUSED, 0)
+
+
+@needs_proc
+def test_the_search_for_pixels_finds_them():
+    canvas = Image.open(io.BytesIO(with_canary_pixels(camera_frame())))
+    canvas.load()
+    assert canaries_in("self") >= 1
 
 
 @pytest.fixture
