@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flaskapp.allowance import allowed_cores
 from flaskapp.dataset.files import check_presence
 from flaskapp.dataset.labels import Labels
 from flaskapp.evaluation import Strangers, evaluate_strangers, pairs_needed
@@ -96,7 +96,7 @@ def _pairs_above(
         found = np.flatnonzero(scores >= least)
         return found + row + 1, scores[found]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(allowed_cores()) as pool:
         found = pool.map(above, rows)
         try:
             parts: Sequence[tuple[np.ndarray, np.ndarray]] = [

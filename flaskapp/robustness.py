@@ -7,7 +7,6 @@ compared with the references of all other people: worse photos must not look ali
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.allowance import allowed_cores, photos_at_once
 from flaskapp.dataset.files import check_presence, read_photo
 from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.degrading import KINDS, estimated_yaw
@@ -128,7 +128,7 @@ def measure_robustness(
     chosen = [pairs[row] for row in rows]
     check_presence([photo for pair in chosen for photo in (pair.reference, pair.probe)], root)
     trials = _Trials(chosen, root, runtime, choice, seed)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(allowed_cores(), photos_at_once())) as pool:
         answers = pool.map(trials.compare, range(len(chosen)))
         try:
             scores = np.stack([answer for _, answer in zip(progress(range(len(chosen))), answers, strict=True)], axis=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.allowance import allowed_cores, photos_at_once
 from flaskapp.dataset.files import check_presence, read_photo
 from flaskapp.dataset.pairs import PhotoPair, photos_of
 from flaskapp.errors import PhotoError
@@ -74,7 +74,7 @@ def embed_photos(
     photos: Sequence[str], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
 ) -> EmbeddedPhotos:
     """Read, detect and embed each photo; the arguments are those of ``score_pairs``."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(min(allowed_cores(), photos_at_once())) as pool:
         answers = pool.map(lambda photo: _embed(root / photo, runtime, choice), photos)
         try:
             answer_of = dict(zip(progress(photos), answers, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
@@ -34,9 +34,6 @@ __all__ = [
 
 OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
 """Of a personal model: neither photo is the person it knows, so its score means nothing."""
-
-# Two for each comparison that a processor core can work at; more would only take more memory.
-PHOTO_THREADS = 2 * max(os.cpu_count() or 1, 2)
 
 STAGES = ("decode", "detect", "align", "embed", "compare", "total")
 
@@ -185,7 +182,7 @@ class Verifier:
         self._detector = detector
         self._owner = owner
         # Threads that stay: OpenCV keeps nine hundred bytes of each that ever called it, for ever.
-        self._photo_threads = ThreadPoolExecutor(PHOTO_THREADS, thread_name_prefix="photo")
+        self._photo_threads = ThreadPoolExecutor(photos_at_once(), thread_name_prefix="photo")
 
     @property
     def runtime(self) -> Runtime:

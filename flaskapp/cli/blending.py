@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from flaskapp.allowance import allowed_cores
 from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, shown
 from flaskapp.cli.progress import progress_bar
@@ -19,7 +19,7 @@ from flaskapp.cli.progress import progress_bar
     "--pairs", type=click.IntRange(min=1), default=60_000, show_default=True, help="How many; each gives two photos."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of drawing and blending.")
-@click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes; one a core.")
+@click.option("--workers", type=click.IntRange(min=1), default=allowed_cores, help="Processes; one a core.")
 def blend(sets_file: Path, out: Path, pairs: int, seed: int, workers: int) -> None:
     """Put pairs of training faces together: faces of nobody, for `train-base` to learn from.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
+from flaskapp.allowance import allowed_cores
 from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, WEIGHTS, FiniteRange
 from flaskapp.cli.progress import progress_bar, share_bar
 from flaskapp.errors import MissingExtraError
@@ -67,7 +67,7 @@ from flaskapp.training.greeting import without_greeting
     "--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of order, augmentation, all."
 )
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes that cut faces; one a core."
+    "--workers", type=click.IntRange(min=1), default=allowed_cores, help="Processes that cut faces; one a core."
 )
 def train_base(
     sets_file: Path,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.allowance import photos_at_once
 from flaskapp.dataset.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.errors import DataError, MissingExtraError, PhotoError
 from flaskapp.preprocess.selection import Choice
@@ -19,7 +20,7 @@ from flaskapp.preprocess.selection import Choice
 __all__ = ["ME", "Album", "fetch_lfw", "join", "read_album", "read_people"]
 
 ME = "me"
-READERS = 2
+MOST_READERS = 2
 FEWEST_LFW_PHOTOS = 20
 # scikit-learn leaves the photos as they are in this folder and hands out small grey copies.
 LFW_FOLDER = Path("lfw_home") / "lfw_funneled"
@@ -162,7 +163,7 @@ def _read(
     choice: Choice = "refuse",
 ) -> Album:
     root = content.folder
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(min(MOST_READERS, photos_at_once())) as pool:
         try:
             answers = list(zip(progress(photos), pool.map(lambda photo: _cut(photo, choice), photos), strict=True))
         except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from flaskapp import preprocess
+from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
 from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo
@@ -120,15 +120,14 @@ class LiveAnswer:
 class Comparer:
     """Looks at photos for many requests at a time.
 
-    Work waits for one of a few places, as many as there are processor cores: more at a time
-    would only take more memory. How many may wait is limited too; the next one is told to
+    Work waits for one of a few places, as many as there are processor cores and memory for: more at
+    a time would be no faster. How many may wait is limited too; the next one is told to
     come back.
 
     Args:
         verifier: compares; another can be put into its place at any time.
         under_way: most requests that are looked at or wait for it.
-        at_once: most that are looked at; as many as there are cores if not given, but two
-            at least.
+        at_once: most that are looked at; half as many as photos may be if not given.
         check: raises if what waited for its turn may no longer be done, or its answer no longer given.
     """
 
@@ -141,7 +140,7 @@ class Comparer:
     ) -> None:
         self.verifier, self._check = verifier, check
         self._admitted = threading.BoundedSemaphore(under_way)
-        self._at_work = threading.BoundedSemaphore(at_once or max(os.cpu_count() or 1, 2))
+        self._at_work = threading.BoundedSemaphore(at_once or (photos_at_once() + 1) // 2)
         self._warm = threading.Event()
 
     @property
