@@ -14,6 +14,7 @@
     │   │   └── CutOffFaceError         the photo ends within the face
     │   ├── SeveralFacesError           a face must be chosen first
     │   └── BadFaceIndexError           the chosen face is not there
+    ├── NotEnoughMemoryError            a photo that there is no room for just now
     ├── WeightsError                    weights that are missing, changed or do not fit
     ├── DataError                       lists of pairs and folders of photos
     │   ├── LeakError                   a person or photo on both sides of a split
@@ -46,6 +47,7 @@ __all__ = [
     "LeakError",
     "MissingExtraError",
     "NoFaceError",
+    "NotEnoughMemoryError",
     "PhotoError",
     "PhotoTooLargeError",
     "SeveralFacesError",
@@ -67,11 +69,13 @@ class FacialRecognitionError(Exception):
         message: what was wrong, a full sentence.
         hint: what to try, a full sentence; empty when there is nothing to try.
         photo: which photo it is about ("reference", "probe", a file's name), if known.
+        retry_after: seconds to wait before trying again, if that helps.
     """
 
     code: ClassVar[str] = "error"
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
+    retry_after: ClassVar[int | None] = None
 
     def __init__(self, message: str, hint: str = "", *, photo: str | None = None) -> None:
         super().__init__(message, hint)
@@ -172,6 +176,14 @@ class BadFaceIndexError(PhotoError):
     """The face that was asked for does not exist."""
 
     code = "bad_face_index"
+
+
+class NotEnoughMemoryError(FacialRecognitionError):
+    """There is no room to look at a photo just now; it is no fault of the photo, so it is no ``PhotoError``."""
+
+    code = "not_enough_memory"
+    http_status = 503
+    retry_after = 10
 
 
 class WeightsError(FacialRecognitionError):

@@ -34,6 +34,7 @@ from flaskapp.serving_graph import (
     is_grown,
     residual_units,
 )
+from flaskapp.shortage import tell_shortage
 
 __all__ = [
     "EMBEDDING_SIZE",
@@ -325,6 +326,7 @@ class Runtime:
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])
 
+    @tell_shortage()
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Return the embeddings of aligned faces.
 

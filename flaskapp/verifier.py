@@ -15,7 +15,7 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
-from flaskapp.errors import PhotoError, SeveralFacesError
+from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.personal import Owner
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
@@ -298,7 +298,7 @@ def _faces_seen(job: Future[_Embedded]) -> tuple[Face, ...]:
 def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
     try:
         return job.result()
-    except PhotoError as error:
+    except (PhotoError, NotEnoughMemoryError) as error:
         error.for_photo(label)
         raise
     finally:

@@ -26,6 +26,7 @@ EXPECTED = {
     "CutOffFaceError": ("face_cut_off", 422),
     "SeveralFacesError": ("several_faces", 422),
     "BadFaceIndexError": ("bad_face_index", 422),
+    "NotEnoughMemoryError": ("not_enough_memory", 503),
     "WeightsError": ("weights_unusable", 500),
     "DataError": ("unusable_data", 422),
     "LeakError": ("leaked_data", 422),

@@ -21,7 +21,7 @@ from flaskapp.cli.options import (
     refuse_overwriting,
     shown,
 )
-from flaskapp.errors import PhotoError, SeveralFacesError
+from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
     from flaskapp.detection import Detection, Face
@@ -80,7 +80,7 @@ def compare(
     try:
         photos = _read("reference", reference), _read("probe", probe)
         verification = _verify(*photos, reference_face, probe_face, model)
-    except PhotoError as error:
+    except (PhotoError, NotEnoughMemoryError) as error:
         _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
         return
     click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
@@ -117,7 +117,7 @@ def _verify(
         return Verifier(pool.submit(default_runtime)).verify(reference, probe, reference_face, probe_face)
 
 
-def _refuse(ctx: click.Context, error: PhotoError, paths: dict[str, Path], as_json: bool) -> None:
+def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, Path], as_json: bool) -> None:
     """Say which photo cannot be used, list the faces to choose from, and end."""
     label = error.photo or ""
     faces = error.faces if isinstance(error, SeveralFacesError) else ()
@@ -244,7 +244,7 @@ class _Detected:
     path: Path
     size_wh: tuple[int, int] | None = None
     found: Detection | None = None
-    error: PhotoError | None = None
+    error: FacialRecognitionError | None = None
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -281,7 +281,7 @@ def _detect(path: Path, figure: Path | None) -> _Detected:
     try:
         photo = preprocess.decode_photo(read_photo(path))
         faces = preprocess.find_faces(photo)
-    except PhotoError as error:
+    except (PhotoError, NotEnoughMemoryError) as error:
         return _Detected(path, error=error.for_photo(shown(path)))
     if figure:
         from flaskapp import plots

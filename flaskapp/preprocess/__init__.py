@@ -23,6 +23,7 @@ from flaskapp.preprocess.alignment import (
 )
 from flaskapp.preprocess.decoding import MAX_BYTES, MAX_PIXELS, Photo, decode_photo
 from flaskapp.preprocess.selection import Choice, prominent_faces, select_face
+from flaskapp.shortage import tell_shortage
 
 __all__ = [
     "CROP_GEOMETRY",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 
+@tell_shortage()
 def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
     """Find the faces of a photo; they are told left to right, in its full-scale upright pixels.
 
@@ -52,6 +54,7 @@ def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
     return (detector or default_detector()).search(photo.pixels).scaled(photo.scale_xy)
 
 
+@tell_shortage()
 def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     """Return one face aligned, from as many pixels as the photo has.
 

@@ -22,6 +22,7 @@ from flaskapp.errors import (
     UnsupportedFormatError,
 )
 from flaskapp.preprocess.jpeg import MOST_SEGMENTS, check_jpeg, decode_jpeg
+from flaskapp.shortage import raise_if_memory_lacks, tell_shortage
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "Photo", "decode_photo"]
 
@@ -36,6 +37,9 @@ MAX_SIDE = 65_500
 
 MOST_MEMORY = 320_000_000
 """Bytes that decoding a JPEG may take at any moment; what the other formats take for ``MAX_PIXELS`` too."""
+
+BYTES_A_PIXEL = 8
+"""Most that decoding takes for a pixel, whatever the format."""
 
 STRIP_PIXELS = 1_000_000
 """Pixels that change their colours' order or number at a time."""
@@ -129,10 +133,12 @@ def decode_photo(data: bytes) -> Photo:
         AnimatedPhotoError: several pictures one after another.
         TruncatedPhotoError: the end of the file is missing.
         UnreadablePhotoError: damaged in another way, be it only a little.
+        NotEnoughMemoryError: the photo may be good, but there is no room to decode it.
     """
     return _decode(data, reduce=True)
 
 
+@tell_shortage()
 def _decode(data: bytes, *, reduce: bool) -> Photo:
     if not data:
         raise EmptyPhotoError("The file is empty.", DAMAGED)
@@ -144,7 +150,7 @@ def _decode(data: bytes, *, reduce: bool) -> Photo:
     kind = _sniff(data)
     try:
         return _decode_known(data, kind, reduce=reduce)
-    except PhotoError:
+    except (PhotoError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
@@ -171,10 +177,14 @@ def _decode_lying(data: bytes, kind: str, *, reduce: bool) -> tuple[np.ndarray, 
         _check_size(image.size)
         if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
             raise _animated()
-        if kind == "JPEG":
-            pixels = decode_jpeg(data, image.mode, _jpeg_size(image, kept_bytes, reduce=reduce))
-        else:
-            pixels = _decode_webp(data) if kind == "WEBP" else _to_rgb(image)
+        try:
+            if kind == "JPEG":
+                pixels = decode_jpeg(data, image.mode, _jpeg_size(image, kept_bytes, reduce=reduce))
+            else:
+                pixels = _decode_webp(data) if kind == "WEBP" else _to_rgb(image)
+        except Exception as error:  # libraries say "damaged" here too
+            raise_if_memory_lacks(error, math.prod(image.size) * BYTES_A_PIXEL)
+            raise
         return pixels, image.size, _orientation(image)
 
 
@@ -183,7 +193,13 @@ def _opened(data: bytes, kind: str) -> Image.Image:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    return Image.open(io.BytesIO(data), formats=[kind])
+    try:
+        return Image.open(io.BytesIO(data), formats=[kind])
+    except Image.DecompressionBombError:
+        raise
+    except Exception as error:
+        raise_if_memory_lacks(error, MAX_PIXELS * BYTES_A_PIXEL)
+        raise
 
 
 def _orientation(image: Image.Image) -> int:

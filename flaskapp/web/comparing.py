@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
+from flaskapp.errors import NoFaceError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
 from flaskapp.web.errors import BusyError
@@ -187,7 +187,7 @@ class Comparer:
             started = time.perf_counter()
             try:
                 decoded = preprocess.decode_photo(photo)
-            except PhotoError as error:
+            except (PhotoError, NotEnoughMemoryError) as error:
                 error.for_photo(label)
                 raise
             faces = preprocess.find_faces(decoded)
@@ -242,7 +242,7 @@ def _verify_frame(
             if error.photo != "probe":
                 raise
             return verifier.verify(reference, frame, reference_face, _largest(error.faces))
-    except PhotoError as error:
+    except (PhotoError, NotEnoughMemoryError) as error:
         if error.photo != "probe":
             raise
         if isinstance(error, NoFaceError):

@@ -28,7 +28,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from flaskapp.errors import FacialRecognitionError
 
@@ -89,6 +88,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "internal_error": (500, "Something went wrong on the server"),
     "weights_unusable": (500, "The weights cannot be used"),
     "missing_extra": (501, "A part of the program is not installed"),
+    "not_enough_memory": (503, "Not enough memory for a photo just now"),
     "busy": (503, "Too many comparisons are under way"),
     "warming_up": (503, "The server has just started"),
 }
@@ -96,15 +96,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
 
 
 class RequestError(FacialRecognitionError):
-    """A request cannot be answered, whatever its photos show.
-
-    Attributes:
-        retry_after: seconds to wait before trying again, if that helps.
-    """
+    """A request cannot be answered, whatever its photos show."""
 
     code = "request_error"
     http_status = 400
-    retry_after: ClassVar[int | None] = None
 
 
 class BadRequestError(RequestError):

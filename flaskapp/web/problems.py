@@ -16,7 +16,7 @@ from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.web import pages
 from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.comparing import faces_json
-from flaskapp.web.errors import PROBLEMS, RequestError
+from flaskapp.web.errors import PROBLEMS
 from flaskapp.web.limits import seconds_to_wait
 from flaskapp.web.uploads import MOST_FORM_BYTES
 
@@ -98,9 +98,8 @@ def _answer(error: FacialRecognitionError) -> Response:
         response.status_code = error.http_status
     else:
         response = _problem(error)
-    wait = error.retry_after if isinstance(error, RequestError) else None
-    if wait is not None:
-        response.headers["Retry-After"] = str(wait)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

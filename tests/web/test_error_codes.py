@@ -90,6 +90,15 @@ def broken(scene: Scene) -> TestResponse:
     return scene.verify()
 
 
+def short_of_memory(scene: Scene) -> TestResponse:
+    def decode(data: bytes) -> None:
+        raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flaskapp.preprocess.decoding._decode_webp", decode)
+        return scene.verify(picture(kind="WEBP"))
+
+
 def without_weights(scene: Scene) -> TestResponse:
     lame = FakeVerifier()
     lame.raises = WeightsError("The weights were changed.", "Install them again.")
@@ -149,6 +158,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
     "no_face": (lambda scene: scene.verify(picture((320, 240))), 422, "probe"),
     "face_cut_off": (lambda scene: scene.verify(below_the_eyes(scene.hopper)), 422, "probe"),
     "several_faces": (lambda scene: scene.verify(side_by_side(scene.hopper, scene.collins)), 422, "probe"),
+    "not_enough_memory": (short_of_memory, 503, "probe"),
     "rate_limited": (too_fast, 429, None),
     "busy": (crowded, 503, None),
     "warming_up": (cold, 503, None),

@@ -11,7 +11,7 @@ export class Problem extends Error {
 
   /** Whether the same request may succeed later: the photo is not to blame. */
   get passing() {
-    return ["unreachable", "rate_limited", "busy", "warming_up", "internal_error"].includes(this.code);
+    return ["unreachable", "rate_limited", "busy", "not_enough_memory", "warming_up", "internal_error"].includes(this.code);
   }
 }
 

@@ -127,7 +127,7 @@ export class LiveComparison {
   }
 
   async #waitOrThrow(error) {
-    const waits = error instanceof Problem && ["busy", "rate_limited", "warming_up"].includes(error.code);
+    const waits = error instanceof Problem && ["busy", "not_enough_memory", "rate_limited", "warming_up"].includes(error.code);
     if (!waits) throw error;
     byId("live-note").textContent = "The server is busy; going on in a moment.";
     await pause(1000 * Math.min(error.retryAfter ?? 1, 10));

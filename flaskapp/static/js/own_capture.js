@@ -71,7 +71,7 @@ export class Capture {
   async #goOn(error) {
     if (!(error instanceof Problem)) throw error;
     if (error.photo === "photo") this.#say(`${error.detail} ${error.hint}`);
-    else if (["busy", "rate_limited", "warming_up"].includes(error.code)) {
+    else if (["busy", "not_enough_memory", "rate_limited", "warming_up"].includes(error.code)) {
       this.#say("The server is busy; going on in a moment.");
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.retryAfter ?? 1, MOST_WAIT_S)));
     } else throw error;

@@ -53,6 +53,7 @@ def _train() -> Json:
     problems = (
         *ALWAYS,
         *("keep_model_required", "bad_request", "cross_site", "too_large", "too_slow", "rate_limited", "busy"),
+        "not_enough_memory",
         *("too_few_photos", "training_under_way"),
         *("missing_extra", "unsupported_format", "animated_photo", "unreadable_photo", "empty_photo"),
         *("truncated_photo",),

@@ -47,7 +47,7 @@ def operation_of(name: str, summary: str, description: str, status: int, answer:
 def photo_operation(name: str, summary: str, description: str, fields: Json, schema: str, *problems: str) -> Json:
     """Return an operation that takes photos, and therefore a consent."""
     body_problems = ("bad_request", "missing_photo", "several_photos", "not_a_file", "too_large", "too_slow")
-    shared = ("consent_required", "cross_site", *body_problems, "rate_limited", "busy")
+    shared = ("consent_required", "cross_site", *body_problems, "rate_limited", "busy", "not_enough_memory")
     photo = ("unsupported_format", "animated_photo", "unreadable_photo", "empty_photo", "truncated_photo")
     operation = operation_of(
         name, summary, description, 200, answer_of("The answer.", schema), *shared, *photo, *problems
