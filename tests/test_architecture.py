@@ -1,4 +1,4 @@
-"""Who may import whom, and how long a file may get."""
+"""Who may import whom."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ DOORS = (*WEB, "cli", "__main__")
 TRAINING_ONLY = {"tensorflow", "keras"}
 HEAVY = TRAINING_ONLY | {"matplotlib"}
 FLASK = {"flask", "flask_limiter", "limits", "werkzeug"}
-MOST_LINES = 400
 
 
 def name_of(file: Path) -> str:
@@ -172,12 +171,6 @@ def test_onnx_runtime_has_one_door(module):
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_matplotlib_is_for_plots_only(module):
     assert module in below("plots", "report") or "matplotlib" not in foreign(module)
-
-
-@pytest.mark.parametrize("folder", ["flaskapp", "tests", "benchmarks"])
-def test_no_file_is_long(folder):
-    lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in (ROOT / folder).rglob("*.py")}
-    assert {str(file): count for file, count in lines.items() if count > MOST_LINES} == {}
 
 
 def modules_loaded_by(statement: str) -> set[str]:

@@ -22,7 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PROGRAM = "facial-recognition"
-MOST_LINES = 250
 
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 PROSE = re.sub(r"^```\w+\n.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
@@ -59,10 +58,6 @@ def table_below(heading: str) -> list[list[str]]:
 def anchors(document: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", document, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_the_readme_is_short():
-    assert len(README.splitlines()) <= MOST_LINES
 
 
 def test_the_readers_of_the_readme_find_something():
