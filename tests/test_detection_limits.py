@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from flaskapp.detection import Detection, Detector, Face
-from flaskapp.preprocess import Photo, find_faces
+from flaskapp.preprocess import Photo, decode_photo, find_faces
 
 BOX, LANDMARKS = (10, 10, 60, 70), ((20, 30),) * 5
 
@@ -64,6 +67,13 @@ def test_the_smallest_face_is_told_in_full_scale_pixels():
     photo = Photo(np.full((1500, 2000, 3), 127, np.uint8), (4000, 3000))
     found = find_faces(photo)
     assert (found.smallest_face, found.size_wh) == (80, (4000, 3000))
+
+
+@pytest.mark.parametrize(("size_wh", "pixels"), [((25_000, 2_000), 138), ((2_000, 12_000), 96)])
+def test_a_strip_is_decoded_at_as_many_pixels_as_are_searched(size_wh, pixels):
+    buffer = io.BytesIO()
+    Image.new("RGB", size_wh, "grey").save(buffer, "JPEG")
+    assert find_faces(decode_photo(buffer.getvalue())).smallest_face == pytest.approx(pixels, rel=0.05)
 
 
 def faces(count: int) -> tuple[Face, ...]:

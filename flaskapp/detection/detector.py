@@ -15,7 +15,7 @@ from flaskapp.detection.detection import SMALLEST_FACE, Detection
 from flaskapp.detection.networks import load_network
 from flaskapp.detection.pyramid import Level, Pyramid
 
-__all__ = ["LARGEST_IMAGE", "Detector", "default_detector", "detect_faces"]
+__all__ = ["LARGEST_IMAGE", "Detector", "default_detector", "detect_faces", "side_that_counts"]
 
 LARGEST_IMAGE = 2048
 """Longer side, in pixels, of the largest photo that is searched as it is: a face in a
@@ -192,9 +192,7 @@ class Detector:
 
     def _search_scale(self, size_wh: tuple[int, int]) -> float:
         """Return the scale, 1 at most, at which a photo of this size is searched."""
-        is_strip = max(size_wh) >= LEAST_STRIP * min(size_wh)
-        side = math.sqrt(size_wh[0] * size_wh[1]) if is_strip else max(size_wh)
-        return min(1.0, self.largest_image / side)
+        return min(1.0, self.largest_image / side_that_counts(size_wh))
 
     def _scales(self, size_wh: tuple[int, int]) -> list[float]:
         """Return the pyramid's scales: from the smallest face in a cell to the whole photo in one."""
@@ -260,6 +258,12 @@ class Detector:
         mirrored_pieces = np.ascontiguousarray(pieces[:, :, ::-1])
         mirrored = Candidates.from_answer(mirror_boxes(squares), self._onet(mirrored_pieces))
         return plain, mirrored.mirrored()
+
+
+def side_that_counts(size_wh: tuple[int, int]) -> float:
+    """Return by what a photo counts as large: its longer side, or of a strip the side of a square as large."""
+    is_strip = max(size_wh) >= LEAST_STRIP * min(size_wh)
+    return math.sqrt(size_wh[0] * size_wh[1]) if is_strip else max(size_wh)
 
 
 class _Limits:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from flaskapp.detection.detector import side_that_counts
 from flaskapp.errors import (
     AnimatedPhotoError,
     EmptyPhotoError,
@@ -45,8 +46,8 @@ STRIP_PIXELS = 1_000_000
 """Pixels that change their colours' order or number at a time."""
 
 REDUCED_SIDE = 1920
-"""A large JPEG is decoded at a half, a quarter or an eighth of its size as long as its longer
-side keeps this many pixels. A phone's 12-megapixel photo is halved."""
+"""A large JPEG is decoded at a half, a quarter or an eighth of its size as long as the side that
+counts in the search for faces keeps this many pixels. A phone's 12-megapixel photo is halved."""
 
 HEAD = 256
 """Bytes at the beginning of a file that tell its format."""
@@ -218,7 +219,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _reduced_size(size_wh: tuple[int, int]) -> tuple[int, int]:
     """Return the least size that decoding may reduce to; both sides stay at least so long."""
-    part = min(REDUCED_SIDE / max(size_wh), 1.0)
+    part = min(REDUCED_SIDE / side_that_counts(size_wh), 1.0)
     return max(int(size_wh[0] * part), 1), max(int(size_wh[1] * part), 1)
 
 
