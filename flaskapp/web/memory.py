@@ -13,10 +13,12 @@ __all__ = ["give_memory_back", "trim_memory"]
 
 # malloc.h of glibc
 M_MMAP_THRESHOLD = -3
+M_PERTURB = -6
 M_ARENA_MAX = -8
 
 LARGE_BYTES = 256 * 1024
 ARENAS = 2
+OVERWRITTEN = 0xA5
 
 ARENA_SECONDS = 1.0
 
@@ -38,11 +40,13 @@ def give_memory_back() -> bool:
     By itself it keeps up to eight heaps a processor core, one after the other as threads need
     them, and each keeps what photos once needed: after every large block that is freed, even
     larger ones come from the heaps. Here two heaps must do, and large blocks always come
-    straight from the system.
+    straight from the system. What stays in a heap is overwritten when it is freed: a row of
+    pixels that a decoder works on is too small to be given back.
     """
     if not _LIBRARY:
         return False
-    return bool(_LIBRARY.mallopt(M_ARENA_MAX, ARENAS) and _LIBRARY.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
+    settings = {M_ARENA_MAX: ARENAS, M_MMAP_THRESHOLD: LARGE_BYTES, M_PERTURB: OVERWRITTEN}
+    return all(_LIBRARY.mallopt(*setting) for setting in settings.items())
 
 
 def trim_memory() -> None:
