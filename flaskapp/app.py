@@ -246,8 +246,9 @@ def main() -> None:
     try:
         serve(host_named(), port_named())
     except FacialRecognitionError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        # At once: the thread that warms up would stumble over a Python that takes itself apart, and say so.
+        os._exit(error.exit_code)
 
 
 def host_named(environment: Mapping[str, str] = os.environ) -> str:
