@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import PORTRAITS
 from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
 from flaskapp.runtime import Runtime
+from tests.conftest import PORTRAITS
 
 
 @pytest.fixture

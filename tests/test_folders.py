@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import PORTRAITS
 from PIL import Image
 from weights_files import write_weights_files
 
@@ -20,6 +19,7 @@ from flaskapp.dataset.people import pairs_of_people
 from flaskapp.dataset.sets import load_faces, read_sets
 from flaskapp.errors import DataError
 from flaskapp.runtime import Runtime
+from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"
 

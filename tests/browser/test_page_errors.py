@@ -54,7 +54,7 @@ def test_a_truncated_photo_says_so(page, hopper):
 
 def test_a_photo_without_a_face_says_what_to_try(page, landscape):
     page.choose("reference", as_file(landscape))
-    page.expect_error("reference", "No face was found.", "from the front, well lit")
+    page.expect_error("reference", "No face was found.", "from the front, upright, well lit")
 
 
 def test_a_photo_that_is_too_large_is_not_sent_at_all(page, hopper):
