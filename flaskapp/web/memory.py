@@ -13,12 +13,10 @@ __all__ = ["give_memory_back", "trim_memory"]
 
 # malloc.h of glibc
 M_MMAP_THRESHOLD = -3
-M_PERTURB = -6
 M_ARENA_MAX = -8
 
 LARGE_BYTES = 256 * 1024
 ARENAS = 2
-OVERWRITTEN = 0xA5
 
 ARENA_SECONDS = 1.0
 
@@ -40,13 +38,11 @@ def give_memory_back() -> bool:
     By itself it keeps up to eight heaps a processor core, one after the other as threads need
     them, and each keeps what photos once needed: after every large block that is freed, even
     larger ones come from the heaps. Here two heaps must do, and large blocks always come
-    straight from the system. What stays in a heap is overwritten when it is freed: a row of
-    pixels that a decoder works on is too small to be given back.
+    straight from the system.
     """
     if not _LIBRARY:
         return False
-    settings = {M_ARENA_MAX: ARENAS, M_MMAP_THRESHOLD: LARGE_BYTES, M_PERTURB: OVERWRITTEN}
-    return all(_LIBRARY.mallopt(*setting) for setting in settings.items())
+    return bool(_LIBRARY.mallopt(M_ARENA_MAX, ARENAS) and _LIBRARY.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
 
 
 def trim_memory() -> None:
