@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.dataset import sets
-from flaskapp.dataset.sets import FaceTable
-from flaskapp.training.centring import centre_rows, centred_teacher
-from flaskapp.training.scores import Labelled, labelled
+from research.distil.centring import centre_rows, centred_teacher
+from research.sets import table as sets
+from research.sets.labelled import Labelled, labelled
+from research.sets.table import FaceTable
 
 PHOTOS = 5000
 RATES = 0.01, 0.001

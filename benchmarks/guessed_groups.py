@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from flaskapp.dataset import sets
 from flaskapp.dataset.labels import Labels, read_labels
-from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
+from research.sets import table as sets
+from research.sets.table import FaceTable
 
 HELD_OUT = 0.2
 

@@ -16,8 +16,8 @@ import click
 import numpy as np
 
 from flaskapp.cli.options import OUTPUT_FILE
-from flaskapp.dataset import sets
-from flaskapp.dataset.overlaps import SAME_PERSON_COSINE, nearest_cosine, of_whole_people
+from research.sets import table as sets
+from research.sets.overlaps import SAME_PERSON_COSINE, nearest_cosine, of_whole_people
 
 
 def near_training(folders: list[str], embeddings: np.ndarray, learned: np.ndarray) -> np.ndarray:

@@ -17,16 +17,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from flaskapp.dataset.album import Album, read_people
-from flaskapp.dataset.quality import MISLABELLED_COSINE
-from flaskapp.dataset.sets import read_teacher
-from flaskapp.dataset.splits import Shares, split_people
 from flaskapp.errors import DataError
+from flaskapp.personal.album import Album, read_people
+from flaskapp.personal.data import PeopleWithPhotos
+from flaskapp.personal.loop import OwnRecipe
+from flaskapp.personal.result import OwnResult
+from flaskapp.personal.split import Shares, split_people
+from flaskapp.personal.train import OwnRun, train_own_face
 from flaskapp.runtime import default_weights_path
-from flaskapp.training.own import OwnRecipe
-from flaskapp.training.own_data import PeopleWithPhotos
-from flaskapp.training.own_face import OwnRun, train_own_face
-from flaskapp.training.own_result import OwnResult
+from research.sets.quality import MISLABELLED_COSINE
+from research.sets.table import read_teacher
 
 MOST_TRAINING_PHOTOS = 20
 GENUINE_PAIRS = 100
@@ -35,10 +35,9 @@ HEAD = (
     "| strangers out of scope | owner out of scope | teacher's best |"
 )
 MODES = {
-    "head": ("head", False, True),
-    "stand-in": ("head", False, False),
-    "whole": ("whole", False, True),
-    "from-scratch": ("whole", True, True),
+    "head": ("head", True),
+    "stand-in": ("head", False),
+    "whole": ("whole", True),
 }
 
 
@@ -56,8 +55,8 @@ def run_one(people: Album, me: str, mode: str, weights: Path, minutes: float) ->
     """Train and score one person's model."""
     owner = np.array(people.people) == me
     mine, others = people.take(owner), people.take(~owner)
-    kind, from_scratch, with_photos = MODES[mode]
-    recipe = OwnRecipe(kind, from_scratch, minutes)
+    kind, with_photos = MODES[mode]
+    recipe = OwnRecipe(kind, minutes)
     split = split_people(np.array(others.people), np.random.default_rng(1))
     with tempfile.TemporaryDirectory() as folder:
         run = OwnRun(

@@ -21,11 +21,11 @@ import numpy as np
 
 from flaskapp.cli.options import OUTPUT_FILE
 from flaskapp.cli.progress import progress_bar
-from flaskapp.dataset.blends import LANDMARKS_FILE
-from flaskapp.dataset.crops import mapping
-from flaskapp.dataset.files import look_through, read_photo
 from flaskapp.errors import PhotoError
 from flaskapp.preprocess import align_face, decode_photo, find_faces, select_face
+from flaskapp.preprocess.files import look_through, read_photo
+from research.sets.blends import LANDMARKS_FILE
+from research.sets.crops import mapping
 
 SIZE = 112
 # J. Deng et al., "ArcFace", 2019: where their faces have eyes, nose and mouth corners.

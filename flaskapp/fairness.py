@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.allowance import allowed_cores
-from flaskapp.dataset.files import check_presence
 from flaskapp.dataset.labels import Labels
 from flaskapp.evaluation import Strangers, evaluate_strangers, pairs_needed
 from flaskapp.evaluation.curves import FEWEST_PEOPLE
+from flaskapp.preprocess.files import check_presence
 from flaskapp.preprocess.selection import Choice
 from flaskapp.runtime import Runtime
 from flaskapp.scoring import Progress, embed_photos, similarities

@@ -12,14 +12,20 @@ Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
+from flaskapp.errors import DataError
 from flaskapp.layers import VIEWS, CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
 
 INPUT_SHAPE = (100, 100, 3)
@@ -275,3 +281,45 @@ def set_score(network: keras.Model, scale: float, offset: float) -> None:
     dense = network.get_layer("similarity_score")
     kernel = np.full(dense.kernel.shape, -scale / EMBEDDING_SIZE, np.float32)
     dense.set_weights([kernel, np.array([offset], np.float32)])
+
+
+def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> None:
+    """Write an ordinary Keras ``.h5`` and what belongs to it.
+
+    Both files are finished under other names first: a kill leaves the old pair or the new
+    one, or, between the two renames, a pair that does not fit and is refused.
+
+    Args:
+        siamese: the network.
+        out: the ``.h5``; the note becomes the ``.json`` beside it.
+        note: what is known of the weights; their hash is added.
+
+    Raises:
+        DataError: a weight is not finite, or the file cannot be written.
+    """
+    if not all(np.isfinite(array).all() for array in siamese.get_weights()):
+        raise DataError("The network holds numbers that are not finite: training has gone astray.", "Lower the rate.")
+    weights, beside = out.with_suffix(".part.h5"), out.with_suffix(".part.json")
+    try:
+        with _without_advice():
+            siamese.save(weights)
+    except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by the latter
+        weights.unlink(missing_ok=True)
+        raise DataError(f"{out.name} cannot be written.", "Make room on the disk, or name another place.") from error
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
+    beside.write_text(text + "\n", encoding="utf-8")
+    weights.replace(out)
+    beside.replace(out.with_suffix(".json"))
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence Keras's advice to use its newer format: ``.h5`` is what this program ships."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

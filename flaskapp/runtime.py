@@ -43,6 +43,7 @@ __all__ = [
     "WeightsInfo",
     "default_runtime",
     "default_weights_path",
+    "pair_log_odds",
     "read_info",
     "read_network",
 ]
@@ -363,6 +364,26 @@ class Runtime:
         """Return what the similarity score is the sigmoid of: log(score / (1 − score))."""
         distance = np.abs(reference.astype(np.float64) - probe.astype(np.float64))
         return float(distance @ self._kernel) + self._offset
+
+
+def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the weighted L1 distance ``|a − b| · kernel`` of many pairs of embeddings.
+
+    Args:
+        embeddings: float32 (N, 4096).
+        kernel: float32 (4096,), the score's weights.
+        first: int (M,), rows.
+        second: int (M,), rows, sorted or not.
+
+    Returns:
+        float64 (M,); the score's log-odds without its offset.
+    """
+    answer = np.empty(len(first), np.float64)
+    kernel = kernel.astype(np.float32)
+    for start in range(0, len(first), 4096):
+        part = slice(start, start + 4096)
+        answer[part] = np.abs(embeddings[first[part]] - embeddings[second[part]]) @ kernel
+    return answer
 
 
 _default: Runtime | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
-from flaskapp.personal import Owner
 from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
 
 __all__ = [
@@ -144,6 +143,13 @@ class Verification:
             "liveness": "not_checked",
             "timing_ms": {stage: round(self.timings_ms[stage], 1) for stage in STAGES},
         }
+
+
+class Owner(Protocol):
+    """Whom the weights of a personal model know."""
+
+    def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
+        """Say whether a photo's embedding, float32 (4096,), is near the owner's."""
 
 
 class _Stopwatch:

@@ -6,9 +6,9 @@ import tracemalloc
 
 import pytest
 
-from flaskapp.dataset.files import read_photo
 from flaskapp.errors import PhotoTooLargeError, UnreadablePhotoError
 from flaskapp.preprocess import MAX_BYTES
+from flaskapp.preprocess.files import read_photo
 
 
 def test_a_file_is_its_bytes(tmp_path):

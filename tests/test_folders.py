@@ -13,12 +13,12 @@ from PIL import Image
 from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
-from flaskapp.dataset.album import read_album, read_people
-from flaskapp.dataset.files import check_photos, look_through
 from flaskapp.dataset.people import pairs_of_people
-from flaskapp.dataset.sets import load_faces, read_sets
 from flaskapp.errors import DataError
+from flaskapp.personal.album import read_album, read_people
+from flaskapp.preprocess.files import check_photos, look_through
 from flaskapp.runtime import Runtime
+from research.sets.table import load_faces, read_sets
 from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"

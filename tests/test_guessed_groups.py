@@ -66,7 +66,7 @@ def test_a_photo_of_nobody_named_is_a_person_of_its_own(make_table):
 @pytest.fixture
 def make_table():
     """Six photos: the third reports, the fifth's person is not known, the sixth has no label."""
-    from flaskapp.dataset import sets
+    from research.sets import table as sets
 
     def make() -> sets.FaceTable:
         count = 6

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
+
+from flaskapp import preprocess
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -201,3 +204,35 @@ def test_without_normalisation_convolutions_have_a_bias(model):
     network = model.build_vector_network(parts=model.Parts(normalization=None))
     assert not layers_of(network, "BatchNormalization")
     assert all(layer.use_bias for kind in ("Conv2D", "DepthwiseConv2D") for layer in layers_of(network, kind))
+
+
+def pattern(seed: int) -> np.ndarray:
+    """Return a picture uint8 (100, 100, 3) of soft patches: somebody's face."""
+    patches = np.random.default_rng(seed).integers(20, 236, (5, 5, 3), np.uint8)
+    return cv2.resize(patches, (100, 100), interpolation=cv2.INTER_LINEAR)
+
+
+@pytest.mark.slow
+def test_a_network_learns_sixteen_pairs_by_heart():
+    import keras
+
+    from flaskapp.model import UNIT_LENGTH, build_embedding_network, build_siamese_network, set_score
+
+    keras.utils.set_random_seed(1)
+    # From nothing: lengths that mean nothing yet would only slow it down.
+    twin = build_embedding_network(residual_units=(0, 0, 0, 0), certainty=UNIT_LENGTH)
+    for layer in twin.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.7  # so that what is used has caught up with what is learned
+    network = build_siamese_network(twin)
+    set_score(network, 600.0, 2.0)
+    # Every face is in one pair only, and the labels follow no rule: only memory can help.
+    faces = preprocess.to_model_input(np.stack([pattern(seed) for seed in range(32)]))
+    same = np.random.default_rng(0).permutation(np.repeat([0.0, 1.0], 8))[:, None]
+    network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    pairs = [faces[:16], faces[16:]]
+    losses = [float(network.train_on_batch(pairs, same))]
+    while losses[-1] > 0.2 and len(losses) < 60:
+        losses.append(float(network.train_on_batch(pairs, same)))
+    assert losses[-1] <= 0.2 < losses[0]
+    assert ((network.predict(pairs, verbose=0) > 0.5) == (same > 0.5)).all(), losses

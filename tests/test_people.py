@@ -11,8 +11,8 @@ import pytest
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.dataset.people import pairs_of_people, pairs_of_role
-from flaskapp.dataset.sets import REPORTING, VALIDATION, load_faces, read_sets
 from flaskapp.errors import DataError
+from research.sets.table import REPORTING, VALIDATION, load_faces, read_sets
 
 SIZES = {"Ann": 3, "Ann B": 2, "Bob": 1, "Cy": 4}
 

@@ -62,7 +62,7 @@ def anchors(document: str) -> set[str]:
 
 def test_the_readers_of_the_readme_find_something():
     names = {words[0] for words in program_commands()}
-    assert names >= {"compare", "detect", "evaluate", "train-base"}
+    assert names >= {"compare", "detect", "evaluate", "train"}
     assert make_targets() >= {"run", "test", "lint"}
     assert len(table_below("Figures")) >= 5
 
@@ -151,7 +151,7 @@ def test_the_curl_examples_run(place, tmp_path):
 
 
 def test_the_sets_file_example_is_read(tmp_path):
-    from flaskapp.dataset.sets import read_sets
+    from research.sets.file import read_sets
 
     (example,) = (text for language, text in BLOCKS if language == "toml")
     (tmp_path / "sets.toml").write_text(example, encoding="utf-8")

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks import teacher
-from flaskapp.dataset.blends import LANDMARKS, LANDMARKS_FILE, SIZE
-from flaskapp.dataset.sets import read_teacher
 from flaskapp.preprocess import TEMPLATE
+from research.sets.blends import LANDMARKS, LANDMARKS_FILE, SIZE
+from research.sets.table import read_teacher
 
 MARKS = np.array(TEMPLATE)
 

@@ -11,18 +11,15 @@ from typing import Any, NoReturn
 import click
 
 from flaskapp import __version__
-from flaskapp.cli.auditing import audit
-from flaskapp.cli.augmenting import augment
-from flaskapp.cli.blending import blend
-from flaskapp.cli.capturing import capture
+from flaskapp.cli.augment import augment
+from flaskapp.cli.capture import capture
 from flaskapp.cli.carding import model_card
+from flaskapp.cli.compare import compare, detect
 from flaskapp.cli.completing import completion
 from flaskapp.cli.evaluating import evaluate
-from flaskapp.cli.own_face import forget, stand_in, train
-from flaskapp.cli.photos import compare, detect
 from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED
-from flaskapp.cli.serving import serve
-from flaskapp.cli.training import train_base
+from flaskapp.cli.serve import serve
+from flaskapp.cli.train import forget, train
 from flaskapp.errors import FacialRecognitionError
 
 __all__ = ["main"]
@@ -122,9 +119,7 @@ def main() -> None:
 
 
 commands = (
-    audit,
     augment,
-    blend,
     capture,
     compare,
     completion,
@@ -133,9 +128,7 @@ commands = (
     forget,
     model_card,
     serve,
-    stand_in,
     train,
-    train_base,
 )
 for command in commands:
     main.add_command(command)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.dataset.files import look_through
 from flaskapp.dataset.pairs import PhotoPair
-from flaskapp.dataset.sets import UNKNOWN_PERSON, FaceTable
 from flaskapp.errors import DataError
+from flaskapp.preprocess.files import look_through
+from research.sets.table import UNKNOWN_PERSON, FaceTable
 
 __all__ = ["pairs_of_people", "pairs_of_role"]
 

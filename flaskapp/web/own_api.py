@@ -17,8 +17,8 @@ from flask import Response, g, jsonify, request
 from PIL import Image
 
 from flaskapp import preprocess
-from flaskapp.capture import Look
 from flaskapp.errors import PhotoError
+from flaskapp.personal.capture import Look
 from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
 from flaskapp.web.errors import BadRequestError, KeepModelError, OwnFaceClosedError
 from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo

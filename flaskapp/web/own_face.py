@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from flaskapp import personal, preprocess
-from flaskapp.capture import Guide, Look, look_at
 from flaskapp.consent import ConsentBook
-from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.errors import FacialRecognitionError, WeightsError
+from flaskapp.personal.capture import Guide, Look, look_at
+from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison

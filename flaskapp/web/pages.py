@@ -8,9 +8,9 @@ from typing import Any, Literal
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from flaskapp import preprocess
-from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.runtime import WeightsInfo, default_weights_path
 from flaskapp.web import access, openapi, own_api
 from flaskapp.web.comparing import faces_json

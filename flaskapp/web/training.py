@@ -20,7 +20,7 @@ from flaskapp.web.comparing import Comparison
 
 __all__ = ["COMMAND", "Training", "check_extra", "missing_extra", "problem_of"]
 
-COMMAND = (sys.executable, "-P", "-m", "flaskapp.training.piped")
+COMMAND = (sys.executable, "-P", "-m", "flaskapp.personal.worker")
 PACKAGES = Path(__file__).resolve().parent.parent.parent
 NEEDED = ("tensorflow", "keras", "matplotlib")
 ENDED = {

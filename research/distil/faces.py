@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from flaskapp import preprocess
-from flaskapp.dataset.sets import TRAINING, FaceTable
 from flaskapp.errors import DataError
-from flaskapp.training.centring import centred_teacher
+from research.distil.centring import centred_teacher
 from research.distil.spoiling import another_camera, spoil
+from research.sets.table import TRAINING, FaceTable
 
 __all__ = ["Batches", "Changes", "read_times", "training_faces"]
 

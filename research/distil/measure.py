@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flaskapp.dataset.sets import TRAINING, VALIDATION, FaceTable
 from flaskapp.evaluation.curves import error_curve, index_at_fmr
-from flaskapp.training.scores import labelled
 from research.distil.spoiling import KINDS
+from research.sets.labelled import labelled
+from research.sets.table import TRAINING, VALIDATION, FaceTable
 
 __all__ = ["Looks", "SpoiledRow", "look"]
 

@@ -25,11 +25,11 @@ import torch._functorch.config
 from torch.nn import functional
 
 from flaskapp import preprocess
-from flaskapp.dataset.sets import FaceTable
-from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
-from flaskapp.training.same_run import check_same_run, describe_run
+from flaskapp.personal.checkpoints import load_checkpoint, save_checkpoint
 from research.distil.faces import Batches, Changes
 from research.distil.network import Arrays, save_snapshot, set_arrays
+from research.distil.same_run import check_same_run, describe_run
+from research.sets.table import FaceTable
 
 __all__ = ["Recipe", "Run", "Schedule", "State", "embedder", "loss_of"]
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import research  # noqa: F401  sets Keras's backend before anything imports Keras
-from flaskapp.dataset.sets import TRAINING, VALIDATION, FaceTable
+from research.sets.table import TRAINING, VALIDATION, FaceTable
+from tests.conftest import hopper, hopper_pixels, pytest_collection_modifyitems, shared  # noqa: F401
 
 PEOPLE, PHOTOS = 12, 4
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flaskapp.dataset.sets import TRAINING
 from flaskapp.errors import DataError
 from research.distil.faces import Batches, Changes, read_times, training_faces
+from research.sets.table import TRAINING
 
 
 @pytest.fixture

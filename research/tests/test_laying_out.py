@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flaskapp.errors import DataError
-from research.laying_out import lay_out_sets
+from research.sets.laying_out import lay_out_sets
 
 
 def git(folder, *words: str) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from research.distil.faces import read_times
-from research.often import fairface_times, utkface_times, write_times
+from research.sets.often import fairface_times, utkface_times, write_times
 
 
 def test_children_and_east_asian_faces_are_drawn_more_often(tmp_path):

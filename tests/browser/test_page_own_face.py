@@ -21,7 +21,7 @@ from states import own_state
 
 from flaskapp import personal
 from flaskapp.app import create_app
-from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.personal.split import FEWEST_PHOTOS
 
 SETTINGS = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0, "FR_OWN_MINUTES": 0.2}
 TRAINING_MS = 300_000

@@ -21,7 +21,7 @@ from werkzeug.datastructures import FileStorage
 
 from flaskapp import personal
 from flaskapp.app import create_app
-from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.web import own_face
 
 URL = "/api/v1/own-face"

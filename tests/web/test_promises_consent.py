@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from flaskapp import preprocess
 from flaskapp.app import create_app
 from flaskapp.consent import seconds_up
-from flaskapp.dataset.splits import FEWEST_PHOTOS
+from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.web import own_face
 
 PATIENCE = 60

@@ -15,7 +15,7 @@ from flask import Flask
 from web_process import PATIENCE, ROOT, WEIGHTS, Server, copy_program, environment
 
 from flaskapp import app
-from flaskapp.cli.serving import serve
+from flaskapp.cli.serve import serve
 from flaskapp.web.settings import Settings, SettingsError
 
 SERVING_TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ class TestStarting:
             assert server.ask("GET", "/healthz").status == 200
 
     def test_by_command(self, program, tmp_path):
-        command = (sys.executable, "-c", "from flaskapp.cli.serving import serve; serve()")
+        command = (sys.executable, "-c", "from flaskapp.cli.serve import serve; serve()")
         settings = {"PYTHONPATH": str(program), "HOST": "localhost"}
         with Server(program, tmp_path, command=command, settings=settings) as server:
             assert server.ask("GET", "/healthz").status == 200

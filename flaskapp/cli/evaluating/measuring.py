@@ -18,11 +18,11 @@ from flaskapp.cli.progress import progress_bar
 from flaskapp.dataset.labels import group_masks, read_labels
 from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
 from flaskapp.dataset.people import pairs_of_people, pairs_of_role
-from flaskapp.dataset.sets import ROLE_NAMES, load_faces, read_sets
 from flaskapp.evaluation import Beside, Evaluation
 from flaskapp.evaluation.decisions import Band
 from flaskapp.runtime import Runtime, default_runtime
 from flaskapp.scoring import score_pairs
+from research.sets.table import ROLE_NAMES, load_faces, read_sets
 
 PLOTS = ("scores", "roc", "det", "reliability", "robustness", "fairness")
 """Names of what --plots may hold."""

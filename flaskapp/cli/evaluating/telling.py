@@ -149,9 +149,9 @@ def hardest(scores: np.ndarray, same: Sequence[bool]) -> tuple[np.ndarray, np.nd
 
 
 def _hard_pair(measured: Measured, index: int, face: Any) -> Any:
-    from flaskapp.dataset.files import read_photo
     from flaskapp.plots import HardPair
     from flaskapp.preprocess import crop_photo
+    from flaskapp.preprocess.files import read_photo
 
     pair: PhotoPair = measured.pairs[index]
     names = pair.reference, pair.probe

@@ -1,0 +1,319 @@
+"""The commands about a few photos: compare and detect."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flaskapp.cli.options import (
+    EXISTING,
+    EXISTING_FILE,
+    FIGURE,
+    OUTPUT_FOLDER,
+    ReadingCommand,
+    refuse_overwriting,
+    shown,
+)
+from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
+
+if TYPE_CHECKING:
+    from flaskapp.detection import Detection, Face
+    from flaskapp.plots import PhotoView
+    from flaskapp.verifier import FaceInPhoto, Verification
+
+EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
+
+VERDICTS = {
+    "match": "match: the photos seem to show the same person",
+    "non_match": "non-match: the photos seem to show two people",
+    "inconclusive": "inconclusive: too close to call, try other photos",
+    "out_of_scope": "out of scope: neither photo is the person this model knows",
+}
+
+FACE_NUMBER = click.IntRange(min=0)
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("reference", type=EXISTING_FILE)
+@click.argument("probe", type=EXISTING_FILE)
+@click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE, from 0, left to right.")
+@click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE, likewise.")
+@click.option("--model", type=EXISTING, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+@click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    reference: Path,
+    probe: Path,
+    reference_face: int | None,
+    probe_face: int | None,
+    model: Path | None,
+    as_json: bool,
+    plot: Path | None,
+) -> None:
+    """Say whether two photos show the same person.
+
+    REFERENCE is the photo you trust, PROBE the new one. If a photo shows several people,
+    choose one by its number: `facial-recognition detect` lists them in the same order.
+
+    \b
+    Examples:
+      facial-recognition compare passport.jpg selfie.heic
+      facial-recognition compare group.jpg selfie.jpg --reference-face 2
+      facial-recognition compare a.jpg b.jpg --json | jq .similarity_score
+      facial-recognition compare a.jpg b.jpg --plot answer.png
+      facial-recognition compare me.jpg selfie.jpg --model my_model
+
+    \b
+    Exit codes:
+      0 match   1 non-match   2 wrong usage or unusable photo   3 inconclusive
+      4 out of scope: neither photo is the person that a personal model knows
+    """
+    try:
+        photos = _read("reference", reference), _read("probe", probe)
+        verification = _verify(*photos, reference_face, probe_face, model)
+    except (PhotoError, NotEnoughMemoryError) as error:
+        _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
+        return
+    click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
+    if plot and verification.decision == "out_of_scope":
+        click.echo("Nothing is drawn: out of scope there is no score to show.", err=True)
+    elif plot:
+        _plot(verification, *photos, plot)
+    ctx.exit(EXIT_CODES[verification.decision])
+
+
+def _read(label: str, path: Path) -> bytes:
+    from flaskapp.preprocess.files import read_photo
+
+    try:
+        return read_photo(path)
+    except PhotoError as error:
+        error.for_photo(label)
+        raise
+
+
+def _verify(
+    reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None, model: Path | None
+) -> Verification:
+    """Verify, and load the weights while the photos are read: a tenth of a second less to wait."""
+    from flaskapp.runtime import default_runtime
+    from flaskapp.verifier import Verifier
+
+    if model is not None:
+        from flaskapp.personal import load_model
+
+        runtime, owner = load_model(model)
+        return Verifier(runtime, owner=owner).verify(reference, probe, reference_face, probe_face)
+    with ThreadPoolExecutor(1) as pool:
+        return Verifier(pool.submit(default_runtime)).verify(reference, probe, reference_face, probe_face)
+
+
+def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, Path], as_json: bool) -> None:
+    """Say which photo cannot be used, list the faces to choose from, and end."""
+    label = error.photo or ""
+    faces = error.faces if isinstance(error, SeveralFacesError) else ()
+    if as_json:
+        problem = {"code": error.code, "photo": label, "message": error.message, "hint": error.hint}
+        click.echo(json.dumps({"error": problem | ({"faces": _faces_json(faces)} if faces else {})}, indent=2))
+    if label in paths:
+        error.for_photo(f"{label} {shown(paths[label])}")
+    click.echo(f"Error: {error}", err=True)
+    for index, face in enumerate(faces):
+        click.echo(f"  {_face_line(index, face)}", err=True)
+    if faces and label in paths:
+        click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 0})}", err=True)
+    ctx.exit(error.exit_code)
+
+
+def _again(given: dict[str, Any]) -> str:
+    """Return the command that compares the same photos, likewise, as a shell reads it."""
+    photos = [shown(given["reference"]), shown(given["probe"])]
+    options = {"--reference-face": given["reference_face"], "--probe-face": given["probe_face"]}
+    options |= {"--model": given["model"] and shown(given["model"])}
+    chosen = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
+    if any(photo.startswith("-") for photo in photos):
+        chosen, photos = [*chosen, "--", *photos], []  # else a photo would be taken for an option
+    return shlex.join(["facial-recognition", "compare", *photos, *chosen])
+
+
+def _describe(verification: Verification, reference: Path, probe: Path) -> str:
+    return "\n".join(
+        [
+            VERDICTS[verification.decision],
+            _score_line(verification),
+            f"  reference {shown(reference)}: {_found_line(verification.reference)}",
+            f"  probe     {shown(probe)}: {_found_line(verification.probe)}",
+            f"  {verification.verdict_counts}",
+            "  No liveness check: a photo of a photo would pass.",
+            f"  weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
+        ]
+    )
+
+
+def _score_line(verification: Verification) -> str:
+    if verification.decision == "out_of_scope":
+        return "  no similarity score: this model was trained to tell its owner from others, not strangers"
+    low, high = verification.inconclusive_band
+    below = f"non-match below {low:.4f}, between them inconclusive" if low < high else "else non-match"
+    return f"  similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
+
+
+def _found_line(found: FaceInPhoto) -> str:
+    others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
+    turned = f"; the photo was turned by {found.turned} degrees to the right" if found.turned else ""
+    return f"face {_face_line(found.face_index, found.face)}{others}{turned}"
+
+
+def _face_line(index: int, face: Face) -> str:
+    left, top, right, bottom = (round(value) for value in face.box_xyxy)
+    return f"{index}: x {left} to {right}, y {top} to {bottom}, detection score {face.detection_score:.3f}"
+
+
+def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
+    from flaskapp import plots
+
+    figure = plots.plot_comparison(
+        _view("Reference", verification.reference, reference),
+        _view("Probe", verification.probe, probe),
+        verification.similarity_score,
+        verification.inconclusive_band,
+        verification.threshold,
+    )
+    plots.save(figure, out)
+    click.echo(f"Drawn: {shown(out)}", err=True)
+
+
+def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
+    from flaskapp.plots import PhotoView
+    from flaskapp.preprocess import decode_photo
+
+    return PhotoView(
+        label, decode_photo(photo).pixels, found.faces, found.face_index, found.aligned, found.photo_size_wh
+    )
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
+@click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry a photo.")
+@click.option("--plot", type=OUTPUT_FOLDER, metavar="DIR", help="Draw each photo's faces into DIR.")
+@click.pass_context
+def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:
+    """List the faces of photos, numbered from 0, left to right.
+
+    Boxes and landmarks are in pixels of the upright photo. Photos that cannot be used are
+    reported, and the others are still listed.
+
+    \b
+    Examples:
+      facial-recognition detect group.jpg
+      facial-recognition detect *.jpg --json > faces.json
+      facial-recognition detect group.jpg --plot boxes/
+
+    \b
+    Exit codes:
+      0 every photo was read, even if it shows no face   2 wrong usage or unusable photo
+    """
+    figures = [plot / name for name in _figure_names(photos)] if plot else []
+    refuse_overwriting(figures, photos)
+    answers = []
+    for path, figure in itertools.zip_longest(photos, figures):
+        answer = _detect(path, figure)
+        answers.append(answer)
+        if answer.error:
+            click.echo(f"Error: {answer.error}", err=True)
+        elif not as_json:
+            click.echo(answer)
+    if as_json:
+        click.echo(json.dumps([answer.to_json() for answer in answers], indent=2))
+    ctx.exit(2 if any(answer.error for answer in answers) else 0)
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """What was found in one photo, or why nothing could be."""
+
+    path: Path
+    size_wh: tuple[int, int] | None = None
+    found: Detection | None = None
+    error: FacialRecognitionError | None = None
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        return self.found.faces if self.found else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.found.notes if self.found else ()
+
+    def __str__(self) -> str:
+        count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
+        lines = [f"  {_face_line(index, face)}" for index, face in enumerate(self.faces)]
+        return "\n".join([f"{shown(self.path)}: {count}", *lines, *(f"  {note}" for note in self.notes)])
+
+    def to_json(self) -> dict[str, Any]:
+        if self.error:
+            problem = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+            return {"photo": str(self.path), "error": problem}
+        return {
+            "photo": str(self.path),
+            "photo_size_wh": self.size_wh,
+            "faces": _faces_json(self.faces),
+            "more_faces": self.found is not None and self.found.more_faces,
+            "turned": self.found.turned if self.found else 0,
+            "notes": self.notes,
+        }
+
+
+def _detect(path: Path, figure: Path | None) -> _Detected:
+    """Find the faces of one photo, and draw them if asked to."""
+    from flaskapp import preprocess
+    from flaskapp.preprocess.files import read_photo
+
+    try:
+        photo = preprocess.decode_photo(read_photo(path))
+        faces = preprocess.find_faces(photo)
+    except (PhotoError, NotEnoughMemoryError) as error:
+        return _Detected(path, error=error.for_photo(shown(path)))
+    if figure:
+        from flaskapp import plots
+
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        plots.save(plots.plot_detection(photo.pixels, faces, photo.size_wh), figure)
+    return _Detected(path, photo.size_wh, faces)
+
+
+def _figure_names(photos: tuple[Path, ...]) -> list[str]:
+    """Name a figure after each photo; photos of one name in several folders get numbers.
+
+    >>> _figure_names((Path("a/1.jpg"), Path("b/1.png"), Path("2.jpg")))
+    ['1.faces.png', '1-2.faces.png', '2.faces.png']
+    """
+    stems = [photo.stem.casefold() for photo in photos]
+    taken: set[str] = set()
+    names = []
+    for photo, stem in zip(photos, stems, strict=True):
+        numbers = (f"-{number}" for number in itertools.count(2))
+        # A number that makes the name of another photo would put one picture over the other.
+        ending = next(end for end in itertools.chain(("",), numbers) if _is_free(stem, end, taken, stems))
+        taken.add(stem + ending)
+        names.append(f"{photo.stem}{ending}.faces.png")
+    return names
+
+
+def _is_free(stem: str, ending: str, taken: set[str], stems: list[str]) -> bool:
+    return stem + ending not in taken and (not ending or stem + ending not in stems)
+
+
+def _faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
+    from flaskapp.verifier import face_to_json
+
+    return [face_to_json(face) for face in faces]

@@ -1,0 +1,182 @@
+"""The commands ``train`` and ``forget``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flaskapp.cli.left_out import report_left_out
+from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, FiniteRange, shown
+from flaskapp.cli.progress import progress_bar, share_bar
+from flaskapp.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from flaskapp.personal.album import Album
+    from flaskapp.personal.result import OwnResult
+
+# Of others so many at most: more would only take longer to read.
+OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
+
+
+@click.command()
+@click.option("--me", required=True, type=EXISTING_FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
+@click.option("--others", metavar="DIR|lfw", help="A folder for each other person, or lfw; else a stand-in serves.")
+@click.option(
+    "--out", type=OUTPUT_FOLDER, default=Path("my_model"), show_default=True, metavar="DIR", help="The model's folder."
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["head", "whole"]),
+    default="head",
+    show_default=True,
+    help="Train the last layers, or every weight, which takes other people's photos.",
+)
+@click.option(
+    "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
+)
+@click.option("--minutes", type=FiniteRange(min=0, min_open=True), default=5.0, show_default=True, help="At most.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
+@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of split, pairs, all.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
+def train(
+    me: Path,
+    others: str | None,
+    out: Path,
+    recipe: str,
+    weights: Path | None,
+    minutes: float,
+    epochs: int,
+    seed: int,
+    tensorboard: bool,
+) -> None:
+    """Train a model on your own face, and say honestly what came of it.
+
+    A fifth of your photos and of the other people is kept back and scored once. Stop it at
+    any time: the same command goes on where it was, and a model that stood in --out serves
+    until the new one is finished. It needs the training extra:
+    pip install -e ".[train]"
+
+    \b
+    Examples:
+      facial-recognition train --me my_photos/
+      facial-recognition train --me my_photos/ --others friends/ --out my_model
+      facial-recognition train --me my_photos/ --others lfw --recipe whole
+      facial-recognition compare a.jpg b.jpg --model my_model
+      facial-recognition forget my_model
+
+    A model that is optimised for its owner may not generalise to anybody else.
+
+    \b
+    Exit codes:
+      0 written   2 wrong usage, photos that cannot be used, a leak, or a training that collapsed
+    """
+    from flaskapp.personal import check_out
+    from flaskapp.personal.greeting import without_greeting
+
+    check_out(out)
+    try:
+        with without_greeting():
+            from flaskapp.personal import train as training
+            from flaskapp.personal.loop import OwnRecipe
+    except ModuleNotFoundError as error:
+        raise _missing(error) from None
+    from flaskapp.runtime import default_weights_path
+
+    mine = _read_mine(me)
+    run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
+    settings = OwnRecipe(recipe, minutes, epochs, seed=seed)
+    reporter = training.OwnReporter(_say, share_bar("Training", "batches"))
+    result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
+    click.echo(describe(result))
+    click.echo(f"Try it: {_try_it(out)}")
+
+
+def _try_it(model: Path) -> str:
+    """Return the command that compares with a model, as a shell reads it."""
+    return shlex.join(["facial-recognition", "compare", "REFERENCE", "PROBE", "--model", shown(model)])
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _missing(error: ModuleNotFoundError) -> MissingExtraError:
+    return MissingExtraError(
+        f"Training needs {error.name}, which is not installed.",
+        'Try, in the folder of this program: pip install -e ".[train]"',
+    )
+
+
+def _read_mine(folder: Path) -> Album:
+    from flaskapp.personal.album import read_album
+
+    album = read_album(folder, progress=progress_bar("Reading your photos", "photos"))
+    report_left_out(album.left_out)
+    return album
+
+
+def _read_others(others: str | None) -> Album | None:
+    from flaskapp.personal.album import fetch_lfw, read_people
+
+    if others is None:
+        return None
+    progress = progress_bar("Reading others' photos", "photos")
+    if others == "lfw":
+        return read_people(fetch_lfw(), progress, "centre", OTHERS_PHOTOS, OTHERS_PEOPLE)
+    folder = Path(others)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {shown(folder)}.", "Name a folder of people's folders, or lfw.")
+    album = read_people(folder, progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
+    report_left_out(album.left_out)
+    return album
+
+
+def describe(result: OwnResult) -> str:
+    """Return the figures as lines of text, the shipped weights' beside."""
+    from flaskapp.report.rows import interval_text, percent
+
+    scope, confusion = result.scope, result.personal.confusion
+    personal, before = result.personal.figures(), result.shipped.figures()
+    lines = [
+        f"Scored once, on {confusion.genuine} genuine and {confusion.impostor} impostor pairs; "
+        "95 % intervals; in brackets before training:"
+    ]
+    for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer"):
+        now, then = ("—" if share is None else percent(share) for share in (personal[name], before[name]))
+        lines.append(f"  {name:<9} {now:>9}  {interval_text(result.personal.intervals.get(name)):<36}  ({then})")
+    lines += [
+        f"  {result.gain_in_words()}",
+        f"  Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope,"
+        f" of {scope.owner_pairs:,} pairs of you {scope.owner_out:,}.",
+    ]
+    return "\n".join(lines)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+def forget(model: Path) -> None:
+    """Remove every trace of a personal model: weights, templates, report, checkpoints, logs.
+
+    Photos stay where they are: training reads them and copies none. So does whatever else
+    you put into the model's folder.
+
+    \b
+    Examples:
+      facial-recognition forget my_model
+      facial-recognition forget models/anna
+
+    \b
+    Exit codes:
+      0 removed, and listed   2 there is no personal model of that name
+    """
+    from flaskapp import personal
+
+    removed = personal.forget(model)
+    for path in removed:
+        click.echo(f"removed: {shown(path)}")
+    yours = ", ".join(path.name for path in personal.foreign(model))
+    left = f"what is yours stays in {shown(model)}: {yours}" if yours else f"nothing of {shown(model)} is left"
+    click.echo(f"{len(removed)} files and folders removed; {left}.")

@@ -1,0 +1,195 @@
+"""Photos for training on one's own face: read, cut, and what could not be used with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from flaskapp import preprocess
+from flaskapp.allowance import photos_at_once
+from flaskapp.errors import DataError, MissingExtraError, PhotoError
+from flaskapp.preprocess.files import FolderContent, check_photos, look_through, read_photo
+from flaskapp.preprocess.selection import Choice
+
+__all__ = ["ME", "Album", "fetch_lfw", "join", "read_album", "read_people"]
+
+ME = "me"
+MOST_READERS = 2
+FEWEST_LFW_PHOTOS = 20
+# scikit-learn leaves the photos as they are in this folder and hands out small grey copies.
+LFW_FOLDER = Path("lfw_home") / "lfw_funneled"
+
+Progress = Callable[[Iterable[Path]], Iterable[Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class Album:
+    """Faces of known people, one row a photo.
+
+    Attributes:
+        names: N paths, relative to the folder, with ``/``.
+        people: N names of people.
+        faces: uint8 (N, 100, 100, 3) RGB, aligned.
+        digests: N SHA-256 hashes of the files.
+        left_out: photo → why it could not be used; whatever else lies there → why it is none.
+    """
+
+    names: tuple[str, ...]
+    people: tuple[str, ...]
+    faces: np.ndarray = field(repr=False)
+    digests: tuple[str, ...] = field(repr=False)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.people) == len(self.faces) == len(self.digests):
+            raise ValueError("Expected as many names, people, faces and digests")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: np.ndarray) -> Album:
+        """Return some of the photos; rows is int or bool (N,)."""
+        chosen = np.arange(len(self))[rows].tolist()
+        return Album(
+            tuple(self.names[row] for row in chosen),
+            tuple(self.people[row] for row in chosen),
+            self.faces[chosen],
+            tuple(self.digests[row] for row in chosen),
+        )
+
+
+def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Album:
+    """Read one person's photos.
+
+    A photo with several prominent faces is left out: nothing says which is the person's.
+
+    Args:
+        folder: photos, also in folders below it.
+        person: whose they are.
+        progress: wraps the iteration over photos, a progress bar for example.
+
+    Raises:
+        DataError: the folder holds no photo at all.
+    """
+    content = look_through(folder)
+    check_photos(content)
+    return _read(content.photos, content, lambda _: person, progress)
+
+
+def read_people(
+    folder: Path,
+    progress: Progress = iter,
+    choice: Choice = "refuse",
+    most: int | None = None,
+    people: int | None = None,
+) -> Album:
+    """Read other people's photos: a folder for each person.
+
+    Args:
+        folder: holds the people's folders; photos beside them belong to nobody and are left out.
+        progress: wraps the iteration over photos.
+        choice: which of several prominent faces is meant.
+        most: photos a person, the first by name; None = all.
+        people: how many people, those with most photos; None = all.
+
+    Raises:
+        DataError: there is no photo, or none lies in a person's folder.
+    """
+    content = look_through(folder)
+    check_photos(content)
+    owned = [photo for photo in content.photos if photo.parent != folder]
+    found = [list(group) for _, group in groupby(owned, key=lambda photo: photo.relative_to(folder).parts[0])]
+    chosen = sorted(sorted(found, key=len, reverse=True)[:people])
+    photos = [photo for person in chosen for photo in person[:most]]
+    if not photos:
+        raise DataError(
+            f"{folder.name} holds no folders of people with photos.",
+            "Put each person's photos into a folder of their own, below it.",
+        )
+    album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
+    stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
+    return Album(album.names, album.people, album.faces, album.digests, {**album.left_out, **stray})
+
+
+def fetch_lfw(home: Path | None = None) -> Path:
+    """Return the folder of LFW's photos, a folder a person, as scikit-learn's own loader fetches it.
+
+    Args:
+        home: scikit-learn's data folder; its own default if not given.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
+        DataError: it cannot be fetched.
+    """
+    try:
+        from sklearn.datasets import fetch_lfw_people, get_data_home
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "LFW is fetched by scikit-learn, which is not installed.", "Try: pip install scikit-learn"
+        ) from None
+    try:
+        # Few and small, because they are thrown away: what counts is that the photos lie on the disk.
+        fetch_lfw_people(data_home=home, min_faces_per_person=200, resize=0.1)
+    except OSError as error:
+        raise DataError(
+            f"LFW could not be fetched ({type(error).__name__}).",
+            "Give --others a folder with other people's photos, or nothing at all.",
+        ) from None
+    return Path(get_data_home(home)) / LFW_FOLDER
+
+
+def join(*albums: Album) -> Album:
+    """Return several albums as one."""
+    return Album(
+        tuple(name for album in albums for name in album.names),
+        tuple(person for album in albums for person in album.people),
+        np.concatenate([album.faces for album in albums]),
+        tuple(digest for album in albums for digest in album.digests),
+        {photo: reason for album in albums for photo, reason in album.left_out.items()},
+    )
+
+
+def _read(
+    photos: Sequence[Path],
+    content: FolderContent,
+    person_of: Callable[[Path], str],
+    progress: Progress,
+    choice: Choice = "refuse",
+) -> Album:
+    root = content.folder
+    with ThreadPoolExecutor(min(MOST_READERS, photos_at_once())) as pool:
+        try:
+            answers = list(zip(progress(photos), pool.map(lambda photo: _cut(photo, choice), photos), strict=True))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
+            raise
+    used = [(photo, *answer) for photo, answer in answers if not isinstance(answer, PhotoError)]
+    size = preprocess.CROP_SIZE
+    return Album(
+        names=tuple(photo.relative_to(root).as_posix() for photo, _, _ in used),
+        people=tuple(person_of(photo) for photo, _, _ in used),
+        faces=np.stack([face for _, face, _ in used]) if used else np.empty((0, size, size, 3), np.uint8),
+        digests=tuple(digest for _, _, digest in used),
+        left_out={
+            **content.passed_over,
+            **{
+                photo.relative_to(root).as_posix(): answer.message
+                for photo, answer in answers
+                if isinstance(answer, PhotoError)
+            },
+        },
+    )
+
+
+def _cut(photo: Path, choice: Choice) -> tuple[np.ndarray, str] | PhotoError:
+    try:
+        data = read_photo(photo)
+        return preprocess.crop_photo(data, choice=choice), hashlib.sha256(data).hexdigest()
+    except PhotoError as error:
+        return error

@@ -1,0 +1,265 @@
+"""The folder of a personal model: how it takes its place, and how it is forgotten.
+
+It holds ``model.h5`` and ``model.json`` as any weights, ``templates.npz`` with the embeddings of the
+owner's training photos, and a report.
+
+Beside ``my_model``, training uses ``my_model.training``, ``.new`` and ``.old``. Folders of these
+names may be somebody's own, so none is removed or replaced that training has not marked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flaskapp.errors import DataError, WeightsError
+
+WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
+FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
+RUN_NOTE, UNFINISHED_NOTE = "run.json", "run.part"
+"""What a training's checkpoints belong to: its recipe, its base, its photos."""
+UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
+RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, "state.npz", "state.part", "log.csv", LOG})
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What systems leave where a folder was looked at: nobody's own."""
+LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
+MOST_NAMED = 3
+
+NAME_A_MODEL = f"Name the folder that train wrote to (it holds {NOTE}), or weights (.h5)."
+
+
+class UnwritableError(DataError):
+    """The disk does not take a model, or what a training keeps beside it."""
+
+
+@contextmanager
+def writing(model: Path) -> Iterator[None]:
+    """Say of which model the disk does not take what is written within: a full one names no file.
+
+    Raises:
+        UnwritableError: it does not.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads what is told has gone: that is no disk
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise UnwritableError(
+            f"{named(model).name} cannot be written: {error.strerror or type(error).__name__}.",
+            "Make room on its disk, and run the same again: it goes on where it was."
+            if full
+            else "Make its folder writable, or name another.",
+        ) from None
+
+
+def named(model: Path) -> Path:
+    """Return a path to the same folder that ends in the folder's name, which ``.`` and ``..`` do not.
+
+    Raises:
+        WeightsError: it has no name.
+    """
+    if model.name not in ("", ".."):
+        return model
+    name = model.resolve().name
+    if not name:
+        raise WeightsError("The root of all folders is no personal model.", NAME_A_MODEL)
+    return model / ".." / name
+
+
+def _beside(model: Path, ending: str) -> Path:
+    folder = named(model)
+    return folder.with_name(f"{folder.name}.{ending}")
+
+
+def work_folder(model: Path) -> Path:
+    """Return where a training keeps its checkpoints until the model is finished."""
+    return _beside(model, "training")
+
+
+def new_folder(model: Path) -> Path:
+    """Return where a finished model is put together before it takes its place."""
+    return _beside(model, "new")
+
+
+def _old_folder(model: Path) -> Path:
+    return _beside(model, "old")
+
+
+def _folders_beside(model: Path) -> list[Path]:
+    return [_old_folder(model), new_folder(model), work_folder(model)]
+
+
+def standing(model: Path) -> Path:
+    """Return the folder that serves: the previous one if a crash fell between the renames."""
+    old = _old_folder(model)
+    return old if not model.exists() and is_personal(old) else model
+
+
+def stamp(model: Path) -> tuple[int, ...] | None:
+    """Return what a model is told by from any that takes its place, without reading it; None if there is none."""
+    try:
+        status = (standing(model) / NOTE).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def read_note(path: Path) -> dict[str, object]:
+    """Return a note's content; empty if there is none or it is no note."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def is_personal(folder: Path) -> bool:
+    """Say whether a folder is a personal model, by its note."""
+    return "personal" in read_note(folder / NOTE)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Say whether training made a folder: a model, whole or unfinished, or a run's checkpoints."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if is_personal(folder) or {"base", "photos"} <= read_note(folder / RUN_NOTE).keys():
+        return True
+    names = {path.name for path in folder.iterdir()}
+    if names == {UNFINISHED_NOTE}:  # a kill came before the first note was whole
+        return True
+    return (TEMPLATES in names and names <= UNFINISHED) or (RUN_NOTE in names and names <= RUN_FILES)
+
+
+def foreign(folder: Path) -> list[Path]:
+    """Return what lies in a folder of ours and is not of a training's making; empty if it is no folder."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inside if path.name not in UNFINISHED | RUN_FILES | LITTER]
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Say whether a folder beside a model is only what a training left there, and no other model named so."""
+    return _is_ours(folder) and not foreign(folder) and read_note(folder / NOTE).get("name") != folder.name
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def in_the_way(model: Path) -> list[Path]:
+    """Return what training would have to replace beside a model, although it is somebody's own."""
+    beside = [path for path in _folders_beside(model) if os.path.lexists(path)]
+    return [path for path in beside if not (_is_left_over(path) or _is_empty(path))]
+
+
+def check_out(out: Path) -> None:
+    """Refuse, before the work, to write where something else stands, or would have to go.
+
+    Raises:
+        DataError: the folder is no personal model, a link, or where this runs; or one of the
+            names that training needs beside it is taken.
+    """
+    link, out = out.is_symlink(), named(out)
+    if link:
+        raise DataError(f"{out.name} is a link to another folder.", "Name the folder that it leads to.")
+    if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(
+            f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
+        )
+    if is_personal(out) and (others := foreign(out)):
+        raise DataError(
+            f"{out.name} would be replaced, but holds {_listed(others)}, which training has not made.",
+            "Move what is yours elsewhere, or name a new folder.",
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise DataError(
+            f"{out.name} would be replaced, but this runs in it.", "Go to another folder first, or name a new one."
+        )
+    if taken := in_the_way(out):
+        raise DataError(
+            f"Training would replace {' and '.join(path.name for path in taken)}, which it has not made.",
+            f"Move what is yours elsewhere, or name another folder than {out.name}.",
+        )
+
+
+def _listed(paths: list[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:MOST_NAMED])
+    return f"{names} and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else names
+
+
+def remove(folder: Path) -> None:
+    """Remove what training made of a folder: its marks last, so that what a kill leaves is known as ours.
+
+    The folder goes too, unless it holds something else.
+    """
+    if not folder.is_dir():
+        return
+    others = set(foreign(folder))
+    content = {path.name: path for path in folder.iterdir() if path not in others}
+    marks = [content.pop(name) for name in LAST_REMOVED if name in content]
+    for path in (*content.values(), *marks):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if not others:
+        folder.rmdir()
+
+
+def install(model: Path) -> None:
+    """Put the new folder in the model's place; at every moment one of both can be loaded."""
+    old = _old_folder(model)
+    if model.exists():
+        remove(old)
+        model.rename(old)
+    new_folder(model).rename(model)
+    for folder in (old, work_folder(model)):
+        with contextlib.suppress(OSError):  # the model stands; the next training tries again
+            remove(folder)
+
+
+def traces(model: Path) -> list[Path]:
+    """Return the folder and those beside it that trainings may have left, those that exist; the folder last."""
+    beside = [folder for folder in _folders_beside(model) if _is_left_over(folder) or _is_empty(folder)]
+    return [*beside, *([named(model)] if model.is_dir() else [])]
+
+
+def forget(model: Path) -> list[Path]:
+    """Remove every trace of a personal model's owner.
+
+    That is the model, the one before it, one that was being put together, and a training's
+    checkpoints and logs. Photos that it was trained on were never copied; they stay the owner's,
+    and so does whatever else lies in the model's folder.
+
+    Returns:
+        What was removed, files first, each folder behind its files.
+
+    Raises:
+        WeightsError: there is no personal model and no trace of one, or it is only a link to one.
+    """
+    if model.is_symlink():
+        raise WeightsError(
+            f"{model.name} is a link to another folder, so nothing was removed.", "Name the folder that it leads to."
+        )
+    place = named(model)
+    known = [folder for folder in traces(model) if folder != place or _is_ours(folder)]
+    something_else = place not in known and place.exists() and not _is_empty(place)
+    if something_else or not any(map(_is_ours, known)):
+        raise WeightsError(
+            f"{place.name} is no personal model, so nothing was removed.", "Name the folder that train wrote to."
+        )
+    removed = []
+    for folder in known:
+        others = foreign(folder)
+        inside = [path for path in folder.rglob("*") if not any(path.is_relative_to(other) for other in others)]
+        removed += sorted(path for path in inside if not path.is_dir())
+        removed += sorted((path for path in inside if path.is_dir()), reverse=True)
+        removed += [] if others else [folder]
+        remove(folder)
+    return removed

@@ -1,0 +1,123 @@
+"""Whom a personal model knows, and how one is loaded.
+
+It was optimised to tell its owner from everybody else. Of two photos that both do not show the owner
+it gives no score: the answer is ``out_of_scope``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from flaskapp.errors import WeightsError
+from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
+from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
+
+TRAIN_AGAIN = "Train it again: facial-recognition train."
+
+
+@dataclass(frozen=True, eq=False)
+class Owner:
+    """Whom a personal model knows.
+
+    Attributes:
+        templates: float32 (N, 4096), embeddings of the owner's training photos.
+        scope: nearness in [0, 1] from which a photo counts as the owner's.
+    """
+
+    templates: np.ndarray = field(repr=False)
+    scope: float
+
+    def __post_init__(self) -> None:
+        if self.templates.ndim != 2 or self.templates.shape[1] != EMBEDDING_SIZE or not len(self.templates):
+            raise ValueError(f"templates expects (N, {EMBEDDING_SIZE}). Received: {self.templates.shape}")
+        if not 0 <= self.scope <= 1:
+            raise ValueError(f"scope expects 0 to 1. Received: {self.scope}")
+
+    def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
+        """Say whether a photo's embedding (4096,) is near the owner's: the mean of all comparisons."""
+        odds = [runtime.log_odds(template, embedding) for template in self.templates]
+        return bool(1 / (1 + np.exp(-np.clip(np.mean(odds), -500, 500))) >= self.scope)
+
+
+class OwnerCounts(VerdictCounts):
+    """Of a personal model, whose impostor pairs are its owner with somebody else."""
+
+    impostors, genuine = "its owner with somebody else", "its owner"
+
+
+class ScopeCounts(OwnerCounts):
+    """Of ``out_of_scope``, which is for pairs of two strangers."""
+
+    impostors = "two strangers"
+
+
+class PersonalInfo(WeightsInfo):
+    """What belongs to a personal model's weights."""
+
+    def verdict_counts(self, verdict: str) -> VerdictCounts:
+        """Return how often a verdict was given to whom; ``out_of_scope`` was counted on pairs of its own."""
+        scope = self.details.get("figures", {}).get("scope")
+        if verdict == "out_of_scope" and scope is not None:
+            counts = (scope[name] for name in ("stranger_pairs", "strangers_out", "owner_pairs", "owner_out"))
+            return ScopeCounts(*map(int, counts))
+        return OwnerCounts(**vars(super().verdict_counts(verdict)))
+
+
+def load_model(path: Path) -> tuple[Runtime, Owner | None]:
+    """Load weights to compare with: a personal model's folder, or any ``.h5``.
+
+    If a crash fell between the two renames of an installation, the previous model serves.
+
+    Raises:
+        WeightsError: they are missing, damaged, or do not belong together.
+    """
+    if path.suffix == ".h5" and not path.is_dir():
+        if not path.exists():
+            raise WeightsError(f"There are no weights {path.name}.", NAME_A_MODEL)
+        return Runtime(path), None
+    folder = standing(named(path))
+    _check_folder(folder)
+    try:
+        runtime = Runtime(folder / WEIGHTS)
+    except WeightsError as error:
+        raise WeightsError(error.message, TRAIN_AGAIN) from None
+    try:
+        runtime.info = PersonalInfo(**vars(runtime.info))
+        runtime.info.verdict_counts("out_of_scope")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{NOTE} is damaged ({type(error).__name__}).", TRAIN_AGAIN) from None
+    return runtime, _read_owner(folder / TEMPLATES, runtime.info.details["personal"])
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is no personal model, with the reason."""
+    if not folder.exists():
+        reason = "there is no such folder"
+    elif not folder.is_dir():
+        reason = "it is a file"
+    elif not (folder / NOTE).exists():
+        reason = f"it holds no {NOTE}"
+    elif not is_personal(folder):
+        reason = f"its {NOTE} is damaged or names no owner"
+    else:
+        return
+    raise WeightsError(f"{folder.name} is no personal model: {reason}.", NAME_A_MODEL)
+
+
+def _read_owner(path: Path, note: dict[str, object]) -> Owner:
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != note["templates_sha256"]:
+            raise WeightsError(f"{path.name} does not belong to its weights or was changed.", TRAIN_AGAIN)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return Owner(arrays["templates"].astype(np.float32), float(str(note["scope"])))
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read: {error.strerror}.", TRAIN_AGAIN) from None
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path.name} is damaged ({type(error).__name__}).", TRAIN_AGAIN) from None

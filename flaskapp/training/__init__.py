@@ -1,1 +1,0 @@
-"""Training: the base network, step by step."""

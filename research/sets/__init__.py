@@ -1,0 +1,1 @@
+"""Photos of training sets: where they lie, what each is for, their faces."""

@@ -1,0 +1,58 @@
+"""Photos of known people, their pairs and embeddings: for choosing and for measuring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from flaskapp import preprocess
+from research.sets.roles import CALIBRATION, REPORTING
+from research.sets.table import UNKNOWN_PERSON, FaceTable
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Photos of known people, each with at least one other photo of the same set.
+
+    Attributes:
+        rows: int (N,), into the table.
+        person: int (N,).
+        set_index: int (N,).
+    """
+
+    rows: np.ndarray
+    person: np.ndarray
+    set_index: np.ndarray
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return every pair within a set: first and second position, and ``same``.
+
+        The sets hold some photos twice, in different sizes: across sets, a genuine pair may
+        be one photo.
+        """
+        first, second = np.triu_indices(len(self.rows), 1)
+        within = self.set_index[first] == self.set_index[second]
+        first, second = first[within], second[within]
+        return first, second, self.person[first] == self.person[second]
+
+
+def labelled(table: FaceTable, role: int) -> Labelled:
+    """Return the photos of one role whose person is known and has two of them in a set.
+
+    Who calibrates or is reported on comes only from the sets that may measure.
+    """
+    rows = np.flatnonzero((table.role == role) & (table.person != UNKNOWN_PERSON))
+    if role in (CALIBRATION, REPORTING) and table.set_measures:
+        rows = rows[np.array(table.set_measures)[table.set_index[rows]]]
+    keys = np.stack([table.person[rows], table.set_index[rows]], axis=1)
+    _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    rows = rows[counts[inverse.reshape(-1)] > 1]
+    return Labelled(rows, table.person[rows], table.set_index[rows])
+
+
+def embed_crops(twin: keras.Model, crops: np.ndarray) -> np.ndarray:
+    """Return embeddings float32 (N, 4096) of crops uint8 (N, 100, 100, 3), memory-mapped or not."""
+    parts = [crops[start : start + 512] for start in range(0, len(crops), 512)]
+    return np.concatenate([twin.predict(preprocess.to_model_input(part), batch_size=64, verbose=0) for part in parts])

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from weights_files import write_note, write_weights_files
+
+from flaskapp import cli, runtime
+from flaskapp.runtime import Runtime
+
+ALWAYS = {"match": (0.0, 0.0), "non_match": (1.0, 1.0), "inconclusive": (0.0, 1.0)}
+"""Bands that leave no other verdict."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> dict[str, Runtime]:
+    """Return weights for each verdict that say nothing else."""
+    weights = write_weights_files(tmp_path_factory.mktemp("weights"))
+    found = {}
+    for verdict, band in ALWAYS.items():
+        found[verdict] = Runtime(write_note(weights, band, name=verdict))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def use(monkeypatch, weights):
+    """Return what makes the program answer one verdict to everything; match, unless called."""
+
+    def choose(verdict: str) -> None:
+        monkeypatch.setattr(runtime, "_default", weights[verdict])
+
+    choose("match")
+    return choose
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, hopper, collins, hopper_pixels, collins_pixels) -> Path:
+    """Return a folder of good and bad photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "hopper.jpg").write_bytes(hopper)
+    (folder / "collins.jpg").write_bytes(collins)
+    Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(folder / "both women.png")
+    Image.fromarray(np.rot90(hopper_pixels)).save(folder / "on its side.png")
+    Image.new("RGB", (200, 200), "grey").save(folder / "nobody.png")
+    (folder / "empty.jpg").touch()
+    (folder / "cut.jpg").write_bytes(hopper[: len(hopper) // 2])
+    (folder / "notes.txt").write_text("no photo")
+    Image.new("RGB", (9, 9)).save(folder / "small.gif")
+    with (folder / "huge.jpg").open("wb") as file:
+        file.write(hopper)
+        file.truncate(10**9)  # a hole: it takes no room on the disk
+    return folder
+
+
+BAD = ("empty.jpg", "cut.jpg", "notes.txt", "small.gif", "huge.jpg", "nobody.png")
+
+
+def run(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+class TestCompare:
+    @pytest.mark.parametrize(("verdict", "code"), [("match", 0), ("non_match", 1), ("inconclusive", 3)])
+    def test_the_verdict_is_the_exit_code(self, use, files, verdict, code):
+        use(verdict)
+        result = run("compare", files / "hopper.jpg", files / "collins.jpg")
+        assert result.exit_code == code
+        assert result.stdout.startswith(verdict.replace("_", "-"))
+        assert result.stderr == ""
+
+    def test_the_answer_names_photos_faces_errors_and_weights(self, files):
+        told = run("compare", files / "hopper.jpg", files / "collins.jpg").stdout
+        assert f"reference {files / 'hopper.jpg'}: face 0: x " in told
+        assert "Of 1,000 pairs of strangers 1, of 100 pairs of one person 90 got this verdict." in told
+        assert "No liveness check" in told
+        assert "match@" in told
+
+    def test_a_photo_that_lies_on_its_side_is_turned_and_that_is_told(self, files):
+        told = run("compare", files / "on its side.png", files / "hopper.jpg").stdout.splitlines()
+        assert [("turned by 90 degrees" in line) for line in told[2:4]] == [True, False]
+
+    def test_json_is_the_verification(self, use, files):
+        use("inconclusive")
+        result = run("compare", files / "hopper.jpg", files / "collins.jpg", "--json")
+        told = json.loads(result.stdout)
+        assert (result.exit_code, told["decision"]) == (3, "inconclusive")
+        assert 0 < told["similarity_score"] < 1
+        assert told["inconclusive_band"] == [0, 1]
+        assert told["error_counts"]["impostor_with_verdict"] == 19
+        assert told["faces"]["reference"]["face_index"] == 0
+        assert told["faces"]["reference"]["turned"] == 0
+        assert told["liveness"] == "not_checked"
+        assert set(told["timing_ms"]) == {"decode", "detect", "align", "embed", "compare", "total"}
+
+    def test_the_order_of_the_photos_does_not_matter(self, files):
+        names = files / "hopper.jpg", files / "collins.jpg"
+        forth, back = (json.loads(run("compare", *pair, "--json").stdout) for pair in (names, names[::-1]))
+        assert forth["similarity_score"] == back["similarity_score"]
+
+    def test_several_faces_are_listed_with_numbers_and_what_to_type(self, files):
+        result = run("compare", files / "hopper.jpg", files / "both women.png")
+        assert (result.exit_code, result.stdout) == (2, "")
+        first, *faces, example = result.stderr.splitlines()
+        assert first.startswith(f"Error: probe {files / 'both women.png'}: 2 faces were found")
+        assert [line.split(":")[0] for line in faces] == ["  0", "  1"]
+        assert example == (
+            "For example: facial-recognition compare "
+            f"{files / 'hopper.jpg'} '{files / 'both women.png'}' --probe-face 0"
+        )
+
+    def test_what_the_example_says_works(self, files):
+        names = files / "both women.png", files / "hopper.jpg"
+        assert run("compare", *names, "--reference-face", "1").exit_code == 0
+        told = json.loads(run("compare", *names, "--reference-face", "0", "--json").stdout)
+        assert (told["faces"]["reference"]["face_index"], told["faces"]["reference"]["other_faces"]) == (0, 1)
+
+    def test_several_faces_in_json(self, files):
+        result = run("compare", files / "both women.png", files / "hopper.jpg", "--json")
+        error = json.loads(result.stdout)["error"]
+        assert (result.exit_code, error["code"], error["photo"]) == (2, "several_faces", "reference")
+        assert len(error["faces"]) == 2
+        assert set(error["faces"][0]) == {"box_xyxy", "landmarks", "detection_score"}
+
+    @pytest.mark.parametrize(("bad", "place"), list(zip(BAD, (0, 1) * 3, strict=True)))
+    def test_a_bad_file_is_one_clean_line(self, files, bad, place):
+        names = [files / "hopper.jpg"] * 2
+        names[place] = files / bad
+        result = run("compare", *names)
+        assert (result.exit_code, result.stdout) == (2, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"Error: {('reference', 'probe')[place]} {files / bad}: ")
+
+    def test_a_huge_file_is_left_unread(self, files):
+        assert "more than 12 MB" in run("compare", files / "huge.jpg", files / "hopper.jpg").stderr
+
+    def test_a_face_that_is_not_there(self, files):
+        result = run("compare", files / "hopper.jpg", files / "hopper.jpg", "--probe-face", "7")
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert "no face number 7" in result.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["hopper.jpg"],
+            ["hopper.jpg", "none.jpg"],
+            ["hopper.jpg", "."],
+            ["hopper.jpg", "hopper.jpg", "--probe-face", "-1"],
+            ["hopper.jpg", "hopper.jpg", "--probe-face", "left"],
+            ["hopper.jpg", "hopper.jpg", "--plot", "no/folder/out.png"],
+            ["hopper.jpg", "hopper.jpg", "--plot", "out.jpeg2000"],
+            ["hopper.jpg", "hopper.jpg", "--threshold", "0.5"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_usage_is_explained(self, files, monkeypatch, arguments):
+        monkeypatch.chdir(files)
+        result = run("compare", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "Error: " in result.stderr
+
+    def test_the_answer_can_be_drawn(self, files, tmp_path):
+        result = run(
+            "compare", files / "hopper.jpg", files / "both women.png", "--probe-face", "1", "--plot", tmp_path / "a.png"
+        )
+        assert (result.exit_code, result.stderr) == (0, f"Drawn: {tmp_path / 'a.png'}\n")
+        with Image.open(tmp_path / "a.png") as image:
+            assert min(image.size) > 500
+
+    def test_damaged_weights_are_one_clean_line(self, monkeypatch, files, tmp_path):
+        monkeypatch.setattr(runtime, "_default", None)
+        monkeypatch.setattr(runtime, "default_weights_path", lambda: tmp_path / "gone.h5")
+        result = run("compare", files / "hopper.jpg", files / "hopper.jpg")
+        assert result.exit_code == 2
+        assert result.stderr.startswith("Error: gone.json, which belongs to the weights, is missing.")
+
+
+class TestDetect:
+    def test_faces_are_listed_left_to_right_from_0(self, files):
+        result = run("detect", files / "both women.png", files / "nobody.png", files / "hopper.jpg")
+        lines = result.stdout.splitlines()
+        assert result.exit_code == 0
+        assert lines[0] == f"{files / 'both women.png'}: 2 faces"
+        assert [line.split(":")[0] for line in lines[1:3]] == ["  0", "  1"]
+        assert lines[3:5] == [f"{files / 'nobody.png'}: no face", f"{files / 'hopper.jpg'}: 1 face"]
+
+    def test_that_a_photo_was_turned_is_told(self, files):
+        words = run("detect", files / "on its side.png").stdout.splitlines()
+        assert "lies on its side" in words[-1]
+        (told,) = json.loads(run("detect", files / "on its side.png", "--json").stdout)
+        assert (told["turned"], told["notes"], told["photo_size_wh"]) == (90, [words[-1].strip()], [600, 512])
+
+    def test_bad_files_are_reported_and_the_others_still_listed(self, files):
+        result = run("detect", files / "empty.jpg", files / "hopper.jpg", files / "huge.jpg", files / "small.gif")
+        assert result.exit_code == 2
+        assert result.stdout.startswith(f"{files / 'hopper.jpg'}: 1 face")
+        errors = result.stderr.splitlines()
+        assert [error.split(": ")[:2] for error in errors] == [
+            ["Error", str(files / name)] for name in ("empty.jpg", "huge.jpg", "small.gif")
+        ]
+
+    def test_json_has_an_entry_for_every_photo(self, files):
+        result = run("detect", files / "hopper.jpg", files / "cut.jpg", files / "nobody.png", "--json")
+        good, bad, nobody = json.loads(result.stdout)
+        assert result.exit_code == 2
+        assert good["photo"] == str(files / "hopper.jpg")
+        assert good["photo_size_wh"] == [512, 600]
+        assert set(good["faces"][0]) == {"box_xyxy", "landmarks", "detection_score"}
+        assert (good["more_faces"], good["notes"]) == (False, [])
+        assert bad["error"]["code"] == "truncated_photo"
+        assert nobody["faces"] == []
+
+    def test_faces_can_be_drawn_into_a_folder(self, files, tmp_path):
+        (tmp_path / "other").mkdir()
+        other = shutil.copyfile(files / "collins.jpg", tmp_path / "other" / "hopper.png")
+        out = tmp_path / "new" / "boxes"
+        assert run("detect", files / "hopper.jpg", files / "empty.jpg", other, "--plot", out).exit_code == 2
+        assert sorted(path.name for path in out.iterdir()) == ["hopper-2.faces.png", "hopper.faces.png"]
+
+    def test_no_drawing_takes_anothers_name(self, tmp_path, files):
+        photos = []
+        for name in ("a/1.jpg", "b/1.jpg", "1-2.jpg", "c/1.jpg"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            photos.append(shutil.copyfile(files / "hopper.jpg", tmp_path / name))
+        assert run("detect", *photos, "--plot", tmp_path / "boxes").exit_code == 0
+        names = sorted(path.name for path in (tmp_path / "boxes").iterdir())
+        assert names == ["1-2.faces.png", "1-3.faces.png", "1-4.faces.png", "1.faces.png"]
+
+    def test_a_photo_is_needed(self):
+        assert run("detect").exit_code == 2
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def lists(self, tmp_path, files) -> Path:
+        """Return a folder with lists of pairs, in both forms, and the photos they name."""
+        for name in ("hopper", "collins"):
+            for number in (1, 2):
+                path = tmp_path / "photos" / name / f"{name}_{number:04d}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(files / f"{name}.jpg", path)
+        shutil.copyfile(files / "cut.jpg", tmp_path / "photos" / "cut.jpg")
+        (tmp_path / "pairs.csv").write_text(
+            "reference,probe,same\n"
+            "hopper/hopper_0001.jpg,hopper/hopper_0002.jpg,1\n"
+            "collins/collins_0001.jpg,collins/collins_0002.jpg,1\n"
+            "hopper/hopper_0001.jpg,collins/collins_0001.jpg,0\n"
+            "hopper/hopper_0002.jpg,cut.jpg,0\n"
+        )
+        (tmp_path / "lfw.txt").write_text(
+            "2\nhopper\t1\t2\ncollins\t1\t2\nhopper\t1\tcollins\t1\ncollins\t2\thopper\t2\n"
+        )
+        return tmp_path
+
+    def test_a_table_tells_every_rate_with_its_counts(self, lists):
+        result = run("evaluate", "--pairs", lists / "pairs.csv", "--root", lists / "photos")
+        assert result.exit_code == 0
+        for told in (
+            "4: 2 genuine, 2 impostor",
+            "failures to acquire   1 pairs",
+            "accuracy",
+            "FNMR at FMR 0.1 %",
+            "match@",
+        ):
+            assert told in result.stdout
+        assert "Of 2 stranger pairs, 1 (50.0 %) read match." in result.stdout
+        assert result.stderr.splitlines()[0].startswith("  failure to acquire: cut.jpg: ")
+
+    def test_lfws_own_lists_are_read(self, lists):
+        result = run("evaluate", "--pairs", lists / "lfw.txt", "--root", lists / "photos")
+        assert result.exit_code == 0
+        assert "4: 2 genuine, 2 impostor" in result.stdout
+
+    def test_everything_can_be_written(self, lists):
+        out = {name: lists / name for name in ("scores.csv", "figures.json", "plots")}
+        result = run(
+            *("evaluate", "--pairs", lists / "pairs.csv", "--root", lists / "photos", "--face", "largest"),
+            *("--scores", out["scores.csv"], "--json", out["figures.json"], "--plots", out["plots"]),
+        )
+        assert result.exit_code == 0, result.stderr
+        with out["scores.csv"].open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["reference", "probe", "same", "similarity_score", "decision"]
+        assert [row["decision"] for row in rows] == ["match", "match", "match", "non_match"]
+        figures = json.loads(out["figures.json"].read_text())
+        assert figures.keys() >= {
+            *("pairs", "genuine", "impostor", "failures_to_acquire", "threshold", "accuracy", "precision", "recall"),
+            *("f1", "fmr", "fnmr", "eer", "auc", "fnmr_at_fmr", "decisions"),
+        }
+        assert set(figures["fnmr_at_fmr"]) == {"0.1", "0.01", "0.001", "0.0001"}
+        assert figures["decisions"]["impostor"] == {"match": 1, "inconclusive": 0, "non_match": 1}
+        assert list(figures["failed_photos"]) == ["cut.jpg"]
+        assert {path.name for path in out["plots"].iterdir()} == {"scores.png", "roc.png", "det.png", "reliability.png"}
+
+    def test_its_scores_are_again_a_list_of_pairs(self, lists):
+        options = "--root", lists / "photos", "--scores"
+        run("evaluate", "--pairs", lists / "pairs.csv", *options, lists / "first.csv")
+        run("evaluate", "--pairs", lists / "first.csv", *options, lists / "second.csv")
+        assert (lists / "first.csv").read_text() == (lists / "second.csv").read_text()
+
+    def test_other_weights_can_be_measured(self, lists, tmp_path):
+        arguments = "evaluate", "--pairs", lists / "lfw.txt", "--root", lists / "photos", "--weights"
+        assert "random@" in run(*arguments, write_weights_files(tmp_path)).stdout
+        (lists / "lonely.h5").touch()
+        result = run(*arguments, lists / "lonely.h5")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("Error: lonely.json, which belongs to the weights, is missing.")
+
+    @pytest.mark.parametrize(
+        "text", ["", "nonsense\n", "reference,probe,same\n", "reference,probe,same\na,b,x\n", "5\n"]
+    )
+    def test_a_wrong_list_is_one_clean_line(self, lists, text):
+        (lists / "wrong.csv").write_text(text)
+        result = run("evaluate", "--pairs", lists / "wrong.csv", "--root", lists)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert result.stderr.startswith("Error: wrong.csv")
+
+    def test_missing_photos_are_one_clean_line(self, lists):
+        result = run("evaluate", "--pairs", lists / "pairs.csv", "--root", lists)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert "5 of 5 photos of the list do not exist" in result.stderr
+
+    @pytest.mark.parametrize("option", ["--scores", "--json"])
+    def test_a_place_that_cannot_be_written_is_noticed_first(self, lists, monkeypatch, option):
+        monkeypatch.setattr("flaskapp.scoring.score_pairs", lambda *_: pytest.fail("it has begun to work"))
+        result = run("evaluate", "--pairs", lists / "lfw.txt", "--root", lists / "photos", option, lists / "no" / "x")
+        assert result.exit_code == 2
+        assert "there is no folder" in result.stderr

@@ -1,0 +1,101 @@
+"""Commands that the program suggests can be typed as they stand, and mean what was meant."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from weights_files import write_weights_files
+
+from flaskapp import cli, runtime
+from flaskapp.cli import train
+from flaskapp.cli.evaluating.measuring import command_line
+from flaskapp.runtime import Runtime
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "weights").mkdir()
+    path = write_weights_files(tmp_path / "weights")
+    monkeypatch.setattr(runtime, "_default", Runtime(path))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch, weights, hopper, hopper_pixels, collins_pixels) -> None:
+    """Stand in a folder of photos whose names are a nuisance."""
+    monkeypatch.chdir(tmp_path)
+    two = Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels]))
+    for name in ("-two.png", "both women.png", "$HOME & 'co'.png"):
+        two.save(name)
+    for name in ("hopper.jpg", "--json"):
+        Path(name).write_bytes(hopper)
+
+
+def compare(*words: str) -> Result:
+    return CliRunner().invoke(cli.main, ["compare", *words])
+
+
+def suggested(result: Result) -> list[str]:
+    assert result.exit_code == 2
+    program, command, *words = shlex.split(result.stderr.splitlines()[-1].removeprefix("For example: "))
+    assert (program, command) == ("facial-recognition", "compare")
+    return words
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("-two.png", "hopper.jpg"),
+        ("hopper.jpg", "-two.png"),
+        ("both women.png", "--json"),
+        ("$HOME & 'co'.png", "hopper.jpg"),
+    ],
+)
+def test_whatever_a_photo_is_called_the_suggestion_reads_it(photos, names):
+    done = compare(*suggested(compare("--", *names)))
+    assert done.exit_code != 2, done.stderr
+    assert all(f" {name}: face 0" in done.stdout for name in names)
+
+
+def test_what_was_chosen_already_stays_chosen(photos, weights):
+    words = suggested(compare("both women.png", "both women.png", "--probe-face", "1", "--model", str(weights)))
+    assert words == [
+        *("both women.png", "both women.png"),
+        *("--reference-face", "0", "--probe-face", "1", "--model", str(weights)),
+    ]
+    done = compare(*words)
+    assert done.exit_code != 2, done.stderr
+    assert f"weights {weights.stem}@" in done.stdout
+
+
+def test_photo_after_photo_the_suggestions_lead_to_an_answer(photos):
+    done = compare(*suggested(compare(*suggested(compare("--", "-two.png", "both women.png")))))
+    assert done.exit_code != 2, done.stderr
+
+
+@pytest.mark.parametrize("name", ["my model", "it's", "a;b", "models/my model"])
+def test_a_trained_model_is_tried_by_its_whole_name(name):
+    assert shlex.split(train._try_it(Path(name)))[-2:] == ["--model", str(Path(name))]
+
+
+def test_the_command_that_measured_can_be_typed_again(tmp_path):
+    options = {
+        "scores_from": tmp_path / "my scores.csv",
+        "threshold": 0.5,
+        "band": (0.25, 0.75),
+        "by": ("skin tone", "age"),
+        "degrade": True,
+        "seed": 0,
+        "labels": None,
+    }
+    assert shlex.split(command_line(options)) == [
+        *("facial-recognition", "evaluate", "--scores-from", "my scores.csv", "--threshold", "0.5"),
+        *("--band", "0.25", "0.75", "--by", "skin tone", "--by", "age", "--degrade"),
+    ]
+    assert str(tmp_path) + os.sep not in command_line(options)

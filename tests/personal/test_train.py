@@ -1,0 +1,369 @@
+"""Training on one's own face from beginning to end, on drawn patterns in place of faces."""
+
+from __future__ import annotations
+
+import errno
+import html
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from weights_files import unsigned_note
+
+from flaskapp.cli.train import describe
+from flaskapp.errors import DataError, LeakError, MissingExtraError
+from flaskapp.personal import UnwritableError, duplicates, is_personal, load_model, work_folder
+from flaskapp.personal.album import Album, join
+from flaskapp.personal.data import Doubt, OwnAmongOthers
+from flaskapp.personal.stand_in import fit_stand_in
+
+pytestmark = [pytest.mark.needs_tensorflow, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+TENSORBOARD = bool(importlib.util.find_spec("tensorboard"))
+
+
+def drawn_album(person: str, photos: int, seed: int) -> Album:
+    """Return somebody's photos: soft patches, different each time, in the person's own tint."""
+    rng = np.random.default_rng(seed)
+    tint = rng.uniform(0.3, 1.0, 3)
+    faces = [
+        cv2.resize(
+            (rng.uniform(60, 255, (5, 5, 1)) * tint).astype(np.uint8), (100, 100), interpolation=cv2.INTER_LINEAR
+        )
+        for _ in range(photos)
+    ]
+    names = tuple(f"{person}/{number}.png" for number in range(photos))
+    return Album(names, (person,) * photos, np.stack(faces), names)
+
+
+def my_album() -> Album:
+    return drawn_album("me", 12, 100)
+
+
+def others_album() -> Album:
+    return join(*(drawn_album(f"p{number}", 3, number) for number in range(8)))
+
+
+def small_recipe(**changes):
+    from flaskapp.personal.loop import OwnRecipe
+
+    return OwnRecipe(**{"minutes": 10, "epochs": 2, "steps": 3, "batch_size": 8, "rate": 1e-3, **changes})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    """Weights that know nothing, as Keras writes them, with a stand-in beside them."""
+    import keras
+
+    from flaskapp.model import build_embedding_network, build_siamese_network, set_score, write_weights
+
+    keras.utils.set_random_seed(1)
+    siamese = build_siamese_network(build_embedding_network())
+    set_score(siamese, 600.0, 4.0)
+    weights = tmp_path_factory.mktemp("base") / "base.h5"
+    write_weights(siamese, weights, unsigned_note())
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(130), 3)
+    stand_in = fit_stand_in(rng.normal(0, 1, (130, 256))[person] + rng.normal(0, 0.3, (390, 256)), person)
+    details = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    details["stand_in"] = stand_in.to_json(details["sha256"])
+    weights.with_suffix(".json").write_text(json.dumps(details), encoding="utf-8")
+    return weights
+
+
+def train(out: Path, base: Path, recipe=None, others: Album | None = None, **run):
+    from flaskapp.personal.train import OwnReporter, OwnRun, train_own_face
+
+    said: list[str] = []
+    reporter = OwnReporter(said.append, run.pop("way", iter))
+    with pytest.MonkeyPatch.context() as patch:
+        # To weights that know nothing all faces are nearly one; the perceptual hash still tells.
+        patch.setattr(duplicates, "LEAST_COSINE", 2.0)
+        result = train_own_face(my_album(), others, OwnRun(out, base, **run), recipe or small_recipe(), reporter)
+    return result, said
+
+
+@pytest.fixture(scope="module")
+def trained(base, tmp_path_factory):
+    """A model trained with others' photos: its folder, the result, and what was said."""
+    out = tmp_path_factory.mktemp("trained") / "my_model"
+    return out, *train(out, base, others=others_album(), tensorboard=TENSORBOARD)
+
+
+class TestModel:
+    def test_the_folder_holds_what_a_model_is_and_nothing_else_stays(self, trained):
+        out, _, _ = trained
+        assert {path.name for path in out.iterdir()} == {
+            "model.h5",
+            "model.json",
+            "templates.npz",
+            "report.html",
+            *(["tensorboard"] if TENSORBOARD else []),
+        }
+        assert list(out.parent.iterdir()) == [out]
+        assert not TENSORBOARD or list((out / "tensorboard").iterdir())
+
+    def test_what_serves_scores_as_what_was_measured(self, trained):
+        from flaskapp import preprocess
+
+        out, result, _ = trained
+        runtime, owner = load_model(out)
+        assert owner is not None and len(owner.templates) == 8
+        faces = {
+            name: face
+            for album in (my_album(), others_album())
+            for name, face in zip(album.names, album.faces, strict=True)
+        }
+        for pair in result.hardest[:4]:
+            both = [faces[name.removeprefix("others/")] for name in (pair.reference, pair.probe)]
+            embeddings = runtime.embed(preprocess.to_model_input(np.stack(both)))
+            assert runtime.similarity(*embeddings) == pytest.approx(pair.score, abs=1e-4)
+
+    def test_the_test_photos_are_scored_with_as_many_impostors(self, trained):
+        _, result, said = trained
+        assert result.personal.confusion.genuine == result.personal.confusion.impostor == 8 * 2
+        assert result.shipped.confusion.pairs == result.personal.confusion.pairs
+        assert any("training: 8 of mine" in line for line in said)
+        assert result.scope.owner_pairs == 1
+
+    def test_the_note_says_everything_that_compare_needs_and_the_report_no_more_than_it_may(self, trained):
+        out, result, _ = trained
+        note = json.loads((out / "model.json").read_text(encoding="utf-8"))
+        assert note["name"] == "my_model"
+        assert "may not generalise" in note["personal"]["warning"]
+        assert sum(note["error_counts"]["genuine"].values()) == 16
+        assert note["figures"]["personal"]["f1"] == result.personal.confusion.f1
+        out_of_scope = load_model(out)[0].info.verdict_counts("out_of_scope")
+        assert list(out_of_scope.to_json().values()) == list(result.scope.to_json().values())
+        report = (out / "report.html").read_text(encoding="utf-8")
+        for wanted in (
+            "Confusion matrix",
+            "EER",
+            "FNMR",
+            "ROC",
+            "DET",
+            "Training curves",
+            "Hardest pairs",
+            "out_of_scope",
+        ):
+            assert wanted in report
+        assert result.gain_in_words().split(":")[0] in report
+        assert report.count("<img") == 4
+        assert "<script" not in report and "http:" not in report
+
+
+class TestRecipes:
+    def test_the_stand_in_serves_somebody_without_photos_of_others(self, base, tmp_path):
+        result, said = train(tmp_path / "m", base)
+        assert any("stand-in" in line for line in said)
+        assert result.personal.confusion.genuine == 16
+        report = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
+        assert "who do not exist" in report
+
+    def test_what_is_doubtful_is_said_first_and_stays_in_report_and_model(self, base, tmp_path, monkeypatch):
+        """Two people in one album: what helps to tell them from others is no gain for either."""
+        words = "do not match most of the others: me/0.png.", "of the others' photos 1 match most of yours: p0/0.png."
+        doubts = Doubt(my_album().names, (0,)), OwnAmongOthers(others_album().names, (0,))
+        for name, doubt in zip(("doubt_of_one_person", "own_among_others"), doubts, strict=True):
+            monkeypatch.setattr(f"flaskapp.personal.train.{name}", lambda *_, doubt=doubt: doubt)
+        result, said = train(tmp_path / "m", base, others=others_album())
+        note = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
+        report = html.unescape((tmp_path / "m" / "report.html").read_text(encoding="utf-8"))
+        for number, doubt in enumerate(words):
+            assert doubt in said[number]
+            assert doubt in note["personal"]["doubts"][number]
+            assert all(doubt in told for told in (report, result.gain_in_words(), describe(result)))
+
+    @pytest.fixture
+    def ever_better(self, monkeypatch):
+        """Let each epoch count as the best, so that it is kept."""
+        from flaskapp.personal import train as training
+        from flaskapp.personal.loop import Figures
+
+        losses = iter(np.linspace(1, 0.1, 50))
+        monkeypatch.setattr(training, "_validation", lambda *_: Figures(0.5, float(next(losses)), 0.9, 0.3))
+
+    @pytest.mark.usefixtures("ever_better")
+    def test_every_weight_learns_by_the_original_recipe(self, base, trained, tmp_path):
+        recipe = small_recipe(kind="whole", batch_size=4, steps=2, epochs=1)
+        result, _ = train(tmp_path / "m", base, recipe, others_album())
+        np.testing.assert_allclose(result.shipped_scores, trained[1].shipped_scores, atol=1e-5)  # as before training
+        before, after = (_arrays(path) for path in (base, tmp_path / "m" / "model.h5"))
+        changed = {name for name in before if not np.array_equal(before[name], after[name])}
+        assert {"block1_conv/kernel", "block4_unit2_2_conv/kernel", "embedding/kernel"} <= changed
+        # A few pairs of one person have other statistics than faces: normalisation is left as it was.
+        assert not {name for name in changed if "norm" in name}
+
+    @pytest.mark.usefixtures("ever_better")
+    def test_by_the_head_recipe_the_trunk_holds_still(self, base, tmp_path):
+        train(tmp_path / "m", base)
+        before, after = (_arrays(path) for path in (base, tmp_path / "m" / "model.h5"))
+        changed = {name for name in before if not np.array_equal(before[name], after[name])}
+        assert changed == {"embedding/kernel", "embedding/bias", "similarity_score/kernel", "similarity_score/bias"}
+
+    @pytest.mark.skipif(TENSORBOARD, reason="TensorBoard is installed")
+    def test_without_tensorboard_it_says_so_before_the_work(self, base, tmp_path):
+        with pytest.raises(MissingExtraError, match="tensorboard"):
+            train(tmp_path / "m", base, tensorboard=True)
+        assert not list(tmp_path.iterdir())
+
+    def test_photos_are_needed_for_more_than_the_head(self, base, tmp_path):
+        with pytest.raises(DataError, match="only the head"):
+            train(tmp_path / "m", base, small_recipe(kind="whole"))
+
+    def test_a_collapsed_training_is_a_failure_that_says_what_to_do(self, base, tmp_path, monkeypatch):
+        from flaskapp.personal import train as training
+
+        monkeypatch.setattr(training, "validate", _no_difference)
+        with pytest.raises(DataError, match=r"collapsed.*AUC is 0\.500.*No model was written.*more minutes"):
+            train(tmp_path / "m", base)
+        assert not list(tmp_path.iterdir()), "nothing of the person is left, a checkpoint neither"
+
+    @pytest.mark.parametrize("writer", ["train.claim_folder", "loop.save_checkpoint", "train.own_face_page"])
+    def test_a_disk_that_is_full_is_told_by_the_model_that_it_does_not_take(self, base, tmp_path, monkeypatch, writer):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(f"flaskapp.personal.{writer}", full)
+        with pytest.raises(UnwritableError, match=r"^my_model cannot be written: No space left on device\. Make room"):
+            train(tmp_path / "my_model", base)
+
+    def test_a_folder_that_is_no_model_is_not_written_over(self, base, tmp_path):
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "thesis.txt").touch()
+        with pytest.raises(DataError, match="no personal model"):
+            train(tmp_path / "m", base)
+
+    def test_a_photo_of_mine_among_the_others_stops_it(self, base, tmp_path):
+        mine = my_album()
+        hidden = replace(mine.take(np.array([3])), people=("p1",))
+        with pytest.raises(LeakError, match=r"me/3\.png"):
+            train(tmp_path / "m", base, others=join(others_album(), hidden))
+
+
+def _arrays(weights: Path) -> dict[str, np.ndarray]:
+    from flaskapp.runtime import read_info, read_network
+
+    return dict(read_network(weights, read_info(weights).sha256).arrays)
+
+
+def _no_difference(*_):
+    from flaskapp.personal.train import Validated
+
+    zeros = np.zeros(8)
+    return Validated(zeros, np.arange(8) < 4, np.ones((1, 4096), np.float32), zeros[:2], zeros[:2])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {shared!r}]
+from test_train import small_recipe, train, others_album
+
+def way(shares):
+    for step, share in enumerate(shares):
+        if step == 4:  # the first epoch is saved, the second half done
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield share
+
+train(Path({out!r}), Path({base!r}), small_recipe(seed=7), others_album(), way=way)
+"""
+
+
+def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, trained, tmp_path):
+    out = tmp_path / "my_model"
+    train(out, base)
+    older = load_model(out)[0].info
+    assert older.details["training"]["others"] != "photos"
+    code = KILLED.format(tests=str(Path(__file__).parent), shared=str(ROOT / "tests"), out=str(out), base=str(base))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    assert load_model(out)[0].info == older
+    assert (work_folder(out) / "state.npz").exists()
+    steps: list[float] = []
+    resumed, said = train(
+        out, base, small_recipe(seed=7), others_album(), way=lambda s: (steps.append(x) or x for x in s)
+    )
+    assert "Going on where an earlier run was stopped." in said
+    assert len(steps) == 3, "the epoch that was saved is not run again"
+    through, _ = train(tmp_path / "other", base, small_recipe(seed=7), others_album())
+    assert [epoch.validation_loss for epoch in resumed.log] == pytest.approx(
+        [e.validation_loss for e in through.log], rel=0.02
+    )
+    assert resumed.scores == pytest.approx(through.scores, abs=0.02)
+    assert load_model(out)[0].info.details["training"]["others"] == "photos"
+    assert is_personal(out) and not work_folder(out).exists()
+
+
+def test_other_photos_or_settings_start_anew(base, tmp_path):
+    from flaskapp.personal.loop import claim_folder
+
+    assert not claim_folder(tmp_path / "w", {"photos": 1})
+    (tmp_path / "w" / "state.npz").touch()
+    assert claim_folder(tmp_path / "w", {"photos": 1})
+    assert (tmp_path / "w" / "state.npz").exists()
+    assert not claim_folder(tmp_path / "w", {"photos": 2})
+    assert not (tmp_path / "w" / "state.npz").exists()
+
+
+class TestPairs:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def faces(cls):
+        return np.arange(6, dtype=np.float32)[:, None, None] + np.zeros((6, 10, 4), np.float32)
+
+    def test_half_is_genuine_and_no_photo_meets_itself(self, faces):
+        from flaskapp.personal.loop import FeaturePairs
+
+        pairs = FeaturePairs(faces, faces[:, :2] + 100, 64, 0)
+        (first, second), same = pairs.batch(5)
+        assert same.shape == (64, 1) and same.sum() == 32
+        genuine = same[:, 0] == 1
+        assert (first < 100).all()
+        assert (second[genuine] < 100).all() and (second[~genuine] >= 100).all()
+        assert (first[genuine, 0] != second[genuine, 0]).all()
+
+    def test_a_batch_is_the_same_whenever_it_is_asked_for(self):
+        from flaskapp.personal.loop import FacePairs
+
+        crops = np.random.default_rng(0).integers(0, 255, (5, 100, 100, 3)).astype(np.uint8)
+        pairs = FacePairs(crops, crops[:2], 4, 3)
+        once, again, next_one = pairs.batch(2), pairs.batch(2), pairs.batch(3)
+        assert all(np.array_equal(*sides) for sides in zip(once[0], again[0], strict=True))
+        assert not np.array_equal(once[0][0], next_one[0][0])
+        assert once[0][0].min() >= 0 and once[0][0].max() <= 1
+
+
+class TestGain:
+    @pytest.mark.parametrize(
+        ("interval", "words"),
+        [((0.01, 0.05), "helps"), ((-0.01, 0.05), "No gain"), ((-0.05, -0.01), "made it worse"), (None, "No gain")],
+    )
+    def test_it_is_said_as_it_is(self, trained, interval, words):
+        result = replace(trained[1], f1_gain=0.02, f1_gain_interval=interval)
+        assert words in result.gain_in_words()
+
+    def test_its_interval_is_that_of_the_difference_on_the_same_pairs(self):
+        from flaskapp.evaluation import sources_by
+        from flaskapp.personal.result import _f1, _gain_interval
+
+        rng = np.random.default_rng(0)
+        same = np.arange(400) < 200
+        names = [f"a{n % 20}" for n in range(400)], [f"b{n % 23}" for n in range(400)]
+        better, worse = same ^ (rng.random(400) < 0.02), same ^ (rng.random(400) < 0.15)
+        sources = sources_by("photo", *names)
+        low, high = _gain_interval(better, worse, same, sources, 0)
+        ones = np.ones((1, 400))
+        gain = float(_f1(ones, better, same)[0] - _f1(ones, worse, same)[0])
+        assert 0 < low < gain < high
+        assert _gain_interval(worse, worse, same, sources, 0) is None, "all draws agree: that is no certainty"
+        hits = int((better & same).sum())
+        assert _f1(ones, better, same)[0] == pytest.approx(2 * hits / (2 * hits + int((better != same).sum())))
