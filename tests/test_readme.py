@@ -20,10 +20,24 @@ from flaskapp.web import openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "research" / "README.md"])
 PROGRAM = "facial-recognition"
+FIGURES = "What the answer means"
 
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+
+def blocks_of(document: str) -> list[tuple[str, str]]:
+    """Return language and text of each block of code."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", document, flags=re.DOTALL | re.MULTILINE)
+
+
+def example(name: str, language: str, holds: str = "") -> str:
+    """Return the only block of a language in a document."""
+    document = (ROOT / name).read_text(encoding="utf-8")
+    (found,) = (text for of_block, text in blocks_of(document) if of_block == language and holds in text)
+    return found
+
+
+BLOCKS = blocks_of(README)
 PROSE = re.sub(r"^```\w+\n.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
 CODE_SPANS = re.findall(r"`([^`\n]+)`", PROSE)
 SHELL_LINES = [line for language, text in BLOCKS if language in {"sh", "bat"} for line in text.splitlines()]
@@ -64,7 +78,7 @@ def test_the_readers_of_the_readme_find_something():
     names = {words[0] for words in program_commands()}
     assert names >= {"compare", "detect", "evaluate", "train"}
     assert make_targets() >= {"run", "test", "lint"}
-    assert len(table_below("Figures")) >= 5
+    assert len(table_below(FIGURES)) >= 5
 
 
 @pytest.mark.parametrize("words", program_commands(), ids=" ".join)
@@ -102,7 +116,7 @@ def test_every_link_leads_somewhere(path):
             assert not anchor or anchor in anchors((path.parent / name).read_text(encoding="utf-8")), link
 
 
-@pytest.mark.parametrize("row", table_below("Figures"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", table_below(FIGURES), ids=lambda row: row[0])
 def test_every_figure_names_its_command(row):
     commands = [words_of(span) for span in re.findall(r"`([^`]+)`", row[-1])]
     assert commands
@@ -115,7 +129,7 @@ def test_no_figure_is_left_open(path):
 
 
 def test_every_row_of_the_figures_has_one():
-    assert [row[0] for row in table_below("Figures") if not re.search(r"\d", row[1])] == []
+    assert [row[0] for row in table_below(FIGURES) if not re.search(r"\d", row[1])] == []
 
 
 @pytest.mark.slow
@@ -127,10 +141,9 @@ def test_the_python_example_runs(code):
 
 
 def curl_examples() -> dict[str, str]:
-    """Return the commands by which README and /api/docs show the API."""
-    (readme,) = (text for language, text in BLOCKS if language == "sh" and "curl" in text)
+    """Return the commands by which docs/serving.md and /api/docs show the API."""
     page = re.findall(r"^    (.*)$", openapi.describe()["info"]["description"], flags=re.MULTILINE)
-    return {"README": readme, "docs": "\n".join(page)}
+    return {"serving": example("docs/serving.md", "sh", "curl"), "docs": "\n".join(page)}
 
 
 @pytest.mark.slow
@@ -153,8 +166,7 @@ def test_the_curl_examples_run(place, tmp_path):
 def test_the_sets_file_example_is_read(tmp_path):
     from research.sets.file import read_sets
 
-    (example,) = (text for language, text in BLOCKS if language == "toml")
-    (tmp_path / "sets.toml").write_text(example, encoding="utf-8")
+    (tmp_path / "sets.toml").write_text(example("research/README.md", "toml"), encoding="utf-8")
     sets, excluded = read_sets(tmp_path / "sets.toml")
     assert [face_set.name for face_set in sets] == ["my_people", "other_people", "more_faces"]
     assert excluded == {"lfw": tmp_path / "teacher" / "lfw.npz"}
@@ -163,8 +175,7 @@ def test_the_sets_file_example_is_read(tmp_path):
 def test_the_list_of_pairs_example_is_read(tmp_path):
     from flaskapp.dataset.pairs import read_pairs
 
-    (example,) = (text for language, text in BLOCKS if language == "text")
-    (tmp_path / "pairs.csv").write_text(example, encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text(example("docs/evaluation.md", "text"), encoding="utf-8")
     assert [(pair.reference, pair.probe, pair.same) for pair in read_pairs(tmp_path / "pairs.csv")] == [
         ("anna/1.jpg", "anna/2.jpg", True),
         ("anna/1.jpg", "bert/1.jpg", False),

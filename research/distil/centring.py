@@ -5,7 +5,7 @@ lie together, away from zero, so that any two strangers among them have a high c
 every face of a balanced set has in common tells nobody from anybody. Its mean is taken off
 what the network learns, as the mean face is for Eigenfaces (Turk and Pentland, "Eigenfaces
 for Recognition", 1991), and once more, exactly, off what the network says in the end.
-docs/training.md has the figures.
+research/notes/training.md has the figures.
 """
 
 from __future__ import annotations
