@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -178,6 +179,16 @@ def lay_out(sets_file: Path, mirrors: Path) -> None:
 
     for name, count in lay_out_sets(sets_file, mirrors):
         click.echo(f"{name}: {count:,} photos")
+
+
+@main.command("mtcnn-weights")
+def mtcnn_weights() -> None:
+    """Write the detector's three networks again, from the weights of the mtcnn package."""
+    from flaskapp.detection.networks import FOLDER
+    from research.mtcnn_weights import write_models
+
+    for path in write_models(FOLDER):
+        click.echo(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
 
 
 def _prepare(sets_file: Path, crops: Path) -> tuple[Any, Any, list[str]]:

@@ -267,7 +267,7 @@ class TestProcesses:
         assert (process.returncode, errors) == (0, "")
         assert output.startswith("match")
         loaded = {name.partition(".")[0] for name in Path(f"{program}.modules").read_text().split()}
-        assert not loaded & {"tensorflow", "keras", "torch", "jax", "matplotlib", "flask", "mtcnn", "scipy"}
+        assert not loaded & {"tensorflow", "keras", "torch", "jax", "matplotlib", "flask", "scipy"}
 
     def test_the_help_loads_nothing_heavy(self):
         code = (
