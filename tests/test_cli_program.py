@@ -41,7 +41,6 @@ class TestHelp:
             "blend",
             "capture",
             "compare",
-            "completion",
             "detect",
             "evaluate",
             "forget",
@@ -92,7 +91,7 @@ class TestHelp:
 class TestCompletion:
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_each_shell_gets_a_script_of_its_own(self, shell):
-        result = CliRunner().invoke(cli.main, ["completion", shell])
+        result = CliRunner().invoke(cli.main, [], prog_name="facial-recognition", env={VARIABLE: f"{shell}_source"})
         assert result.exit_code == 0
         assert f"{VARIABLE}={shell}_complete" in result.stdout
 

@@ -16,7 +16,6 @@ from flaskapp.cli.augmenting import augment
 from flaskapp.cli.blending import blend
 from flaskapp.cli.capturing import capture
 from flaskapp.cli.carding import model_card
-from flaskapp.cli.completing import completion
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.own_face import forget, stand_in, train
 from flaskapp.cli.photos import compare, detect
@@ -127,7 +126,6 @@ commands = (
     blend,
     capture,
     compare,
-    completion,
     detect,
     evaluate,
     forget,
