@@ -70,7 +70,7 @@ COMPILE := .venv-dev/bin/uv pip compile --quiet --universal --python-version 3.1
 
 lock: .venv-dev/.ready
 	$(COMPILE) --extra train --extra dev pyproject.toml -o requirements-train.lock
-	$(COMPILE) --constraint requirements-train.lock pyproject.toml -o requirements.lock
+	$(COMPILE) --extra plots --constraint requirements-train.lock pyproject.toml -o requirements.lock
 
 screenshots: .venv-dev/.ready browser
 	.venv-dev/bin/python tests/browser/screenshots.py

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,10 @@ def third_party_imports(*folders: str) -> set[str]:
 
 
 BASE = requirements(PROJECT["dependencies"])
+PLOTS = requirements(PROJECT["optional-dependencies"]["plots"])
 TRAIN = requirements(PROJECT["optional-dependencies"]["train"])
+assert str(TRAIN.pop("facial-recognition")) == "facial-recognition[plots]", "training draws"
+TRAIN |= PLOTS
 DEV = requirements(PROJECT["optional-dependencies"]["dev"])
 
 
@@ -148,6 +153,72 @@ def test_tensorflow_is_for_training_and_in_one_build(machine, python):
     assert not serving & {"tensorflow", "tensorflow-cpu", "keras"}
     expected = "tensorflow-cpu" if machine == "Linux x86-64" else "tensorflow"
     assert training & {"tensorflow", "tensorflow-cpu"} == {expected}
+
+
+def brought_along(names: Iterable[str]) -> set[str]:
+    """Return these packages and all that they require, without extras, as installed here."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            needed = [Requirement(line) for line in metadata.requires(name) or ()]
+            waiting += [req.name for req in needed if req.marker is None or req.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.fixture(scope="module")
+def run_without_extras() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the program where only what the plain dependencies bring can be imported."""
+    allowed = brought_along(BASE)
+    absent = [
+        top
+        for top, owners in metadata.packages_distributions().items()
+        if top != "flaskapp" and not allowed & set(map(canonicalize_name, owners))
+    ]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import flaskapp.cli; flaskapp.cli.run()"
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run
+
+
+class TestWithoutExtras:
+    """What `pip install facial-recognition` brings is enough, and little."""
+
+    PHOTOS = tuple(ROOT / "flaskapp" / "static" / "portraits" / name for name in PORTRAITS)
+
+    def test_nothing_large_is_brought_along(self):
+        large = {"joblib", "keras", "matplotlib", "mtcnn", "scikit-learn", "scipy", "tensorflow", "tensorflow-cpu"}
+        assert not brought_along(BASE) & large
+
+    def test_it_compares(self, run_without_extras):
+        done = run_without_extras("compare", self.PHOTOS[0], self.PHOTOS[0], "--json")
+        assert (done.returncode, json.loads(done.stdout)["decision"]) == (0, "match")
+
+    def test_it_lists_faces(self, run_without_extras):
+        done = run_without_extras("detect", *self.PHOTOS)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_it_evaluates(self, run_without_extras, tmp_path):
+        scores = [f"a{index}.jpg,b{index}.jpg,{index % 2},0.{index}" for index in range(1, 9)]
+        (tmp_path / "scores.csv").write_text("\n".join(["reference,probe,same,similarity_score", *scores]))
+        done = run_without_extras("evaluate", "--scores-from", tmp_path / "scores.csv", "--threshold", 0.5)
+        assert done.returncode == 0, done.stderr
+
+    @pytest.mark.parametrize(("command", "name"), [("compare", "answer.png"), ("detect", "boxes")])
+    def test_pictures_say_what_to_install(self, run_without_extras, tmp_path, command, name):
+        done = run_without_extras(command, *self.PHOTOS, "--plot", tmp_path / name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "matplotlib" in done.stderr
+        assert "[plots]" in done.stderr
+
+    def test_training_says_what_to_install(self, run_without_extras, tmp_path):
+        done = run_without_extras("train", "--me", tmp_path, "--out", tmp_path / "model")
+        assert (done.returncode, "[train]" in done.stderr) == (2, True)
 
 
 def test_the_pythons_are_the_same_everywhere():
