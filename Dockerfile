@@ -3,7 +3,8 @@
 #   docker build -t facial-recognition .
 #   docker run --rm -p 127.0.0.1:5000:5000 --read-only facial-recognition
 #
-# It runs with a read-only file system because it writes nothing.
+# It runs with a read-only file system because comparing writes nothing. To train on one's own
+# face it needs a place for the model: docs/serving.md, "In a container".
 FROM python:3.13-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -21,8 +22,10 @@ COPY siamese_model_final.h5 siamese_model_final.json ./
 COPY flaskapp ./flaskapp
 
 RUN python -m compileall -q flaskapp \
-    && useradd --system --no-create-home --shell /usr/sbin/nologin faces
+    && useradd --system --no-create-home --shell /usr/sbin/nologin faces \
+    && install --directory --owner=faces /srv/own-face
 USER faces
+WORKDIR /srv/own-face
 
 # All addresses of the container; which of them the world sees, -p decides.
 ENV HOST=0.0.0.0 \
@@ -32,4 +35,4 @@ EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["python", "-c", \
     "import os, urllib.request as u; u.urlopen(f'http://localhost:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
 
-CMD ["python", "flaskapp/app.py"]
+CMD ["python", "/srv/facial-recognition/flaskapp/app.py"]

@@ -1,7 +1,7 @@
 # make run     the page, on http://localhost:5000; sets everything up the first time
-# make setup   the environment that compares, in .venv
-# make test    every test, in an environment of its own, .venv-dev
-# make research  what making weights needs beside, PyTorch above all, in .venv-dev
+# make setup   the environment that compares and trains, in .venv
+# make test    every test; adds the tests' tools to .venv
+# make research  adds what making weights needs, PyTorch above all, to .venv
 # make test-research  its tests
 # make lint    style and types
 # make format  put the style right
@@ -34,13 +34,13 @@ run: .venv/.ready
 	@.venv/bin/facial-recognition serve --browser
 
 PROCESSES ?= 2
-test: .venv-dev/.ready browser
-	.venv-dev/bin/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST)
+test: .venv/.tools browser
+	.venv/bin/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --no-loadscope-reorder $(PYTEST)
 
-research: .venv-dev/.research
+research: .venv/.research
 
-test-research: .venv-dev/.research
-	.venv-dev/bin/python -m pytest research/tests $(PYTEST)
+test-research: .venv/.research
+	.venv/bin/python -m pytest research/tests $(PYTEST)
 
 # The page is tested in a real Chromium: CHROMIUM=/path/to/it, or one on the PATH. As root on
 # Debian it is fetched; elsewhere, without one, those tests are skipped and say so.
@@ -53,33 +53,33 @@ browser:
 		|| echo "That failed; the tests of the page will be skipped."; \
 	fi
 
-lint: .venv-dev/.ready
-	.venv-dev/bin/ruff check
-	.venv-dev/bin/ruff format --check
-	.venv-dev/bin/mypy
+lint: .venv/.tools
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
 
-format: .venv-dev/.ready
-	.venv-dev/bin/ruff check --fix
-	.venv-dev/bin/ruff format
+format: .venv/.tools
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
 
 # One command line for both locks. They are universal: markers choose by platform and by
-# Python. The first is made under the second's versions, so that both agree.
-COMPILE := .venv-dev/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+# Python. The second is made under the first's versions, so that both agree.
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-build --no-emit-index-url --annotation-style line --custom-compile-command "make lock" \
 	--group build $(UPGRADE)
 
-lock: .venv-dev/.ready
-	$(COMPILE) --extra train --extra dev pyproject.toml -o requirements-train.lock
-	$(COMPILE) --constraint requirements-train.lock pyproject.toml -o requirements.lock
+lock: .venv/.tools
+	$(COMPILE) --extra train --extra dev pyproject.toml -o requirements-dev.lock
+	$(COMPILE) --extra train --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 
-screenshots: .venv-dev/.ready browser
-	.venv-dev/bin/python tests/browser/screenshots.py
+screenshots: .venv/.tools browser
+	.venv/bin/python tests/browser/screenshots.py
 
 benchmark: .venv/.ready
 	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER))
 
-benchmark-live: .venv-dev/.ready browser
-	PYTHONPATH=tests/browser .venv-dev/bin/python -m benchmarks.live
+benchmark-live: .venv/.tools browser
+	PYTHONPATH=tests/browser .venv/bin/python -m benchmarks.live
 
 # Photos and lists that are not ours to hand on lie in FR_SHARED, as for the tests. SETS names the
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
@@ -88,8 +88,8 @@ benchmark-live: .venv-dev/.ready browser
 # training may know, GROUPS one of the reporting people's genders and races (docs/evaluation.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
-EVALUATE = .venv-dev/bin/facial-recognition evaluate --without-names
-figures: .venv-dev/.ready
+EVALUATE = .venv/bin/facial-recognition evaluate --without-names
+figures: .venv/.tools
 	mkdir -p docs/figures
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
 		--json docs/figures/1-lfw-view-1.json
@@ -107,27 +107,27 @@ figures: .venv-dev/.ready
 	$(MAKE) model-card
 
 RECIPE = docs/recipe.md
-model-card: .venv-dev/.ready
-	.venv-dev/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
+model-card: .venv/.tools
+	.venv/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
 		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))
 
 clean:
-	rm -rf .venv .venv-dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-# Two stamps an environment, so that only a changed lock installs everything anew.
-.venv/.ready: .venv/.locked pyproject.toml setup.py
-.venv-dev/.ready: .venv-dev/.locked pyproject.toml setup.py
-.venv/.ready .venv-dev/.ready:
-	$(@D)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
+# One stamp for each thing that is installed, so that only what has changed is installed anew.
+.venv/.research: research/requirements.txt .venv/.tools
+	.venv/bin/python $(PIP_INSTALL) --quiet -r $<
 	@touch $@
 
-.venv-dev/.research: .venv-dev/.ready research/requirements.txt
-	.venv-dev/bin/python $(PIP_INSTALL) --quiet -r research/requirements.txt
+.venv/.tools: requirements-dev.lock .venv/.ready
+	.venv/bin/python $(PIP_INSTALL) --quiet --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+.venv/.ready: .venv/.locked pyproject.toml setup.py
+	.venv/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.locked: requirements.lock
-.venv-dev/.locked: requirements-train.lock
-.venv/.locked .venv-dev/.locked:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUPPORTED)' || { echo "This needs Python 3.11, 3.12 or 3.13. Name it with PYTHON=/path/to/python."; exit 1; }
 	@echo "Setting up $(@D) with $(PYTHON): once, a minute or a few."
 	@# Debian's Python comes without the pip for new environments unless python3-venv is installed.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, TensorProto
+    from onnx import GraphProto, ModelProto, TensorProto
     from onnxruntime import InferenceSession
 
 # From 1.29 on ONNX Runtime writes a device id under the home folder and opens sockets as
@@ -85,21 +85,36 @@ def _smallest_session() -> InferenceSession:
 
 
 def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
-    """Return a session that runs ``graph`` on the calling thread.
-
-    One thread a session: the networks here are small, two photos each get a thread of
-    their own, and a single thread adds its sums in one order only, so the same photo gives
-    the same bits. ``run`` may be called from many threads at once.
+    """Return a session that runs ``graph``, as ``open_model`` does.
 
     Args:
         graph: what to run.
         constants: float32, C-contiguous: the numbers of what ``declare_constant`` declared.
             The session reads them where they are: they must live as long as it does.
     """
-    import onnx.helper as onnx_helper
+    return open_model(to_model(graph).SerializeToString(), constants)
+
+
+def to_model(graph: GraphProto) -> ModelProto:
+    """Return what a file holds of this graph."""
+    from onnx import helper
+
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+def open_model(content: bytes, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
+    """Return a session that runs a model on the calling thread.
+
+    One thread a session: the networks here are small, two photos each get a thread of
+    their own, and a single thread adds its sums in one order only, so the same photo gives
+    the same bits. ``run`` may be called from many threads at once.
+
+    Args:
+        content: of an .onnx file.
+        constants: as ``open_session`` takes them.
+    """
     import onnxruntime
 
-    model = onnx_helper.make_model(graph, opset_imports=[onnx_helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     _share_memory()
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -116,4 +131,4 @@ def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None =
     if constants:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
         options.add_external_initializers(list(constants), values)
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import click
@@ -30,7 +31,17 @@ def main() -> None:
     """How the weights are made and measured."""
 
 
-for command in (audit, blend, lay_out, measure, often, ship, stand_in, train):
+@click.command("mtcnn-weights")
+def mtcnn_weights() -> None:
+    """Write the detector's three networks again, from the weights of the mtcnn package."""
+    from flaskapp.detection.networks import FOLDER
+    from research.mtcnn_weights import write_models
+
+    for path in write_models(FOLDER):
+        click.echo(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
+
+
+for command in (audit, blend, lay_out, measure, mtcnn_weights, often, ship, stand_in, train):
     main.add_command(command)
 
 if __name__ == "__main__":

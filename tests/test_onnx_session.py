@@ -17,7 +17,7 @@ DETECT_AND_REPORT = """
 import os, sys
 import flaskapp.preprocess as preprocess
 face = preprocess.crop_photo(open(sys.argv[1], "rb").read())
-unwanted = {"mtcnn", "tensorflow", "keras", "joblib", "matplotlib"} & set(sys.modules)
+unwanted = {"tensorflow", "keras", "matplotlib", "onnx"} & set(sys.modules)
 print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(unwanted), face.shape)
 """
 

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKS = ("requirements.lock", "requirements-train.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock")
 WEIGHTS = ("siamese_model_final.h5", "siamese_model_final.json")
 PORTRAITS = ("grace_hopper.jpg", "eileen_collins.jpg")
 
@@ -89,7 +91,10 @@ def third_party_imports(*folders: str) -> set[str]:
 
 
 BASE = requirements(PROJECT["dependencies"])
+PLOTS = requirements(PROJECT["optional-dependencies"]["plots"])
 TRAIN = requirements(PROJECT["optional-dependencies"]["train"])
+assert str(TRAIN.pop("facial-recognition")) == "facial-recognition[plots]", "training draws"
+TRAIN |= PLOTS
 DEV = requirements(PROJECT["optional-dependencies"]["dev"])
 
 
@@ -98,12 +103,7 @@ def import_names(declared: dict[str, Requirement]) -> set[str]:
 
 
 def test_every_dependency_is_used():
-    # mtcnn is opened as files, never imported: its own code would load TensorFlow.
-    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "flaskapp").rglob("*.py")]
-    assert any('"mtcnn"' in source for source in sources)
-    unused = import_names(BASE | TRAIN) - third_party_imports("flaskapp") - NOT_IMPORTED - {"mtcnn"}
-    page = ROOT / "flaskapp" / "app.py"
-    assert unused == (set() if page.exists() else {"flask", "flask_limiter", "waitress"})
+    assert import_names(BASE | TRAIN) - third_party_imports("flaskapp") - NOT_IMPORTED == set()
 
 
 def test_every_import_is_declared():
@@ -136,10 +136,10 @@ def test_no_lock_names_a_host(lock):
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_locks_hold_what_is_declared_and_agree(machine, python):
-    serving, training = (versions(lock, machine, python) for lock in LOCKS)
-    assert serving.items() <= training.items()
+    running, testing = (versions(lock, machine, python) for lock in LOCKS)
+    assert running.items() <= testing.items()
     environment = {**MACHINES[machine], "python_version": python}
-    for declared, lock in ((BASE, serving), (BASE | TRAIN | DEV, training)):
+    for declared, lock in ((BASE | TRAIN, running), (BASE | TRAIN | DEV, testing)):
         for name, requirement in declared.items():
             if requirement.marker is None or requirement.marker.evaluate(environment):
                 assert requirement.specifier.contains(lock[name]), (requirement, lock[name])
@@ -148,11 +148,76 @@ def test_the_locks_hold_what_is_declared_and_agree(machine, python):
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("machine", MACHINES)
-def test_tensorflow_is_for_training_and_in_one_build(machine, python):
-    serving, training = (versions(lock, machine, python).keys() for lock in LOCKS)
-    assert not serving & {"tensorflow", "tensorflow-cpu", "keras"}
+@pytest.mark.parametrize("lock", LOCKS)
+def test_tensorflow_comes_in_one_build(lock, machine, python):
     expected = "tensorflow-cpu" if machine == "Linux x86-64" else "tensorflow"
-    assert training & {"tensorflow", "tensorflow-cpu"} == {expected}
+    assert versions(lock, machine, python).keys() & {"tensorflow", "tensorflow-cpu"} == {expected}
+
+
+def brought_along(names: Iterable[str]) -> set[str]:
+    """Return these packages and all that they require, without extras, as installed here."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            needed = [Requirement(line) for line in metadata.requires(name) or ()]
+            waiting += [req.name for req in needed if req.marker is None or req.marker.evaluate({"extra": ""})]
+    return found
+
+
+@pytest.fixture(scope="module")
+def run_without_extras() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the program where only what the plain dependencies bring can be imported."""
+    allowed = brought_along(BASE)
+    absent = [
+        top
+        for top, owners in metadata.packages_distributions().items()
+        if top != "flaskapp" and not allowed & set(map(canonicalize_name, owners))
+    ]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import flaskapp.cli; flaskapp.cli.run()"
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run
+
+
+class TestWithoutExtras:
+    """What `pip install facial-recognition` brings is enough, and little."""
+
+    PHOTOS = tuple(ROOT / "flaskapp" / "static" / "portraits" / name for name in PORTRAITS)
+
+    def test_nothing_large_is_brought_along(self):
+        large = {"joblib", "keras", "matplotlib", "mtcnn", "scikit-learn", "scipy", "tensorflow", "tensorflow-cpu"}
+        assert not brought_along(BASE) & large
+
+    def test_it_compares(self, run_without_extras):
+        done = run_without_extras("compare", self.PHOTOS[0], self.PHOTOS[0], "--json")
+        assert (done.returncode, json.loads(done.stdout)["decision"]) == (0, "match")
+
+    def test_it_lists_faces(self, run_without_extras):
+        done = run_without_extras("detect", *self.PHOTOS)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_it_evaluates(self, run_without_extras, tmp_path):
+        scores = [f"a{index}.jpg,b{index}.jpg,{index % 2},0.{index}" for index in range(1, 9)]
+        (tmp_path / "scores.csv").write_text("\n".join(["reference,probe,same,similarity_score", *scores]))
+        done = run_without_extras("evaluate", "--scores-from", tmp_path / "scores.csv", "--threshold", 0.5)
+        assert done.returncode == 0, done.stderr
+
+    @pytest.mark.parametrize(("command", "name"), [("compare", "answer.png"), ("detect", "boxes")])
+    def test_pictures_say_what_to_install(self, run_without_extras, tmp_path, command, name):
+        done = run_without_extras(command, *self.PHOTOS, "--plot", tmp_path / name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "matplotlib" in done.stderr
+        assert "[plots]" in done.stderr
+
+    def test_training_says_what_to_install(self, run_without_extras, tmp_path):
+        done = run_without_extras("train", "--me", tmp_path, "--out", tmp_path / "model")
+        assert (done.returncode, "[train]" in done.stderr) == (2, True)
 
 
 def test_the_pythons_are_the_same_everywhere():
@@ -163,9 +228,9 @@ def test_the_pythons_are_the_same_everywhere():
     assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_the_check_of_every_change_runs_the_tests():
+def test_the_check_of_every_change_runs_lint_types_and_tests():
     script = ROOT / ".ci" / "run"
-    assert "make test" in script.read_text(encoding="utf-8").splitlines()
+    assert {"make lint", "make test", "make test-research"} <= set(script.read_text(encoding="utf-8").splitlines())
     if sys.platform != "win32":
         assert script.stat().st_mode & stat.S_IXUSR
 
@@ -226,9 +291,11 @@ class TestWheel:
         for name in WEIGHTS:
             assert (installed / "flaskapp" / name).read_bytes() == (ROOT / name).read_bytes()
 
-    def test_holds_all_static_files_and_templates(self, installed):
-        for folder in ("static", "templates"):
-            files = [path for path in (ROOT / "flaskapp" / folder).rglob("*") if path.is_file()]
+    def test_holds_all_static_files_templates_and_detector_weights(self, installed):
+        for folder in ("static", "templates", "detection"):
+            files = [
+                path for path in (ROOT / "flaskapp" / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"
+            ]
             assert all((installed / path.relative_to(ROOT)).is_file() for path in files)
 
     def test_names_the_command_and_both_licences(self, installed):

@@ -16,7 +16,7 @@ from flaskapp.cli.options import (
     EXISTING,
     EXISTING_FILE,
     FIGURE,
-    OUTPUT_FOLDER,
+    FIGURES,
     ReadingCommand,
     refuse_overwriting,
     shown,
@@ -204,7 +204,7 @@ def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
 @click.command(cls=ReadingCommand)
 @click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
 @click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry a photo.")
-@click.option("--plot", type=OUTPUT_FOLDER, metavar="DIR", help="Draw each photo's faces into DIR.")
+@click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
 def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:
     """List the faces of photos, numbered from 0, left to right.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import math
 import os
@@ -14,11 +15,14 @@ from typing import Any
 
 import click
 
+from flaskapp.errors import MissingExtraError
+
 __all__ = [
     "EXISTING",
     "EXISTING_FILE",
     "EXISTING_FOLDER",
     "FIGURE",
+    "FIGURES",
     "FINITE",
     "OUTPUT_FILE",
     "OUTPUT_FOLDER",
@@ -114,6 +118,20 @@ class _Output(click.Path):
         return path
 
 
+class _Drawing(_Output):
+    """A file or folder for pictures, which take an extra of the package."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or end with what to install."""
+        path = super().convert(value, param, ctx)
+        if importlib.util.find_spec("matplotlib") is None:
+            raise MissingExtraError(
+                "Pictures need matplotlib, which is not installed.",
+                'Try, in the folder of this program: pip install -e ".[plots]"',
+            )
+        return path
+
+
 def _allows_writing(folder: Path, *, for_folder: bool) -> bool:
     """Say whether something can be made in a folder; of a folder by trying, since /proc and others allow it in name."""
     if not os.access(folder, os.W_OK):
@@ -154,6 +172,7 @@ class _FiniteFloat(click.types.FloatParamType):
 FINITE = _FiniteFloat()
 OUTPUT_FILE = _Output(dir_okay=False)
 OUTPUT_FOLDER = _Output(file_okay=False)
-FIGURE = _Output(*FIGURE_SUFFIXES, dir_okay=False)
+FIGURE = _Drawing(*FIGURE_SUFFIXES, dir_okay=False)
+FIGURES = _Drawing(file_okay=False)
 WEIGHTS = _Output(".h5", dir_okay=False)
-PAGE = _Output(".html", ".htm", dir_okay=False)
+PAGE = _Drawing(".html", ".htm", dir_okay=False)

@@ -15,7 +15,6 @@ from flaskapp.cli.augment import augment
 from flaskapp.cli.capture import capture
 from flaskapp.cli.carding import model_card
 from flaskapp.cli.compare import compare, detect
-from flaskapp.cli.completing import completion
 from flaskapp.cli.evaluating import evaluate
 from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED
 from flaskapp.cli.serve import serve
@@ -122,7 +121,6 @@ commands = (
     augment,
     capture,
     compare,
-    completion,
     detect,
     evaluate,
     forget,

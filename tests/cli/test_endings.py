@@ -87,9 +87,7 @@ class TestStandardOutputAndError:
         assert (done.returncode, done.stderr) == (2, "")
 
     @pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
-    @pytest.mark.parametrize(
-        "arguments", [["--help"], ["compare", "--help"], ["completion", "bash"], ["detect", HOPPER]]
-    )
+    @pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"], ["detect", HOPPER]])
     def test_what_could_not_be_written_is_no_success(self, arguments, redirection):
         done = in_shell(f'"$@" {redirection}', *arguments)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

@@ -10,9 +10,9 @@ from flaskapp.cli.options import (
     EXISTING_FILE,
     EXISTING_FOLDER,
     FIGURE,
+    FIGURES,
     FINITE,
     OUTPUT_FILE,
-    OUTPUT_FOLDER,
     PAGE,
     ReadingCommand,
 )
@@ -86,7 +86,7 @@ SOURCES = ("pairs", "people", "sets", "scores_from", "strangers")
 @click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
 @click.option("--without-names", is_flag=True, help="Leave the names of failed photos out of JSON and page.")
-@click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
+@click.option("--plots", type=FIGURES, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
 @click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page that holds figures and plots.")
 @click.option(
     "--hardest",

@@ -1,4 +1,4 @@
-"""Our detector against the mtcnn package's own, which runs on TensorFlow.
+"""Our detector against the mtcnn package's own, which runs on TensorFlow in a process of its own.
 
 The networks and the arithmetic around them are the package's to the last digits. Three
 things differ on purpose, each for speed or steadiness: how photos are resized, which boxes
@@ -10,9 +10,10 @@ it must agree closely, and as it ships, where it must find the same faces.
 
 from __future__ import annotations
 
-import importlib
-import itertools
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,13 +21,11 @@ import pytest
 
 from flaskapp.detection import Detector, Face, boxes, detector, networks, pyramid
 from flaskapp.preprocess import decode_photo
+from research import mtcnn_weights
 
-pytestmark = [
-    pytest.mark.needs_tensorflow,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore"),  # TensorFlow's and the package's own, not ours to mend
-]
-
+ROOT = Path(__file__).resolve().parents[2]
+PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
+SHARED = Path(os.environ.get("FR_SHARED", ROOT.parent / "shared")) / "photos"
 PACKAGE_SMALLEST_FACE = 20
 NAMES = ("pnet", "rnet", "onet")
 SHARED_PHOTOS = (
@@ -39,14 +38,46 @@ SHARED_PHOTOS = (
 )
 
 
-@pytest.fixture(scope="module")
-def package():
-    return importlib.import_module("mtcnn").MTCNN()
+OUR_PHOTOS = [PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"]
+PHOTOS = OUR_PHOTOS + [
+    pytest.param(SHARED / name, marks=pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos are absent"))
+    for name in SHARED_PHOTOS
+]
+
+# Research has Keras run on PyTorch, and the package knows TensorFlow only.
+ASK_THE_PACKAGE = """
+import sys
+import mtcnn, numpy as np
+package, asked, answers = mtcnn.MTCNN(), np.load(sys.argv[1]), {}
+for index, name in enumerate(["pnet", "rnet", "onet"]):
+    for head, answer in enumerate(package.stages[index].model((asked[name] - 127.5) / 128)):
+        answers[f"{name} {head}"] = answer.numpy()
+for name in set(asked) - {"pnet", "rnet", "onet"}:
+    found = package.detect_faces(asked[name], output_type="numpy", box_format="xyxy", fit_to_image=False)
+    answers[name] = np.atleast_2d(found)
+np.savez(sys.argv[2], **answers)
+"""
+
+
+def load(path: Path) -> np.ndarray:
+    return decode_photo(path.read_bytes()).pixels
+
+
+def noise(name: str) -> np.ndarray:
+    sides = (61, 84) if name == "pnet" else (networks.FILES[name].input_size,) * 2
+    return np.random.default_rng(NAMES.index(name)).uniform(0, 255, (8, *sides, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def real_photos(hopper_pixels, collins_pixels) -> dict[str, np.ndarray]:
-    return {"hopper": hopper_pixels, "collins": collins_pixels}
+def package(tmp_path_factory) -> dict[str, np.ndarray]:
+    """Return what the package says of each photo, by its name, and what its networks say of noise."""
+    folder = tmp_path_factory.mktemp("package")
+    paths = OUR_PHOTOS + [SHARED / name for name in SHARED_PHOTOS if SHARED.is_dir()]
+    np.savez(folder / "asked.npz", **{name: noise(name) for name in NAMES}, **{path.name: load(path) for path in paths})
+    command = [sys.executable, "-c", ASK_THE_PACKAGE, folder / "asked.npz", folder / "answers.npz"]
+    subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": "tensorflow"}, cwd=folder)
+    with np.load(folder / "answers.npz") as answers:
+        return dict(answers)
 
 
 class PackagePyramid(pyramid.Pyramid):
@@ -90,9 +121,8 @@ def package_suppress(
     return order[kept]
 
 
-def package_answer(package, photo: np.ndarray) -> list[Face]:
-    """Return the package's faces, those that are certain enough for us, left to right."""
-    found = np.atleast_2d(package.detect_faces(photo, output_type="numpy", box_format="xyxy", fit_to_image=False))
+def certain_faces(found: np.ndarray) -> list[Face]:
+    """Return the package's faces (N, 16), those that are certain enough for us, left to right."""
     faces = [
         Face(tuple(row[1:5].tolist()), tuple(zip(row[6:11].tolist(), row[11:16].tolist(), strict=True)), float(row[5]))
         for row in found
@@ -102,25 +132,8 @@ def package_answer(package, photo: np.ndarray) -> list[Face]:
     return sorted((faces[index] for index in certain), key=lambda face: face.box_xyxy)
 
 
-@pytest.fixture(scope="module")
-def package_faces(package) -> Callable[[str, np.ndarray], list[Face]]:
-    """Return a function that asks the package about a photo, once for each name."""
-    answers: dict[str, list[Face]] = {}
-
-    def ask(name: str, photo: np.ndarray) -> list[Face]:
-        if name not in answers:
-            answers[name] = package_answer(package, photo)
-        return answers[name]
-
-    return ask
-
-
 def clipped(face: Face, photo: np.ndarray) -> np.ndarray:
     return boxes.clip_boxes(np.array([face.box_xyxy]), (photo.shape[1], photo.shape[0]))[0]
-
-
-def load_shared(photos, name: str) -> np.ndarray:
-    return decode_photo((photos / name).read_bytes()).pixels
 
 
 @pytest.fixture
@@ -130,64 +143,36 @@ def package_ways(monkeypatch) -> Detector:
     return Detector(PACKAGE_SMALLEST_FACE, 10**9, settle=False)
 
 
-@pytest.mark.parametrize("index", range(3), ids=NAMES)
-def test_the_weights_are_the_packages_to_the_last_bit(package, index):
-    ours = networks.read_weights(NAMES[index])
-    theirs = package.stages[index].model.get_weights()
-    assert all(np.array_equal(*pair) for pair in itertools.zip_longest(ours, theirs))
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_are_what_the_packages_weights_make(name, tmp_path):
+    mtcnn_weights.write_models(tmp_path)
+    assert (tmp_path / f"{name}.onnx").read_bytes() == (networks.FOLDER / f"{name}.onnx").read_bytes()
 
 
-@pytest.mark.parametrize("index", range(3), ids=NAMES)
-def test_each_network_answers_as_the_packages(package, index):
-    network = networks.load_network(NAMES[index])
-    sides = (61, 84) if index == 0 else (network.input_size, network.input_size)
-    pixels = np.random.default_rng(index).uniform(0, 255, (8, *sides, 3)).astype(np.float32)
-    ours = network(pixels)
-    theirs = dict(zip(ours, package.stages[index].model((pixels - 127.5) / 128), strict=True))
-    for name, answer in ours.items():
-        expected = theirs[name].numpy()[..., 1] if name == "scores" else theirs[name].numpy()
-        assert np.abs(answer - expected).max() < 1e-4
+@pytest.mark.parametrize("name", NAMES)
+def test_each_network_answers_as_the_packages(package, name):
+    for head, (kind, answer) in enumerate(networks.load_network(name)(noise(name)).items()):
+        expected = package[f"{name} {head}"]
+        assert np.abs(answer - (expected[..., 1] if kind == "scores" else expected)).max() < 1e-4
 
 
-def agree_within_two_pixels(ours: tuple[Face, ...], theirs: list[Face], photo: np.ndarray) -> None:
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_with_the_packages_resizing_faces_agree_within_two_pixels(package, package_ways, path):
+    photo = load(path)
+    ours, theirs = package_ways.detect_faces(photo), certain_faces(package[path.name])
     assert len(ours) == len(theirs)
     for our, their in zip(ours, theirs, strict=True):
         assert np.abs(np.subtract(our.landmarks, their.landmarks)).max() < 2
         assert np.abs(clipped(our, photo) - clipped(their, photo)).max() < 2
 
 
-@pytest.mark.parametrize("name", ["hopper", "collins"])
-def test_with_the_packages_resizing_portraits_agree_within_two_pixels(package_faces, package_ways, real_photos, name):
-    photo = real_photos[name]
-    agree_within_two_pixels(package_ways.detect_faces(photo), package_faces(name, photo), photo)
-
-
-@pytest.mark.needs_shared
-@pytest.mark.parametrize("name", SHARED_PHOTOS)
-def test_with_the_packages_resizing_real_photos_agree_within_two_pixels(package_faces, package_ways, photos, name):
-    photo = load_shared(photos, name)
-    agree_within_two_pixels(package_ways.detect_faces(photo), package_faces(name, photo), photo)
-
-
-def agree_as_far_as_the_cascade_is_steady(ours: tuple[Face, ...], theirs: list[Face]) -> None:
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
+def test_as_shipped_it_finds_the_same_faces_as_far_as_the_cascade_is_steady(package, path):
+    ours = Detector(PACKAGE_SMALLEST_FACE).detect_faces(load(path))
+    theirs = certain_faces(package[path.name])
     assert len(ours) == len(theirs)
     for our, their in zip(ours, theirs, strict=True):
         assert boxes.overlaps(np.array(our.box_xyxy), np.array([their.box_xyxy]))[0] > 0.7
         eyes = np.linalg.norm(np.subtract(their.landmarks[0], their.landmarks[1]))
         distances = np.linalg.norm(np.subtract(our.landmarks, their.landmarks), axis=1)
         assert distances.mean() < max(2, 0.2 * eyes)
-
-
-@pytest.mark.parametrize("name", ["hopper", "collins"])
-def test_as_shipped_it_finds_the_same_faces_in_portraits(package_faces, real_photos, name):
-    ours = Detector(PACKAGE_SMALLEST_FACE).detect_faces(real_photos[name])
-    agree_as_far_as_the_cascade_is_steady(ours, package_faces(name, real_photos[name]))
-
-
-@pytest.mark.needs_shared
-@pytest.mark.parametrize("name", SHARED_PHOTOS)
-def test_as_shipped_it_finds_the_same_faces_in_real_photos(package_faces, photos, name):
-    photo = load_shared(photos, name)
-    agree_as_far_as_the_cascade_is_steady(
-        Detector(PACKAGE_SMALLEST_FACE).detect_faces(photo), package_faces(name, photo)
-    )
