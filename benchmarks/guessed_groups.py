@@ -27,9 +27,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from flaskapp.dataset import sets
-from flaskapp.dataset.labels import Labels, read_labels
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
+from flaskapp.pairs.labels import Labels, read_labels
 
 HELD_OUT = 0.2
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from flaskapp.allowance import allowed_cores
 from flaskapp.dataset.files import check_presence
-from flaskapp.dataset.labels import Labels
 from flaskapp.evaluation import Strangers, evaluate_strangers, pairs_needed
 from flaskapp.evaluation.curves import FEWEST_PEOPLE
+from flaskapp.pairs.labels import Labels
+from flaskapp.pairs.scoring import Progress, embed_photos, similarities
 from flaskapp.preprocess.selection import Choice
 from flaskapp.runtime import Runtime
-from flaskapp.scoring import Progress, embed_photos, similarities
 
 __all__ = ["Fairness", "measure_strangers"]
 

@@ -18,15 +18,15 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.allowance import allowed_cores, photos_at_once
 from flaskapp.dataset.files import check_presence, read_photo
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.degrading import KINDS, estimated_yaw
 from flaskapp.detection import Face
 from flaskapp.errors import DataError, PhotoError
-from flaskapp.evaluation import Evaluation, Sources, evaluate, sources_of
+from flaskapp.evaluation import Evaluation, Sources, evaluate
+from flaskapp.pairs.lists import PhotoPair, sources_of
+from flaskapp.pairs.scoring import similarities
 from flaskapp.preprocess import Photo
 from flaskapp.preprocess.selection import Choice
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime
-from flaskapp.scoring import similarities
 
 __all__ = ["Robustness", "Step", "measure_robustness"]
 

@@ -331,7 +331,7 @@ class TestEvaluate:
 
     @pytest.mark.parametrize("option", ["--scores", "--json"])
     def test_a_place_that_cannot_be_written_is_noticed_first(self, lists, monkeypatch, option):
-        monkeypatch.setattr("flaskapp.scoring.score_pairs", lambda *_: pytest.fail("it has begun to work"))
+        monkeypatch.setattr("flaskapp.pairs.scoring.score_pairs", lambda *_: pytest.fail("it has begun to work"))
         result = run("evaluate", "--pairs", lists / "lfw.txt", "--root", lists / "photos", option, lists / "no" / "x")
         assert result.exit_code == 2
         assert "there is no folder" in result.stderr

@@ -15,7 +15,7 @@ from test_folds import ten_folds
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli, evaluation
-from flaskapp.dataset.pairs import read_pairs, read_scores
+from flaskapp.pairs.lists import read_pairs, read_scores
 
 
 def run(*arguments, code=0):

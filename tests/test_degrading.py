@@ -10,13 +10,13 @@ from click.testing import CliRunner
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.degrading import KINDS, estimated_yaw, expose, eye_distance
 from flaskapp.detection import Face
 from flaskapp.errors import DataError
+from flaskapp.pairs.lists import PhotoPair
+from flaskapp.pairs.scoring import similarities
 from flaskapp.robustness import measure_robustness
 from flaskapp.runtime import Runtime
-from flaskapp.scoring import similarities
 from flaskapp.verifier import Verifier
 
 KIND = {kind.name: kind for kind in KINDS}

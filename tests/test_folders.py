@@ -15,9 +15,9 @@ from weights_files import write_weights_files
 from flaskapp import cli, runtime
 from flaskapp.dataset.album import read_album, read_people
 from flaskapp.dataset.files import check_photos, look_through
-from flaskapp.dataset.people import pairs_of_people
 from flaskapp.dataset.sets import load_faces, read_sets
 from flaskapp.errors import DataError
+from flaskapp.pairs.people import pairs_of_people
 from flaskapp.runtime import Runtime
 from tests.conftest import PORTRAITS
 

@@ -13,9 +13,9 @@ from weights_files import write_note, write_weights_files
 
 from flaskapp import cli
 from flaskapp.cli.evaluating.peers import peer_scores
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.errors import DataError
 from flaskapp.evaluation import auc, beside, confusion_at, eer, error_curve, resampled_weights
+from flaskapp.pairs.lists import PhotoPair
 from flaskapp.report import beside_rows
 
 

@@ -161,7 +161,7 @@ def test_the_sets_file_example_is_read(tmp_path):
 
 
 def test_the_list_of_pairs_example_is_read(tmp_path):
-    from flaskapp.dataset.pairs import read_pairs
+    from flaskapp.pairs.lists import read_pairs
 
     (example,) = (text for language, text in BLOCKS if language == "text")
     (tmp_path / "pairs.csv").write_text(example, encoding="utf-8")

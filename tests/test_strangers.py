@@ -12,10 +12,10 @@ from PIL import Image
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli, plots
-from flaskapp.dataset.labels import read_labels
 from flaskapp.errors import DataError
 from flaskapp.evaluation import evaluate_strangers, no_errors_bound
 from flaskapp.fairness import measure_strangers
+from flaskapp.pairs.labels import read_labels
 from flaskapp.runtime import Runtime
 
 PHOTOS = 60

@@ -1,1 +1,1 @@
-"""People and photos on disk: lists of pairs, sets of training photos, aligned crops."""
+"""People and photos on disk: sets of training photos, aligned crops."""

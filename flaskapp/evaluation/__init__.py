@@ -1,8 +1,8 @@
 """Error rates told honestly: curves, thresholds, calibration and intervals.
 
-Everything here takes scores and truths as arrays and knows no model, no photo and no file
-but the list of scores that it writes. Higher scores mean more alike; a comparison is decided
-``match`` if its score ≥ the threshold; a failure to acquire is a score of NaN.
+Everything here takes scores and truths as arrays and knows no model, no photo and no file.
+Higher scores mean more alike; a comparison is decided ``match`` if its score ≥ the threshold;
+a failure to acquire is a score of NaN.
 """
 
 from flaskapp.evaluation.calibration import Calibration, fit_calibration, sigmoid
@@ -34,8 +34,8 @@ from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
 from flaskapp.evaluation.paired import Beside, beside
 from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
-from flaskapp.evaluation.result import Evaluation, Population, evaluate, write_scores_csv
-from flaskapp.evaluation.sources import Sources, sources_by, sources_of
+from flaskapp.evaluation.result import Evaluation, Population, evaluate
+from flaskapp.evaluation.sources import Sources, sources_by
 from flaskapp.evaluation.strangers import Operating, Rate, Strangers, evaluate_strangers
 
 __all__ = [
@@ -85,6 +85,4 @@ __all__ = [
     "score_quality",
     "sigmoid",
     "sources_by",
-    "sources_of",
-    "write_scores_csv",
 ]

@@ -11,8 +11,8 @@ from flaskapp import report
 from flaskapp.cli.evaluating.measuring import command_line, list_pairs, runtime_of, spare_photos
 from flaskapp.cli.evaluating.telling import columns
 from flaskapp.cli.progress import progress_bar
-from flaskapp.dataset.pairs import photos_of
 from flaskapp.degrading import KINDS
+from flaskapp.pairs.lists import photos_of
 from flaskapp.preprocess.selection import Choice
 from flaskapp.report.rows import interval_text
 from flaskapp.robustness import Robustness, Step, measure_robustness

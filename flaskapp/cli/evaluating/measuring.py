@@ -15,14 +15,14 @@ from flaskapp.cli.evaluating.peers import peer_scores
 from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar
-from flaskapp.dataset.labels import group_masks, read_labels
-from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
-from flaskapp.dataset.people import pairs_of_people, pairs_of_role
 from flaskapp.dataset.sets import ROLE_NAMES, load_faces, read_sets
 from flaskapp.evaluation import Beside, Evaluation
 from flaskapp.evaluation.decisions import Band
+from flaskapp.pairs.labels import group_masks, read_labels
+from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of
+from flaskapp.pairs.people import pairs_of_people, pairs_of_role
+from flaskapp.pairs.scoring import score_pairs
 from flaskapp.runtime import Runtime, default_runtime
-from flaskapp.scoring import score_pairs
 
 PLOTS = ("scores", "roc", "det", "reliability", "robustness", "fairness")
 """Names of what --plots may hold."""
@@ -142,7 +142,7 @@ def _beside(
     same = np.array([pair.same for pair in pairs])
     stated = tuple(key for key, value in result.fnmr_at_fmr.items() if value is not None)
     best = evaluation.choose_threshold(theirs, same)
-    sources = evaluation.sources_of(pairs)
+    sources = sources_of(pairs)
     return evaluation.beside(scores, theirs, same, result.threshold, best, sources, stated_fmrs=stated, seed=seed)
 
 
@@ -193,7 +193,7 @@ def _evaluate(
 ) -> tuple[Evaluation, dict[str, Evaluation]]:
     same = np.array([pair.same for pair in pairs])
     folds = [pair.fold for pair in pairs if pair.fold is not None]
-    sources = evaluation.sources_of(pairs)
+    sources = sources_of(pairs)
 
     def figures(chosen: np.ndarray, folds: list[int] | None = None) -> Evaluation:
         return evaluation.evaluate(

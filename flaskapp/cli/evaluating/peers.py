@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.dataset.pairs import PhotoPair, read_scores
 from flaskapp.dataset.sets import list_faces, read_sets, read_teacher
 from flaskapp.errors import DataError
+from flaskapp.pairs.lists import PhotoPair, read_scores
 
 __all__ = ["peer_scores"]
 

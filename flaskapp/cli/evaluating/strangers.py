@@ -12,9 +12,9 @@ from flaskapp import report
 from flaskapp.cli.evaluating.measuring import command_line, runtime_of, spare_photos
 from flaskapp.cli.evaluating.telling import columns, report_failures
 from flaskapp.cli.progress import progress_bar
-from flaskapp.dataset.labels import read_labels
 from flaskapp.evaluation import Operating, Rate
 from flaskapp.fairness import Fairness, measure_strangers
+from flaskapp.pairs.labels import read_labels
 from flaskapp.preprocess.selection import Choice
 from flaskapp.report.rows import interval_text
 

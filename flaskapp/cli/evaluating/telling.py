@@ -12,8 +12,7 @@ import numpy as np
 
 from flaskapp import report
 from flaskapp.cli.evaluating.measuring import Measured
-from flaskapp.dataset.pairs import PhotoPair
-from flaskapp.evaluation import write_scores_csv
+from flaskapp.pairs.lists import PhotoPair, write_scores_csv
 from flaskapp.report.rows import GROUP_HEAD, Row
 
 MOST_FAILURES_SHOWN = 20

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.dataset.files import look_through
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.dataset.sets import UNKNOWN_PERSON, FaceTable
 from flaskapp.errors import DataError
-
-__all__ = ["pairs_of_people", "pairs_of_role"]
+from flaskapp.pairs.lists import PhotoPair
 
 Tell = Callable[[Mapping[str, str]], None]
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scored_pairs import NAN
 
-from flaskapp.dataset.pairs import PhotoPair, photos_of, read_pairs, read_scores
 from flaskapp.errors import DataError
+from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 
-SHARED = Path(os.environ.get("FR_SHARED", Path(__file__).resolve().parents[1].parent / "shared"))
+SHARED = Path(os.environ.get("FR_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
 
 PEOPLE = "reference,probe,same,reference_person,probe_person"
 VIEW_1 = "2\nAnn\t1\t2\nBob_Jr\t3\t14\nAnn\t1\tBob_Jr\t2\nCy\t1\tDee\t12\n"
@@ -186,3 +187,69 @@ def test_lfw_development_test_is_read_whole():
     assert sum(pair.same for pair in pairs) == 500
     assert len(photos_of(pairs)) == 1549
     assert all((folder / photo).is_file() for photo in photos_of(pairs))
+
+
+class TestScoresCsv:
+    pairs = (PhotoPair("Ann/1.jpg", "Ann/2.jpg", True), PhotoPair("Ann/1.jpg", "B, ob/ü.jpg", False))
+
+    def test_rows(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        write_scores_csv(path, self.pairs, [np.float32(0.1), NAN], (0.05, 0.6))
+        assert path.read_text(encoding="utf-8").splitlines() == [
+            "reference,probe,same,similarity_score,decision",
+            "Ann/1.jpg,Ann/2.jpg,1,0.10000000149011612,inconclusive",
+            'Ann/1.jpg,"B, ob/ü.jpg",0,,non_match',
+        ]
+
+    def test_reads_back_as_pairs(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        write_scores_csv(path, self.pairs, [0.9, 0.2], (0.5, 0.6))
+        assert tuple(read_pairs(path)) == self.pairs
+
+    def test_people_and_folds_are_kept_where_they_are_known(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        pairs = [
+            PhotoPair("1.jpg", "2.jpg", True, 0, "Ann", "Ann"),
+            PhotoPair("1.jpg", "3.jpg", False, 1, "Ann", "Bob"),
+        ]
+        write_scores_csv(path, pairs, [0.25, NAN], (0.5, 0.6))
+        read, scores = read_scores(path)
+        assert read == pairs
+        np.testing.assert_array_equal(scores, [0.25, NAN])
+
+    def test_a_score_for_each_pair(self, tmp_path):
+        with pytest.raises(ValueError, match="2 scores"):
+            write_scores_csv(tmp_path / "scores.csv", self.pairs, [0.9], (0.5, 0.6))
+
+
+class TestSources:
+    genuine = PhotoPair("Ann/1.jpg", "Ann/2.jpg", True)
+    impostor = PhotoPair("Ann/1.jpg", "Bob/1.jpg", False)
+
+    def test_folders_that_agree_with_the_list_are_people(self):
+        sources = sources_of([self.genuine, self.impostor])
+        assert (sources.unit, sources.count) == ("person", 2)
+        assert sources.reference.tolist() == [0, 0]
+        assert sources.probe.tolist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        "pair",
+        [PhotoPair("ref/1.jpg", "probe/1.jpg", True), PhotoPair("Ann/1.jpg", "Ann/3.jpg", False),
+         PhotoPair("1.jpg", "2.jpg", True)],
+    )  # fmt: skip
+    def test_otherwise_photos_stand_in(self, pair):
+        sources = sources_of([self.genuine, self.impostor, pair])
+        assert sources.unit == "photo"
+        assert sources.count == len({"Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg", pair.reference, pair.probe})
+
+    def test_people_whom_the_pairs_name_come_first(self):
+        pairs = [
+            PhotoPair("a/1.jpg", "b/1.jpg", True, None, "x", "x"),
+            PhotoPair("a/1.jpg", "a/2.jpg", False, 0, "x", "y"),
+        ]
+        assert (sources_of(pairs).unit, sources_of(pairs).count) == ("person", 2)
+        assert sources_of([*pairs, self.genuine]).unit == "photo"
+
+    def test_one_kind_proves_nothing_about_folders(self):
+        assert sources_of([self.impostor]).unit == "photo"
+        assert sources_of([]).count == 0

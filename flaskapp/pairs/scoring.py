@@ -12,9 +12,9 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.allowance import allowed_cores, photos_at_once
 from flaskapp.dataset.files import check_presence, read_photo
-from flaskapp.dataset.pairs import PhotoPair, photos_of
 from flaskapp.errors import PhotoError
 from flaskapp.evaluation import sigmoid
+from flaskapp.pairs.lists import PhotoPair, photos_of
 from flaskapp.preprocess.selection import Choice
 from flaskapp.runtime import Runtime
 

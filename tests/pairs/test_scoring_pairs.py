@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from weights_files import write_weights_files
 
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.errors import DataError
+from flaskapp.pairs.lists import PhotoPair
+from flaskapp.pairs.scoring import score_pairs
 from flaskapp.runtime import Runtime
-from flaskapp.scoring import score_pairs
 from flaskapp.verifier import Verifier
 
 

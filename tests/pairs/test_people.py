@@ -8,11 +8,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from flaskapp.dataset.labels import group_masks, read_labels
-from flaskapp.dataset.pairs import PhotoPair
-from flaskapp.dataset.people import pairs_of_people, pairs_of_role
 from flaskapp.dataset.sets import REPORTING, VALIDATION, load_faces, read_sets
 from flaskapp.errors import DataError
+from flaskapp.pairs.labels import group_masks, read_labels
+from flaskapp.pairs.lists import PhotoPair
+from flaskapp.pairs.people import pairs_of_people, pairs_of_role
 
 SIZES = {"Ann": 3, "Ann B": 2, "Bob": 1, "Cy": 4}
 

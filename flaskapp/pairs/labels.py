@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.dataset.pairs import PhotoPair, photos_of
 from flaskapp.errors import DataError
-
-__all__ = ["Labels", "group_masks", "read_labels"]
+from flaskapp.pairs.lists import PhotoPair, photos_of, sides_of
 
 PATH_COLUMNS = ("path", "file", "photo")
 MOST_VALUES = 50
@@ -94,7 +92,7 @@ def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndar
             f"The labels name none of the {len(photos):,} photos.",
             "Write their paths as the list of pairs does.",
         )
-    sides = [np.array([number[path] for path in side], np.intp) for side in _sides(pairs)]
+    sides = [np.array([number[path] for path in side], np.intp) for side in sides_of(pairs)]
     first, second = (values[side] for side in sides)
     masks = {
         f"{column}={value}": (first[:, place] == value) & (second[:, place] == value)
@@ -105,7 +103,3 @@ def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndar
     alike = ((first == second) & (first != "")).all(axis=1)
     same = np.array([pair.same for pair in pairs])
     return {**masks, f"alike in {', '.join(labels.columns)}": alike | same}
-
-
-def _sides(pairs: Sequence[PhotoPair]) -> tuple[list[str], list[str]]:
-    return [pair.reference for pair in pairs], [pair.probe for pair in pairs]

@@ -18,16 +18,16 @@ import functools
 import math
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from flaskapp.errors import DataError
-
-__all__ = ["PhotoPair", "photos_of", "read_pairs", "read_scores"]
+from flaskapp.evaluation import Band, Sources, decide_all, sources_by
 
 COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
@@ -137,6 +137,60 @@ def photos_of(pairs: Iterable[PhotoPair]) -> list[str]:
     ['a.jpg', 'b.jpg', 'c.jpg']
     """
     return list(dict.fromkeys(photo for pair in pairs for photo in (pair.reference, pair.probe)))
+
+
+def sides_of(pairs: Sequence[PhotoPair]) -> tuple[list[str], list[str]]:
+    """Return the paths of all references, and of all probes."""
+    return [pair.reference for pair in pairs], [pair.probe for pair in pairs]
+
+
+def sources_of(pairs: Sequence[PhotoPair]) -> Sources:
+    """Find out whom the pairs are made of.
+
+    The people that the pairs name; else folders are taken for people where the list itself
+    bears that out: every genuine pair within one folder, every impostor pair across two, and
+    both kinds present (LFW's lists are like this). Otherwise nobody knows who is who, and
+    photos are drawn in place of people.
+    """
+    if pairs and all(pair.reference_person is not None and pair.probe_person is not None for pair in pairs):
+        return sources_by("person", [p.reference_person for p in pairs], [p.probe_person for p in pairs])
+    references, probes = ([_folder(path) for path in side] for side in sides_of(pairs))
+    agree = all(
+        first != "" and second != "" and (first == second) == pair.same
+        for first, second, pair in zip(references, probes, pairs, strict=True)
+    )
+    if agree and len({pair.same for pair in pairs}) == 2:
+        return sources_by("person", references, probes)
+    return sources_by("photo", *sides_of(pairs))
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.ArrayLike, band: Band) -> None:
+    """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
+
+    People and folds get columns of their own where the pairs know them.
+
+    Args:
+        path: where to.
+        pairs: N pairs.
+        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
+        band: (low, high), as in ``decide``.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(pairs),):
+        raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
+    decisions = decide_all(values, band)
+    known = [name for name in (*PERSON_COLUMNS, "fold") if any(getattr(pair, name) is not None for pair in pairs)]
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
+        for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
+            shown = "" if np.isnan(score) else repr(score)
+            more = [getattr(pair, name) for name in known]
+            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
 
 
 @dataclass(frozen=True)
