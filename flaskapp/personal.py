@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import DataError, WeightsError
+from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
 
 __all__ = [
@@ -112,7 +113,7 @@ class Owner:
     def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
         """Say whether a photo's embedding (4096,) is near the owner's: the mean of all comparisons."""
         odds = [runtime.log_odds(template, embedding) for template in self.templates]
-        return bool(1 / (1 + np.exp(-np.clip(np.mean(odds), -500, 500))) >= self.scope)
+        return bool(sigmoid(np.mean(odds)) >= self.scope)
 
 
 class OwnerCounts(VerdictCounts):

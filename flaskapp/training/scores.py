@@ -10,6 +10,7 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.dataset import sets
 from flaskapp.dataset.sets import FaceTable
+from flaskapp.runtime import weighted_l1
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, seco
     kernel = kernel.astype(np.float32)
     for start in range(0, len(first), 4096):
         part = slice(start, start + 4096)
-        answer[part] = np.abs(embeddings[first[part]] - embeddings[second[part]]) @ kernel
+        answer[part] = weighted_l1(embeddings[first[part]], embeddings[second[part]], kernel)
     return answer
 
 
