@@ -88,7 +88,8 @@ benchmark-live: .venv-dev/.ready browser
 # training may know, GROUPS one of the reporting people's genders and races (docs/evaluation.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
-EVALUATE = .venv-dev/bin/facial-recognition evaluate --without-names
+RESEARCH = .venv-dev/bin/python -m research
+EVALUATE = $(RESEARCH) evaluate --without-names
 figures: .venv-dev/.ready
 	mkdir -p docs/figures
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
@@ -99,16 +100,16 @@ figures: .venv-dev/.ready
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1c-lfw-people.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
 		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
-	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
+	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
-	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by age \
+	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by age \
 		--json docs/figures/3b-strangers-by-age.json
-	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --pairs-a-step 120 --json docs/figures/4-worse-photos.json
+	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
 RECIPE = docs/recipe.md
 model-card: .venv-dev/.ready
-	.venv-dev/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
+	$(RESEARCH) model-card docs/figures/*.json --out docs/model-card.md \
 		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))
 
 clean:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from flaskapp.errors import DataError, FacialRecognitionError
+from research.measure.commands import COMMANDS
 
 SETS = click.argument("sets_file", metavar="SETS.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 WORK = click.option(
@@ -44,6 +45,12 @@ NECK = click.option(
 )
 
 
+class _Refused(click.ClickException):
+    """What cannot be used ends as wrong usage does."""
+
+    exit_code = 2
+
+
 class _Commands(click.Group):
     """Tells errors as one line, as the product's command line does."""
 
@@ -51,7 +58,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FacialRecognitionError as error:
-            raise click.ClickException(f"{error.message} {error.hint}".strip()) from None
+            raise _Refused(str(error)) from None
 
 
 @click.group(cls=_Commands)
@@ -243,6 +250,9 @@ def _table(rows: list[dict[str, Any]]) -> str:
     ]
     return "\n".join(lines)
 
+
+for command in COMMANDS:
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -148,11 +148,6 @@ class TestEvaluate:
         with pytest.raises(DataError):
             evaluate([], [], threshold=0.5, band=(0.4, 0.6))
 
-    def test_in_words_counts_pairs(self):
-        said = evaluate(SCORES, SAME, threshold=0.5, band=(0.3, 0.7)).in_words()
-        assert said[0] == "Of 2 same-person pairs, 1 (50.0 %) read match."
-        assert said[-1] == "Of 2 stranger pairs, 1 (50.0 %) read non-match."
-
     def test_validates_itself(self):
         confusion = Confusion(1, 0, 1, 0)
         verdicts = {"genuine": Verdicts(1, 0, 0), "impostor": Verdicts(0, 0, 1)}

@@ -15,9 +15,8 @@ from flaskapp.cli.auditing import audit
 from flaskapp.cli.augmenting import augment
 from flaskapp.cli.blending import blend
 from flaskapp.cli.capturing import capture
-from flaskapp.cli.carding import model_card
 from flaskapp.cli.completing import completion
-from flaskapp.cli.evaluating import evaluate
+from flaskapp.cli.evaluate import evaluate
 from flaskapp.cli.own_face import forget, stand_in, train
 from flaskapp.cli.photos import compare, detect
 from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED
@@ -131,7 +130,6 @@ commands = (
     detect,
     evaluate,
     forget,
-    model_card,
     serve,
     stand_in,
     train,

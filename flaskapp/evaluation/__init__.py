@@ -32,11 +32,9 @@ from flaskapp.evaluation.decisions import (
 )
 from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
-from flaskapp.evaluation.paired import Beside, beside
 from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
 from flaskapp.evaluation.result import Evaluation, Population, evaluate
 from flaskapp.evaluation.sources import Sources, sources_by
-from flaskapp.evaluation.strangers import Operating, Rate, Strangers, evaluate_strangers
 
 __all__ = [
     "INCONCLUSIVE",
@@ -44,7 +42,6 @@ __all__ = [
     "NON_MATCH",
     "Band",
     "BandChoice",
-    "Beside",
     "Calibration",
     "Confusion",
     "Decision",
@@ -52,16 +49,12 @@ __all__ = [
     "Evaluation",
     "Folds",
     "Interval",
-    "Operating",
     "Population",
     "Quality",
-    "Rate",
     "ReliabilityBin",
     "Sources",
-    "Strangers",
     "Verdicts",
     "auc",
-    "beside",
     "bootstrap_intervals",
     "check_band",
     "choose_band",
@@ -74,7 +67,6 @@ __all__ = [
     "error_curve",
     "evaluate",
     "evaluate_folds",
-    "evaluate_strangers",
     "fit_calibration",
     "fnmr_at_fmr",
     "min_cllr",

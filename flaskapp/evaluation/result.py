@@ -152,13 +152,6 @@ class Evaluation:
             "reasons": dict(self.reasons),
         }
 
-    def in_words(self) -> list[str]:
-        """Say the verdicts as counts of pairs, never as the chance that a verdict is wrong."""
-        return [
-            *_words("same-person", self.decisions["genuine"]),
-            *_words("stranger", self.decisions["impostor"]),
-        ]
-
 
 def evaluate(
     scores: npt.ArrayLike,
@@ -282,17 +275,3 @@ def _quality_reasons(quality: Quality | None, reason: str) -> dict[str, str]:
 
 def _failures(failed: BoolArray, truths: BoolArray) -> dict[str, int]:
     return {"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))}
-
-
-def _words(kind: str, verdicts: Verdicts) -> list[str]:
-    """Say how many pairs of one kind got which verdict.
-
-    >>> _words("stranger", Verdicts(match=1, inconclusive=20, non_match=479))[0]
-    'Of 500 stranger pairs, 1 (0.2 %) read match.'
-    """
-    named = (("match", verdicts.match), ("inconclusive", verdicts.inconclusive), ("non-match", verdicts.non_match))
-    return [
-        f"Of {verdicts.pairs:,} {kind} pairs, {count:,} ({100 * count / verdicts.pairs:.1f} %) read {name}."
-        for name, count in named
-        if verdicts.pairs
-    ]

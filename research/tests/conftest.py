@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 
 import research  # noqa: F401  sets Keras's backend before anything imports Keras
 from flaskapp.dataset.sets import TRAINING, VALIDATION, FaceTable
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))  # weights and scored pairs for tests
+from tests.conftest import collins, collins_pixels, hopper, hopper_pixels  # noqa: F401
 
 PEOPLE, PHOTOS = 12, 4
 
