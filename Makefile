@@ -88,8 +88,9 @@ benchmark-live: .venv/.tools browser
 # training may know, GROUPS one of the reporting people's genders and races (docs/evaluation.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
-EVALUATE = .venv/bin/facial-recognition evaluate --without-names
-figures: .venv/.tools
+RESEARCH = .venv/bin/python -m research
+EVALUATE = $(RESEARCH) evaluate --without-names
+figures: .venv/.research
 	mkdir -p docs/figures
 	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) $(if $(TEACHER),--beside $(TEACHER)) \
 		--json docs/figures/1-lfw-view-1.json
@@ -99,16 +100,16 @@ figures: .venv/.tools
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1c-lfw-people.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
 		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
-	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by race --by gender \
+	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
-	test -z "$(FAIRFACE)" || $(EVALUATE) --strangers $(FAIRFACE) --labels $(LABELS) --by age \
+	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by age \
 		--json docs/figures/3b-strangers-by-age.json
-	$(EVALUATE) --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --degrade --pairs-a-step 120 --json docs/figures/4-worse-photos.json
+	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
-RECIPE = docs/recipe.md
-model-card: .venv/.tools
-	.venv/bin/facial-recognition model-card docs/figures/*.json --out docs/model-card.md \
+RECIPE = research/notes/recipe.md
+model-card: .venv/.research
+	$(RESEARCH) model-card docs/figures/*.json --out docs/model-card.md \
 		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))
 
 clean:

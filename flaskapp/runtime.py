@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from flaskapp.errors import WeightsError
+from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_GEOMETRY, CROP_SIZE
 from flaskapp.serving_graph import (
@@ -46,10 +47,12 @@ __all__ = [
     "pair_log_odds",
     "read_info",
     "read_network",
+    "weighted_l1",
 ]
 
 WEIGHTS_NAME = "siamese_model_final.h5"
 VERDICTS = ("match", "inconclusive", "non_match")
+ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
 
 # As Keras writes the registered names of the layers that look at more than the face as it is.
 VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
@@ -307,6 +310,29 @@ def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}_norm/{part}": (channels,) for part in ("beta", "gamma", "moving_mean", "moving_variance")}
 
 
+def weighted_l1(references: np.ndarray, probes: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Return the weighted L1 distances ``|a − b| · kernel``: the score's log-odds without their offset.
+
+    A few rows at a time, so that they stay in the processor's cache.
+
+    Args:
+        references: float32 (N, 4096).
+        probes: float32 (N, 4096), or (4096,): one for all.
+        kernel: float (4096,), the score's weights; the arithmetic is done in its dtype.
+
+    Returns:
+        float (N,) of the kernel's dtype; NaN where an embedding is NaN.
+    """
+    distances = np.empty(len(references), kernel.dtype)
+    part = np.empty((ROWS_AT_ONCE, len(kernel)), kernel.dtype)
+    for start in range(0, len(references), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        difference = part[: len(references[rows])]
+        np.subtract(references[rows], probes[rows] if probes.ndim > 1 else probes, out=difference, dtype=kernel.dtype)
+        distances[rows] = np.abs(difference, out=difference) @ kernel
+    return distances
+
+
 class Runtime:
     """Weights that are ready to compare; safe to share between threads.
 
@@ -351,9 +377,7 @@ class Runtime:
 
     def similarity(self, reference: np.ndarray, probe: np.ndarray) -> float:
         """Return the similarity score of two embeddings (4096,): in [0, 1], higher = more alike."""
-        log_odds = self.log_odds(reference, probe)
-        small = math.exp(-abs(log_odds))  # cannot overflow, unlike exp(-log_odds)
-        return (1.0 if log_odds >= 0 else small) / (1.0 + small)
+        return float(sigmoid(self.log_odds(reference, probe)))
 
     @property
     def head(self) -> tuple[np.ndarray, float]:
@@ -362,8 +386,7 @@ class Runtime:
 
     def log_odds(self, reference: np.ndarray, probe: np.ndarray) -> float:
         """Return what the similarity score is the sigmoid of: log(score / (1 − score))."""
-        distance = np.abs(reference.astype(np.float64) - probe.astype(np.float64))
-        return float(distance @ self._kernel) + self._offset
+        return float(weighted_l1(reference[None], probe, self._kernel)[0]) + self._offset
 
 
 def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -382,7 +405,7 @@ def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray,
     kernel = kernel.astype(np.float32)
     for start in range(0, len(first), 4096):
         part = slice(start, start + 4096)
-        answer[part] = np.abs(embeddings[first[part]] - embeddings[second[part]]) @ kernel
+        answer[part] = weighted_l1(embeddings[first[part]], embeddings[second[part]], kernel)
     return answer
 
 

@@ -9,10 +9,13 @@ import click
 
 from flaskapp.errors import FacialRecognitionError
 from research.distil.commands import measure, ship, stand_in, train
+from research.measure.commands import COMMANDS
 from research.sets.commands import audit, blend, lay_out, often
 
 
-class _Told(click.ClickException):
+class _Refused(click.ClickException):
+    """What cannot be used ends as wrong usage does."""
+
     exit_code = 2
 
 
@@ -23,7 +26,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except FacialRecognitionError as error:
-            raise _Told(f"{error.message} {error.hint}".strip()) from None
+            raise _Refused(str(error)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +44,10 @@ def mtcnn_weights() -> None:
         click.echo(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
 
 
-for command in (audit, blend, lay_out, measure, mtcnn_weights, often, ship, stand_in, train):
+for command in (audit, blend, lay_out, measure, mtcnn_weights, often, ship, stand_in, train, *COMMANDS):
+    main.add_command(command)
+
+for command in COMMANDS:
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from test_folds import ten_folds
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli, evaluation
-from flaskapp.dataset.pairs import read_pairs, read_scores
+from flaskapp.pairs.lists import read_pairs, read_scores
 
 
 def run(*arguments, code=0):
@@ -127,24 +129,6 @@ class TestPeople:
         assert "3 impostor pairs by chance, seed 0" in figures["measured"]
 
 
-class TestSets:
-    def test_the_people_of_a_role(self, people, weights, tmp_path):
-        (people.parent / "sets.toml").write_text(
-            f'[[set]]\nname="two"\nfolder="{people.name}"\nidentities="folder"\nroles="reporting"\n'
-        )
-        run(
-            *("--sets", people.parent / "sets.toml", "--role", "reporting", "--weights", weights),
-            *("--json", tmp_path / "a.json", "--without-names"),
-        )
-        figures = json.loads((tmp_path / "a.json").read_text())
-        assert (figures["genuine"], figures["impostor"]) == (4, 6)
-        assert figures["interval_method"]["drawn"] == "person"
-        assert figures["command"] == (
-            "facial-recognition evaluate --sets sets.toml --role reporting --weights random.h5"
-        )
-        assert (figures["photos_failed"], figures["failed_photos"]) == (1, {})
-
-
 class TestViews:
     def test_view_2_tells_mean_and_standard_error(self, tmp_path, weights, hopper, collins):
         pairs = read_pairs(ten_folds(tmp_path / "pairs.txt", each=2))
@@ -191,36 +175,30 @@ class TestFiles:
         assert "<script" not in page
         assert "http" not in page.replace("http-equiv", "")
 
-    def test_faces_are_drawn_only_where_asked_for_and_it_says_so(self, people, weights, tmp_path):
-        told = run("--people", people, "--weights", weights, "--hardest", tmp_path / "a.png")
-        assert "It shows faces" in told.stderr
-        with Image.open(tmp_path / "a.png") as image:
-            assert min(image.size) > 400
-        assert "IT SHOWS FACES" in " ".join(run("--help").stdout.split())
-
-    def test_hardest_is_what_went_wrong_most(self):
-        from flaskapp.cli.evaluating.telling import hardest
-
-        genuine, impostor = hardest(
-            np.array([0.9, 0.2, np.nan, 0.4, 0.7, np.nan]), [True, True, True, False, False, False]
+    def test_the_command_that_measured_can_be_typed_again(self, peer, tmp_path):
+        peer = peer.rename(tmp_path / "my scores.csv")
+        (tmp_path / "labels.csv").write_text("path,skin tone,age\np0/0.jpg,x,y\n")
+        asked = (
+            *("--scores-from", peer, "--threshold", "0.5", "--band", "0.25", "0.75"),
+            *("--labels", tmp_path / "labels.csv", "--by", "skin tone", "--by", "age"),
         )
-        assert (genuine.tolist(), impostor.tolist()) == ([1, 0], [4, 3])
+        run(*asked, "--without-names", "--json", tmp_path / "a.json", "--scores-from", peer)
+        told = json.loads((tmp_path / "a.json").read_text())["command"]
+        names = [word.name if isinstance(word, Path) else word for word in asked]
+        assert shlex.split(told) == ["facial-recognition", "evaluate", *names]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Give one of --pairs, --people, --sets, --scores-from, --strangers"),
+        ([], "Give one of --pairs, --people, --scores-from"),
         (["--pairs", "a.csv", "--people", "."], "Give one of"),
-        (["--sets", "a.csv"], "--sets needs --role"),
-        (["--people", ".", "--role", "reporting"], "--role goes with --sets"),
         (["--pairs", "a.csv"], "--pairs needs --root"),
         (["--people", ".", "--root", "."], "--root goes with --pairs"),
-        (["--pairs", "a.csv", "--root", ".", "--impostors", "3"], "--impostors goes with --people or --sets"),
+        (["--pairs", "a.csv", "--root", ".", "--impostors", "3"], "--impostors goes with --people"),
         (["--people", ".", "--threshold", "0.5"], "--threshold goes with --scores-from"),
         (["--scores-from", "a.csv", "--band", "0", "1"], "--band goes with --threshold"),
         (["--scores-from", "a.csv", "--threshold", "2", "--band", "0", "1"], "LOW ≤ threshold ≤ HIGH"),
-        (["--scores-from", "a.csv", "--hardest", "a.png"], "--hardest goes with --pairs or --people or --sets"),
         (["--people", ".", "--by", "race"], "--by goes with --labels"),
         (["--people", ".", "--report", "a.pdf"], "must end in .html"),
     ],

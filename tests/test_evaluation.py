@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
-from flaskapp.dataset.pairs import PhotoPair, read_pairs, read_scores
 from flaskapp.errors import DataError
 from flaskapp.evaluation import (
     Confusion,
@@ -24,7 +23,6 @@ from flaskapp.evaluation import (
     evaluate_folds,
     fnmr_at_fmr,
     score_quality,
-    write_scores_csv,
 )
 from flaskapp.evaluation.sources import sources_by
 
@@ -150,11 +148,6 @@ class TestEvaluate:
         with pytest.raises(DataError):
             evaluate([], [], threshold=0.5, band=(0.4, 0.6))
 
-    def test_in_words_counts_pairs(self):
-        said = evaluate(SCORES, SAME, threshold=0.5, band=(0.3, 0.7)).in_words()
-        assert said[0] == "Of 2 same-person pairs, 1 (50.0 %) read match."
-        assert said[-1] == "Of 2 stranger pairs, 1 (50.0 %) read non-match."
-
     def test_validates_itself(self):
         confusion = Confusion(1, 0, 1, 0)
         verdicts = {"genuine": Verdicts(1, 0, 0), "impostor": Verdicts(0, 0, 1)}
@@ -171,36 +164,3 @@ class TestEvaluate:
             )
         with pytest.raises(ValueError, match="failures among the non-matches"):
             Evaluation(0.5, (0.5, 0.5), confusion, verdicts, {"genuine": 1, "impostor": 0}, 0.0, 1.0, {}, quality)
-
-
-class TestScoresCsv:
-    pairs = (PhotoPair("Ann/1.jpg", "Ann/2.jpg", True), PhotoPair("Ann/1.jpg", "B, ob/ü.jpg", False))
-
-    def test_rows(self, tmp_path):
-        path = tmp_path / "scores.csv"
-        write_scores_csv(path, self.pairs, [np.float32(0.1), NAN], (0.05, 0.6))
-        assert path.read_text(encoding="utf-8").splitlines() == [
-            "reference,probe,same,similarity_score,decision",
-            "Ann/1.jpg,Ann/2.jpg,1,0.10000000149011612,inconclusive",
-            'Ann/1.jpg,"B, ob/ü.jpg",0,,non_match',
-        ]
-
-    def test_reads_back_as_pairs(self, tmp_path):
-        path = tmp_path / "scores.csv"
-        write_scores_csv(path, self.pairs, [0.9, 0.2], (0.5, 0.6))
-        assert tuple(read_pairs(path)) == self.pairs
-
-    def test_people_and_folds_are_kept_where_they_are_known(self, tmp_path):
-        path = tmp_path / "scores.csv"
-        pairs = [
-            PhotoPair("1.jpg", "2.jpg", True, 0, "Ann", "Ann"),
-            PhotoPair("1.jpg", "3.jpg", False, 1, "Ann", "Bob"),
-        ]
-        write_scores_csv(path, pairs, [0.25, NAN], (0.5, 0.6))
-        read, scores = read_scores(path)
-        assert read == pairs
-        np.testing.assert_array_equal(scores, [0.25, NAN])
-
-    def test_a_score_for_each_pair(self, tmp_path):
-        with pytest.raises(ValueError, match="2 scores"):
-            write_scores_csv(tmp_path / "scores.csv", self.pairs, [0.9], (0.5, 0.6))

@@ -13,12 +13,11 @@ from PIL import Image
 from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
-from flaskapp.dataset.people import pairs_of_people
 from flaskapp.errors import DataError
+from flaskapp.pairs.people import pairs_of_people
 from flaskapp.personal.album import read_album, read_people
 from flaskapp.preprocess.files import check_photos, look_through
 from flaskapp.runtime import Runtime
-from research.sets.table import load_faces, read_sets
 from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"
@@ -172,13 +171,6 @@ class TestReaders:
         shutil.copy(HOPPER, people / "stray")
         with pytest.raises(DataError, match="1 photos outside such folders, stray"):
             pairs_of_people(people)
-
-    def test_sets_of_training_photos(self, people):
-        sets_file = people.parent / "sets.toml"
-        sets_file.write_text('[[set]]\nname="ours"\nfolder="people"\nidentities="folder"\nroles="reporting"\n')
-        table = load_faces(*read_sets(sets_file))
-        assert len(table) == 4
-        assert table.passed_over.keys() == {"ours/grace/moving.gif", "ours/readme"}
 
     def test_evaluate(self, people, tmp_path):
         arguments = ["evaluate", "--people", str(people), "--json", str(tmp_path / "told.json")]

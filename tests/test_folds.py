@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scored_pairs import random_pairs
 
-from flaskapp.dataset.pairs import read_pairs
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Folds, choose_threshold, confusion_at, evaluate_folds
+from flaskapp.pairs.lists import read_pairs
 
 
 def ten_folds(path, each=30):

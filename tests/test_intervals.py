@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import beta
 from scored_pairs import CASES, SAME, SCORES, random_pairs, sources_for
 
-from flaskapp.dataset.pairs import PhotoPair
 from flaskapp.evaluation import (
     Interval,
     Sources,
@@ -20,7 +19,6 @@ from flaskapp.evaluation import (
     resampled_weights,
     score_quality,
     sources_by,
-    sources_of,
 )
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
@@ -171,38 +169,6 @@ class TestBootstrap:
             next(resampled_weights(sources_for(np.array([True])), 0, 0))
 
 
-class TestSources:
-    genuine = PhotoPair("Ann/1.jpg", "Ann/2.jpg", True)
-    impostor = PhotoPair("Ann/1.jpg", "Bob/1.jpg", False)
-
-    def test_folders_that_agree_with_the_list_are_people(self):
-        sources = sources_of([self.genuine, self.impostor])
-        assert (sources.unit, sources.count) == ("person", 2)
-        assert sources.reference.tolist() == [0, 0]
-        assert sources.probe.tolist() == [0, 1]
-
-    @pytest.mark.parametrize(
-        "pair",
-        [PhotoPair("ref/1.jpg", "probe/1.jpg", True), PhotoPair("Ann/1.jpg", "Ann/3.jpg", False),
-         PhotoPair("1.jpg", "2.jpg", True)],
-    )  # fmt: skip
-    def test_otherwise_photos_stand_in(self, pair):
-        sources = sources_of([self.genuine, self.impostor, pair])
-        assert sources.unit == "photo"
-        assert sources.count == len({"Ann/1.jpg", "Ann/2.jpg", "Bob/1.jpg", pair.reference, pair.probe})
-
-    def test_people_whom_the_pairs_name_come_first(self):
-        pairs = [
-            PhotoPair("a/1.jpg", "b/1.jpg", True, None, "x", "x"),
-            PhotoPair("a/1.jpg", "a/2.jpg", False, 0, "x", "y"),
-        ]
-        assert (sources_of(pairs).unit, sources_of(pairs).count) == ("person", 2)
-        assert sources_of([*pairs, self.genuine]).unit == "photo"
-
-    def test_one_kind_proves_nothing_about_folders(self):
-        assert sources_of([self.impostor]).unit == "photo"
-        assert sources_of([]).count == 0
-
-    def test_names_are_numbered_as_they_come(self):
-        sources = sources_by("person", ["b", "a"], ["b", "c"])
-        assert (sources.reference.tolist(), sources.probe.tolist(), sources.count) == ([0, 1], [0, 2], 3)
+def test_names_are_numbered_as_they_come():
+    sources = sources_by("person", ["b", "a"], ["b", "c"])
+    assert (sources.reference.tolist(), sources.probe.tolist(), sources.count) == ([0, 1], [0, 2], 3)

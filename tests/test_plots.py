@@ -281,16 +281,6 @@ class TestRates:
         assert legend_of(upper) == ["right at every score", "bin of scores", "fewer than 10 pairs"]
         assert upper.lines[-1].get_markerfacecolor() == "white"
 
-    def test_the_hardest_pairs_are_shown_with_score_and_names(self, tmp_path):
-        pair = plots.HardPair(gradient(100, 100), gradient(100, 100), 0.1234, ("a_$x$/1.jpg", "b" * 60))
-        figure = plots.plot_hardest([pair] * 5, [])
-        assert len(figure.axes) == 10
-        said = texts_of(figure)
-        assert "One person, lowest scores" in said
-        assert "Two people, highest scores" not in said
-        assert {"score 0.123", "a_$x$/1.jpg"} <= set(said)
-        plots.save(figure, tmp_path / "a.png")
-
     def test_corners_are_the_staircase_and_no_more(self):
         fmr, fnmr = corners(error_curve([0.1, 0.2, 0.3, 0.4, 0.5], [False, False, True, False, True]))
         # From "nothing matches": one genuine gained, one impostor let in, the other genuine, the rest.

@@ -163,17 +163,8 @@ def test_the_curl_examples_run(place, tmp_path):
     assert consent.get("code") == ("consent_required" if withdrawn else None)
 
 
-def test_the_sets_file_example_is_read(tmp_path):
-    from research.sets.file import read_sets
-
-    (tmp_path / "sets.toml").write_text(example("research/README.md", "toml"), encoding="utf-8")
-    sets, excluded = read_sets(tmp_path / "sets.toml")
-    assert [face_set.name for face_set in sets] == ["my_people", "other_people", "more_faces"]
-    assert excluded == {"lfw": tmp_path / "teacher" / "lfw.npz"}
-
-
 def test_the_list_of_pairs_example_is_read(tmp_path):
-    from flaskapp.dataset.pairs import read_pairs
+    from flaskapp.pairs.lists import read_pairs
 
     (tmp_path / "pairs.csv").write_text(example("docs/evaluation.md", "text"), encoding="utf-8")
     assert [(pair.reference, pair.probe, pair.same) for pair in read_pairs(tmp_path / "pairs.csv")] == [

@@ -12,7 +12,7 @@ from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
 from flaskapp import report
 from flaskapp.evaluation import Interval, evaluate
-from flaskapp.report.rows import interval_text
+from flaskapp.report import interval_text
 
 
 class Page(HTMLParser):
@@ -83,6 +83,17 @@ class TestPage:
         assert some_page() == some_page()
 
 
+class TestText:
+    def test_tables_are_aligned_and_paragraphs_left_to_the_page(self):
+        sections = [
+            report.Section("First", ["words"], report.Table(("", ""), [("a", "1"), ("bcd", "")])),
+            report.Section("Nothing", ["words"]),
+            report.Section("Second", (), report.Table(("x", "longer"), [("yy", "2")])),
+        ]
+        assert report.as_text(sections) == "  a    1\n  bcd\n\n  x   longer\n  yy  2"
+        assert report.as_text(sections[2:], titled=True) == "  Second\n  x   longer\n  yy  2"
+
+
 class TestRows:
     def test_every_figure_stands_with_interval_and_counts_or_with_the_reason(self):
         scores, same = random_pairs(400)
@@ -109,6 +120,16 @@ class TestRows:
         assert "these very pairs" in rows["threshold"]
         assert rows["inconclusive band"] == "none"
         assert rows["intervals"] == "95 %, 20 draws of 41 people"
+
+    def test_verdicts_are_counts_of_pairs(self):
+        result = evaluate([0.2, 0.6, 0.4], [False, False, True], threshold=0.5, band=(0.3, 0.7))
+        decisions = {kind: verdicts.to_json() for kind, verdicts in result.decisions.items()}
+        assert report.verdict_rows(decisions) == [
+            ("one person", "1", "0 (0.00 %)", "1 (100.00 %)", "0 (0.00 %)"),
+            ("two people", "2", "0 (0.00 %)", "1 (50.00 %)", "1 (50.00 %)"),
+        ]
+        none = decisions | {"genuine": dict.fromkeys(decisions["genuine"], 0)}
+        assert [row[0] for row in report.verdict_rows(none)] == ["two people"]
 
     def test_view_2_has_its_row_where_there_are_folds(self):
         assert report.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []

@@ -13,7 +13,7 @@ from weights_files import note_for, random_arrays, write_h5, write_note, write_w
 
 from flaskapp import runtime
 from flaskapp.errors import WeightsError
-from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network
+from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network, weighted_l1
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -345,3 +345,19 @@ def test_senseless_lengths_are_refused(copy, settings):
     write_note(copy)
     with pytest.raises(WeightsError, match="is not a Keras weights file"):
         read_network(copy, read_info(copy).sha256)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-12)])
+def test_the_weighted_l1_distance_is_its_formula(dtype, tolerance):
+    rng = np.random.default_rng(2)
+    references, probes = rng.normal(size=(2, 70, 4096)).astype(np.float32)
+    references[5] = np.nan
+    kernel = rng.normal(size=4096).astype(dtype)
+    expected = np.sum(np.abs(references.astype(np.float64) - probes) * kernel.astype(np.float64), axis=1)
+    found = weighted_l1(references, probes, kernel)
+    assert (found.dtype, found.shape) == (dtype, (70,))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * 4096**0.5)
+    np.testing.assert_array_equal(found, weighted_l1(probes, references, kernel))
+    one_for_all = weighted_l1(references, probes[0], kernel)
+    np.testing.assert_array_equal(one_for_all, weighted_l1(references, np.repeat(probes[:1], 70, axis=0), kernel))
+    assert weighted_l1(references[:0], probes[0], kernel).shape == (0,)

@@ -48,7 +48,7 @@ def siamese():
 @pytest.fixture(scope="module")
 def keras_file(siamese, tmp_path_factory) -> Path:
     """Return what training writes of that network."""
-    from research.shipping import write_weights
+    from flaskapp.model import write_weights
 
     out = tmp_path_factory.mktemp("keras") / "keras.h5"
     write_weights(siamese, out, unsigned_note())
@@ -68,9 +68,8 @@ def test_embeddings_and_scores_are_those_of_keras(siamese, keras_file, faces):
 
 def test_the_grown_network_is_served_as_keras_computes_it(tmp_path, faces):
     import keras
-    from research.shipping import write_weights
 
-    from flaskapp.model import GROWN_UNITS, NECK_FILTERS, build_embedding_network, build_siamese_network
+    from flaskapp.model import GROWN_UNITS, NECK_FILTERS, build_embedding_network, build_siamese_network, write_weights
 
     keras.utils.set_random_seed(3)
     twin = build_embedding_network(GROWN_UNITS, neck=NECK_FILTERS)
@@ -112,7 +111,7 @@ def mirrored_network(siamese):
 
 
 def test_weights_that_look_at_mirror_images_alone_are_served_so(mirrored_network, keras_file, tmp_path, faces):
-    from research.shipping import write_weights
+    from flaskapp.model import write_weights
 
     write_weights(mirrored_network, tmp_path / "earlier.h5", unsigned_note())
     served = Runtime(tmp_path / "earlier.h5").embed(faces)
@@ -123,9 +122,7 @@ def test_weights_that_look_at_mirror_images_alone_are_served_so(mirrored_network
 
 
 def test_embeddings_get_the_length_that_the_file_says(tmp_path, faces):
-    from research.shipping import write_weights
-
-    from flaskapp.model import build_embedding_network, build_siamese_network
+    from flaskapp.model import build_embedding_network, build_siamese_network, write_weights
 
     twin = build_embedding_network(certainty=(0.7, 3.0))
     write_weights(build_siamese_network(twin), tmp_path / "other.h5", unsigned_note())
@@ -159,9 +156,8 @@ def test_no_half_written_file_is_left(keras_file):
 
 
 def test_weights_that_are_not_finite_are_not_written(siamese, tmp_path):
-    from research.shipping import write_weights
-
     from flaskapp.errors import DataError
+    from flaskapp.model import write_weights
 
     before = siamese.get_layer("similarity_score").get_weights()
     siamese.get_layer("similarity_score").set_weights([before[0], np.array([np.nan])])

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli, preprocess, scoring
-from flaskapp.dataset.pairs import PhotoPair
+from flaskapp import cli, preprocess
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, UnreadablePhotoError
+from flaskapp.pairs import scoring
+from flaskapp.pairs.lists import PhotoPair
 from flaskapp.personal.album import read_album
 from flaskapp.preprocess import decode_photo, decoding
 from flaskapp.runtime import Runtime

@@ -30,6 +30,7 @@ __all__ = [
     "WEIGHTS",
     "FiniteRange",
     "ReadingCommand",
+    "is_output",
     "refuse_overwriting",
     "shown",
 ]
@@ -56,12 +57,17 @@ class ReadingCommand(click.Command):
         for param in self.params:
             value = ctx.params.get(param.name or "")
             paths = [path for path in (value if isinstance(value, tuple) else (value,)) if isinstance(path, Path)]
-            (written if isinstance(param.type, _Output) else read).extend(paths)
+            (written if is_output(param) else read).extend(paths)
         refuse_overwriting(written, read)
         for one, other in itertools.combinations(written, 2):
             if one.resolve() == other.resolve() or not _identities([one]).isdisjoint(_identities([other])):
                 raise click.UsageError(f"{shown(other)} would be written twice. Name two files.")
         return super().invoke(ctx)
+
+
+def is_output(param: click.Parameter) -> bool:
+    """Say whether a parameter names a file or folder to write."""
+    return isinstance(param.type, _Output)
 
 
 def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:

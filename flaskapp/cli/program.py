@@ -13,9 +13,8 @@ import click
 from flaskapp import __version__
 from flaskapp.cli.augment import augment
 from flaskapp.cli.capture import capture
-from flaskapp.cli.carding import model_card
 from flaskapp.cli.compare import compare, detect
-from flaskapp.cli.evaluating import evaluate
+from flaskapp.cli.evaluate import evaluate
 from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED
 from flaskapp.cli.serve import serve
 from flaskapp.cli.train import forget, train
@@ -124,7 +123,6 @@ commands = (
     detect,
     evaluate,
     forget,
-    model_card,
     serve,
     train,
 )

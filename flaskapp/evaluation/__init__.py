@@ -1,8 +1,8 @@
 """Error rates told honestly: curves, thresholds, calibration and intervals.
 
-Everything here takes scores and truths as arrays and knows no model, no photo and no file
-but the list of scores that it writes. Higher scores mean more alike; a comparison is decided
-``match`` if its score ≥ the threshold; a failure to acquire is a score of NaN.
+Everything here takes scores and truths as arrays and knows no model, no photo and no file.
+Higher scores mean more alike; a comparison is decided ``match`` if its score ≥ the threshold;
+a failure to acquire is a score of NaN.
 """
 
 from flaskapp.evaluation.calibration import Calibration, fit_calibration, sigmoid
@@ -32,11 +32,9 @@ from flaskapp.evaluation.decisions import (
 )
 from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
-from flaskapp.evaluation.paired import Beside, beside
 from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
-from flaskapp.evaluation.result import Evaluation, Population, evaluate, write_scores_csv
-from flaskapp.evaluation.sources import Sources, sources_by, sources_of
-from flaskapp.evaluation.strangers import Operating, Rate, Strangers, evaluate_strangers
+from flaskapp.evaluation.result import Evaluation, Population, evaluate
+from flaskapp.evaluation.sources import Sources, sources_by
 
 __all__ = [
     "INCONCLUSIVE",
@@ -44,7 +42,6 @@ __all__ = [
     "NON_MATCH",
     "Band",
     "BandChoice",
-    "Beside",
     "Calibration",
     "Confusion",
     "Decision",
@@ -52,16 +49,12 @@ __all__ = [
     "Evaluation",
     "Folds",
     "Interval",
-    "Operating",
     "Population",
     "Quality",
-    "Rate",
     "ReliabilityBin",
     "Sources",
-    "Strangers",
     "Verdicts",
     "auc",
-    "beside",
     "bootstrap_intervals",
     "check_band",
     "choose_band",
@@ -74,7 +67,6 @@ __all__ = [
     "error_curve",
     "evaluate",
     "evaluate_folds",
-    "evaluate_strangers",
     "fit_calibration",
     "fnmr_at_fmr",
     "min_cllr",
@@ -85,6 +77,4 @@ __all__ = [
     "score_quality",
     "sigmoid",
     "sources_by",
-    "sources_of",
-    "write_scores_csv",
 ]

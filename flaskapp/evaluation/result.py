@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,18 +18,15 @@ from flaskapp.evaluation.decisions import (
     check_band,
     confusion_at,
     count_verdicts,
-    decide_all,
 )
 from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.inputs import BoolArray, check_pairs
 from flaskapp.evaluation.intervals import REPLICATES, Interval, bootstrap_intervals
 from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
 from flaskapp.evaluation.quality import Quality, quality_or_reason
-from flaskapp.evaluation.sources import Pair, Sources
+from flaskapp.evaluation.sources import Sources
 
 STATED_FMRS = (0.1, 0.01, 0.001, 0.0001)
-SCORE_COLUMNS = ("reference", "probe", "same", "similarity_score", "decision")
-OPTIONAL_COLUMNS = ("reference_person", "probe_person", "fold")
 
 
 @dataclass(frozen=True)
@@ -157,13 +152,6 @@ class Evaluation:
             "reasons": dict(self.reasons),
         }
 
-    def in_words(self) -> list[str]:
-        """Say the verdicts as counts of pairs, never as the chance that a verdict is wrong."""
-        return [
-            *_words("same-person", self.decisions["genuine"]),
-            *_words("stranger", self.decisions["impostor"]),
-        ]
-
 
 def evaluate(
     scores: npt.ArrayLike,
@@ -240,31 +228,6 @@ def evaluate(
     )
 
 
-def write_scores_csv(path: str | Path, pairs: Sequence[Pair], scores: npt.ArrayLike, band: Band) -> None:
-    """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
-
-    People and folds get columns of their own where the pairs know them.
-
-    Args:
-        path: where to.
-        pairs: N pairs.
-        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
-        band: (low, high), as in ``decide``.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    if values.shape != (len(pairs),):
-        raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
-    decisions = decide_all(values, band)
-    known = [name for name in OPTIONAL_COLUMNS if any(getattr(pair, name) is not None for pair in pairs)]
-    with Path(path).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*SCORE_COLUMNS, *known))
-        for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
-            shown = "" if np.isnan(score) else repr(score)
-            more = [getattr(pair, name) for name in known]
-            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
-
-
 def _curve_figures(
     scores: npt.ArrayLike, truths: BoolArray, sources: Sources | None, reasons: dict[str, str]
 ) -> dict[str, Any]:
@@ -312,17 +275,3 @@ def _quality_reasons(quality: Quality | None, reason: str) -> dict[str, str]:
 
 def _failures(failed: BoolArray, truths: BoolArray) -> dict[str, int]:
     return {"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))}
-
-
-def _words(kind: str, verdicts: Verdicts) -> list[str]:
-    """Say how many pairs of one kind got which verdict.
-
-    >>> _words("stranger", Verdicts(match=1, inconclusive=20, non_match=479))[0]
-    'Of 500 stranger pairs, 1 (0.2 %) read match.'
-    """
-    named = (("match", verdicts.match), ("inconclusive", verdicts.inconclusive), ("non-match", verdicts.non_match))
-    return [
-        f"Of {verdicts.pairs:,} {kind} pairs, {count:,} ({100 * count / verdicts.pairs:.1f} %) read {name}."
-        for name, count in named
-        if verdicts.pairs
-    ]

@@ -4,41 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from flaskapp.evaluation.inputs import BoolArray, IntArray
 
 Unit = Literal["person", "photo"]
-
-
-class Pair(Protocol):
-    """What a pair has to tell: two photos' paths, who is on them if known, and whether that is one person."""
-
-    @property
-    def reference(self) -> str:
-        """Path of the photo compared against."""
-
-    @property
-    def probe(self) -> str:
-        """Path of the new photo."""
-
-    @property
-    def same(self) -> bool:
-        """Whether the pair is genuine."""
-
-    @property
-    def reference_person(self) -> str | None:
-        """Who the reference shows, where that is known."""
-
-    @property
-    def probe_person(self) -> str | None:
-        """Who the probe shows, where that is known."""
-
-    @property
-    def fold(self) -> int | None:
-        """Number of the fold, where the list has folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,31 +70,3 @@ def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object])
         for names in (reference, probe)
     )
     return Sources(unit, first, second, len(numbers))
-
-
-def sources_of(pairs: Sequence[Pair]) -> Sources:
-    """Find out whom the pairs are made of.
-
-    The people that the pairs name; else folders are taken for people where the list itself
-    bears that out: every genuine pair within one folder, every impostor pair across two, and
-    both kinds present (LFW's lists are like this). Otherwise nobody knows who is who, and
-    photos are drawn in place of people.
-    """
-    if pairs and all(pair.reference_person is not None and pair.probe_person is not None for pair in pairs):
-        return sources_by("person", [p.reference_person for p in pairs], [p.probe_person for p in pairs])
-    references, probes = ([_folder(path) for path in side] for side in _sides(pairs))
-    agree = all(
-        first != "" and second != "" and (first == second) == pair.same
-        for first, second, pair in zip(references, probes, pairs, strict=True)
-    )
-    if agree and len({pair.same for pair in pairs}) == 2:
-        return sources_by("person", references, probes)
-    return sources_by("photo", *_sides(pairs))
-
-
-def _sides(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
-    return [pair.reference for pair in pairs], [pair.probe for pair in pairs]
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]

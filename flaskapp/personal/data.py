@@ -15,7 +15,7 @@ from flaskapp.personal.album import Album, join
 from flaskapp.personal.duplicates import audit, find_alike, groups_of
 from flaskapp.personal.split import Shares, Split, split_people, split_photos
 from flaskapp.personal.stand_in import StandIn
-from flaskapp.runtime import Runtime
+from flaskapp.runtime import Runtime, weighted_l1
 
 __all__ = [
     "Doubt",
@@ -290,7 +290,7 @@ def own_among_others(
 def _scores(probes: np.ndarray, references: np.ndarray, runtime: Runtime) -> np.ndarray:
     """Return the similarity scores float (N, M) of N embeddings with M."""
     kernel, offset = runtime.head
-    odds = [np.abs(probes - one) @ kernel + offset for one in references.astype(np.float64)]
+    odds = [weighted_l1(probes, one, kernel) + offset for one in references]
     return sigmoid(np.stack(odds, axis=1))
 
 

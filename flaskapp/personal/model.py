@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import WeightsError
+from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
 
@@ -42,7 +43,7 @@ class Owner:
     def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
         """Say whether a photo's embedding (4096,) is near the owner's: the mean of all comparisons."""
         odds = [runtime.log_odds(template, embedding) for template in self.templates]
-        return bool(1 / (1 + np.exp(-np.clip(np.mean(odds), -500, 500))) >= self.scope)
+        return bool(sigmoid(np.mean(odds)) >= self.scope)
 
 
 class OwnerCounts(VerdictCounts):

@@ -7,7 +7,7 @@ from typing import Any
 
 from flaskapp import plots
 from flaskapp.evaluation import Evaluation, error_curve
-from flaskapp.report.page import Section, Table, page, picture
+from flaskapp.report.page import Picture, Section, Table, page, picture
 from flaskapp.report.rows import NAMES, interval_text, percent
 
 __all__ = ["own_face_page"]
@@ -79,7 +79,7 @@ def _confusion(evaluation: Evaluation) -> Table:
     )
 
 
-def _pictures(result: Any) -> list[str]:
+def _pictures(result: Any) -> list[Picture]:
     curve, evaluation = error_curve(result.scores, result.same), result.personal
     losses = [epoch.loss for epoch in result.log], [epoch.validation_loss for epoch in result.log]
     figures = {

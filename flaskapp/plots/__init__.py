@@ -6,27 +6,20 @@ and returns a Matplotlib ``Figure``; ``save`` writes it.
 
 from flaskapp.plots.architecture import plot_architecture
 from flaskapp.plots.calibration import plot_reliability
-from flaskapp.plots.fairness import plot_fairness
-from flaskapp.plots.hardest import HardPair, plot_hardest
 from flaskapp.plots.photos import PhotoView, plot_comparison, plot_detection
 from flaskapp.plots.rates import plot_det, plot_evaluation, plot_roc, plot_scores
-from flaskapp.plots.robustness import plot_robustness
 from flaskapp.plots.sheets import plot_sheet
 from flaskapp.plots.style import save
 from flaskapp.plots.training import plot_training
 
 __all__ = [
-    "HardPair",
     "PhotoView",
     "plot_architecture",
     "plot_comparison",
     "plot_det",
     "plot_detection",
     "plot_evaluation",
-    "plot_fairness",
-    "plot_hardest",
     "plot_reliability",
-    "plot_robustness",
     "plot_roc",
     "plot_scores",
     "plot_sheet",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flaskapp.evaluation import Beside, Evaluation, Interval
+from flaskapp.evaluation import Evaluation, Interval
 
 NAMES = {
     "accuracy": "accuracy",
@@ -22,6 +22,8 @@ NAMES = {
     "min_cllr": "minCllr (bits)",
     "calibration_loss": "Cllr − minCllr (bits)",
 }
+KINDS = (("one person", "genuine"), ("two people", "impostor"))
+VERDICTS = ("match", "inconclusive", "non_match")
 PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
 """Figures that are customarily not written as percent."""
 
@@ -81,7 +83,7 @@ def _row(result: Evaluation, key: str, value: float | None) -> Row:
     if value is None:
         return Row(name, "—", "", f"not claimed: {result.reasons[key]}")
     interval = result.intervals.get(key)
-    return Row(name, _value(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
+    return Row(name, value_text(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
 
 
 def name_of(key: str) -> str:
@@ -93,25 +95,12 @@ def name_of(key: str) -> str:
     return NAMES.get(key) or f"FNMR at FMR {100 * float(key.removeprefix('fnmr_at_fmr.')):g} %"
 
 
-BESIDE_HEAD = ("", "ours", "peer", "difference", "95 % interval", "ratio", "95 % interval")
+def value_text(key: str, value: float) -> str:
+    """Write a figure's value.
 
-
-def beside_rows(figures: Mapping[str, Beside]) -> list[tuple[str, ...]]:
-    """Return a row for each figure of two systems: differences in percentage points, as the figures are."""
-    return [(name_of(key), *_beside(key, figure)) for key, figure in figures.items()]
-
-
-def _beside(key: str, figure: Beside) -> tuple[str, ...]:
-    digits, times = (5, 1) if key in PLAIN else (2, 100)
-    difference, low, high = (f"{times * value:+.{digits}f}" for value in (figure.difference, figure.low, figure.high))
-    told = (_value(key, figure.ours), _value(key, figure.theirs), difference, f"{low} to {high}")
-    if figure.ratio is None:
-        return *told, "", ""
-    known = figure.ratio_low is not None and figure.ratio_high is not None
-    return *told, f"{figure.ratio:.2f}", f"{figure.ratio_low:.2f} to {figure.ratio_high:.2f}" if known else "unknown"
-
-
-def _value(key: str, value: float) -> str:
+    >>> value_text("auc", 0.5), value_text("fnmr", 0.5)
+    ('0.50000', '50.00 %')
+    """
     if key == "auc":
         return f"{value:.5f}"
     return f"{value:.4f}" if key in PLAIN else percent(value)
@@ -164,6 +153,26 @@ def fold_rows(result: Evaluation) -> list[Row]:
             f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; each threshold from the other folds; "
             "± one standard error of the mean",
         )
+    ]
+
+
+VERDICT_HEAD = ("pairs of", "pairs", "match", "inconclusive", "non-match")
+
+
+def verdict_rows(decisions: Mapping[str, Mapping[str, int]]) -> list[tuple[str, ...]]:
+    """Say how many pairs of either kind got which verdict, never how likely a verdict is wrong.
+
+    Args:
+        decisions: "genuine" and "impostor" → verdict → pairs.
+
+    Returns:
+        A row for each kind of which there are pairs: name, pairs, and of each verdict count and share.
+    """
+    totals = ((name, decisions[kind], sum(decisions[kind].values())) for name, kind in KINDS)
+    return [
+        (name, f"{pairs:,}", *(f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in VERDICTS))
+        for name, counts, pairs in totals
+        if pairs
     ]
 
 

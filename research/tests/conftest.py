@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 import research  # noqa: F401  sets Keras's backend before anything imports Keras
 from research.sets.table import TRAINING, VALIDATION, FaceTable
 from tests.conftest import hopper, hopper_pixels, pytest_collection_modifyitems, shared  # noqa: F401
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))  # weights and scored pairs for tests
+from tests.conftest import collins, collins_pixels  # noqa: F401
 
 PEOPLE, PHOTOS = 12, 4
 

@@ -348,3 +348,22 @@ class TestSetsFile:
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(DataError, match=r"none\.toml cannot be read"):
             read_sets(tmp_path / "none.toml")
+
+
+def test_what_is_passed_over_in_a_folder_is_told(tmp_path):
+    for name in ("grace/one.jpg", "eileen/two.jpg"):
+        touch(tmp_path / "people", name)
+        (tmp_path / "people" / name).write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "people" / "readme").write_text("no photo")
+    (tmp_path / "sets.toml").write_text('[[set]]\nname="ours"\nfolder="people"\nidentities="folder"\n')
+    table = load_faces(*read_sets(tmp_path / "sets.toml"))
+    assert len(table) == 2
+    assert table.passed_over.keys() == {"ours/readme"}
+
+
+def test_the_example_of_how_weights_are_made_is_read(tmp_path):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "sets.toml").write_text(text.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    found, excluded = read_sets(tmp_path / "sets.toml")
+    assert [face_set.name for face_set in found] == ["my_people", "other_people", "more_faces"]
+    assert excluded == {"lfw": tmp_path / "teacher" / "lfw.npz"}

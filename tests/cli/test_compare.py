@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -266,13 +267,13 @@ class TestEvaluate:
         assert result.exit_code == 0
         for told in (
             "4: 2 genuine, 2 impostor",
-            "failures to acquire   1 pairs",
+            "failures to acquire  1 pairs",
             "accuracy",
             "FNMR at FMR 0.1 %",
             "match@",
         ):
             assert told in result.stdout
-        assert "Of 2 stranger pairs, 1 (50.0 %) read match." in result.stdout
+        assert re.search(r"two people +2 +1 \(50.00 %\)", result.stdout)
         assert result.stderr.splitlines()[0].startswith("  failure to acquire: cut.jpg: ")
 
     def test_lfws_own_lists_are_read(self, lists):
@@ -331,7 +332,7 @@ class TestEvaluate:
 
     @pytest.mark.parametrize("option", ["--scores", "--json"])
     def test_a_place_that_cannot_be_written_is_noticed_first(self, lists, monkeypatch, option):
-        monkeypatch.setattr("flaskapp.scoring.score_pairs", lambda *_: pytest.fail("it has begun to work"))
+        monkeypatch.setattr("flaskapp.pairs.scoring.score_pairs", lambda *_: pytest.fail("it has begun to work"))
         result = run("evaluate", "--pairs", lists / "lfw.txt", "--root", lists / "photos", option, lists / "no" / "x")
         assert result.exit_code == 2
         assert "there is no folder" in result.stderr

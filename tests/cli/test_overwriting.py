@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(runtime, "default_weights_path", lambda: weights)
     monkeypatch.setattr(runtime, "_default", Runtime(weights))
     for person, portrait in (("grace", "grace_hopper.jpg"), ("eileen", "eileen_collins.jpg")):
-        for name in ("1.jpg", "2.jpg", "scores.png", "fairness.png"):
+        for name in ("1.jpg", "2.jpg", "scores.png"):
             Path("people", person).mkdir(parents=True, exist_ok=True)
             shutil.copy(PORTRAITS / portrait, f"people/{person}/{name}")
     for name in ("a.jpg", "a.faces.png", "b.png"):
@@ -32,7 +32,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     Path("pairs.csv").write_text(
         "reference,probe,same\npeople/grace/1.jpg,people/grace/scores.png,1\npeople/grace/2.jpg,people/eileen/1.jpg,0\n"
     )
-    Path("labels.csv").write_text("path,group\npeople/grace/fairness.png,x\npeople/eileen/1.jpg,y\n")
     os.link("b.png", "linked.png")
     os.link("people/grace/1.jpg", "linked.html")
     os.link("people/grace/1.jpg", "linked.json")
@@ -69,12 +68,8 @@ def contents(folder: Path) -> dict[str, str]:
         "evaluate --people people --json linked.json",
         "evaluate --pairs pairs.csv --root . --report linked.html",
         "evaluate --pairs pairs.csv --root . --plots people/grace",
-        "evaluate --pairs pairs.csv --root . --hardest people/grace/scores.png",
-        "evaluate --pairs pairs.csv --root . --degrade --json linked.json",
         "evaluate --pairs pairs.csv --root . --json random.json",
         "evaluate --pairs pairs.csv --root . --weights random.h5 --json random.json",
-        "evaluate --strangers . --labels labels.csv --plots people/grace",
-        "model-card pairs.csv --out random.json",
     ],
 )
 def test_what_is_read_is_never_written_over(folder, command):

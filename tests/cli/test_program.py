@@ -42,7 +42,6 @@ class TestHelp:
             "detect",
             "evaluate",
             "forget",
-            "model-card",
             "serve",
             "train",
         ]
@@ -91,7 +90,7 @@ class TestCompletion:
         assert result.exit_code == 0
         assert f"{VARIABLE}={shell}_complete" in result.stdout
 
-    @pytest.mark.parametrize(("words", "follows"), [("eva", "evaluate"), ("evaluate --deg", "--degrade")])
+    @pytest.mark.parametrize(("words", "follows"), [("eva", "evaluate"), ("evaluate --rep", "--report")])
     def test_it_asks_for_what_there_is(self, words, follows):
         count = str(len(words.split()))
         asked = {"COMP_WORDS": f"facial-recognition {words}", "COMP_CWORD": count, VARIABLE: "bash_complete"}
@@ -162,7 +161,6 @@ class TestOptions:
             ["compare", "a.png", "b.png", "--plot", "a.png"],
             ["compare", "a.png", "b.png", "--plot", "sub/../b.png"],
             ["evaluate", "--scores-from", "a.png", "--json", "a.png"],
-            ["model-card", "b.png", "a.png", "--out", "a.png"],
         ],
     )
     def test_what_is_read_is_not_written_over(self, tmp_path, monkeypatch, arguments):

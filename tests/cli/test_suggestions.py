@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
 from flaskapp.cli import train
-from flaskapp.cli.evaluating.measuring import command_line
 from flaskapp.runtime import Runtime
 
 
@@ -82,20 +80,3 @@ def test_photo_after_photo_the_suggestions_lead_to_an_answer(photos):
 @pytest.mark.parametrize("name", ["my model", "it's", "a;b", "models/my model"])
 def test_a_trained_model_is_tried_by_its_whole_name(name):
     assert shlex.split(train._try_it(Path(name)))[-2:] == ["--model", str(Path(name))]
-
-
-def test_the_command_that_measured_can_be_typed_again(tmp_path):
-    options = {
-        "scores_from": tmp_path / "my scores.csv",
-        "threshold": 0.5,
-        "band": (0.25, 0.75),
-        "by": ("skin tone", "age"),
-        "degrade": True,
-        "seed": 0,
-        "labels": None,
-    }
-    assert shlex.split(command_line(options)) == [
-        *("facial-recognition", "evaluate", "--scores-from", "my scores.csv", "--threshold", "0.5"),
-        *("--band", "0.25", "0.75", "--by", "skin tone", "--by", "age", "--degrade"),
-    ]
-    assert str(tmp_path) + os.sep not in command_line(options)

@@ -1,0 +1,92 @@
+"""``facial-recognition evaluate``: how often the program is wrong on pairs of photos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from flaskapp.cli.options import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FINITE,
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    PAGE,
+    ReadingCommand,
+)
+
+
+@click.command(cls=ReadingCommand)
+@click.option(
+    "--pairs",
+    type=EXISTING_FILE,
+    metavar="LIST",
+    help="LFW's own list of pairs (view 1 or 2), or a CSV with the columns reference, probe, same.",
+)
+@click.option("--root", type=EXISTING_FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
+@click.option("--people", type=EXISTING_FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
+@click.option(
+    "--impostors",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="With --people: so many impostor pairs, drawn by chance; without it, all.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@click.option(
+    "--scores-from",
+    type=EXISTING_FILE,
+    metavar="SCORES.csv",
+    help="A peer's scores in place of photos: reference, probe, same, similarity_score.",
+)
+@click.option("--threshold", type=FINITE, help="With --scores-from: match if score ≥ threshold.")
+@click.option("--band", type=(FINITE, FINITE), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
+@click.option(
+    "--labels", type=EXISTING_FILE, metavar="CSV", help="Groups of photos: a column path, others to group by."
+)
+@click.option("--by", multiple=True, metavar="COLUMN", help="With --labels: group by this column; may be repeated.")
+@click.option(
+    "--face",
+    type=click.Choice(["centre", "largest", "refuse"]),
+    default="centre",
+    show_default=True,
+    help="Which of several faces is taken; refuse makes it a failure to acquire.",
+)
+@click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+@click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
+@click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
+@click.option("--without-names", is_flag=True, help="Leave the names of failed photos out of JSON and page.")
+@click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
+@click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page that holds figures and plots.")
+def evaluate(**given: Any) -> None:
+    """Measure how often the program is wrong on your own pairs of photos.
+
+    The decision is that of `compare`: threshold and band come with the weights and are not
+    adapted to the pairs. A photo without a usable face makes its pairs non-matches, and is
+    reported. Intervals are 95 % intervals by bootstrap over the people of both photos.
+
+    \b
+    Examples:
+      facial-recognition evaluate --pairs pairsDevTest.txt --root lfw/
+      facial-recognition evaluate --pairs pairs.txt --root lfw/ --report lfw.html
+      facial-recognition evaluate --people people/ --impostors 100000 --json figures.json
+      facial-recognition evaluate --pairs pairs.csv --root photos/ --labels groups.csv --by gender
+      facial-recognition evaluate --scores-from peer.csv --threshold 0.4
+
+    \b
+    pairs.csv; persons and folds where you know them:
+      reference,probe,same,reference_person,probe_person,fold
+      anna/1.jpg,anna/2.jpg,1,anna,anna,0
+      anna/1.jpg,bert/1.jpg,0,anna,bert,0
+
+    docs/evaluation.md says what each figure means.
+
+    \b
+    Exit codes:
+      0 measured   2 wrong usage, or a list or weights that cannot be used
+    """
+    from flaskapp.cli.measuring import Options, list_pairs, measure_photos, measure_scores, tell
+
+    options = Options(**given)
+    options.check()
+    tell(measure_scores(options) if options.scores_from else measure_photos(list_pairs(options), options), options)

@@ -1,0 +1,349 @@
+"""What ``evaluate`` does: pairs and scores in; figures, pages and pictures out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from flaskapp import evaluation, report
+from flaskapp.cli.left_out import report_left_out
+from flaskapp.cli.options import is_output, refuse_overwriting
+from flaskapp.cli.progress import progress_bar
+from flaskapp.evaluation import Evaluation
+from flaskapp.pairs import (
+    PhotoPair,
+    group_masks,
+    photos_of,
+    read_labels,
+    read_pairs,
+    read_scores,
+    sources_of,
+    write_scores_csv,
+)
+from flaskapp.pairs.people import pairs_of_people
+from flaskapp.pairs.scoring import score_pairs
+from flaskapp.preprocess.selection import Choice
+from flaskapp.report import Section, Table
+from flaskapp.runtime import Runtime, default_runtime
+
+MOST_FAILURES_SHOWN = 20
+
+METHOD = (
+    "Intervals are 95 % intervals by bootstrap: people are drawn, not pairs, and a pair counts as often as both of "
+    "its people were drawn. A figure that so few pairs, errors or people cannot show is not claimed: an FMR of x "
+    "takes 10/x impostor pairs, 10 observed errors and 500 people. A photo without a usable face is a failure to "
+    "acquire; its pairs count as non-match in every rate, and have no part in the figures on calibration."
+)
+CALIBRATION = (
+    "Were every score the chance of “same person” among equally many genuine and impostor pairs, the points would "
+    "lie on the diagonal. ECE is their mean distance from it; Cllr counts in bits what the scores leave unsaid, and "
+    "Cllr − minCllr is the part of it that a better scale would save."
+)
+PICTURES = {
+    "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",
+    "roc": "ROC: true match rate over false match rate, on a logarithmic scale.",
+    "det": "DET: false non-match rate over false match rate, on axes of normal deviates.",
+    "reliability": "Reliability curve: share of genuine pairs over the score, and how many pairs lie in each bin.",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; the command's help says what each means."""
+
+    pairs: Path | None = None
+    root: Path | None = None
+    people: Path | None = None
+    impostors: int | None = None
+    seed: int = 0
+    scores_from: Path | None = None
+    threshold: float | None = None
+    band: tuple[float, float] | None = None
+    labels: Path | None = None
+    by: tuple[str, ...] = ()
+    face: Choice = "centre"
+    weights: Path | None = None
+    scores: Path | None = None
+    json_file: Path | None = None
+    without_names: bool = False
+    plots: Path | None = None
+    report: Path | None = None
+
+    def check(self, **more: Path | None) -> None:
+        """Refuse options that do not belong together.
+
+        Args:
+            **more: other sources of photos, by the names of their options.
+
+        Raises:
+            click.UsageError: there is not one source of pairs, or an option lacks what it goes with.
+        """
+        sources = {"pairs": self.pairs, "people": self.people, **more, "scores_from": self.scores_from}
+        given = [name for name, source in sources.items() if source is not None]
+        if len(given) != 1:
+            raise click.UsageError(f"Give one of {', '.join(map(_option, sources))}.")
+        photos = ("pairs", "people", *more)
+        goes_with = {
+            "root": ("pairs",),
+            "impostors": ("people", *more),
+            "threshold": ("scores_from",),
+            "band": ("scores_from",),
+            "weights": photos,
+            "scores": photos,
+        }
+        for name, those in goes_with.items():
+            if getattr(self, name) is not None and given[0] not in those:
+                raise click.UsageError(f"{_option(name)} goes with {' or '.join(map(_option, those))}.")
+        self._check_needs()
+
+    def _check_needs(self) -> None:
+        """Refuse an option without the one that it needs."""
+        if self.pairs and self.root is None:
+            raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
+        if self.by and self.labels is None:
+            raise click.UsageError("--by goes with --labels.")
+        if self.band and self.threshold is None:
+            raise click.UsageError("--band goes with --threshold, which lies within it.")
+        if self.band and self.threshold is not None and not self.band[0] <= self.threshold <= self.band[1]:
+            raise click.UsageError(
+                f"--band expects LOW ≤ threshold ≤ HIGH. Received: {self.band[0]} and {self.band[1]}."
+            )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Pairs of photos to be scored.
+
+    Attributes:
+        pairs: N pairs.
+        root: folder that their paths start from.
+        title: what they are called, in a few words.
+    """
+
+    pairs: list[PhotoPair]
+    root: Path
+    title: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that there is to tell.
+
+    Attributes:
+        title: what was measured, in a few words.
+        pairs: N pairs.
+        scores: float64 (N,), NaN = failure to acquire.
+        result: the figures.
+        groups: figures of groups of pairs, by name.
+        failures: why a photo failed, by its path; empty where names are to be left out.
+        failed: how many photos failed.
+        sections: what else is told, behind the groups.
+        more: what else the JSON holds.
+    """
+
+    title: str
+    pairs: Sequence[PhotoPair]
+    scores: np.ndarray
+    result: Evaluation
+    groups: dict[str, Evaluation]
+    failures: dict[str, str] = field(default_factory=dict)
+    failed: int = 0
+    sections: tuple[Section, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def same(self) -> list[bool]:
+        """Whether each pair is genuine."""
+        return [pair.same for pair in self.pairs]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure in JSON's types."""
+        return {
+            "measured": self.title,
+            **self.result.to_json(),
+            "photos": len(photos_of(self.pairs)),
+            "photos_failed": self.failed,
+            "failed_photos": self.failures,
+            **self.more,
+            "groups": {name: result.to_json() for name, result in self.groups.items()},
+        }
+
+
+def list_pairs(options: Options) -> Listed:
+    """Read or make the pairs of photos."""
+    if options.people is None:
+        assert options.pairs and options.root  # noqa: S101 - as Options.check has found
+        return Listed(read_pairs(options.pairs), options.root, f"Pairs of {options.pairs.name}")
+    pairs = pairs_of_people(options.people, options.impostors, options.seed, report_left_out)
+    title = f"People of {options.people.resolve().name}: all genuine pairs, {impostors_in_words(options)}"
+    return Listed(pairs, options.people, title)
+
+
+def impostors_in_words(options: Options) -> str:
+    """Say how many impostor pairs were asked for."""
+    if options.impostors is None:
+        return "all impostor pairs"
+    return f"{options.impostors:,} impostor pairs by chance, seed {options.seed}"
+
+
+def measure_photos(listed: Listed, options: Options, written: Sequence[Path] = ()) -> Measured:
+    """Score the pairs, and evaluate the scores.
+
+    Args:
+        listed: the pairs.
+        options: what was asked for.
+        written: files to be written beside those of the options, none of them a photo.
+    """
+    runtime = runtime_of(options.weights)
+    plots = [options.plots / f"{name}.png" for name in PICTURES] if options.plots else []
+    files = [file for file in (options.scores, options.json_file, options.report, *plots, *written) if file]
+    refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
+    masks = _masks(listed.pairs, options)
+    scored = score_pairs(listed.pairs, listed.root, runtime, options.face, progress_bar("Reading photos", "photos"))
+    info = runtime.info
+    settings = {"threshold": info.threshold, "band": info.inconclusive_band, "weights": info.weights_id}
+    figures = _figures(listed.pairs, scored.scores, masks, options.seed, settings)
+    failures = {} if options.without_names else scored.failures
+    return Measured(listed.title, listed.pairs, scored.scores, *figures, failures, len(scored.failures))
+
+
+def measure_scores(options: Options) -> Measured:
+    """Read a peer's scores, and evaluate them."""
+    assert options.scores_from  # noqa: S101 - as the caller has found
+    pairs, scores = read_scores(options.scores_from)
+    masks = _masks(pairs, options)
+    threshold = options.threshold
+    if threshold is None:
+        threshold = evaluation.choose_threshold(scores, [pair.same for pair in pairs])
+    settings = {
+        "threshold": threshold,
+        "band": options.band or (threshold, threshold),
+        "threshold_chosen_here": options.threshold is None,
+    }
+    figures = _figures(pairs, scores, masks, options.seed, settings)
+    return Measured(f"Scores of {options.scores_from.name}", pairs, scores, *figures)
+
+
+def runtime_of(weights: Path | None) -> Runtime:
+    """Return the weights that are asked for, or the shipped ones."""
+    return Runtime(weights) if weights else default_runtime()
+
+
+def _masks(pairs: Sequence[PhotoPair], options: Options) -> dict[str, np.ndarray]:
+    return group_masks(pairs, read_labels(options.labels, options.by)) if options.labels else {}
+
+
+def _figures(
+    pairs: Sequence[PhotoPair], scores: np.ndarray, masks: dict[str, np.ndarray], seed: int, settings: dict[str, Any]
+) -> tuple[Evaluation, dict[str, Evaluation]]:
+    """Return the figures of all pairs, and of each group."""
+    same = np.array([pair.same for pair in pairs])
+    folds = [pair.fold for pair in pairs]
+    sources = sources_of(pairs)
+
+    def figures(rows: np.ndarray, **more: Any) -> Evaluation:
+        return evaluation.evaluate(scores[rows], same[rows], sources=sources.taken(rows), seed=seed, **settings, **more)
+
+    result = figures(np.arange(len(pairs)), folds=None if None in folds else folds)
+    return result, {name: figures(np.flatnonzero(mask)) for name, mask in masks.items() if mask.any()}
+
+
+def tell(measured: Measured, options: Options, program: str = "facial-recognition evaluate") -> None:
+    """Print the figures, and write what was asked for."""
+    sections = _sections(measured)
+    click.echo(report.as_text(sections))
+    report_failures(measured.failures)
+    if options.scores:
+        write_scores_csv(options.scores, measured.pairs, measured.scores, measured.result.band)
+    if options.json_file:
+        write_json(options.json_file, measured.to_json(), program)
+    if options.plots or options.report:
+        _draw(measured, sections, options, program)
+
+
+def _sections(measured: Measured) -> list[Section]:
+    result = measured.result
+    decisions = {kind: verdicts.to_json() for kind, verdicts in result.decisions.items()}
+    figures = [*report.fold_rows(result), *report.figure_rows(result)]
+    sections = [
+        Section("What was measured", (), Table(("", ""), [row[:2] for row in report.setting_rows(result)])),
+        Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),
+        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(decisions))),
+    ]
+    if measured.groups:
+        sections.append(Section("By group", (), Table(report.GROUP_HEAD, report.group_rows(measured.groups))))
+    return [*sections, *measured.sections]
+
+
+def report_failures(failures: dict[str, str]) -> None:
+    """Say which photos failed, the first of many."""
+    for photo, reason in list(failures.items())[:MOST_FAILURES_SHOWN]:
+        click.echo(f"  failure to acquire: {photo}: {reason}", err=True)
+    if len(failures) > MOST_FAILURES_SHOWN:
+        click.echo(f"  … and {len(failures) - MOST_FAILURES_SHOWN:,} more; --json lists them all.", err=True)
+
+
+def write_json(path: Path, told: dict[str, Any], program: str) -> None:
+    """Write figures, with the command that measured them behind their title."""
+    told = {"measured": told["measured"], "command": command_line(program), **told}
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def command_line(program: str) -> str:
+    """Return the command that now runs; paths by their last names, so that no machine's folders are told.
+
+    What it writes is left out, and what it would do anyway.
+
+    Args:
+        program: how the command is called.
+    """
+    context = click.get_current_context()
+    words = program.split()
+    for param in context.command.params:
+        value = context.params[param.name or ""]
+        if is_output(param) or param.name == "without_names" or value in (None, (), param.get_default(context)):
+            continue
+        flags = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
+        for one in value if flags and param.multiple else (value,):
+            words += [*flags, *_words(one)]
+    return shlex.join(words)
+
+
+def _words(value: Any) -> list[str]:
+    """Return the value of an option as words of a command."""
+    if isinstance(value, Path):
+        return [value.resolve().name]
+    return [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+
+
+def _draw(measured: Measured, sections: list[Section], options: Options, program: str) -> None:
+    """Draw the plots that were asked for, and the page."""
+    from flaskapp import plots
+
+    figures = plots.plot_evaluation(measured.scores, measured.same, measured.result)
+    if options.plots:
+        options.plots.mkdir(parents=True, exist_ok=True)
+        for name, figure in figures.items():
+            plots.save(figure, options.plots / f"{name}.png")
+    if options.report:
+        pictures = {name: report.picture(figure, PICTURES[name]) for name, figure in figures.items()}
+        reliability = [pictures.pop("reliability")] if "reliability" in pictures else []
+        drawn = [Section("Curves", pictures=[pictures[name] for name in ("roc", "det", "scores") if name in pictures])]
+        if reliability:
+            drawn.append(Section("Calibration", (CALIBRATION,), None, reliability))
+        if measured.failures:
+            failures = Table(("photo", "why"), list(measured.failures.items()))
+            drawn.append(Section("Failures to acquire", (), failures))
+        page = report.page(measured.title, f"Measured by {program}.", [*sections, *drawn])
+        options.report.write_text(page, encoding="utf-8")

@@ -1,1 +1,0 @@
-"""People and photos on disk: lists of pairs, sets of training photos, aligned crops."""

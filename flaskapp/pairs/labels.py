@@ -1,0 +1,105 @@
+"""A CSV that says of photos which groups they belong to."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flaskapp.errors import DataError
+from flaskapp.pairs.lists import PhotoPair, photos_of, sides_of
+
+PATH_COLUMNS = ("path", "file", "photo")
+MOST_VALUES = 50
+"""A column of more values than this is no grouping but a name or a number."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The groups of photos.
+
+    Attributes:
+        columns: what the photos are grouped by, "gender" for example.
+        of_photo: path → value of each column, "" where it is not known.
+    """
+
+    columns: tuple[str, ...]
+    of_photo: dict[str, tuple[str, ...]]
+
+    def values(self, photos: Sequence[str]) -> np.ndarray:
+        """Return str (N, columns), "" for a photo without labels."""
+        unknown = ("",) * len(self.columns)
+        return np.array([self.of_photo.get(photo, unknown) for photo in photos], dtype=str).reshape(
+            len(photos), len(self.columns)
+        )
+
+
+def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
+    """Read labels: a column ``path`` (or ``file`` or ``photo``), then one for each grouping.
+
+    Args:
+        path: a CSV; its paths start where those of the pairs start.
+        by: the columns to take; all if none are named.
+
+    Raises:
+        DataError: the file cannot be read, has not these columns, or a column has so many
+            values that it cannot be a grouping.
+    """
+    try:
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
+        names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        rows = list(reader)
+    except OSError as error:
+        raise DataError(f"The labels {path.name} cannot be read: {error.strerror}.", "Give a CSV in UTF-8.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The labels {path.name} cannot be read: {error}.", "Give a CSV in UTF-8.") from None
+    place = next((name for name in PATH_COLUMNS if name in names), None)
+    columns = tuple(by) or tuple(name for name in names if name not in (place, ""))
+    if place is None or not columns or set(columns) - set(names):
+        wanted = ", ".join(by) or "at least one for a grouping"
+        raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
+    cells = {
+        photo: tuple((row[name] or "").strip() for name in columns)
+        for row in rows
+        if (photo := (row[place] or "").strip())
+    }
+    for number, name in enumerate(columns):
+        if len({values[number] for values in cells.values()}) > MOST_VALUES:
+            raise DataError(
+                f"{path.name}: the column {name} has more than {MOST_VALUES} values.", "Choose others by --by."
+            )
+    return Labels(columns, cells)
+
+
+def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndarray]:
+    """Return which pairs belong to which group: those whose photos both do.
+
+    Returns:
+        "gender=Female" → bool (N,); last, "alike in gender, race", the genuine pairs with
+        those impostor pairs whose photos agree in every column: the harder ones.
+
+    Raises:
+        DataError: not one photo of the pairs has a label.
+    """
+    photos = photos_of(pairs)
+    number = {photo: index for index, photo in enumerate(photos)}
+    values = labels.values(photos)
+    if not (values != "").any():
+        raise DataError(
+            f"The labels name none of the {len(photos):,} photos.",
+            "Write their paths as the list of pairs does.",
+        )
+    sides = [np.array([number[path] for path in side], np.intp) for side in sides_of(pairs)]
+    first, second = (values[side] for side in sides)
+    masks = {
+        f"{column}={value}": (first[:, place] == value) & (second[:, place] == value)
+        for place, column in enumerate(labels.columns)
+        for value in np.unique(values[:, place]).tolist()
+        if value
+    }
+    alike = ((first == second) & (first != "")).all(axis=1)
+    same = np.array([pair.same for pair in pairs])
+    return {**masks, f"alike in {', '.join(labels.columns)}": alike | same}

@@ -1,0 +1,338 @@
+"""Lists of photo pairs: which two photos to compare, and whether they show one person.
+
+Three kinds of file are read, told apart by their first line:
+
+* LFW's view 1 (``pairsDevTest.txt``): ``N``, then N genuine and N impostor lines;
+* LFW's view 2 (``pairs.txt``): ``folds<TAB>N``, then N genuine and N impostor lines a fold;
+* CSV with the columns ``reference``, ``probe`` and ``same``, and where they are known
+  ``reference_person`` and ``probe_person``, and ``fold``; further columns are passed over, so
+  that a list of scores can be read again as a list of pairs.
+
+LFW's formats: http://vis-www.cs.umass.edu/lfw/README.txt.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flaskapp.errors import DataError
+from flaskapp.evaluation import Band, Sources, decide_all, sources_by
+
+COLUMNS = ("reference", "probe", "same")
+SCORE_COLUMN = "similarity_score"
+PERSON_COLUMNS = ("reference_person", "probe_person")
+YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+LONGEST_ECHO = 200
+"""Characters of a list that a message repeats."""
+FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
+
+GENUINE_LINE = "a name and two photo numbers"
+IMPOSTOR_LINE = "a name and a photo number, twice"
+
+
+@dataclass(frozen=True)
+class PhotoPair:
+    """Two photos to compare, and the truth about them.
+
+    Attributes:
+        reference: path of the photo compared against, relative to the photos' root, with ``/``.
+        probe: path of the new photo, likewise.
+        same: whether both show the same person (a genuine pair).
+        fold: number of the fold, from 0, where the list has folds.
+        reference_person: who the reference shows, where that is known.
+        probe_person: who the probe shows; known if the other is.
+    """
+
+    reference: str
+    probe: str
+    same: bool
+    fold: int | None = None
+    reference_person: str | None = None
+    probe_person: str | None = None
+
+    def __post_init__(self) -> None:
+        for path in (self.reference, self.probe):
+            _check_relative(path)
+        if self.reference == self.probe and not self.same:
+            raise DataError(f"An impostor pair expects two photos. Received: {self.reference!r} twice.")
+        known = [person for person in (self.reference_person, self.probe_person) if person is not None]
+        if len(known) == 1 or (known and (known[0] == known[1]) != self.same):
+            raise DataError(f"A pair expects two people, one and the same if it is genuine. Received: {known}.")
+
+
+def read_pairs(path: str | Path) -> list[PhotoPair]:
+    """Read a list of pairs, in the file's own order.
+
+    Args:
+        path: a file in one of LFW's two formats or a CSV file; UTF-8.
+
+    Raises:
+        DataError: the file is absent, of no known form, incomplete, or names a photo outside
+            the root. The message names file and line, what was expected and what was received.
+
+    Example:
+        >>> read_pairs("pairsDevTest.txt")[0]  # doctest: +SKIP
+        PhotoPair(reference='Abdullah_Gul/Abdullah_Gul_0013.jpg', ..., same=True, fold=None)
+    """
+    path = Path(path)
+    lines = _lines_of(path)
+    first = lines[0].strip() if lines else ""
+    numbers = first.split()
+    pairs: Iterable[PhotoPair]
+    if re.fullmatch(r"\d+(\s+\d+)?", first, re.ASCII):
+        pairs = _lfw_pairs(_Place(path.name), lines, [int(number) for number in numbers])
+    elif set(COLUMNS) <= _header(first):
+        pairs = (pair for pair, _ in _csv_pairs(_Place(path.name), lines))
+    else:
+        commas = ", with commas between them" if ";" in first else ""
+        raise _Place(path.name, 1).error(FIRST_LINES + commas, first)
+    return list(pairs)
+
+
+def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
+    """Read a list of pairs with the scores that some system gave them.
+
+    Args:
+        path: a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any finite
+            number, higher = more alike; empty = failure to acquire.
+
+    Returns:
+        The pairs, and float64 (N,), NaN = failure to acquire.
+
+    Raises:
+        DataError: as of ``read_pairs``, or a score is no number.
+    """
+    path = Path(path)
+    lines = _lines_of(path)
+    expected = {*COLUMNS, SCORE_COLUMN}
+    first = lines[0].strip() if lines else ""
+    if not expected <= _header(first):
+        raise _Place(path.name, 1).error(f"the columns {', '.join(sorted(expected))}", first)
+    pairs, scores = zip(*_csv_pairs(_Place(path.name), lines), strict=True)
+    return list(pairs), np.array(scores, np.float64)
+
+
+def _header(line: str) -> set[str]:
+    try:
+        return {column.strip() for column in next(csv.reader([line], skipinitialspace=True), ())}
+    except csv.Error:
+        return set()
+
+
+def photos_of(pairs: Iterable[PhotoPair]) -> list[str]:
+    """List every photo of the pairs once, in the order in which they are first met.
+
+    >>> photos_of([PhotoPair("a.jpg", "b.jpg", True), PhotoPair("a.jpg", "c.jpg", False)])
+    ['a.jpg', 'b.jpg', 'c.jpg']
+    """
+    return list(dict.fromkeys(photo for pair in pairs for photo in (pair.reference, pair.probe)))
+
+
+def sides_of(pairs: Sequence[PhotoPair]) -> tuple[list[str], list[str]]:
+    """Return the paths of all references, and of all probes."""
+    return [pair.reference for pair in pairs], [pair.probe for pair in pairs]
+
+
+def sources_of(pairs: Sequence[PhotoPair]) -> Sources:
+    """Find out whom the pairs are made of.
+
+    The people that the pairs name; else folders are taken for people where the list itself
+    bears that out: every genuine pair within one folder, every impostor pair across two, and
+    both kinds present (LFW's lists are like this). Otherwise nobody knows who is who, and
+    photos are drawn in place of people.
+    """
+    if pairs and all(pair.reference_person is not None and pair.probe_person is not None for pair in pairs):
+        return sources_by("person", [p.reference_person for p in pairs], [p.probe_person for p in pairs])
+    references, probes = ([_folder(path) for path in side] for side in sides_of(pairs))
+    agree = all(
+        first != "" and second != "" and (first == second) == pair.same
+        for first, second, pair in zip(references, probes, pairs, strict=True)
+    )
+    if agree and len({pair.same for pair in pairs}) == 2:
+        return sources_by("person", references, probes)
+    return sources_by("photo", *sides_of(pairs))
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.ArrayLike, band: Band) -> None:
+    """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
+
+    People and folds get columns of their own where the pairs know them.
+
+    Args:
+        path: where to.
+        pairs: N pairs.
+        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
+        band: (low, high), as in ``decide``.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(pairs),):
+        raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
+    decisions = decide_all(values, band)
+    known = [name for name in (*PERSON_COLUMNS, "fold") if any(getattr(pair, name) is not None for pair in pairs)]
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
+        for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
+            shown = "" if np.isnan(score) else repr(score)
+            more = [getattr(pair, name) for name in known]
+            writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file's name and line, for messages."""
+
+    file: str
+    line: int | None = None
+
+    def error(self, expected: str, received: object) -> DataError:
+        where = self.file if self.line is None else f"{self.file}, line {self.line}"
+        told = repr(received)
+        if len(told) > LONGEST_ECHO:  # a quote that is not closed takes in all that follows
+            told = f"{told[:LONGEST_ECHO]} …"
+        return DataError(f"{where}: expects {expected}. Received: {told}.")
+
+    def pair(self, *fields: Any) -> PhotoPair:
+        try:
+            return PhotoPair(*fields)
+        except DataError as error:
+            raise DataError(f"{self.file}, line {self.line}: {error.message}", error.hint) from None
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        # A spreadsheet's CSV often opens with a byte order mark, which "utf-8-sig" takes off.
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"There is no list of pairs {path.name}.", "Check the path.") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path.name} is not text in UTF-8.", f"Its first line is {FIRST_LINES}.") from None
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Give the path of a file.") from None
+
+
+def _lfw_pairs(place: _Place, lines: list[str], numbers: list[int]) -> Iterator[PhotoPair]:
+    folds, each = numbers if len(numbers) == 2 else (None, numbers[0])
+    expected = 2 * each * (folds or 1)
+    body = [(number, line) for number, line in enumerate(lines[1:], start=2) if line.strip()]
+    if len(body) != expected or not expected:
+        wanted = f"{max(expected, 2)} lines of pairs after its first line {lines[0].strip()!r}"
+        raise place.error(wanted, f"{len(body)} lines")
+    for index, (number, line) in enumerate(body):
+        fold, within = divmod(index, 2 * each)
+        parse = _genuine_line if within < each else _impostor_line
+        yield parse(_Place(place.file, number), line, None if folds is None else fold)
+
+
+def _genuine_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
+    match _fields(line):
+        case [name, first, second] if _are_numbers(first, second):
+            return place.pair(_lfw_path(name, first), _lfw_path(name, second), True, fold)
+    raise place.error(GENUINE_LINE, line)
+
+
+def _impostor_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
+    match _fields(line):
+        case [name, first, other, second] if _are_numbers(first, second) and name != other:
+            return place.pair(_lfw_path(name, first), _lfw_path(other, second), False, fold)
+    raise place.error(f"{IMPOSTOR_LINE}, of two people", line)
+
+
+def _fields(line: str) -> list[str]:
+    """Split at tabs, as LFW's files do; at any space where a copy has lost its tabs."""
+    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+
+
+def _are_numbers(*fields: str) -> bool:
+    return all(re.fullmatch(r"\d{1,9}", field, re.ASCII) for field in fields)
+
+
+def _lfw_path(name: str, number: str) -> str:
+    """Name a photo as LFW lays them out.
+
+    >>> _lfw_path("Abdullah_Gul", "13")
+    'Abdullah_Gul/Abdullah_Gul_0013.jpg'
+    """
+    return f"{name}/{name}_{int(number):04d}.jpg"
+
+
+def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]:
+    """Yield each pair with its score, NaN where there is none."""
+    reader = csv.DictReader(lines, skipinitialspace=True)
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+    told: dict[tuple[str, str], tuple[bool, int]] = {}
+    for row in _rows(place, reader):
+        line = _Place(place.file, reader.line_num)
+        pair = _csv_pair(line, row)
+        photos = min(pair.reference, pair.probe), max(pair.reference, pair.probe)
+        same, first = told.setdefault(photos, (pair.same, reader.line_num))
+        if same != pair.same:
+            raise line.error(f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
+        yield pair, _score(line, _field(row, SCORE_COLUMN))
+    if not told:
+        raise place.error("at least one pair below its first line", "none")
+
+
+def _rows(place: _Place, reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows; a quote that is not closed may make a field longer than fields may be."""
+    before = reader.line_num
+    try:
+        for row in reader:
+            yield row
+            before = reader.line_num
+    except csv.Error as error:
+        raise _Place(place.file, before + 1).error("a row of a CSV, every quote of it closed", str(error)) from None
+
+
+def _csv_pair(place: _Place, row: dict[str, str | None]) -> PhotoPair:
+    reference, probe, same = (_field(row, column) for column in COLUMNS)
+    if not (reference and probe and same):
+        raise place.error("a reference, a probe and same", {column: row[column] for column in COLUMNS})
+    if same.lower() not in YES | NO:
+        raise place.error("1, 0, true, false, yes or no under same", same)
+    fold = _field(row, "fold")
+    if fold and not _are_numbers(fold):
+        raise place.error("a whole number under fold", fold)
+    people = (_field(row, column) or None for column in PERSON_COLUMNS)
+    return place.pair(reference, probe, same.lower() in YES, int(fold) if fold else None, *people)
+
+
+def _field(row: dict[str, str | None], column: str) -> str:
+    return (row.get(column) or "").strip()
+
+
+def _score(place: _Place, text: str) -> float:
+    try:
+        score = float(text or "nan")
+    except ValueError:
+        score = math.inf
+    if math.isinf(score):
+        raise place.error(f"a number or nothing under {SCORE_COLUMN}", text)
+    return score
+
+
+@functools.lru_cache(maxsize=100_000)  # all pairs of some people name each photo many times
+def _check_relative(path: str) -> None:
+    """Refuse whatever could lead out of the photos' root, on any operating system."""
+    windows = PureWindowsPath(path)
+    climbs = posixpath.normpath(windows.as_posix()).split("/")[0] == ".."
+    if not path or "\0" in path or "://" in path or windows.anchor or climbs:
+        raise DataError(
+            f"A pair expects paths below the photos' root. Received: {path!r}.",
+            "Write them relative to the root, without going up.",
+        )

@@ -1,0 +1,1 @@
+"""Trials of recipes, whose figures the notes tell."""

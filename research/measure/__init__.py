@@ -1,0 +1,1 @@
+"""How weights are measured beyond what `evaluate` tells everybody."""

@@ -1,0 +1,95 @@
+"""The commands that measure weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flaskapp.cli.evaluate import evaluate as of_product
+from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, ReadingCommand
+
+OPTIONS = {option.name: option for option in of_product.params}
+SETS = click.option("--sets", type=EXISTING_FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
+ROLE = click.option(
+    "--role",
+    type=click.Choice(["reporting", "calibration", "validation"]),
+    help="With --sets: whose pairs. Look at people who report once, when a candidate is final.",
+)
+
+
+@click.command(cls=ReadingCommand)
+@SETS
+@ROLE
+@click.option(
+    "--beside",
+    type=EXISTING_FILE,
+    metavar="PEER",
+    help="A peer's scores of the same pairs (CSV), or a teacher's .npz or sets file, to be set beside ours.",
+)
+@click.option(
+    "--hardest",
+    type=FIGURE,
+    metavar="OUT.png",
+    help="Draw the pairs that went wrong most. IT SHOWS FACES: only with their consent, and not to hand on.",
+)
+def evaluate(sets: Path | None, role: str | None, beside: Path | None, hardest: Path | None, **given: Any) -> None:
+    """Measure as `facial-recognition evaluate` does, also people of a sets file, and beside a peer."""
+    from flaskapp.cli.measuring import Options
+    from research.measure import evaluating
+
+    evaluating.evaluate(Options(**given), evaluating.Sets.of(sets, role), beside, hardest)
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("photos", type=EXISTING_FOLDER)
+def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
+    """Count false matches and failures to acquire by group, of PHOTOS no two of which show one person."""
+    from flaskapp.cli.measuring import Options
+    from research.measure import evaluating
+
+    if labels is None:
+        raise click.UsageError("strangers needs --labels, which names photos and groups.")
+    evaluating.strangers(photos, labels, Options(**given))
+
+
+@click.command("worse-photos", cls=ReadingCommand)
+@SETS
+@ROLE
+@click.option(
+    "--pairs-a-step",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="So many genuine pairs, drawn by chance; each costs 43 detections.",
+)
+def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given: Any) -> None:
+    """Make the probes of genuine pairs worse, and measure each step."""
+    from flaskapp.cli.measuring import Options
+    from research.measure import evaluating
+
+    evaluating.worse_photos(Options(**given), evaluating.Sets.of(sets, role), pairs_a_step)
+
+
+@click.command("model-card", cls=ReadingCommand)
+@click.argument("runs", nargs=-1, metavar="RUN.json...", type=EXISTING_FILE)
+@click.option("--recipe", type=EXISTING_FILE, metavar="FILE.md", help="How the recipe was chosen; told as it is.")
+@click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
+def model_card(runs: tuple[Path, ...], weights: Path | None, recipe: Path | None, out: Path) -> None:
+    """Write the model card from the weights' own JSON and from what the other commands wrote by --json.
+
+    All runs must be of these very weights.
+    """
+    from research.measure.card import write_card
+
+    write_card(runs, weights, recipe, out)
+
+
+evaluate.params = [*of_product.params, *evaluate.params]
+SHARED = ("seed", "face", "weights", "json_file", "plots", "report")
+strangers.params += [OPTIONS[name] for name in ("labels", "by", *SHARED, "without_names")]
+worse_photos.params = [*(OPTIONS[name] for name in ("pairs", "root", "people", *SHARED)), *worse_photos.params]
+model_card.params.append(OPTIONS["weights"])
+COMMANDS = (evaluate, strangers, worse_photos, model_card)

@@ -1,0 +1,1 @@
+"""Figures that only makers of weights draw."""
