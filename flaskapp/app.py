@@ -33,7 +33,7 @@ from flaskapp.web.access import check_turn
 from flaskapp.web.admission import refuse_as_told
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.guards import guard
-from flaskapp.web.limits import limit_rates
+from flaskapp.web.limits import limiter
 from flaskapp.web.listening import check_address, is_taken, listen
 from flaskapp.web.memory import give_memory_back
 from flaskapp.web.own_api import api
@@ -111,7 +111,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     app.before_request(own_face.keep_up)
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    limit_rates(app, settings)
+    limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
         comparer.call_warm()

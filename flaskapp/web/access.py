@@ -89,11 +89,14 @@ def check_turn() -> None:
     services().own_face.keep_up()
 
 
-def withdraw() -> None:
-    """End the consent behind the request at once, and the training that it was given for."""
+def withdraw() -> str | None:
+    """End the consent behind the request at once, and the training that it was given for; return its key."""
     token = carried_token()
-    if token:
-        services().own_face.cancel(services().consents.withdraw(token))
+    if not token:
+        return None
+    key = services().consents.withdraw(token)
+    services().own_face.cancel(key)
+    return key
 
 
 def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:

@@ -9,9 +9,8 @@ from typing import ParamSpec
 from flask import Blueprint, Response, jsonify, request
 
 from flaskapp.consent import Consent
-from flaskapp.web import access, openapi
+from flaskapp.web import access, limits, openapi
 from flaskapp.web.errors import BadRequestError, WarmingUpError
-from flaskapp.web.limits import IPV6_SITE, caller_network, count_reference
 from flaskapp.web.services import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
 
@@ -59,6 +58,7 @@ def notice() -> Response:
 
 
 @api.post("/api/v1/consent")
+@limits.consents
 def give_consent() -> Response:
     """Record a consent."""
     stated = _stated()
@@ -66,7 +66,7 @@ def give_consent() -> Response:
     access.check_statements(
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
     )
-    token, given = services().consents.give(caller_network(IPV6_SITE))
+    token, given = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
     return access.set_consent_cookie(response, token)
@@ -100,12 +100,13 @@ def _told(consent: Consent) -> dict[str, str]:
 @api.delete("/api/v1/consent")
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
-    access.withdraw()
+    limits.forget(access.withdraw())
     return access.clear_consent_cookie(Response(status=204))
 
 
 @api.post("/api/v1/verify")
 @with_consent
+@limits.comparisons
 def verify() -> Response:
     """Compare two photos."""
     photos = uploaded_photo("reference"), uploaded_photo("probe")
@@ -115,6 +116,7 @@ def verify() -> Response:
 
 @api.post("/api/v1/detect")
 @with_consent
+@limits.detections
 def detect() -> Response:
     """List a photo's faces."""
     photo = uploaded_photo("photo")
@@ -123,8 +125,9 @@ def detect() -> Response:
 
 @api.post("/api/v1/live")
 @with_consent
+@limits.frames
 def live() -> Response:
     """Compare one frame of a camera with a photo."""
     photos = uploaded_photo("reference"), uploaded_photo("frame")
-    count_reference(photos[0])
+    limits.count_stills(*photos)
     return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")).to_json())

@@ -19,6 +19,7 @@ from PIL import Image
 from flaskapp import preprocess
 from flaskapp.capture import Look
 from flaskapp.errors import PhotoError
+from flaskapp.web import limits
 from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
 from flaskapp.web.errors import BadRequestError, KeepModelError, OwnFaceClosedError
 from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo
@@ -113,6 +114,7 @@ def own_face() -> Response:
 
 @api.post("/api/v1/own-face/photo")
 @for_the_owner
+@limits.frames
 def look_at_own_photo() -> Response:
     """Cut the face out of a photo of oneself, judge it, and hand it out."""
     photo, looks = uploaded_photo("photo"), _looks()
@@ -152,6 +154,7 @@ def _png(face: np.ndarray) -> bytes:
 
 @api.post("/api/v1/own-face/training")
 @for_the_owner
+@limits.comparisons
 def train_own_face() -> Response:
     """Start a training on faces that were handed out."""
     request.max_form_parts = MOST_PHOTOS + 2

@@ -12,10 +12,9 @@ from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo, default_weights_path
-from flaskapp.web import access, openapi, own_api
+from flaskapp.web import access, limits, openapi, own_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.limits import IPV6_SITE, caller_network
 from flaskapp.web.own_face import MOST_PHOTOS
 from flaskapp.web.services import services
 from flaskapp.web.training import missing_extra
@@ -83,6 +82,7 @@ def own_report() -> Response:
 
 
 @pages.post("/consent")
+@limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
     request.max_content_length = MOST_FORM_BYTES
@@ -91,7 +91,7 @@ def give_consent() -> Response:
     access.check_statements(
         form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
     )
-    token, _ = services().consents.give(caller_network(IPV6_SITE))
+    token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     return access.set_consent_cookie(_back_to_start(), token)
 
 
@@ -100,11 +100,12 @@ def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
     request.max_content_length = MOST_FORM_BYTES
     check_form_token()
-    access.withdraw()
+    limits.forget(access.withdraw())
     return access.clear_consent_cookie(_back_to_start())
 
 
 @pages.post("/compare")
+@limits.comparisons
 def compare() -> Response:
     """Compare the two photos of the form, and show the answer as a page."""
     access.require_consent()

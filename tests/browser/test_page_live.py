@@ -159,6 +159,26 @@ def test_a_camera_that_cannot_be_had_says_why(visit, hopper_file, error, words):
     expect(window.page.get_by_role("button", name="Start live comparison")).to_be_visible()
 
 
+def test_the_last_answer_stands_while_the_camera_stands_still(running, verifier):
+    running.page.evaluate("""() => new Promise((done) => {
+      const { toBlob } = HTMLCanvasElement.prototype;
+      HTMLCanvasElement.prototype.toBlob = function (take, ...more) {
+        toBlob.call(this, (blob) => {
+          window.still ??= blob;
+          take(window.still);
+          done();
+        }, ...more);
+      };
+    })""")
+    running.page.wait_for_timeout(500)
+    sent = frames_sent(running)
+    verifier.score = 0.1
+    running.page.wait_for_timeout(1000)
+    assert frames_sent(running) == sent
+    expect(running.find("#live-word")).to_have_text("Match")
+    assert running.live_tracks() == 1
+
+
 def test_a_busy_server_is_waited_for(running, server):
     busy = '{"code": "busy", "detail": "Too many comparisons are under way.", "hint": "", "photo": null}'
     answer = {"status": 503, "headers": {"Retry-After": "1"}, "content_type": "application/problem+json", "body": busy}
