@@ -52,7 +52,12 @@ class FakeVerifier:
         return WEIGHTS
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: str = "refuse",  # noqa: ARG002 - there is one face
     ) -> Verification:
         self.calls.append((reference, probe, reference_face, probe_face))
         if self.raises:

@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeVar
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import NoFaceError, NotEnoughMemoryError, PhotoError, SeveralFacesError
+from flaskapp.errors import NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.runtime import WeightsInfo
-from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
+from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
 from flaskapp.web.errors import BusyError
 from flaskapp.web.memory import trim_memory
 from flaskapp.web.pictures import FacePicture, picture_faces
@@ -39,12 +39,14 @@ class Comparison(Protocol):
         """What is known of the weights in use."""
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: preprocess.Choice = "refuse",
     ) -> Verification:
         """Say whether two photos show the same person."""
-
-    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
-        """Find the face that is meant in one photo."""
 
 
 def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
@@ -236,12 +238,7 @@ def _verify_frame(
     verifier: Comparison, reference: bytes, frame: bytes, reference_face: int | None
 ) -> Verification | None:
     try:
-        try:
-            return verifier.verify(reference, frame, reference_face)
-        except SeveralFacesError as error:
-            if error.photo != "probe":
-                raise
-            return verifier.verify(reference, frame, reference_face, _largest(error.faces))
+        return verifier.verify(reference, frame, reference_face, probe_choice="largest")
     except (PhotoError, NotEnoughMemoryError) as error:
         if error.photo != "probe":
             raise
@@ -249,10 +246,6 @@ def _verify_frame(
             return None
         error.for_photo("frame")
         raise
-
-
-def _largest(faces: tuple[Face, ...]) -> int:
-    return max(range(len(faces)), key=lambda index: faces[index].height)
 
 
 def _milliseconds_since(started: float) -> float:

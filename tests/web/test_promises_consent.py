@@ -32,10 +32,10 @@ class SlowVerifier(FakeVerifier):
         super().__init__()
         self.entered, self.leave = threading.Event(), threading.Event()
 
-    def verify(self, *arguments):
+    def verify(self, *arguments, **more):
         self.entered.set()
         assert self.leave.wait(PATIENCE)
-        return super().verify(*arguments)
+        return super().verify(*arguments, **more)
 
 
 def page(browser: Browser, photo: bytes) -> TestResponse:
