@@ -7,7 +7,7 @@ from typing import TypedDict
 from flask import Response, g, request
 
 from flaskapp.consent import Consent
-from flaskapp.web.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
+from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
 from flaskapp.web.services import services
 
 __all__ = [

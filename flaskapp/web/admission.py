@@ -12,8 +12,8 @@ from typing import Any
 
 from flask import Flask, request
 
+from flaskapp.errors import BusyError, RequestError, SlowRequestError
 from flaskapp.web import access
-from flaskapp.web.errors import BusyError, RequestError, SlowRequestError
 
 __all__ = ["BUSY", "REFUSED", "SLOW", "Caller", "ask", "refuse_as_told", "with_admission"]
 

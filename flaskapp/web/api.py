@@ -9,8 +9,8 @@ from typing import ParamSpec
 from flask import Blueprint, Response, jsonify, request
 
 from flaskapp.consent import Consent
+from flaskapp.errors import BadRequestError, WarmingUpError
 from flaskapp.web import access, limits, openapi
-from flaskapp.web.errors import BadRequestError, WarmingUpError
 from flaskapp.web.services import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
 

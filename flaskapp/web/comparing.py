@@ -14,10 +14,9 @@ from typing import Any, Protocol, TypeVar
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import NoFaceError, NotEnoughMemoryError, PhotoError
+from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
-from flaskapp.web.errors import BusyError
 from flaskapp.web.memory import trim_memory
 from flaskapp.web.pictures import FacePicture, picture_faces
 

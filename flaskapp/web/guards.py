@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
+from flaskapp.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.access import cookie_name, cookie_rules
-from flaskapp.web.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.services import services
 
 __all__ = ["HEADERS", "check_form_token", "form_token", "guard"]

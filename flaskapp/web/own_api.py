@@ -18,10 +18,9 @@ from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.capture import Look
-from flaskapp.errors import PhotoError
+from flaskapp.errors import BadRequestError, KeepModelError, OwnFaceClosedError, PhotoError
 from flaskapp.web import limits
 from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
-from flaskapp.web.errors import BadRequestError, KeepModelError, OwnFaceClosedError
 from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo
 from flaskapp.web.services import services
 from flaskapp.web.uploads import check_form, uploaded_photo, uploaded_photos

@@ -15,18 +15,19 @@ from flaskapp import personal, preprocess
 from flaskapp.capture import Guide, Look, look_at
 from flaskapp.consent import ConsentBook
 from flaskapp.dataset.splits import FEWEST_PHOTOS
-from flaskapp.errors import FacialRecognitionError, WeightsError
-from flaskapp.preprocess import CROP_SIZE
-from flaskapp.verifier import Verifier
-from flaskapp.web.comparing import Comparer, Comparison
-from flaskapp.web.errors import (
+from flaskapp.errors import (
     BadRequestError,
     ConsentRequiredError,
+    FacialRecognitionError,
     NoModelError,
     NotRemovedError,
     TooFewPhotosError,
     TrainingError,
+    WeightsError,
 )
+from flaskapp.preprocess import CROP_SIZE
+from flaskapp.verifier import Verifier
+from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.training import COMMAND, Training, check_extra, missing_extra, problem_of
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]

@@ -52,7 +52,7 @@ def privacy() -> Response:
 @pages.get("/api/docs")
 def docs() -> Response:
     """Show the description of the API to people."""
-    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.problem_list()))
+    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.every_problem()))
 
 
 @pages.get("/own-face")

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from flaskapp.app import create_app
 from flaskapp.errors import WeightsError
 from flaskapp.web.admission import REFUSED, SLOW
-from flaskapp.web.errors import PROBLEMS
+from flaskapp.web.openapi import every_problem
 
 MEGABYTE = 1024 * 1024
 ADDRESS = "http://localhost:5000"
@@ -216,4 +216,4 @@ def test_a_form_of_an_earlier_start_says_so_on_the_page(scene):
 
 def test_no_code_is_left_out():
     # Forms are answered with a page, never with a problem of the API.
-    assert set(PROBLEMS) == {*PROVOKED, "form_expired"}
+    assert {kind.code for kind in every_problem()} == {*PROVOKED, "form_expired"}
