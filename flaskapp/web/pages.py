@@ -152,7 +152,7 @@ def _page(step: Step, **more: Any) -> Response:
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
-            "personal": weights.name if "personal" in weights.details else "",
+            "personal": weights.name if weights.is_personal else "",
             "terms": terms_of(weights),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
@@ -169,7 +169,7 @@ def _page(step: Step, **more: Any) -> Response:
 
 def terms_of(weights: WeightsInfo) -> str:
     """Return in words for what weights may be used."""
-    if "personal" in weights.details:
+    if weights.is_personal:
         return f"It has the terms of its photos and of what it started from: the shipped weights are {ONLY_RESEARCH}."
     if weights.name == default_weights_path().stem:
         return f"They are {ONLY_RESEARCH}."
