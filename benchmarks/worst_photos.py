@@ -208,7 +208,7 @@ def measure(files: list[Path]) -> dict[str, object]:
     """Return what looking at files costs this process, which has only started as a server does."""
     from flaskapp.errors import FacialRecognitionError
     from flaskapp.verifier import default_verifier
-    from flaskapp.web.memory import give_memory_back, trim_memory
+    from flaskapp.web.process_memory import give_memory_back, trim_memory
 
     give_memory_back()
     verifier = default_verifier()

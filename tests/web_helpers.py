@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from flaskapp.detection import Face
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, decide
-from flaskapp.web.services import Services, services_of
+from flaskapp.web.settings import Services, services_of
 
 HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
 

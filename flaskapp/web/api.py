@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-
 from flask import Blueprint, Response, jsonify, request
 
-from flaskapp.consent import Consent
 from flaskapp.errors import BadRequestError, WarmingUpError
 from flaskapp.web import access, limits, openapi
-from flaskapp.web.services import services
+from flaskapp.web.consent import Consent
+from flaskapp.web.settings import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
 
 __all__ = ["api"]
 
 api = Blueprint("api", __name__)
 
-P = ParamSpec("P")
-
 MOST_JSON_BYTES = 4096
 """Largest body of a request that carries no photo."""
-
-
-def with_consent(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Refuse to enter a view without consent, before anything of the request's body is read."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-        access.require_consent()
-        return view(*args, **kwargs)
-
-    return guarded
 
 
 @api.get("/healthz")
@@ -105,7 +88,7 @@ def withdraw_consent() -> Response:
 
 
 @api.post("/api/v1/verify")
-@with_consent
+@access.with_consent
 @limits.comparisons
 def verify() -> Response:
     """Compare two photos."""
@@ -115,7 +98,7 @@ def verify() -> Response:
 
 
 @api.post("/api/v1/detect")
-@with_consent
+@access.with_consent
 @limits.detections
 def detect() -> Response:
     """List a photo's faces."""
@@ -124,7 +107,7 @@ def detect() -> Response:
 
 
 @api.post("/api/v1/live")
-@with_consent
+@access.with_consent
 @limits.frames
 def live() -> Response:
     """Compare one frame of a camera with a photo."""

@@ -15,10 +15,9 @@ from flask_limiter import Limiter, RouteLimit
 from limits import RateLimitItemPerMinute
 from limits.storage import MovingWindowSupport, Storage
 
-from flaskapp.consent import seconds_up
 from flaskapp.web.access import require_consent
-from flaskapp.web.services import services
-from flaskapp.web.settings import Settings
+from flaskapp.web.consent import seconds_up
+from flaskapp.web.settings import Settings, services
 
 __all__ = [
     "caller_network",

@@ -12,12 +12,12 @@ from flaskapp.dataset.splits import FEWEST_PHOTOS
 from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.runtime import WeightsInfo, default_weights_path
-from flaskapp.web import access, limits, openapi, own_api
+from flaskapp.web import access, limits, openapi, personal_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.own_face import MOST_PHOTOS
-from flaskapp.web.services import services
-from flaskapp.web.training import missing_extra
+from flaskapp.web.personal_model import MOST_PHOTOS
+from flaskapp.web.personal_worker import missing_extra
+from flaskapp.web.settings import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo
 
 __all__ = ["error_page", "pages"]
@@ -58,12 +58,12 @@ def docs() -> Response:
 @pages.get("/own-face")
 def own_face() -> Response:
     """Show the page that trains on one's own face; it asks for consent first."""
-    own_api.check_owner()
+    personal_api.check_owner()
     return make_response(
         render_template(
             "own_face.html",
             **_shared_context(),
-            own_model=services().own_face.place.name,
+            own_model=services().personal_model.place.name,
             most_photos=MOST_PHOTOS,
             obstacle=missing_extra(),
         )
@@ -74,8 +74,8 @@ def own_face() -> Response:
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
     access.require_consent()
-    own_api.check_owner()
-    own = services().own_face
+    personal_api.check_owner()
+    own = services().personal_model
     response = make_response(own.report())
     response.headers.set("Content-Disposition", "attachment", filename=f"{own.place.name}-report.html")
     return response
@@ -147,7 +147,7 @@ def _page(step: Step, **more: Any) -> Response:
     context = _shared_context() | {
         "step": step,
         "notice": shared.consents.notice,
-        "own_face_open": own_api.is_open(),
+        "own_face_open": personal_api.is_open(),
         "obstacle": missing_extra(),
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {

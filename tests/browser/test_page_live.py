@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from flaskapp.detection import Face
 from flaskapp.errors import NoFaceError, SeveralFacesError
-from flaskapp.web.services import services_of
+from flaskapp.web.settings import services_of
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from web_helpers import Browser
 
-from flaskapp.consent import seconds_up
 from flaskapp.web import limits
+from flaskapp.web.consent import seconds_up
 from flaskapp.web.limits import Moments
 
 HOUR = 3600

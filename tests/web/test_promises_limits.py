@@ -16,7 +16,7 @@ from PIL import Image
 from web_helpers import Browser, picture, side_by_side
 from web_process import Server, copy_program, needs_proc, resident_bytes
 
-from flaskapp.web.memory import ARENA_SECONDS
+from flaskapp.web.process_memory import ARENA_SECONDS
 
 try:
     import resource
