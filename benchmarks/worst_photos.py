@@ -174,10 +174,11 @@ CASES: dict[str, tuple[Callable[[], bytes], ...]] = {
     "JPEG, many comments": (many_segments,),
     "PNG 50 megapixels, colour": (lambda: png(SQUARE, SQUARE),),
     "PNG 50, colour, turned": (lambda: png(SQUARE, SQUARE, exif=turned(6)[6:]),),
-    "PNG 50, 16-bit colour": (lambda: png(SQUARE, SQUARE, depth=16),),
+    "PNG 33, 16-bit colour": (lambda: png(SQUARE, SQUARE * 2 // 3, depth=16),),
     "PNG 50, 16-bit grey": (lambda: png(SQUARE, SQUARE, GREYS, 16),),
     "PNG 50, palette": (lambda: png(SQUARE, SQUARE, PALETTE),),
     "PNG 50, transparent": (lambda: png(SQUARE, SQUARE, WITH_ALPHA),),
+    "PNG 25, transparent 16-bit": (lambda: png(SQUARE, SQUARE // 2, WITH_ALPHA, 16),),
     "PNG 50, transparent 16-bit": (lambda: png(SQUARE, SQUARE, WITH_ALPHA, 16),),
     "PNG 1×50,000,000": (lambda: png(1, 50_000_000, GREYS),),
     "PNG 50,000,000×1": (lambda: png(50_000_000, 1, GREYS),),
@@ -207,7 +208,7 @@ def measure(files: list[Path]) -> dict[str, object]:
     """Return what looking at files costs this process, which has only started as a server does."""
     from flaskapp.errors import FacialRecognitionError
     from flaskapp.verifier import default_verifier
-    from flaskapp.web.memory import give_memory_back, trim_memory
+    from flaskapp.web.process_memory import give_memory_back, trim_memory
 
     give_memory_back()
     verifier = default_verifier()

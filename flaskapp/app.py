@@ -25,23 +25,21 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from flaskapp.consent import ConsentBook
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.verifier import default_verifier
 from flaskapp.web.access import check_turn
-from flaskapp.web.admission import refuse_as_told
 from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.web.consent import ConsentBook
 from flaskapp.web.guards import guard
-from flaskapp.web.limits import limit_rates
+from flaskapp.web.limits import limiter
 from flaskapp.web.listening import check_address, is_taken, listen
-from flaskapp.web.memory import give_memory_back
-from flaskapp.web.own_api import api
-from flaskapp.web.own_face import DEFAULT_PLACE, OwnFace, verifier_of
 from flaskapp.web.pages import pages
+from flaskapp.web.personal_api import api
+from flaskapp.web.personal_model import DEFAULT_PLACE, PersonalModel, verifier_of
 from flaskapp.web.problems import ExcInfo, answer_errors, log_unforeseen
-from flaskapp.web.services import Services, provide, services_of
-from flaskapp.web.settings import LOCAL_NAMES, Settings, SettingsError, read_settings
+from flaskapp.web.process_memory import give_memory_back
+from flaskapp.web.settings import LOCAL_NAMES, Services, Settings, SettingsError, provide, read_settings, services_of
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 __all__ = ["create_app", "main", "serve"]
@@ -103,15 +101,14 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     app.config.update(config or {})
     _configure(app, settings)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    own_face = _own_face(settings, comparer, consents)
-    provide(app, Services(settings, consents, comparer, own_face, secrets.token_bytes(32)))
+    personal_model = _personal_model(settings, comparer, consents)
+    provide(app, Services(settings, consents, comparer, personal_model, secrets.token_bytes(32)))
     _log_outcomes(app)
     guard(app)
-    app.before_request(refuse_as_told)
-    app.before_request(own_face.keep_up)
+    app.before_request(personal_model.keep_up)
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    limit_rates(app, settings)
+    limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
         comparer.call_warm()
@@ -128,7 +125,7 @@ def _verifier_with(model: str) -> Comparison:
     return verifier_of(Path(model))
 
 
-def _own_face(settings: Settings, comparer: Comparer, consents: ConsentBook) -> OwnFace:
+def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBook) -> PersonalModel:
     """Return the personal model: the one that was asked for, or the one that is trained here."""
     others = Path(settings.model).suffix == ".h5"
     place = Path(DEFAULT_PLACE if others or not settings.model else settings.model)
@@ -138,7 +135,7 @@ def _own_face(settings: Settings, comparer: Comparer, consents: ConsentBook) -> 
     def without() -> Comparison:
         return default_verifier() if in_use else first
 
-    return OwnFace(place, comparer, consents, in_use, without, settings.own_minutes)
+    return PersonalModel(place, comparer, consents, in_use, without, settings.own_minutes)
 
 
 def _configure(app: Flask, settings: Settings) -> None:

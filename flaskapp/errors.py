@@ -19,10 +19,34 @@
     ├── DataError                       lists of pairs and folders of photos
     │   ├── LeakError                   a person or photo on both sides of a split
     │   └── UnreachableRateError        an error rate that so few pairs cannot show
+    ├── RequestError                    something about the request
+    │   ├── BadRequestError             it cannot be understood
+    │   │   ├── MissingPhotoError       a photo is not there
+    │   │   ├── SeveralPhotosError      several stand where one is expected
+    │   │   ├── NotAFileError           text stands where a photo is expected
+    │   │   └── UnknownHostError        it is addressed to another name
+    │   ├── ForbiddenError              it may not be answered
+    │   │   ├── ConsentRequiredError    nobody has agreed to the privacy notice
+    │   │   ├── AgeRequiredError        nobody has said that they are 18 or older
+    │   │   ├── KeepModelError          nobody has agreed that a model of their face is kept
+    │   │   ├── CrossSiteError          another site's page sent it
+    │   │   ├── FormExpiredError        the form is not one that this server gave out
+    │   │   └── OwnFaceClosedError      a personal model is for whoever sits at the computer
+    │   ├── TooFewPhotosError           too few to train on
+    │   ├── TrainingError               a training is under way already
+    │   ├── NoModelError                there is no personal model
+    │   ├── NotRemovedError             what stands in its place cannot be removed
+    │   ├── SlowRequestError            it took too long to arrive
+    │   ├── BusyError                   too many comparisons are under way
+    │   ├── WarmingUpError              the server has just started
+    │   ├── NotFoundError               nothing is there
+    │   ├── MethodNotAllowedError       nothing there answers so
+    │   ├── RateLimitedError            too many requests
+    │   └── InternalError               nobody foresaw this
     └── MissingExtraError               an optional part that is not installed
 
 Each class carries what a door needs to answer with: ``code`` for programs,
-``http_status`` for the web, ``exit_code`` for the command line. Each error carries what a
+``http_status`` and ``title`` for the web, ``exit_code`` for the command line. Each error carries what a
 person needs: what was wrong, which photo, and what to try. No message ever holds image
 data.
 """
@@ -38,23 +62,47 @@ if TYPE_CHECKING:
     from flaskapp.detection import Face
 
 __all__ = [
+    "AgeRequiredError",
     "AnimatedPhotoError",
     "BadFaceIndexError",
+    "BadRequestError",
+    "BusyError",
+    "ConsentRequiredError",
+    "CrossSiteError",
     "CutOffFaceError",
     "DataError",
     "EmptyPhotoError",
     "FacialRecognitionError",
+    "ForbiddenError",
+    "FormExpiredError",
+    "InternalError",
+    "KeepModelError",
     "LeakError",
+    "MethodNotAllowedError",
     "MissingExtraError",
+    "MissingPhotoError",
     "NoFaceError",
+    "NoModelError",
+    "NotAFileError",
     "NotEnoughMemoryError",
+    "NotFoundError",
+    "NotRemovedError",
+    "OwnFaceClosedError",
     "PhotoError",
     "PhotoTooLargeError",
+    "RateLimitedError",
+    "RequestError",
     "SeveralFacesError",
+    "SeveralPhotosError",
+    "SlowRequestError",
+    "TooFewPhotosError",
+    "TrainingError",
     "TruncatedPhotoError",
+    "UnknownHostError",
     "UnreachableRateError",
     "UnreadablePhotoError",
     "UnsupportedFormatError",
+    "WarmingUpError",
     "WeightsError",
 ]
 
@@ -64,6 +112,7 @@ class FacialRecognitionError(Exception):
 
     Attributes:
         code: stable name of the kind of error, for programs to test.
+        title: the kind in words; empty for errors that no request can meet.
         http_status: status of the answer when the error reaches the web.
         exit_code: what a command exits with; 2 is wrong usage or unusable input.
         message: what was wrong, a full sentence.
@@ -73,6 +122,7 @@ class FacialRecognitionError(Exception):
     """
 
     code: ClassVar[str] = "error"
+    title: ClassVar[str] = ""
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
     retry_after: ClassVar[int | None] = None
@@ -109,6 +159,7 @@ class UnsupportedFormatError(PhotoError):
     """The bytes are not of a format on the allow-list."""
 
     code = "unsupported_format"
+    title = "Not a JPEG, PNG, WebP or HEIC photo"
     http_status = 415
 
 
@@ -116,30 +167,35 @@ class AnimatedPhotoError(UnsupportedFormatError):
     """The file shows several pictures one after another; which one is meant is unclear."""
 
     code = "animated_photo"
+    title = "An animation, not a photo"
 
 
 class UnreadablePhotoError(PhotoError):
     """The format is accepted, but the content is damaged."""
 
     code = "unreadable_photo"
+    title = "The photo is damaged"
 
 
 class EmptyPhotoError(UnreadablePhotoError):
     """The file holds no bytes."""
 
     code = "empty_photo"
+    title = "The file is empty"
 
 
 class TruncatedPhotoError(UnreadablePhotoError):
     """The file begins well and its end is missing."""
 
     code = "truncated_photo"
+    title = "The end of the photo is missing"
 
 
 class PhotoTooLargeError(PhotoError):
     """The photo has more bytes or pixels than are accepted."""
 
     code = "too_large"
+    title = "Too large"
     http_status = 413
 
 
@@ -147,12 +203,14 @@ class NoFaceError(PhotoError):
     """No face was found."""
 
     code = "no_face"
+    title = "No face was found"
 
 
 class CutOffFaceError(NoFaceError):
     """The photo ends within the face that is meant: an eye or the mouth is not in it."""
 
     code = "face_cut_off"
+    title = "The photo ends within the face"
 
 
 class SeveralFacesError(PhotoError):
@@ -165,6 +223,7 @@ class SeveralFacesError(PhotoError):
     """
 
     code = "several_faces"
+    title = "Several faces were found; one must be chosen"
 
     def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
@@ -176,12 +235,14 @@ class BadFaceIndexError(PhotoError):
     """The face that was asked for does not exist."""
 
     code = "bad_face_index"
+    title = "No face of that number"
 
 
 class NotEnoughMemoryError(FacialRecognitionError):
     """There is no room to look at a photo just now; it is no fault of the photo, so it is no ``PhotoError``."""
 
     code = "not_enough_memory"
+    title = "Not enough memory for a photo just now"
     http_status = 503
     retry_after = 10
 
@@ -190,6 +251,7 @@ class WeightsError(FacialRecognitionError):
     """Weights are missing, were changed, or do not fit this program."""
 
     code = "weights_unusable"
+    title = "The weights cannot be used"
 
 
 class DataError(FacialRecognitionError):
@@ -215,4 +277,186 @@ class MissingExtraError(FacialRecognitionError):
     """The command needs an optional part of the program that is not installed."""
 
     code = "missing_extra"
+    title = "A part of the program is not installed"
     http_status = 501
+
+
+class RequestError(FacialRecognitionError):
+    """A request cannot be answered, whatever its photos show."""
+
+    code = "request_error"
+    http_status = 400
+
+
+class BadRequestError(RequestError):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+    title = "The request cannot be understood"
+
+
+class MissingPhotoError(BadRequestError):
+    """A photo is not there."""
+
+    code = "missing_photo"
+    title = "A photo is missing"
+
+
+class SeveralPhotosError(BadRequestError):
+    """Several photos stand where one is expected, and none of them is chosen."""
+
+    code = "several_photos"
+    title = "Several photos stand where one is expected"
+
+
+class NotAFileError(BadRequestError):
+    """Text stands where a photo is expected; names of files and addresses are never opened."""
+
+    code = "not_a_file"
+    title = "Text stands where a photo is expected"
+
+
+class UnknownHostError(BadRequestError):
+    """The request is addressed to a name that this server does not serve."""
+
+    code = "unknown_host"
+    title = "Addressed to a name that is not served"
+
+
+class ForbiddenError(RequestError):
+    """The request may not be answered."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class ConsentRequiredError(ForbiddenError):
+    """Nobody has agreed to the privacy notice, or no longer."""
+
+    code = "consent_required"
+    title = "Consent is required"
+
+
+class AgeRequiredError(ForbiddenError):
+    """Nobody has said that they are 18 or older."""
+
+    code = "age_required"
+    title = "Confirmation of age is required"
+
+
+class KeepModelError(ForbiddenError):
+    """Nobody has agreed that a model of their face is kept, which training does."""
+
+    code = "keep_model_required"
+    title = "Agreement to keeping a model is required"
+
+
+class CrossSiteError(ForbiddenError):
+    """The page of another site sent the request."""
+
+    code = "cross_site"
+    title = "Sent from another site"
+
+
+class FormExpiredError(ForbiddenError):
+    """The form is not one that this server gave to this browser."""
+
+    code = "form_expired"
+    title = "The form has expired"
+
+
+class OwnFaceClosedError(ForbiddenError):
+    """A personal model is for whoever sits at the computer, or for nobody."""
+
+    code = "own_face_closed"
+    title = "Personal models are for whoever runs the server"
+
+
+class TooFewPhotosError(RequestError):
+    """There are too few photos to train on."""
+
+    code = "too_few_photos"
+    title = "Too few photos to train on"
+    http_status = 422
+
+
+class TrainingError(RequestError):
+    """A training is under way already."""
+
+    code = "training_under_way"
+    title = "A training is under way"
+    http_status = 409
+
+
+class NoModelError(RequestError):
+    """There is no personal model."""
+
+    code = "no_model"
+    title = "There is no personal model"
+    http_status = 404
+
+
+class NotRemovedError(RequestError):
+    """What stands in the place of the personal model is something else, or the disk does not let it go."""
+
+    code = "not_removed"
+    title = "What stands in the place of the personal model cannot be removed"
+    http_status = 409
+
+
+class SlowRequestError(RequestError):
+    """The request took too long to arrive."""
+
+    code = "too_slow"
+    title = "The request took too long to arrive"
+    http_status = 408
+
+
+class BusyError(RequestError):
+    """Too many comparisons are under way."""
+
+    code = "busy"
+    title = "Too many comparisons are under way"
+    http_status = 503
+    retry_after = 2
+
+
+class WarmingUpError(RequestError):
+    """The server has started and is not yet ready."""
+
+    code = "warming_up"
+    title = "The server has just started"
+    http_status = 503
+    retry_after = 1
+
+
+class NotFoundError(RequestError):
+    """There is nothing at that address."""
+
+    code = "not_found"
+    title = "Not found"
+    http_status = 404
+
+
+class MethodNotAllowedError(RequestError):
+    """What stands at that address does not answer to that method."""
+
+    code = "method_not_allowed"
+    title = "Method not allowed"
+    http_status = 405
+
+
+class RateLimitedError(RequestError):
+    """There were too many requests."""
+
+    code = "rate_limited"
+    title = "Too many requests"
+    http_status = 429
+
+
+class InternalError(RequestError):
+    """Nobody foresaw this."""
+
+    code = "internal_error"
+    title = "Something went wrong on the server"
+    http_status = 500

@@ -97,9 +97,9 @@ class VerdictCounts:
             f"of {self.genuine_pairs:,} pairs of {self.genuine} {self.genuine_with_verdict:,} got this verdict."
         )
 
-    def to_json(self) -> dict[str, int]:
-        """Return the counts in JSON's types."""
-        return dict(vars(self))
+    def to_json(self) -> dict[str, int | str]:
+        """Return the counts, and whom they are of, in JSON's types."""
+        return {**vars(self), "impostors": self.impostors, "genuine": self.genuine}
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,11 @@ class WeightsInfo:
     def weights_id(self) -> str:
         """Name and the first twelve digits of the hash: enough to tell weights apart."""
         return f"{self.name}@{self.sha256[:12]}"
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether they were trained on one person's face."""
+        return "personal" in self.details
 
     def verdict_counts(self, verdict: str) -> VerdictCounts:
         """Return how often a verdict ("match", "non_match", "inconclusive") was given to whom."""

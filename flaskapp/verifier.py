@@ -201,7 +201,12 @@ class Verifier:
         return self.runtime.info
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: preprocess.Choice = "refuse",
     ) -> Verification:
         """Say whether two photos show the same person.
 
@@ -210,6 +215,8 @@ class Verifier:
             probe: bytes of the new photo.
             reference_face: which face of the reference photo, counted from 0, left to right.
             probe_face: likewise in the probe photo.
+            probe_choice: what to do where the probe shows several people and none is chosen: "refuse",
+                or take the "largest".
 
         Returns:
             The verification; the same for the same bytes, in whichever order or thread.
@@ -219,7 +226,7 @@ class Verifier:
         """
         watch = _Stopwatch()
         with watch.stage("total"):
-            first, second = self._embed_both((reference, reference_face), (probe, probe_face))
+            first, second = self._embed_both((reference, reference_face, "refuse"), (probe, probe_face, probe_choice))
             with watch.stage("compare"):
                 score = self.runtime.similarity(first.embedding, second.embedding)
         slower = {stage: max(first.timings_ms[stage], second.timings_ms[stage]) for stage in first.timings_ms}
@@ -242,7 +249,7 @@ class Verifier:
             return OUT_OF_SCOPE
         return decide(score, self.weights.inconclusive_band)
 
-    def _embed_both(self, *photos: tuple[bytes, int | None]) -> list[_Embedded]:
+    def _embed_both(self, *photos: tuple[bytes, int | None, preprocess.Choice]) -> list[_Embedded]:
         """Read both photos at the same time, each in a thread of its own."""
         jobs = [self._photo_threads.submit(self._embed, *photo) for photo in photos]
         wait(jobs)
@@ -257,9 +264,9 @@ class Verifier:
             # held the error, the circle would keep both photos until the collector comes by, maybe never.
             jobs.clear()
 
-    def _embed(self, photo: bytes, face_index: int | None) -> _Embedded:
+    def _embed(self, photo: bytes, face_index: int | None, choice: preprocess.Choice) -> _Embedded:
         watch = _Stopwatch()
-        found = self._read(photo, face_index, watch)
+        found = self._read(photo, face_index, choice, watch)
         runtime = self.runtime
         with watch.stage("embed"):
             embedding = runtime.embed(preprocess.to_model_input(found.aligned[None]))[0]
@@ -271,15 +278,15 @@ class Verifier:
         Raises:
             PhotoError: the photo or the choice of face cannot be used.
         """
-        return self._read(photo, face_index, _Stopwatch())
+        return self._read(photo, face_index, "refuse", _Stopwatch())
 
-    def _read(self, photo: bytes, face_index: int | None, watch: _Stopwatch) -> FaceInPhoto:
+    def _read(self, photo: bytes, face_index: int | None, choice: preprocess.Choice, watch: _Stopwatch) -> FaceInPhoto:
         with watch.stage("decode"):
             decoded = preprocess.decode_photo(photo)
         with watch.stage("detect"):
             faces = preprocess.find_faces(decoded, self._detector)
         with watch.stage("align"):
-            face = preprocess.select_face(faces, face_index)
+            face = preprocess.select_face(faces, face_index, choice)
             aligned = preprocess.crop_face(decoded, face.landmarks)
         return FaceInPhoto(faces.faces, faces.index(face), decoded.size_wh, aligned, faces.turned)
 

@@ -18,7 +18,6 @@ PACKAGE = ROOT / "flaskapp"
 SERVING = (
     "app",
     "web",
-    "consent",
     "verifier",
     "preprocess",
     "detection",
@@ -135,8 +134,8 @@ def test_nothing_that_serves_imports_the_training_libraries(module):
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
-def test_only_app_and_consent_know_flask(module):
-    assert module in below(*WEB, "consent") or not foreign(module) & FLASK
+def test_only_app_and_web_know_flask(module):
+    assert module in below(*WEB) or not foreign(module) & FLASK
 
 
 def test_evaluation_knows_no_model():

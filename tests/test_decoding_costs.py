@@ -168,7 +168,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 COSTLY = {
     "16-bit grey": lambda width, height: empty_png(width, height, 16, 0),
     "palette": lambda width, height: empty_png(width, height, 8, 3),
-    "16-bit colour, transparent": lambda width, height: empty_png(width, height, 16, 6),
+    "16-bit colour, transparent": lambda width, height: empty_png(width, height // 2, 16, 6),
     "grey, transparent": lambda width, height: empty_png(width, height, 8, 4),
     "WebP": lambda width, height: empty_webp(width, height, alpha=False),
     "WebP, transparent": lambda width, height: empty_webp(width, height, alpha=True),
@@ -197,6 +197,31 @@ def test_the_largest_photo_of_each_kind_takes_no_more_memory_than_is_promised(tm
     command = [sys.executable, "-c", PEAK_OF_DECODING, *map(str, paths)]
     megabytes = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert megabytes < MOST_MEMORY_MB
+
+
+class TestBytesOfPixels:
+    @pytest.mark.parametrize(("depth", "colours"), [(16, 6), (16, 2)])
+    def test_a_png_of_more_than_so_many_is_refused_unopened(self, monkeypatch, depth, colours):
+        monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened"))
+        with pytest.raises(PhotoTooLargeError) as caught:
+            decode_photo(empty_png(7071, 7071, depth, colours)[:1000])
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(("depth", "colours", "pixels"), [(16, 6, 100), (16, 2, 100), (8, 6, 100), (1, 0, 100)])
+    def test_the_most_that_is_accepted_is_decoded(self, monkeypatch, depth, colours, pixels):
+        most = pixels * depth * {0: 1, 2: 3, 6: 4}[colours] // 8
+        monkeypatch.setattr(decoding, "MOST_PNG_BYTES", most)
+        assert decode_photo(empty_png(10, pixels // 10, depth, colours)).size_wh == (10, pixels // 10)
+        monkeypatch.setattr(decoding, "MOST_PNG_BYTES", most - 1)
+        with pytest.raises(PhotoTooLargeError):
+            decode_photo(empty_png(10, pixels // 10, depth, colours))
+
+    def test_every_opacity_of_every_shade_shows_as_much_white_as_in_pillow(self):
+        shade, opacity = np.mgrid[0:256, 0:256].astype(np.uint8)
+        picture = Image.fromarray(np.stack([shade, shade[::-1], shade, opacity], axis=-1))
+        on_white = Image.new("RGB", picture.size, "white")
+        on_white.paste(picture, mask=picture)
+        np.testing.assert_array_equal(decode_photo(encoded(picture, "PNG")).pixels, np.asarray(on_white))
 
 
 class TestShape:

@@ -32,6 +32,30 @@ EXPECTED = {
     "LeakError": ("leaked_data", 422),
     "UnreachableRateError": ("unreachable_rate", 422),
     "MissingExtraError": ("missing_extra", 501),
+    "RequestError": ("request_error", 400),
+    "BadRequestError": ("bad_request", 400),
+    "MissingPhotoError": ("missing_photo", 400),
+    "SeveralPhotosError": ("several_photos", 400),
+    "NotAFileError": ("not_a_file", 400),
+    "UnknownHostError": ("unknown_host", 400),
+    "ForbiddenError": ("forbidden", 403),
+    "ConsentRequiredError": ("consent_required", 403),
+    "AgeRequiredError": ("age_required", 403),
+    "KeepModelError": ("keep_model_required", 403),
+    "CrossSiteError": ("cross_site", 403),
+    "FormExpiredError": ("form_expired", 403),
+    "OwnFaceClosedError": ("own_face_closed", 403),
+    "TooFewPhotosError": ("too_few_photos", 422),
+    "TrainingError": ("training_under_way", 409),
+    "NoModelError": ("no_model", 404),
+    "NotRemovedError": ("not_removed", 409),
+    "SlowRequestError": ("too_slow", 408),
+    "BusyError": ("busy", 503),
+    "WarmingUpError": ("warming_up", 503),
+    "NotFoundError": ("not_found", 404),
+    "MethodNotAllowedError": ("method_not_allowed", 405),
+    "RateLimitedError": ("rate_limited", 429),
+    "InternalError": ("internal_error", 500),
 }
 
 
@@ -42,6 +66,15 @@ def classes_defined() -> dict[str, type]:
 
 def test_codes_and_statuses_are_a_promise_to_callers():
     assert {kind.__name__: (kind.code, kind.http_status) for kind in EVERY_ERROR} == EXPECTED
+
+
+def test_no_two_kinds_share_a_code_or_a_title():
+    codes, titles = (
+        [kind.code for kind in EVERY_ERROR],
+        [vars(kind)["title"] for kind in EVERY_ERROR if "title" in vars(kind)],
+    )
+    assert len(codes) == len(set(codes))
+    assert len(titles) == len(set(titles))
 
 
 def test_every_class_is_exported_and_under_the_root():

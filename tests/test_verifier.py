@@ -187,6 +187,15 @@ def test_several_faces_are_listed_when_none_was_chosen(verify, both, hopper):
     assert len(caught.value.other_faces) == 1
 
 
+def test_of_several_faces_the_largest_of_the_probe_can_be_taken(verify, both, hopper):
+    taken = verify(hopper, both, probe_choice="largest").probe
+    assert taken.face.height == max(face.height for face in taken.faces)
+    assert len(taken.faces) == 2
+    with pytest.raises(SeveralFacesError) as caught:
+        verify(both, hopper, probe_choice="largest")
+    assert caught.value.photo == "reference"
+
+
 def test_whoever_asks_which_face_is_meant_knows_the_faces_of_both_photos(verify, both):
     with pytest.raises(SeveralFacesError) as caught:
         verify(both, both)

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from flaskapp.detection import Face
 from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, decide
-from flaskapp.web.services import Services, services_of
+from flaskapp.web.settings import Services, services_of
 
 HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
 
@@ -52,7 +52,12 @@ class FakeVerifier:
         return WEIGHTS
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: str = "refuse",  # noqa: ARG002 - there is one face
     ) -> Verification:
         self.calls.append((reference, probe, reference_face, probe_face))
         if self.raises:

@@ -15,9 +15,8 @@ from typing import Any
 from flask import Flask
 from web_process import free_port
 
-from flaskapp.web.connections import Connection, Listener
-from flaskapp.web.listening import listen
-from flaskapp.web.services import services_of
+from flaskapp.web.listening import Connection, Listener, listen
+from flaskapp.web.settings import services_of
 
 PATIENCE = 60
 

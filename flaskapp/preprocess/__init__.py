@@ -31,6 +31,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "TEMPLATE",
+    "Choice",
     "Photo",
     "align_face",
     "crop_face",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ MAX_SIDE = 65_500
 MOST_MEMORY = 320_000_000
 """Bytes that decoding a JPEG may take at any moment; what the other formats take for ``MAX_PIXELS`` too."""
 
+MOST_PNG_BYTES = 4 * MAX_PIXELS
+"""Bytes of pixels that a PNG may unpack to: 50 megapixels of 8-bit colour with transparency. Each byte costs
+4 ns, however few there are in the file; with 16 bits a colour there would be twice as many."""
+
 BYTES_A_PIXEL = 8
 """Most that decoding takes for a pixel, whatever the format."""
 
@@ -51,6 +56,9 @@ counts in the search for faces keeps this many pixels. A phone's 12-megapixel ph
 
 HEAD = 256
 """Bytes at the beginning of a file that tell its format."""
+
+PNG_CHANNELS = {2: 3, 4: 2, 6: 4}
+"""Numbers a pixel, by PNG's colour type (ISO/IEC 15948, table 11.1); of the others one."""
 
 ACCEPTED = "Use a JPEG, PNG, WebP or HEIC photo."
 DAMAGED = "Copy the file again from where it came from, or use another photo."
@@ -72,10 +80,6 @@ XMP = ("xmp", "XML:com.adobe.xmp")
 
 SIDEWAYS = (5, 6, 7, 8)
 """The orientations that exchange width and height."""
-
-BACKGROUND = (255, 255, 255)
-"""Shows through transparent pixels. White: what viewers and browsers put there, and what the
-same portrait has once it is saved as JPEG, so both files give one score."""
 
 # Pillow warns of much that is an error of ours (too many pixels) or no matter (EXIF that
 # stops early). A filter set here is the thread-safe way to silence it: those of
@@ -173,7 +177,7 @@ def _decode_lying(data: bytes, kind: str, *, reduce: bool) -> tuple[np.ndarray, 
     """Return the pixels as they are stored, their full size, and the orientation; nothing else is kept."""
     kept_bytes = check_jpeg(data) if kind == "JPEG" else 0
     if kind == "PNG":
-        _check_chunks(data)
+        _check_png(data)
     with _opened(data, kind) as image:
         _check_size(image.size)
         if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
@@ -262,22 +266,32 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     rows = max(STRIP_PIXELS // image.width, 1)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        pixels[top : top + rows] = np.asarray(_strip_to_rgb(strip))
+        _write_rgb(strip, pixels[top : top + rows])
     return pixels
 
 
-def _strip_to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
+def _write_rgb(strip: Image.Image, out: np.ndarray) -> None:
+    """Write a strip's pixels straight to their place: new memory for each step would cost more than the step."""
+    if strip.mode.startswith("I"):
         # 16-bit grey; convert("RGB") would clip all but the darkest 256 of its greys.
-        grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if image.has_transparency_data:
-        # Transparent pixels still have colours, often leftovers of what was cut away.
-        visible = image.convert("RGBA")
-        flat = Image.new("RGB", image.size, BACKGROUND)
-        flat.paste(visible, mask=visible)
-        return flat
-    return image if image.mode == "RGB" else image.convert("RGB")
+        out[:] = np.clip(np.asarray(strip, dtype=np.int64) >> 8, 0, 255)[..., None]
+    elif strip.has_transparency_data:
+        _put_on_white(np.asarray(strip if strip.mode == "RGBA" else strip.convert("RGBA")), out)
+    else:
+        out[:] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+
+
+def _put_on_white(pixels: np.ndarray, out: np.ndarray) -> None:
+    """Show white through transparent RGBA pixels, as viewers, browsers and whatever saves it as JPEG do.
+
+    Transparent pixels still have colours, often leftovers of what was cut away. What a colour lacks to white
+    counts by its opacity; OpenCV rounds as Pillow does, in a quarter of its time.
+    """
+    cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB, dst=out)
+    opacity = cv2.cvtColor(pixels[..., 3], cv2.COLOR_GRAY2RGB)
+    np.invert(out, out=out)
+    cv2.multiply(out, opacity, dst=out, scale=1 / 255)
+    np.invert(out, out=out)
 
 
 SIGNATURES = (
@@ -361,8 +375,16 @@ def _animated() -> AnimatedPhotoError:
     return AnimatedPhotoError("The file is an animation.", f"Save one picture of it. {ACCEPTED}")
 
 
-def _check_chunks(data: bytes) -> None:
-    """Refuse a PNG of so many chunks that going through them takes seconds."""
+def _check_png(data: bytes) -> None:
+    """Refuse a PNG of so many chunks, or so many bytes of pixels, that reading it takes seconds."""
+    width, height, depth, colours = struct.unpack_from(">IIBB", data.ljust(26, b"\0"), 16)
+    unpacked = width * height * depth * PNG_CHANNELS.get(colours, 1) // 8
+    if width * height <= MAX_PIXELS and unpacked > MOST_PNG_BYTES:
+        raise PhotoTooLargeError(
+            f"The pixels of this PNG photo take {unpacked // 10**6} MB; "
+            f"at most {MOST_PNG_BYTES // 10**6} MB are accepted.",
+            "Save it with 8 bits a colour in place of 16, or make it smaller.",
+        )
     position = 8
     for _ in range(MOST_SEGMENTS):
         if position >= len(data):

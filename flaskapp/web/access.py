@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypedDict
 
 from flask import Response, g, request
 
-from flaskapp.consent import Consent
-from flaskapp.web.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
-from flaskapp.web.services import services
+from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
+from flaskapp.web.consent import Consent
+from flaskapp.web.settings import services
 
 __all__ = [
     "COOKIE",
@@ -21,8 +23,11 @@ __all__ = [
     "current_consent",
     "require_consent",
     "set_consent_cookie",
+    "with_consent",
     "withdraw",
 ]
+
+P = ParamSpec("P")
 
 COOKIE = "consent"
 
@@ -79,6 +84,17 @@ def require_consent() -> Consent:
     return consent
 
 
+def with_consent(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Refuse to enter a view without consent, before anything of the request's body is read."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        require_consent()
+        return view(*args, **kwargs)
+
+    return guarded
+
+
 def check_turn() -> None:
     """Look again, when a request's turn has come, at what may have changed while it waited.
 
@@ -86,14 +102,17 @@ def check_turn() -> None:
         ConsentRequiredError: its consent has ended.
     """
     require_consent()
-    services().own_face.keep_up()
+    services().personal_model.keep_up()
 
 
-def withdraw() -> None:
-    """End the consent behind the request at once, and the training that it was given for."""
+def withdraw() -> str | None:
+    """End the consent behind the request at once, and the training that it was given for; return its key."""
     token = carried_token()
-    if token:
-        services().own_face.cancel(services().consents.withdraw(token))
+    if not token:
+        return None
+    key = services().consents.withdraw(token)
+    services().personal_model.cancel(key)
+    return key
 
 
 def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
-
 from flask import Blueprint, Response, jsonify, request
 
-from flaskapp.consent import Consent
-from flaskapp.web import access, openapi
-from flaskapp.web.errors import BadRequestError, WarmingUpError
-from flaskapp.web.limits import IPV6_SITE, caller_network, count_reference
-from flaskapp.web.services import services
+from flaskapp.errors import BadRequestError, WarmingUpError
+from flaskapp.web import access, limits, openapi
+from flaskapp.web.consent import Consent
+from flaskapp.web.settings import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
 
 __all__ = ["api"]
 
 api = Blueprint("api", __name__)
 
-P = ParamSpec("P")
-
 MOST_JSON_BYTES = 4096
 """Largest body of a request that carries no photo."""
-
-
-def with_consent(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Refuse to enter a view without consent, before anything of the request's body is read."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-        access.require_consent()
-        return view(*args, **kwargs)
-
-    return guarded
 
 
 @api.get("/healthz")
@@ -59,6 +41,7 @@ def notice() -> Response:
 
 
 @api.post("/api/v1/consent")
+@limits.consents
 def give_consent() -> Response:
     """Record a consent."""
     stated = _stated()
@@ -66,7 +49,7 @@ def give_consent() -> Response:
     access.check_statements(
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
     )
-    token, given = services().consents.give(caller_network(IPV6_SITE))
+    token, given = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
     return access.set_consent_cookie(response, token)
@@ -100,12 +83,13 @@ def _told(consent: Consent) -> dict[str, str]:
 @api.delete("/api/v1/consent")
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
-    access.withdraw()
+    limits.forget(access.withdraw())
     return access.clear_consent_cookie(Response(status=204))
 
 
 @api.post("/api/v1/verify")
-@with_consent
+@access.with_consent
+@limits.comparisons
 def verify() -> Response:
     """Compare two photos."""
     photos = uploaded_photo("reference"), uploaded_photo("probe")
@@ -114,7 +98,8 @@ def verify() -> Response:
 
 
 @api.post("/api/v1/detect")
-@with_consent
+@access.with_consent
+@limits.detections
 def detect() -> Response:
     """List a photo's faces."""
     photo = uploaded_photo("photo")
@@ -122,9 +107,10 @@ def detect() -> Response:
 
 
 @api.post("/api/v1/live")
-@with_consent
+@access.with_consent
+@limits.frames
 def live() -> Response:
     """Compare one frame of a camera with a photo."""
     photos = uploaded_photo("reference"), uploaded_photo("frame")
-    count_reference(photos[0])
+    limits.count_stills(*photos)
     return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")).to_json())

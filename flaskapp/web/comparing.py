@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import cv2
+from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import NoFaceError, NotEnoughMemoryError, PhotoError, SeveralFacesError
+from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
+from flaskapp.preprocess import Photo
 from flaskapp.runtime import WeightsInfo
-from flaskapp.verifier import OUT_OF_SCOPE, FaceInPhoto, Verification, face_to_json
-from flaskapp.web.errors import BusyError
-from flaskapp.web.memory import trim_memory
-from flaskapp.web.pictures import FacePicture, picture_faces
+from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
+from flaskapp.web.process_memory import trim_memory
 
-__all__ = ["Comparer", "Comparison", "FoundFaces", "LiveAnswer", "faces_json"]
+__all__ = ["Comparer", "Comparison", "FacePicture", "FoundFaces", "LiveAnswer", "faces_json", "picture_faces"]
 
 PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
 WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
+
+PICTURE_MARGIN = 0.5
+"""Of a face's longer side, on each side: room for the aligned face, which the page draws out of it."""
+
+PICTURE_SIDE = 320
+PICTURE_PIXELS = 2_000_000
+"""Of all pictures of a photo together: of a crowd each is smaller."""
+
+PICTURE_QUALITY = 88
 
 Result = TypeVar("Result")
 
@@ -39,18 +53,38 @@ class Comparison(Protocol):
         """What is known of the weights in use."""
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: preprocess.Choice = "refuse",
     ) -> Verification:
         """Say whether two photos show the same person."""
-
-    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
-        """Find the face that is meant in one photo."""
 
 
 def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
     """Return a photo's faces, left to right, each with a note whether it is large enough to be meant."""
     prominent = preprocess.prominent_faces(faces)
     return [face_to_json(face) | {"prominent": face in prominent} for face in faces]
+
+
+@dataclass(frozen=True)
+class FacePicture:
+    """A face with what stands around it.
+
+    Attributes:
+        jpeg: the picture as a file.
+        box_xyxy: which part of the photo it shows, in the upright photo's own pixels.
+    """
+
+    jpeg: bytes = field(repr=False)
+    box_xyxy: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture in JSON's types."""
+        box = [round(value, 1) for value in self.box_xyxy]
+        return {"jpeg": base64.b64encode(self.jpeg).decode("ascii"), "box_xyxy": box}
 
 
 @dataclass(frozen=True)
@@ -80,6 +114,39 @@ class FoundFaces:
             "timing_ms": {"total": round(self.total_ms, 1)},
             **({} if self.pictures is None else {"pictures": [picture.to_json() for picture in self.pictures]}),
         }
+
+
+def picture_faces(photo: Photo, faces: Sequence[Face]) -> list[FacePicture]:
+    """Cut a picture of each face out of the photo as it was decoded.
+
+    Args:
+        photo: as decoded.
+        faces: in its full-scale upright pixels.
+    """
+    longest = min(PICTURE_SIDE, math.isqrt(PICTURE_PIXELS // max(len(faces), 1)))
+    return [_picture(photo, face, longest) for face in faces]
+
+
+def _picture(photo: Photo, face: Face, longest: int) -> FacePicture:
+    left, top, right, bottom = face.box_xyxy
+    room = PICTURE_MARGIN * max(right - left, bottom - top)
+    (across, down), (height, width) = photo.scale_xy, photo.pixels.shape[:2]
+    x0, x1 = _within((left - room) / across, (right + room) / across, width)
+    y0, y1 = _within((top - room) / down, (bottom + room) / down, height)
+    pixels = photo.pixels[y0:y1, x0:x1]
+    scale = min(longest / max(pixels.shape[:2]), 1.0)
+    size_wh = max(round(scale * (x1 - x0)), 1), max(round(scale * (y1 - y0)), 1)
+    buffer = io.BytesIO()
+    Image.fromarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)).save(
+        buffer, "JPEG", quality=PICTURE_QUALITY
+    )
+    return FacePicture(buffer.getvalue(), (x0 * across, y0 * down, x1 * across, y1 * down))
+
+
+def _within(start: float, end: float, length: int) -> tuple[int, int]:
+    """Return where a part of a row begins and ends, in whole pixels; at least one lies in the photo."""
+    first = min(max(math.floor(start), 0), length - 1)
+    return first, max(min(math.ceil(end), length), first + 1)
 
 
 @dataclass(frozen=True)
@@ -236,12 +303,7 @@ def _verify_frame(
     verifier: Comparison, reference: bytes, frame: bytes, reference_face: int | None
 ) -> Verification | None:
     try:
-        try:
-            return verifier.verify(reference, frame, reference_face)
-        except SeveralFacesError as error:
-            if error.photo != "probe":
-                raise
-            return verifier.verify(reference, frame, reference_face, _largest(error.faces))
+        return verifier.verify(reference, frame, reference_face, probe_choice="largest")
     except (PhotoError, NotEnoughMemoryError) as error:
         if error.photo != "probe":
             raise
@@ -249,10 +311,6 @@ def _verify_frame(
             return None
         error.for_photo("frame")
         raise
-
-
-def _largest(faces: tuple[Face, ...]) -> int:
-    return max(range(len(faces)), key=lambda index: faces[index].height)
 
 
 def _milliseconds_since(started: float) -> float:

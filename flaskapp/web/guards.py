@@ -10,14 +10,26 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
+from flaskapp.errors import (
+    BusyError,
+    CrossSiteError,
+    FormExpiredError,
+    RequestError,
+    SlowRequestError,
+    UnknownHostError,
+)
 from flaskapp.web.access import cookie_name, cookie_rules
-from flaskapp.web.errors import CrossSiteError, FormExpiredError, UnknownHostError
-from flaskapp.web.services import services
+from flaskapp.web.settings import services
 
-__all__ = ["HEADERS", "check_form_token", "form_token", "guard"]
+__all__ = ["BUSY", "HEADERS", "REFUSED", "SLOW", "check_form_token", "form_token", "guard"]
 
 CSRF_COOKIE = "csrf"
 CSRF_FIELD = "csrf_token"
+
+REFUSED = "flaskapp.refused"
+"""Key of a WSGI environment, by which the server process says why it took no body; no header can set it."""
+
+BUSY, SLOW = "busy", "too_slow"
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -57,7 +69,29 @@ def guard(app: Flask) -> None:
     app.before_request(answer_whole_files)
     app.before_request(check_host)
     app.before_request(check_origin)
+    app.before_request(refuse_as_told)
     app.after_request(harden)
+
+
+def refuse_as_told() -> None:
+    """Refuse what the server process has refused already; nothing of its body is there.
+
+    Raises:
+        BusyError: too many photos are on their way.
+        SlowRequestError: it did not arrive in time.
+    """
+    reason = request.environ.get(REFUSED)
+    if reason:
+        raise _refusal(reason)
+
+
+def _refusal(reason: str) -> RequestError:
+    if reason == SLOW:
+        return SlowRequestError(
+            "The request did not arrive in time, so it was not waited for any longer.",
+            "Try again over a faster connection, or with smaller photos.",
+        )
+    return BusyError("Too many photos are on their way to this server.", "Try again in a few seconds.")
 
 
 def answer_whole_files() -> None:

@@ -6,103 +6,40 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from flask import Flask, current_app, g, request
-from flask_limiter import Limiter
+from flask import g, request
+from flask_limiter import Limiter, RouteLimit
 from limits import RateLimitItemPerMinute
+from limits.storage import MovingWindowSupport, Storage
 
-from flaskapp.consent import seconds_up
 from flaskapp.web.access import require_consent
-from flaskapp.web.moments import MOMENTS
-from flaskapp.web.services import services
-from flaskapp.web.settings import Settings
+from flaskapp.web.consent import seconds_up
+from flaskapp.web.settings import Settings, services
 
-__all__ = ["IPV6_SITE", "caller_network", "count_reference", "limit_rates", "network_of", "seconds_to_wait"]
-
-NAME = "facial_recognition_limiter"
-ANOTHER_REFERENCE = "facial_recognition_reference"
+__all__ = [
+    "caller_network",
+    "comparisons",
+    "consents",
+    "count_stills",
+    "detections",
+    "forget",
+    "frames",
+    "limiter",
+    "network_of",
+    "seconds_to_wait",
+]
 
 IPV6_HOUSEHOLD, IPV6_SITE = 64, 48
 """Bits of an address that one household, and one company or rented network, has in common."""
 
-A_MINUTE_EACH = RateLimitItemPerMinute(1)
-
 LONGEST_WAIT = 60
 """Seconds after which every limit lets one more request through."""
 
-
-@dataclass(frozen=True)
-class Bucket:
-    """Endpoints that are counted together.
-
-    Attributes:
-        name: of the bucket.
-        per_minute: most requests; 0 = no limit.
-        endpoints: the views.
-        needs_consent: counted by consent; otherwise by where it comes from.
-    """
-
-    name: str
-    per_minute: int
-    endpoints: tuple[str, ...]
-    needs_consent: bool = True
-
-
-def buckets(settings: Settings) -> tuple[Bucket, ...]:
-    """Return what is counted.
-
-    Photos are searched for faces as soon as they are chosen, two a comparison. Giving
-    consents is limited too, or new tokens would be a way around the limits.
-    """
-    rate = settings.rate_limit
-    return (
-        Bucket("comparisons", rate, ("api.verify", "pages.compare", "api.train_own_face")),
-        Bucket("detections", 2 * rate, ("api.detect",)),
-        Bucket("frames", settings.live_rate_limit, ("api.live", "api.look_at_own_photo")),
-        Bucket("consents", rate, ("api.give_consent", "pages.give_consent"), needs_consent=False),
-    )
-
-
-def limit_rates(app: Flask, settings: Settings) -> None:
-    """Wrap the views of an app; its counters live in memory, apart from those of other apps."""
-    limiter = Limiter(caller_network, app=app, storage_uri=MOMENTS, strategy="moving-window", headers_enabled=False)
-    app.extensions[NAME] = limiter
-    for bucket in buckets(settings):
-        if not bucket.per_minute:
-            continue
-        limit = limiter.shared_limit(
-            f"{bucket.per_minute}/minute",
-            scope=bucket.name,
-            key_func=_consent_key if bucket.needs_consent else caller_network,
-        )
-        for endpoint in bucket.endpoints:
-            view: Any = app.view_functions[endpoint]
-            app.view_functions[endpoint] = limit(view)
-    if settings.rate_limit:
-        limit = limiter.shared_limit(f"{settings.rate_limit}/minute", scope="references", key_func=_consent_key)
-        app.extensions[ANOTHER_REFERENCE] = limit(another_reference)
-
-
-def another_reference() -> None:
-    """Do nothing, and be counted."""
-
-
-def count_reference(photo: bytes) -> None:
-    """Count what a camera's frames are held against, as often as comparisons may be made, once a minute each.
-
-    Frames may come twenty times as often. If each could bring another reference, that would be a way
-    around the limit of comparisons. Of a reference only a signed number is remembered, for a minute.
-    """
-    count: Callable[[], None] | None = current_app.extensions.get(ANOTHER_REFERENCE)
-    limiter: Limiter = current_app.extensions[NAME]
-    tag = hmac.new(services().form_secret, photo, hashlib.sha256).hexdigest()[:16]
-    key = "reference", _consent_key(), tag
-    if count and limiter.limiter.test(A_MINUTE_EACH, *key):
-        count()
-        limiter.limiter.hit(A_MINUTE_EACH, *key)
+SEEN = RateLimitItemPerMinute(1)
+"""For how long a still picture is remembered."""
 
 
 def caller_network(bits: int = IPV6_HOUSEHOLD) -> str:
@@ -129,9 +66,136 @@ def _consent_key() -> str:
     return key
 
 
+class Moments(Storage, MovingWindowSupport):
+    """A storage for Flask-Limiter, in memory.
+
+    Its own goes by the clock on the wall: set back an hour, it shuts everybody out for as long as that;
+    set forward, it lets everybody in.
+    """
+
+    STORAGE_SCHEME = ["moments"]  # noqa: RUF012 - it stands so in the base class
+    base_exceptions = ValueError
+
+    def __init__(self, uri: str | None = None, **options: Any) -> None:
+        super().__init__(uri, **options)
+        self._lock = threading.Lock()
+        self._swept = seconds_up()
+        self._moments: dict[str, list[float]] = {}
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count a request, unless there have been as many as may be."""
+        now = seconds_up()
+        with self._lock:
+            if now - self._swept > expiry:
+                self._swept = now
+                self._moments = {name: moments for name, moments in self._moments.items() if moments[-1] > now - expiry}
+            recent = [moment for moment in self._moments.get(key, ()) if moment > now - expiry]
+            if len(recent) + amount > limit:
+                return False
+            self._moments[key] = [*recent, *[now] * amount]
+            return True
+
+    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
+        """Return when the oldest request that counts came, and how many count."""
+        now = seconds_up()
+        recent = [moment for moment in self._moments.get(key, ()) if moment > now - expiry]
+        return (recent[0] if recent else now), len(recent)
+
+    def check(self) -> bool:
+        """Say that it works."""
+        return True
+
+    def reset(self) -> int:
+        """Forget everything."""
+        with self._lock:
+            count, self._moments = len(self._moments), {}
+        return count
+
+    def clear(self, key: str) -> None:
+        """Forget whoever is counted under a key."""
+        with self._lock:
+            self._moments.pop(key, None)
+
+    def forget(self, word: str) -> None:
+        """Forget everything that is counted under keys with a word in them."""
+        with self._lock:
+            self._moments = {key: moments for key, moments in self._moments.items() if word not in key}
+
+    def get(self, key: str) -> int:
+        """Return how many requests are remembered."""
+        return len(self._moments.get(key, ()))
+
+    def get_expiry(self, key: str) -> float:  # noqa: ARG002
+        """Return now: only fixed windows, which this does not keep, end at a moment."""
+        return seconds_up()
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Refuse: fixed windows are not kept.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError
+
+
+limiter = Limiter(caller_network, storage_uri="moments://", strategy="moving-window", headers_enabled=False)
+"""Counts in memory, anew for each app that it is given to."""
+
+
+def _limit(scope: str, rate: Callable[[Settings], int], key: Callable[[], str] = _consent_key) -> RouteLimit:
+    """Return a decorator of views that are counted together; a rate of 0 is no limit."""
+
+    def per_minute() -> str:
+        most = rate(services().settings)
+        return f"{most}/minute" if most else ""
+
+    return limiter.shared_limit(per_minute, scope=scope, key_func=key)
+
+
+comparisons = _limit("comparisons", lambda settings: settings.rate_limit)
+
+detections = _limit("detections", lambda settings: 2 * settings.rate_limit)
+"""Photos are searched for faces as soon as they are chosen, two a comparison."""
+
+frames = _limit("frames", lambda settings: settings.live_rate_limit)
+
+consents = _limit("consents", lambda settings: settings.rate_limit, caller_network)
+"""Without it, new tokens would be a way around the other limits."""
+
+
+@comparisons
+def count_comparison() -> None:
+    """Do nothing, and be counted."""
+
+
+def count_stills(reference: bytes, frame: bytes) -> None:
+    """Count as a comparison what no camera sends: another reference, or a frame that was sent before.
+
+    Frames may come twenty times as often as comparisons, and two photos sent as frames would be a way around
+    that limit. A keyed hash of each is remembered, for a minute.
+    """
+    if not services().settings.rate_limit:
+        return
+    keys = [("still", _consent_key(), _tag(kind, photo)) for kind, photo in (("r", reference), ("f", frame))]
+    is_new_reference, is_new_frame = (limiter.limiter.test(SEEN, *key) for key in keys)
+    if is_new_reference or not is_new_frame:
+        count_comparison()
+    for key in keys:
+        limiter.limiter.hit(SEEN, *key)
+
+
+def forget(consent: str | None) -> None:
+    """Forget what was counted with a consent, hashes of pictures above all."""
+    if consent:
+        cast("Moments", limiter.storage).forget(consent)
+
+
+def _tag(kind: str, photo: bytes) -> str:
+    return kind + hmac.new(services().form_secret, photo, hashlib.sha256).hexdigest()[:16]
+
+
 def seconds_to_wait() -> int:
     """Return after how many seconds a request that was just refused will be let through."""
-    limiter: Limiter = current_app.extensions[NAME]
     limit = limiter.current_limit
     wait = math.ceil(limit.reset_at - seconds_up()) if limit else 1
     return min(max(wait, 1), LONGEST_WAIT)

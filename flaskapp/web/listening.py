@@ -1,26 +1,69 @@
-"""The server process that listens: waitress, which keeps bodies and answers in memory here."""
+"""The server process that listens: waitress, held to deadlines, with bodies and answers kept in memory.
+
+waitress waits as long as something trickles in, takes whole bodies before anything looks at them,
+and stops listening when there are many connections. Here a request has a deadline, photos are taken
+only of who has agreed, and when somebody comes for whom there is no room, whoever has kept the
+server waiting longest goes. Who asks, behind a proxy too, and whether they have agreed, only the app
+can tell, so it is asked by the headers alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import io
 import ipaddress
+import logging
+import math
 import socket
 import sys
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from waitress.adjustments import Adjustments
-from waitress.server import MultiSocketServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import MultiSocketServer, TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import Error, RequestEntityTooLarge
 
-from flaskapp.web.admission import with_admission
-from flaskapp.web.connections import REQUEST_SECONDS, Listener, Rules
+from flaskapp.web import access
+from flaskapp.web.api import MOST_JSON_BYTES
+from flaskapp.web.guards import BUSY, REFUSED, SLOW
+from flaskapp.web.limits import network_of
+from flaskapp.web.problems import log_unforeseen
 from flaskapp.web.settings import Settings, SettingsError
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["check_address", "is_taken", "listen"]
+__all__ = ["Connection", "Listener", "Rules", "check_address", "is_taken", "listen"]
+
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+ASKED = "flaskapp.asked"
+"""Key of a WSGI environment, by which the app is only asked who sends a request; no header can set it."""
+
+HEAD_SECONDS = 20
+IDLE_SECONDS = 30
+REQUEST_SECONDS = 120
+"""That a request may take to arrive whole, and its answer to be read: 26 MB at 1.8 Mbit/s."""
+
+SMALL_BODY_BYTES = MOST_JSON_BYTES
+"""What carries no photo, a consent above all, is taken of everybody."""
+
+MOST_IN_A_ROW = 8
+"""Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
+answers nobody reads, waitress would hold a file open for each and at last a thread."""
+
+NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PAUSE_SECONDS = 1
+"""How long nobody is let in after the system had no room for one more connection."""
 
 SPARE_BODY_BYTES = 4 * 1024 * 1024
 """By how much a body may be too large and is still waited for, so that browsers see the refusal."""
@@ -37,6 +80,21 @@ OTHER_FILES = 40
 
 MOST_OPEN_FILES = 2048
 """Where the system names no limit."""
+
+log = logging.getLogger("flaskapp.web")
+
+
+class WithoutValues(logging.Filter):
+    """Leaves of a message what was written for it, and drops what a client sent, its address above all."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change a record, and let it pass."""
+        record.args = record.exc_info = None
+        return True
+
+
+waitress_log = logging.getLogger("flaskapp.web.waitress")
+waitress_log.addFilter(WithoutValues())
 
 
 def check_address(host: str, port: int) -> None:
@@ -152,3 +210,332 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
         "clear_untrusted_proxy_headers": False,
         **(proxy if settings.trusted_proxy else {}),
     }
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request.
+
+    Attributes:
+        address: of the caller, behind a trusted proxy too.
+        consented: whether a consent of theirs stands.
+    """
+
+    address: str
+    consented: bool
+
+
+def with_admission(app: Flask) -> Application:
+    """Return an app that also tells who is asking, without answering."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        asked: list[Caller] | None = environ.get(ASKED)
+        if asked is None:
+            return app(environ, start_response)
+        with app.request_context(environ):
+            asked.append(Caller(request.remote_addr or "", access.current_consent() is not None))
+        return []
+
+    return answer
+
+
+def ask(application: Application, environ: dict[str, Any]) -> Caller | None:
+    """Return who sends a request; None if it will be refused before that matters."""
+    found: list[Caller] = []
+    application(environ | {ASKED: found}, lambda *_: None)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much there may be at a time.
+
+    Attributes:
+        connections: all of them.
+        connections_of_one: of one address.
+        bytes: that photos on their way may have together.
+        bytes_of_one: those of one address, behind a trusted proxy too.
+        body_bytes: largest body.
+        trusted_proxy: address of a proxy, whose connections are those of many people.
+    """
+
+    connections: int
+    connections_of_one: int
+    bytes: int
+    bytes_of_one: int
+    body_bytes: int
+    trusted_proxy: str
+
+
+class Nowhere:
+    """Takes bytes and keeps none, in the place of waitress's buffers."""
+
+    def append(self, data: bytes) -> None:
+        """Drop them."""
+
+    def getfile(self) -> io.BytesIO:
+        """Return an empty file."""
+        return io.BytesIO()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class IncomingRequest(HTTPRequestParser):
+    """A request on its way, refused by its headers if they are reason enough.
+
+    Attributes:
+        caller: whose photos are on their way; None before they are let in.
+        refused: None, or why it is refused: a word for the app, empty if that sees it by itself.
+        ends: whether the connection ends with the answer.
+    """
+
+    caller: str | None = None
+    refused: str | None = None
+    ends = False
+    error: Any = None
+    body_rcv: Any = None
+
+    def __init__(self, connection: Any, adj: Any) -> None:
+        super().__init__(adj)
+        self.connection = connection
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head; what waitress stumbles over, a broken address or an endless number, is no HTTP either."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError:
+            raise ParsingError("The request cannot be understood.") from None
+
+    def received(self, data: bytes) -> int:
+        """Take what has arrived, or throw it away from the moment on from which it is refused."""
+        consumed: int = super().received(data)
+        if self.error is not None:
+            self.expect_continue = False
+        elif max(self.content_length, self.body_bytes_received) > self._most_taken():
+            refused = self.connection.reason_to_refuse(self)
+            if refused is not None:
+                # Whoever waits for a word before they send the body sends none of it after an error.
+                self.ends = self.expect_continue
+                consumed += self.connection.throw_away(self.refuse(refused), data[consumed:])
+        return consumed
+
+    def _most_taken(self) -> int:
+        most: int = self.connection.server.rules.body_bytes
+        return SMALL_BODY_BYTES if self.caller is None else most
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes its body has at most; in chunks it may become as large as any."""
+        return self.connection.server.rules.body_bytes if self.chunked else self.content_length
+
+    def refuse(self, reason: str) -> Any:
+        """Have the app refuse it, without its body, and return what the rest of that can be thrown into."""
+        self.close()
+        rest, self.body_rcv = self.body_rcv, None
+        rest.buf = Nowhere()
+        if self.chunked:
+            self.headers["CONTENT_LENGTH"] = str(self.body_bytes_received)
+        self.refused, self.error, self.completed, self.expect_continue = reason, Error(reason), True, False
+        return rest
+
+
+class Connection(HTTPChannel):
+    """One connection, which is waited for only so long.
+
+    Attributes:
+        network: what its address is counted by.
+        turn: since when it is the client's turn, to ask, to send on or to read; infinite while we work.
+        rest: what the rest of a refused body is thrown into.
+    """
+
+    logger = waitress_log
+    request: IncomingRequest | None = None
+    rest: Any = None
+
+    def __init__(self, server: Listener, sock: socket.socket, addr: Any, *given: Any, **more: Any) -> None:
+        self.turn = time.monotonic()
+        self.network = network_of(addr[0])
+        # A circle would keep photos in memory until Python looks for circles.
+        self.parser_class = functools.partial(IncomingRequest, weakref.proxy(self))
+        super().__init__(server, sock, addr, *given, **more)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the client waits for us, not we for it."""
+        return bool(self.requests) or self.turn == math.inf
+
+    @property
+    def sends_photos(self) -> bool:
+        """Whether photos are on their way of somebody who has agreed."""
+        return self.request is not None and self.request.caller is not None
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds it is waited for."""
+        if self.request is not None:
+            return REQUEST_SECONDS if self.request.headers_finished else HEAD_SECONDS
+        return REQUEST_SECONDS if self.total_outbufs_len or self.rest is not None else IDLE_SECONDS
+
+    def received(self, data: bytes) -> bool:
+        """Take what has arrived; what belongs to a refused body is thrown away."""
+        if self.rest is not None:
+            data = data[self.throw_away(self.rest, data) :]
+        if data and self.request is None:
+            self.turn = time.monotonic()
+        took = bool(super().received(data))
+        if len(self.requests) > MOST_IN_A_ROW:
+            self.end()
+        return took
+
+    def throw_away(self, rest: Any, data: bytes) -> int:
+        """Throw away what belongs to a refused body, and return how many bytes that were."""
+        consumed: int = rest.received(data)
+        self.rest = None if rest.completed else rest
+        if rest.error:
+            self.end()
+        return consumed
+
+    def reason_to_refuse(self, request: IncomingRequest) -> str | None:
+        """Return why a body is not taken; None if it is."""
+        if request.caller is not None:
+            return ""  # it is too large
+        caller = ask(self.server.application, WSGITask(self, request).get_environment())
+        if caller is None or not caller.consented or request.content_length > self.server.rules.body_bytes:
+            return ""
+        network = network_of(caller.address)
+        if not self.server.has_room_for(network, request.most_bytes):
+            return BUSY
+        request.caller = network
+        return None
+
+    @staticmethod
+    def error_task_class(connection: Connection, request: IncomingRequest) -> Any:
+        """Return what answers a request that is refused before it has arrived, or could not be read.
+
+        The app is told how long the body is, gets nothing of it, and refuses it as it refuses those
+        that arrive. Of a body beyond waitress's own limit no more is read, and the connection ends.
+        """
+        if isinstance(request.error, RequestEntityTooLarge):
+            request.refuse("")
+            request.ends = True
+        elif request.refused is None:
+            return ErrorTask(connection, request)
+        task = WSGITask(connection, request)
+        task.get_environment()[REFUSED] = request.refused
+        if request.ends:
+            task.set_close_on_finish()
+        return task
+
+    def service(self) -> None:
+        """Answer one request; only then it is the client's turn again."""
+        self.turn = math.inf
+        try:
+            super().service()
+        finally:
+            self.turn = time.monotonic()
+
+    def end_if_overdue(self, now: float) -> None:
+        """Wait no longer for a client that has had its time; one whose photos were on their way is told."""
+        if self.requests or now - self.turn <= self.patience:
+            return
+        if self.request is None or not self.request.headers_finished:
+            self.end()
+            return
+        with self.requests_lock:
+            self.request.refuse(SLOW)
+            self.request.ends = True
+            self.requests.append(self.request)
+            self.request = None
+            self.server.add_task(self)
+
+    def end(self) -> None:
+        """End it even if nobody reads: what is shut down wakes the loop up, which then closes it."""
+        self.will_close = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self) -> None:
+        """Log what went wrong, but neither what was sent nor by whom, as waitress does."""
+        log_unforeseen(sys.exc_info(), "a connection")
+        self.handle_close()
+
+
+class Listener(TcpWSGIServer):
+    """Listens on one address, and makes room for whoever comes.
+
+    Args:
+        rules: how much there may be at a time.
+        given: what waitress's server takes.
+    """
+
+    logger = waitress_log
+    channel_class = Connection
+
+    def __init__(self, *given: Any, rules: Rules, **more: Any) -> None:
+        self.rules = rules
+        self.next_round = self.closed_until = 0.0
+        super().__init__(*given, **more)
+
+    def connections(self) -> list[Connection]:
+        """Return all connections, those of other addresses that are listened on too."""
+        return [one for one in self._map.values() if isinstance(one, Connection) and not one.will_close]
+
+    def has_room_for(self, network: str, size: int) -> bool:
+        """Say whether more photos fit beside those on their way, of all and of one network."""
+        coming = [one.request for one in self.connections() if one.request and one.request.caller]
+        of_all = sum(request.most_bytes for request in coming)
+        of_one = sum(request.most_bytes for request in coming if request.caller == network)
+        return of_all + size <= self.rules.bytes and of_one + size <= self.rules.bytes_of_one
+
+    def readable(self) -> bool:
+        """Say whether somebody may come in, and once a second end what is overdue."""
+        now = time.monotonic()
+        if now >= self.next_round:
+            self.next_round = now + 1
+            for connection in list(self.active_channels.values()):
+                connection.end_if_overdue(now)
+        return bool(super().readable()) and now >= self.closed_until
+
+    def maintenance(self, now: float) -> None:
+        """Leave out waitress's own, which goes by the time of day."""
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """Let somebody in, if need be in the place of whoever has kept us waiting longest."""
+        try:
+            accepted: tuple[socket.socket, Any] | None = super().accept()
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            # Asked at once again, the system would say the same, thousands of times a second.
+            self.closed_until = time.monotonic() + PAUSE_SECONDS
+            log.warning("no room for one more connection: %s", error.strerror)
+            _end_longest_waiting(self.connections())
+            return None
+        if accepted is not None and not self._make_room(network_of(accepted[1][0])):
+            accepted[0].close()
+            return None
+        return accepted
+
+    def _make_room(self, network: str) -> bool:
+        everyone = self.connections()
+        same = [one for one in everyone if one.network == network]
+        if len(same) >= self.rules.connections_of_one and network != network_of(self.rules.trusted_proxy):
+            return _end_longest_waiting(same)
+        return len(everyone) < self.rules.connections or _end_longest_waiting(everyone)
+
+    def handle_error(self) -> None:
+        """Log what went wrong with somebody who comes, and go on listening for others."""
+        log_unforeseen(sys.exc_info(), "a new connection")
+        self.closed_until = time.monotonic() + PAUSE_SECONDS
+
+
+def _end_longest_waiting(connections: Iterable[Connection]) -> bool:
+    """End the connection that has kept us waiting longest, and say whether there was any; photos go last."""
+    waiting = [one for one in connections if not one.is_at_work]
+    if waiting:
+        min(waiting, key=lambda one: (one.sends_photos, one.turn)).end()
+    return bool(waiting)

@@ -12,13 +12,12 @@ from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.runtime import WeightsInfo, default_weights_path
-from flaskapp.web import access, openapi, own_api
+from flaskapp.web import access, limits, openapi, personal_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.limits import IPV6_SITE, caller_network
-from flaskapp.web.own_face import MOST_PHOTOS
-from flaskapp.web.services import services
-from flaskapp.web.training import missing_extra
+from flaskapp.web.personal_model import MOST_PHOTOS
+from flaskapp.web.personal_worker import missing_extra
+from flaskapp.web.settings import services
 from flaskapp.web.uploads import chosen_face, uploaded_photo
 
 __all__ = ["error_page", "pages"]
@@ -53,18 +52,18 @@ def privacy() -> Response:
 @pages.get("/api/docs")
 def docs() -> Response:
     """Show the description of the API to people."""
-    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.problem_list()))
+    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.every_problem()))
 
 
 @pages.get("/own-face")
 def own_face() -> Response:
     """Show the page that trains on one's own face; it asks for consent first."""
-    own_api.check_owner()
+    personal_api.check_owner()
     return make_response(
         render_template(
             "own_face.html",
             **_shared_context(),
-            own_model=services().own_face.place.name,
+            own_model=services().personal_model.place.name,
             most_photos=MOST_PHOTOS,
             obstacle=missing_extra(),
         )
@@ -75,14 +74,15 @@ def own_face() -> Response:
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
     access.require_consent()
-    own_api.check_owner()
-    own = services().own_face
+    personal_api.check_owner()
+    own = services().personal_model
     response = make_response(own.report())
     response.headers.set("Content-Disposition", "attachment", filename=f"{own.place.name}-report.html")
     return response
 
 
 @pages.post("/consent")
+@limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
     request.max_content_length = MOST_FORM_BYTES
@@ -91,7 +91,7 @@ def give_consent() -> Response:
     access.check_statements(
         form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
     )
-    token, _ = services().consents.give(caller_network(IPV6_SITE))
+    token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     return access.set_consent_cookie(_back_to_start(), token)
 
 
@@ -100,11 +100,12 @@ def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
     request.max_content_length = MOST_FORM_BYTES
     check_form_token()
-    access.withdraw()
+    limits.forget(access.withdraw())
     return access.clear_consent_cookie(_back_to_start())
 
 
 @pages.post("/compare")
+@limits.comparisons
 def compare() -> Response:
     """Compare the two photos of the form, and show the answer as a page."""
     access.require_consent()
@@ -146,12 +147,12 @@ def _page(step: Step, **more: Any) -> Response:
     context = _shared_context() | {
         "step": step,
         "notice": shared.consents.notice,
-        "own_face_open": own_api.is_open(),
+        "own_face_open": personal_api.is_open(),
         "obstacle": missing_extra(),
         "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
         "weights": {
             "id": weights.weights_id,
-            "personal": weights.name if "personal" in weights.details else "",
+            "personal": weights.name if weights.is_personal else "",
             "terms": terms_of(weights),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
@@ -168,7 +169,7 @@ def _page(step: Step, **more: Any) -> Response:
 
 def terms_of(weights: WeightsInfo) -> str:
     """Return in words for what weights may be used."""
-    if "personal" in weights.details:
+    if weights.is_personal:
         return f"It has the terms of its photos and of what it started from: the shipped weights are {ONLY_RESEARCH}."
     if weights.name == default_weights_path().stem:
         return f"They are {ONLY_RESEARCH}."

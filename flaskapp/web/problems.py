@@ -6,17 +6,26 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp.errors import (
+    BadRequestError,
+    FacialRecognitionError,
+    InternalError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PhotoTooLargeError,
+    RateLimitedError,
+    SeveralFacesError,
+)
 from flaskapp.web import pages
 from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.comparing import faces_json
-from flaskapp.web.errors import PROBLEMS
 from flaskapp.web.limits import seconds_to_wait
 from flaskapp.web.uploads import MOST_FORM_BYTES
 
@@ -26,8 +35,13 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 
 CONTENT_TYPE = "application/problem+json"
 
-HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "rate_limited"}
-
+OURS: Mapping[int | None, type[FacialRecognitionError]] = {
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    413: PhotoTooLargeError,
+    429: RateLimitedError,
+}
+"""What errors of Flask, Werkzeug and the rate limits are called here, by status; all others are bad requests."""
 
 log = logging.getLogger("flaskapp.web")
 
@@ -39,14 +53,10 @@ def log_unforeseen(exc_info: ExcInfo, place: str | None) -> None:
     log.error("unforeseen %s in %s\n%s", name, place, "".join(traceback.format_tb(where)))
 
 
-class _ForeignError(FacialRecognitionError):
-    """An error that Flask, Werkzeug or the rate limits raised, in the words of ours."""
-
-    def __init__(self, code: str) -> None:
-        status, title = PROBLEMS[code]
-        hints = {"too_large": _how_to_shrink, "rate_limited": _how_long_to_wait}
-        super().__init__(f"{title}.", hints[code]() if code in hints else "")
-        self.code, self.http_status = code, status  # type: ignore[misc]
+def _in_our_words(kind: type[FacialRecognitionError]) -> FacialRecognitionError:
+    """Return an error of ours for one that Flask, Werkzeug or the rate limits raised."""
+    hints = {PhotoTooLargeError: _how_to_shrink, RateLimitedError: _how_long_to_wait}
+    return kind(f"{kind.title}.", hints[kind]() if kind in hints else "")
 
 
 def _how_long_to_wait() -> str:
@@ -77,11 +87,10 @@ def answer_errors(app: Flask) -> None:
 
 def problem_json(error: FacialRecognitionError) -> dict[str, Any]:
     """Return an error as the members of a problem+json object."""
-    status, title = PROBLEMS[error.code]
     problem = {
         "type": f"/api/docs#problem-{error.code}",
-        "title": title,
-        "status": status,
+        "title": error.title,
+        "status": error.http_status,
         "code": error.code,
         "photo": error.photo,
         "detail": error.message,
@@ -112,7 +121,7 @@ def _is_for_a_person() -> bool:
 
 
 def _answer_http(error: HTTPException) -> Response:
-    response = _answer(_ForeignError(HTTP_CODES.get(error.code or 500, "bad_request")))
+    response = _answer(_in_our_words(OURS.get(error.code, BadRequestError)))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     if error.code == 429:
@@ -121,7 +130,7 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unforeseen(_: HTTPException) -> Response:
-    error = _ForeignError("internal_error")
+    error = _in_our_words(InternalError)
     try:
         return _answer(error)
     except Exception:  # noqa: BLE001 - whatever is broken may break the page that tells of it too

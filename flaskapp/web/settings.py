@@ -1,4 +1,4 @@
-"""The server's settings: Flask's configuration and the environment, prefix ``FR_``."""
+"""How one app is set up: its settings (Flask's configuration and the environment, prefix ``FR_``), and its parts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from flask import Flask, current_app
+
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.preprocess import MAX_BYTES
+from flaskapp.web.comparing import Comparer
+from flaskapp.web.consent import ConsentBook
+from flaskapp.web.personal_model import PersonalModel
 
-__all__ = ["LOCAL_NAMES", "Settings", "SettingsError", "read_settings"]
+__all__ = [
+    "LOCAL_NAMES",
+    "Services",
+    "Settings",
+    "SettingsError",
+    "provide",
+    "read_settings",
+    "services",
+    "services_of",
+]
 
+SERVICES = "facial_recognition"
 PREFIX = "FR_"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_FACE = ("local", "everyone", "off")
@@ -150,3 +165,38 @@ def _converted(name: str, given: Any, kind: type) -> Any:
         return kind(given)
     except ValueError:
         raise SettingsError(f"{name} expects a {'whole ' if kind is int else ''}number. Received: {given}.") from None
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one app that last as long as it does.
+
+    Attributes:
+        settings: how it was set up.
+        consents: who has agreed.
+        comparer: what looks at photos.
+        personal_model: the personal model.
+        form_secret: signs the forms; made anew for each process.
+    """
+
+    settings: Settings
+    consents: ConsentBook
+    comparer: Comparer
+    personal_model: PersonalModel
+    form_secret: bytes
+
+
+def provide(app: Flask, shared: Services) -> None:
+    """Give an app its services."""
+    app.extensions[SERVICES] = shared
+
+
+def services() -> Services:
+    """Return the services of the app that answers the current request."""
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """Return the services of an app."""
+    found: Services = app.extensions[SERVICES]
+    return found

@@ -8,8 +8,14 @@ from typing import IO
 from flask import Request, current_app, request
 from werkzeug.datastructures import FileStorage
 
-from flaskapp.errors import BadFaceIndexError, PhotoTooLargeError
-from flaskapp.web.errors import BadRequestError, MissingPhotoError, NotAFileError, SeveralPhotosError
+from flaskapp.errors import (
+    BadFaceIndexError,
+    BadRequestError,
+    MissingPhotoError,
+    NotAFileError,
+    PhotoTooLargeError,
+    SeveralPhotosError,
+)
 
 __all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos", "wants_pictures"]
 

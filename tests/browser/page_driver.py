@@ -28,6 +28,7 @@ from playwright.sync_api import (
 )
 
 from flaskapp.errors import PhotoError
+from flaskapp.personal.model import PersonalInfo
 from flaskapp.runtime import Runtime, WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier, decide
 
@@ -48,7 +49,10 @@ WEIGHTS = WeightsInfo(
     },
     details={"terms": "For tests."},
 )
-PERSONAL = replace(WEIGHTS, name="my_model", details={"terms": "For tests.", "personal": {}})
+SCOPE = {"stranger_pairs": 900, "strangers_out": 890, "owner_pairs": 20, "owner_out": 1}
+PERSONAL = PersonalInfo(
+    **vars(replace(WEIGHTS, name="my_model", details={"personal": {}, "figures": {"scope": SCOPE}})),
+)
 
 
 def chromium_path() -> str | None:
@@ -102,7 +106,12 @@ class SteeredVerifier:
         return self._reader.read(photo, face_index)
 
     def verify(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        reference: bytes,
+        probe: bytes,
+        reference_face: int | None = None,
+        probe_face: int | None = None,
+        probe_choice: str = "refuse",  # noqa: ARG002 - the film shows one person
     ) -> Verification:
         with self._lock:
             self._under_way += 1

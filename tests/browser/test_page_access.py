@@ -117,5 +117,5 @@ def test_docs_list_every_request_and_every_code(visit, server):
     window = visit().open("/api/docs")
     for path in openapi.describe()["paths"]:
         expect(window.page.locator(".operation h3 code", has_text=path).first).to_be_visible()
-    for problem in openapi.problem_list():
-        expect(window.find(f"#problem-{problem['code']}")).to_contain_text(problem["title"])
+    for problem in openapi.every_problem():
+        expect(window.find(f"#problem-{problem.code}")).to_contain_text(problem.title)

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
-from flaskapp.consent import Notice
-from flaskapp.web.services import services_of
+from flaskapp.web.consent import Notice
+from flaskapp.web.settings import services_of
 
 
 def test_the_page_opens_on_two_unticked_boxes_and_the_reason(visit):

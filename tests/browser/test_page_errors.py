@@ -10,8 +10,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from flaskapp.errors import BadFaceIndexError, NoFaceError, WeightsError
-from flaskapp.web.errors import BusyError
+from flaskapp.errors import BadFaceIndexError, BusyError, NoFaceError, WeightsError
 
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 

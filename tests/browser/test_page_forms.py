@@ -9,7 +9,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 from states import at_plain_photos
 
-from flaskapp.web.services import services_of
+from flaskapp.web.settings import services_of
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from flaskapp.detection import Face
 from flaskapp.errors import NoFaceError, SeveralFacesError
-from flaskapp.web.services import services_of
+from flaskapp.web.settings import services_of
 
 
 @pytest.fixture
@@ -157,6 +157,26 @@ def test_a_camera_that_cannot_be_had_says_why(visit, hopper_file, error, words):
     window.page.get_by_role("button", name="Start live comparison").click()
     window.expect_error("live", words)
     expect(window.page.get_by_role("button", name="Start live comparison")).to_be_visible()
+
+
+def test_the_last_answer_stands_while_the_camera_stands_still(running, verifier):
+    running.page.evaluate("""() => new Promise((done) => {
+      const { toBlob } = HTMLCanvasElement.prototype;
+      HTMLCanvasElement.prototype.toBlob = function (take, ...more) {
+        toBlob.call(this, (blob) => {
+          window.still ??= blob;
+          take(window.still);
+          done();
+        }, ...more);
+      };
+    })""")
+    running.page.wait_for_timeout(500)
+    sent = frames_sent(running)
+    verifier.score = 0.1
+    running.page.wait_for_timeout(1000)
+    assert frames_sent(running) == sent
+    expect(running.find("#live-word")).to_have_text("Match")
+    assert running.live_tracks() == 1
 
 
 def test_a_busy_server_is_waited_for(running, server):

@@ -54,7 +54,7 @@ class TestScope:
         told = compare(COLLINS, COLLINS, model).output
         assert "Of 20,000 pairs of two strangers 19,990, of 21 pairs of its owner 1 got this verdict." in told
         counts = json.loads(compare(COLLINS, COLLINS, model, "--json").output)["error_counts"]
-        assert list(counts.values()) == [20000, 19990, 21, 1]
+        assert list(counts.values()) == [20000, 19990, 21, 1, "two strangers", "its owner"]
         assert "Of 12 pairs of its owner with somebody else" in compare(HOPPER, COLLINS, model).output
 
     @pytest.mark.parametrize("scope", [{"stranger_pairs": 1}, "much", {"stranger_pairs": []}, 3])

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture
+from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture, side_by_side
 
 from flaskapp.app import create_app
+from flaskapp.detection import Detector
 from flaskapp.errors import CutOffFaceError, NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
 from flaskapp.runtime import default_weights_path
-from flaskapp.verifier import FaceInPhoto
+from flaskapp.verifier import FaceInPhoto, Verifier
 from flaskapp.web import comparing
 
 BOTH = {"reference": b"one", "probe": b"two"}
@@ -147,15 +148,21 @@ class TestLive:
         assert response.status_code == 200
         assert [response.json[name] for name in ("decision", "similarity_score", "face")] == [None] * 3
 
-    def test_takes_the_largest_of_several_people(self, agreed):
-        class Crowd(FakeVerifier):
-            def verify(self, *arguments):
-                if arguments[3:] != (1,):
-                    raise several("probe")
-                return super().verify(*arguments)
+    def test_takes_the_largest_of_several_people_and_looks_at_each_photo_once(self, working, hopper, collins):
+        looks = []
 
-        agreed.services.comparer.verifier = Crowd()
-        assert agreed.send("/api/v1/live", FRAME).json["decision"] == "match"
+        class Counting(Detector):
+            def search(self, photo):
+                looks.append(photo.shape)
+                return super().search(photo)
+
+        working.services.comparer.verifier = Verifier(working.services.comparer.verifier.runtime, Counting())
+        frame = side_by_side(hopper, collins)
+        left, right = (face["box_xyxy"] for face in working.send("/api/v1/detect", {"photo": frame}).json["faces"])
+        answer = working.send("/api/v1/live", {"reference": hopper, "frame": frame}).json
+        assert answer["face"]["box_xyxy"] == max(left, right, key=lambda box: box[3] - box[1])
+        assert answer["other_faces"] == 1
+        assert len(looks) == 2
 
     @pytest.mark.parametrize("error", [NoFaceError("No face."), several("reference")])
     def test_refuses_a_reference_that_cannot_be_used(self, agreed, verifier, error):

@@ -15,7 +15,7 @@ from web_sockets import Listening, answer_of, form_head, head, is_ended, served,
 from werkzeug.test import encode_multipart
 
 from flaskapp.app import create_app
-from flaskapp.web import connections, listening
+from flaskapp.web import listening
 from flaskapp.web.guards import HEADERS
 
 MEGABYTE = 1024 * 1024
@@ -113,8 +113,8 @@ class TestDeadlines:
 
     @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nX-Slow: "])
     def test_end_what_asks_nothing(self, here, monkeypatch, sent):
-        monkeypatch.setattr(connections, "IDLE_SECONDS", 0)
-        monkeypatch.setattr(connections, "HEAD_SECONDS", 0)
+        monkeypatch.setattr(listening, "IDLE_SECONDS", 0)
+        monkeypatch.setattr(listening, "HEAD_SECONDS", 0)
         with here.connect() as connection:
             connection.sendall(sent)
             assert is_ended(connection)
@@ -123,7 +123,7 @@ class TestDeadlines:
         with here.connect() as connection:
             connection.sendall(form_head(2 * MEGABYTE, here.agree()) + bytes(10_000))
             until(lambda: any(one.sends_photos for one in here.connections()))
-            monkeypatch.setattr(connections, "REQUEST_SECONDS", 0)
+            monkeypatch.setattr(listening, "REQUEST_SECONDS", 0)
             answer = answer_of(connection)
             assert answer.problem == (408, "too_slow")
             assert answer.headers["Connection"] == "close"
@@ -159,7 +159,7 @@ class TestDeadlines:
                     until(lambda: held.turn != before and not held.is_at_work)  # noqa: B023 - asked at once
                 unread = held.total_outbufs_len
                 time.sleep(1 if unread else 0)
-            monkeypatch.setattr(connections, "REQUEST_SECONDS", 0)
+            monkeypatch.setattr(listening, "REQUEST_SECONDS", 0)
             until(lambda: not here.connections())
 
     def test_leave_alone_what_we_work_on(self, here, monkeypatch):
@@ -180,7 +180,7 @@ class TestDeadlines:
             connection.sendall(form_head(len(body), here.agree()) + body)
             assert entered.wait(60)
             for name in ("IDLE_SECONDS", "HEAD_SECONDS", "REQUEST_SECONDS"):
-                monkeypatch.setattr(connections, name, 0)
+                monkeypatch.setattr(listening, name, 0)
             rounds = here.listener.next_round
             until(lambda: here.listener.next_round > rounds + 1)
             monkeypatch.undo()

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flaskapp import consent
-from flaskapp.consent import NOTICE, ConsentBook
+from flaskapp.web import consent
+from flaskapp.web.consent import NOTICE, ConsentBook
 
 
 class Clock:

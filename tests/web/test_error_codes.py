@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 
 from flaskapp.app import create_app
 from flaskapp.errors import WeightsError
-from flaskapp.web.admission import REFUSED, SLOW
-from flaskapp.web.errors import PROBLEMS
+from flaskapp.web.guards import REFUSED, SLOW
+from flaskapp.web.openapi import every_problem
 
 MEGABYTE = 1024 * 1024
 ADDRESS = "http://localhost:5000"
@@ -36,7 +36,7 @@ class Scene(NamedTuple):
 
 @pytest.fixture
 def scene(working, hopper, collins, tmp_path) -> Scene:
-    working.services.own_face.place = tmp_path / "my_model"
+    working.services.personal_model.place = tmp_path / "my_model"
     return Scene(working, hopper, collins)
 
 
@@ -117,7 +117,7 @@ def two_of_one_name(scene: Scene) -> TestResponse:
 
 
 def train_twice(scene: Scene) -> TestResponse:
-    own_face = scene.browser.services.own_face
+    own_face = scene.browser.services.personal_model
     own_face._command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
     assert train(scene, 8).status_code == 202
     second = train(scene, 8)
@@ -127,13 +127,13 @@ def train_twice(scene: Scene) -> TestResponse:
 
 def train_without_libraries(scene: Scene) -> TestResponse:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flaskapp.web.training.NEEDED", ("no_such_library",))
+        patch.setattr("flaskapp.web.personal_worker.NEEDED", ("no_such_library",))
         return train(scene, 8)
 
 
 def forget_something_else(scene: Scene) -> TestResponse:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene.browser.services.own_face, "place", Path(__file__).parent)
+        patch.setattr(scene.browser.services.personal_model, "place", Path(__file__).parent)
         return scene.browser.delete("/api/v1/own-face")
 
 
@@ -216,4 +216,4 @@ def test_a_form_of_an_earlier_start_says_so_on_the_page(scene):
 
 def test_no_code_is_left_out():
     # Forms are answered with a page, never with a problem of the API.
-    assert set(PROBLEMS) == {*PROVOKED, "form_expired"}
+    assert {kind.code for kind in every_problem()} == {*PROVOKED, "form_expired"}

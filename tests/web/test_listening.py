@@ -14,11 +14,10 @@ from web_helpers import FakeVerifier
 from web_process import free_port
 
 from flaskapp.app import create_app
-from flaskapp.web import connections
+from flaskapp.web import listening
 from flaskapp.web.guards import HEADERS
 from flaskapp.web.listening import SPARE_BODY_BYTES, check_address, is_taken, listen, waitress_settings
-from flaskapp.web.services import services_of
-from flaskapp.web.settings import Settings, SettingsError
+from flaskapp.web.settings import Settings, SettingsError, services_of
 
 MEGABYTE = 1024 * 1024
 SETTINGS = {"FR_MAX_PHOTO_BYTES": MEGABYTE, "FR_MAX_BODY_BYTES": MEGABYTE, "FR_ALLOWED_HOSTS": "localhost"}
@@ -99,8 +98,8 @@ class TestBodiesThatAreTooLarge:
 
     def test_leave_nothing_in_memory_for_the_app(self, port, token, monkeypatch):
         made = []
-        real = connections.WSGITask
-        monkeypatch.setattr(connections, "WSGITask", lambda *arguments: made.append(real(*arguments)) or made[-1])
+        real = listening.WSGITask
+        monkeypatch.setattr(listening, "WSGITask", lambda *arguments: made.append(real(*arguments)) or made[-1])
         head = announced(0, token).replace("Content-Length: 0", "Transfer-Encoding: chunked")
         answer_to(port, head, chunked(FAR_TOO_LARGE))
         task = made[-1]  # the one before it only asks who is there

@@ -36,7 +36,7 @@ def test_people_without_scripts_are_told_how_long_to_wait(open_browser):
 
 @pytest.mark.parametrize("body", ["[" * 990, '{"a":' * 800, '{"consent": ' + "[" * 2000])
 def test_json_that_is_too_deep_is_a_bad_request(agreed, body, caplog, tmp_path):
-    agreed.services.own_face.place = tmp_path / "my_model"
+    agreed.services.personal_model.place = tmp_path / "my_model"
     for method, path in (("POST", "/api/v1/consent"), ("PUT", "/api/v1/own-face/use")):
         answer = agreed.client.open(path, method=method, data=body, content_type="application/json", **HOSTED)
         assert (answer.status_code, answer.json["code"]) == (400, "bad_request")

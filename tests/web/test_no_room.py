@@ -15,7 +15,7 @@ from web_process import Server, copy_program
 from web_sockets import Listening, answer_of, head, is_ended, served, until
 
 from flaskapp.app import create_app
-from flaskapp.web import connections, listening
+from flaskapp.web import listening
 from flaskapp.web.listening import rules_of, waitress_settings
 from flaskapp.web.settings import Settings, SettingsError
 
@@ -50,7 +50,7 @@ class TestNoHttp:
         def fail(*_: object) -> None:
             raise RuntimeError(f"secret-{4711}")
 
-        monkeypatch.setattr(connections.IncomingRequest, "received", fail)
+        monkeypatch.setattr(listening.IncomingRequest, "received", fail)
         with here.connect() as connection:
             connection.sendall(NOTICE)
             assert is_ended(connection)
@@ -74,7 +74,7 @@ class TestNoRoom:
                 raise OSError(errno.EMFILE, "Too many open files")
             return real(self)
 
-        monkeypatch.setattr(connections, "PAUSE_SECONDS", 0.1)
+        monkeypatch.setattr(listening, "PAUSE_SECONDS", 0.1)
         monkeypatch.setattr(wasyncore.dispatcher, "accept", full)
         with caplog.at_level(logging.WARNING), here.connect() as connection:
             connection.sendall(NOTICE)

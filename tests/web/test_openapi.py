@@ -9,11 +9,8 @@ from described import check, operations
 from openapi_spec_validator import validate
 from web_helpers import face_at
 
-from flaskapp import errors as photo_errors
-from flaskapp.errors import NoFaceError, PhotoError, SeveralFacesError
-from flaskapp.web import errors
-from flaskapp.web.errors import PROBLEMS, BusyError
-from flaskapp.web.openapi import describe, problem_list
+from flaskapp.errors import BusyError, NoFaceError, SeveralFacesError
+from flaskapp.web.openapi import describe, every_problem
 
 BOTH = {"reference": b"one", "probe": b"two"}
 
@@ -38,14 +35,27 @@ def test_it_describes_every_route_and_no_other(browser):
     assert described == real
 
 
-def test_every_error_has_a_title_and_its_own_status():
-    kinds = [getattr(errors, name) for name in errors.__all__ if name.endswith("Error")]
-    kinds += [kind for kind in vars(photo_errors).values() if isinstance(kind, type) and issubclass(kind, PhotoError)]
-    abstract = {"request_error", "forbidden", "unusable_photo"}
-    assert {kind.code: kind.http_status for kind in kinds if kind.code not in abstract}.items() <= {
-        code: status for code, (status, _) in PROBLEMS.items()
-    }.items()
-    assert {entry["code"] for entry in problem_list()} == set(PROBLEMS)
+def test_it_names_every_code_with_its_status_and_title():
+    told = {(kind.code, kind.http_status, kind.title) for kind in every_problem()}
+    named = {
+        (code, int(status), title)
+        for methods in describe()["paths"].values()
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+        if "application/problem+json" in answer.get("content", {})
+        for code, title in (part.strip("`").split("`: ", 1) for part in re.split("; (?=`)", answer["description"]))
+    }
+    assert named <= told
+    # Those of forms and of addresses that it does not describe are in no answer that it does.
+    assert {code for code, *_ in told - named} == {"form_expired", "method_not_allowed", "not_found"}
+    codes = describe()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert sorted(codes) == sorted(code for code, *_ in told)
+
+
+def test_what_waits_says_how_long():
+    for path, method in operations():
+        for status, answer in describe()["paths"][path][method]["responses"].items():
+            assert ("Retry-After" in answer.get("headers", {})) == (status in ("429", "503")), (path, method, status)
 
 
 def test_the_answers_are_as_described(agreed, hopper):
@@ -105,5 +115,5 @@ def test_the_readable_page_shows_every_route_and_code(browser):
     text = response.get_data(as_text=True)
     assert response.status_code == 200
     assert all(path in text for path, _ in operations())
-    assert all(f'id="problem-{code}"' in text for code in PROBLEMS)
+    assert all(f'id="problem-{kind.code}"' in text for kind in every_problem())
     assert not re.search(r'(src|href)="(https?:)?//', text), "everything comes from this server"

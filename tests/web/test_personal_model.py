@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -16,6 +17,9 @@ from flaskapp.errors import WeightsError
 def personal(tmp_path_factory) -> Browser:
     """Return a browser whose person has agreed, before a server with a model of Grace Hopper."""
     model = write_model(tmp_path_factory.mktemp("models") / "my_model", ONLY_THE_VERY_PHOTO)
+    scope = {"stranger_pairs": 900, "strangers_out": 890, "owner_pairs": 20, "owner_out": 1}
+    note = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    (model / "model.json").write_text(json.dumps(note | {"figures": {"scope": scope}}), encoding="utf-8")
     browser = Browser(create_app({"FR_MODEL": str(model), "FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}))
     browser.agree()
     return browser
@@ -26,7 +30,8 @@ def test_p24_two_strangers_get_no_score(personal, collins):
     answer = personal.verify(collins, collins).json
     assert (answer["decision"], answer["similarity_score"]) == ("out_of_scope", None)
     assert answer["model"].startswith("my_model@")
-    assert answer["error_counts"]["genuine_with_verdict"] == 2
+    assert answer["error_counts"]["genuine_with_verdict"] == 1
+    assert (answer["error_counts"]["impostors"], answer["error_counts"]["genuine"]) == ("two strangers", "its owner")
     frame = personal.send("/api/v1/live", {"reference": collins, "frame": collins}).json
     assert (frame["decision"], frame["similarity_score"]) == ("out_of_scope", None)
     assert frame["face"] is not None

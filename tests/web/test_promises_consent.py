@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from personal_models import write_model
-from test_own_face import URL, ended, face, succeeds_with, train, trained_by, wait_for
+from test_personal_api import URL, ended, face, succeeds_with, train, trained_by, wait_for
 from web_helpers import Browser, FakeVerifier
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
 from flaskapp import preprocess
 from flaskapp.app import create_app
-from flaskapp.consent import seconds_up
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.web import own_face
+from flaskapp.web import personal_model
+from flaskapp.web.consent import seconds_up
 
 PATIENCE = 60
 
@@ -32,10 +32,10 @@ class SlowVerifier(FakeVerifier):
         super().__init__()
         self.entered, self.leave = threading.Event(), threading.Event()
 
-    def verify(self, *arguments):
+    def verify(self, *arguments, **more):
         self.entered.set()
         assert self.leave.wait(PATIENCE)
-        return super().verify(*arguments)
+        return super().verify(*arguments, **more)
 
 
 def page(browser: Browser, photo: bytes) -> TestResponse:
@@ -115,7 +115,7 @@ def test_p4_p6_what_waits_while_its_consent_ends_is_not_begun(person, slow, look
     assert [answer.status_code for answer in answers] == [403]
     assert [reference for reference, *_ in slow.calls] == [b"one"]
     assert looked_at == []
-    assert person.services.own_face._training is None
+    assert person.services.personal_model._training is None
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -137,10 +137,10 @@ def test_p6_a_training_does_not_begin_after_its_consent_has_ended(person, monkey
     """P6. Break: the consent looked at before the lock under which a training begins."""
     token = person.agree()
     trained_by(person, "")
-    monkeypatch.setattr(own_face, "check_extra", lambda: ENDINGS[ending](person, token))
+    monkeypatch.setattr(personal_model, "check_extra", lambda: ENDINGS[ending](person, token))
     response = train(person)
     assert (response.status_code, response.json["code"]) == (403, "consent_required")
-    assert person.services.own_face._training is None
+    assert person.services.personal_model._training is None
 
 
 ALL_ENDINGS = ENDINGS | {
@@ -155,7 +155,7 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
     token = person.agree()
     verifier = person.services.comparer.verifier
     loading, go_on = threading.Event(), threading.Event()
-    real = own_face.verifier_of
+    real = personal_model.verifier_of
 
     def load(model):
         made = real(model)
@@ -163,28 +163,28 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
         assert go_on.wait(PATIENCE)
         return made
 
-    monkeypatch.setattr(own_face, "verifier_of", load)
+    monkeypatch.setattr(personal_model, "verifier_of", load)
     prepared = write_model(tmp_path / "elsewhere" / "my_model")
     trained_by(person, succeeds_with(prepared))
     train(person)
-    training = person.services.own_face._training
+    training = person.services.personal_model._training
     assert loading.wait(PATIENCE)
     ALL_ENDINGS[ending](person, token)
     go_on.set()
     training._thread.join(PATIENCE)
     assert training.state == "cancelled"
     assert person.services.comparer.verifier is verifier
-    assert not person.services.own_face.in_use
+    assert not person.services.personal_model.in_use
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
 def test_p6_a_model_that_stood_before_stands_after_a_training_was_cancelled(person, tmp_path, monkeypatch):
     """P6. Break: no look at the training's state before ``keep``."""
     person.agree()
-    own = person.services.own_face
+    own = person.services.personal_model
     before = (write_model(own.place, seed=1) / "model.h5").read_bytes()
     trained_by(person, succeeds_with(write_model(tmp_path / "elsewhere" / "my_model", seed=2)))
-    monkeypatch.setattr(own_face, "verifier_of", lambda _: person.services.own_face._training.cancel())
+    monkeypatch.setattr(personal_model, "verifier_of", lambda _: person.services.personal_model._training.cancel())
     train(person)
     assert ended(person)["state"] == "cancelled"
     assert (own.place / "model.h5").read_bytes() == before

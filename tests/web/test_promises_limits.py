@@ -16,7 +16,7 @@ from PIL import Image
 from web_helpers import Browser, picture, side_by_side
 from web_process import Server, copy_program, needs_proc, resident_bytes
 
-from flaskapp.web.memory import ARENA_SECONDS
+from flaskapp.web.process_memory import ARENA_SECONDS
 
 try:
     import resource
@@ -210,11 +210,12 @@ class TestP15RateLimits:
         assert response.headers["Retry-After"]
 
     def test_camera_frames_count_apart(self, open_browser):
-        browser = open_browser(FR_RATE_LIMIT=2, FR_LIVE_RATE_LIMIT=2)
+        browser = open_browser(FR_RATE_LIMIT=2, FR_LIVE_RATE_LIMIT=3)
         browser.agree()
-        assert [browser.verify().status_code for _ in range(3)] == [200, 200, 429]
-        frames = [browser.send("/api/v1/live", {"reference": b"1", "frame": b"2"}).status_code for _ in range(3)]
-        assert frames == [200, 200, 429]
+        sent = [{"reference": b"one", "frame": b"%d" % number} for number in range(4)]
+        assert [browser.send("/api/v1/live", photos).status_code for photos in sent] == [200, 200, 200, 429]
+        # The reference was one of the comparisons.
+        assert [browser.verify().status_code for _ in range(2)] == [200, 429]
 
     def test_detection_allows_two_photos_a_comparison(self, open_browser):
         browser = open_browser(FR_RATE_LIMIT=1)
@@ -266,8 +267,20 @@ class TestP15RateLimits:
 
         assert {live(b"reference", b"%d" % number) for number in range(20)} == {200}
         others = (b"second", b"third", b"third", b"fourth", b"second")
-        assert [live(other, b"frame") for other in others] == [200, 429, 429, 429, 200]
+        assert [live(other, b"x%d" % number) for number, other in enumerate(others)] == [200, 429, 429, 429, 200]
         refused = browser.send("/api/v1/live", {"reference": b"one more", "frame": b"frame"})
         assert refused.json["code"] == "rate_limited"
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         assert len(verifier.calls) == 22
+
+    def test_a_frame_that_stands_still_is_no_way_to_compare_more_often(self, open_browser, verifier):
+        browser = open_browser(FR_RATE_LIMIT=3)
+        browser.agree()
+
+        def live(frame: bytes) -> int:
+            return browser.send("/api/v1/live", {"reference": b"reference", "frame": frame}).status_code
+
+        assert [live(frame) for frame in (b"1", b"2", b"1", b"1", b"2", b"1")] == [200, 200, 200, 200, 429, 429]
+        assert live(b"3") == 200
+        assert browser.verify().status_code == 429
+        assert len(verifier.calls) == 5

@@ -24,8 +24,8 @@ from web_process import Server, copy_program, needs_proc
 
 from flaskapp import preprocess
 from flaskapp.app import CHATTY_LIBRARIES
-from flaskapp.consent import NOTICE
 from flaskapp.web import comparing
+from flaskapp.web.consent import NOTICE
 
 MEGABYTE = 1024 * 1024
 BOTH = {"reference": b"one", "probe": b"two"}
@@ -247,7 +247,7 @@ def seen(monkeypatch) -> list[str]:
 
     def note(module, name):
         real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *arguments: touched.append(name) or real(*arguments))
+        monkeypatch.setattr(module, name, lambda *given, **more: touched.append(name) or real(*given, **more))
 
     note(preprocess, "decode_photo")
     note(preprocess, "find_faces")

@@ -63,7 +63,7 @@ def test_large_blocks_go_back_to_the_system_at_once():
     script = """
 import sys
 from pathlib import Path
-from flaskapp.web.memory import give_memory_back
+from flaskapp.web.process_memory import give_memory_back
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -19,6 +19,7 @@ const SMOOTHING_MS = 700; // a score this old counts for about a third
 const FORGET_MS = 1500; // without a face for so long, the next one starts anew
 const STEADY_MS = 1200; // a decision is read out once it has stood this long
 const RATE_WINDOW_MS = 2000;
+const STILL_MS = 100; // how long to wait for another frame where the camera stands still
 
 const WORDS = {
   match: ["Match", "Alike enough to count as one person."],
@@ -109,16 +110,19 @@ export class LiveComparison {
   }
 
   // One frame at a time: the next is taken when the answer to the last is in, so that what
-  // is drawn is never older than one answer.
+  // is drawn is never older than one answer. Where a camera stands still the last answer stands: the server
+  // counts a frame that it has seen as a comparison, of which it allows far fewer.
   async #run(reference, generation) {
+    let last = null;
     while (generation === this.#generation) {
       this.flight = new AbortController();
       try {
         const frame = await this.#grab();
         if (generation !== this.#generation) return;
-        const answer = await compareFrame(reference, frame, this.flight.signal);
+        if (last && (await areAlike(frame, last.frame))) await pause(STILL_MS);
+        else last = { frame, answer: await compareFrame(reference, frame, this.flight.signal) };
         if (generation !== this.#generation) return;
-        this.#show(answer);
+        this.#show(last.answer);
       } catch (error) {
         if (generation !== this.#generation) return;
         await this.#waitOrThrow(error);
@@ -252,6 +256,12 @@ export class LiveComparison {
       announce(`${problem.detail} ${problem.hint}`);
     }
   }
+}
+
+async function areAlike(one, other) {
+  if (one.size !== other.size) return false;
+  const [bytes, others] = (await Promise.all([one.arrayBuffer(), other.arrayBuffer()])).map((buffer) => new Uint8Array(buffer));
+  return bytes.every((byte, index) => byte === others[index]);
 }
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

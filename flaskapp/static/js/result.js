@@ -102,15 +102,13 @@ export function setDecision(root, decision) {
   for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
 }
 
-function countsSentence({ decision, error_counts: counts }) {
-  const personal = document.getElementById("model-note") !== null;
+function countsSentence({ error_counts: counts }) {
   const [strangers, strangersSo, same, sameSo] = [
     counts.impostor_pairs, counts.impostor_with_verdict, counts.genuine_pairs, counts.genuine_with_verdict,
   ].map((count) => whole.format(count));
-  const impostors = decision === "out_of_scope" ? "two strangers" : personal ? "its owner with somebody else" : "strangers";
   return [
-    `Of ${strangers} pairs of ${impostors} `, element("b", {}, strangersSo),
-    `, of ${same} pairs of ${personal ? "its owner" : "one person"} `, element("b", {}, sameSo), ", got this verdict.",
+    `Of ${strangers} pairs of ${counts.impostors} `, element("b", {}, strangersSo),
+    `, of ${same} pairs of ${counts.genuine} `, element("b", {}, sameSo), ", got this verdict.",
   ];
 }
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 from personal_models import write_model
-from test_own_face import DIES, REFUSES, RESULT, WAITS, ended, train, trained_by, wait_for
+from test_personal_api import DIES, REFUSES, RESULT, WAITS, ended, train, trained_by, wait_for
 from web_helpers import Browser, FakeVerifier
 
 from flaskapp import personal
 from flaskapp.app import create_app
-from flaskapp.consent import seconds_up
+from flaskapp.web.consent import seconds_up
 
 URL, BASE = "/api/v1/own-face", "http://localhost:5000"
 
@@ -74,7 +74,9 @@ def test_a_training_that_fails_leaves_nothing_of_the_person(browser, tmp_path, w
 
 def test_one_whose_process_cannot_be_understood_has_failed(browser, tmp_path, monkeypatch):
     browser.agree()
-    monkeypatch.setattr("flaskapp.web.own_face.verifier_of", lambda _: (_ for _ in ()).throw(ConnectionError("x")))
+    monkeypatch.setattr(
+        "flaskapp.web.personal_model.verifier_of", lambda _: (_ for _ in ()).throw(ConnectionError("x"))
+    )
     trained_by(browser, BEGUN + MADE)
     train(browser)
     told = ended(browser)
@@ -156,7 +158,7 @@ class TestCancelling:
         browser.agree()
         trained_by(browser, BEGUN + WAITS)
         train(browser)
-        process = browser.services.own_face._training._process
+        process = browser.services.personal_model._training._process
         wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
         browser.delete(f"{URL}/training")
         assert process.poll() is not None
@@ -175,7 +177,7 @@ class TestCancelling:
         browser.agree()
         trained_by(browser, BEGUN + WAITS)
         train(browser)
-        process = browser.services.own_face._training._process
+        process = browser.services.personal_model._training._process
         wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
         if how == "api":
             browser.delete("/api/v1/consent")
@@ -192,7 +194,7 @@ class TestConsentThatRanOut:
         browser.services.consents.lifetime = timedelta(seconds=2)
         browser.agree()
         train(browser)
-        process = browser.services.own_face._training._process
+        process = browser.services.personal_model._training._process
         wait_for(lambda: process.poll() is not None)
         browser.services.consents.lifetime = timedelta(hours=1)
         browser.agree()
@@ -202,7 +204,7 @@ class TestConsentThatRanOut:
     def test_can_still_be_withdrawn(self, browser):
         token = browser.agree()
         train(browser)
-        process = browser.services.own_face._training._process
+        process = browser.services.personal_model._training._process
         browser.services.consents._now = lambda: seconds_up() + 7200
         assert browser.get(URL).status_code == 403
         browser.delete("/api/v1/consent", headers={"Authorization": f"Bearer {token}"})

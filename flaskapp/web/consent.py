@@ -81,7 +81,9 @@ NOTICE = Notice(
             "How long it is kept",
             (
                 "Photos, cut-out faces and numbers are forgotten as soon as the answer is sent. They are never "
-                "written to a disk, a log or a database. There is no gallery of known people.",
+                "written to a disk, a log or a database. There is no gallery of known people. While your camera is "
+                "compared, a number made of each picture is remembered for a minute, to tell a camera from one photo "
+                "sent again and again; no picture can be made of it.",
                 "If you train a model on your own face, the faces cut out of your photos stay in memory until it is "
                 "done. What is kept then, on the disk of the computer that runs this server, is the model, numbers "
                 "of the photos it was trained on, and a report without pictures; with the model in use, the server "

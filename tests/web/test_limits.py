@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from web_helpers import Browser
 
-from flaskapp.consent import seconds_up
-from flaskapp.web import limits, moments
-from flaskapp.web.moments import Moments
+from flaskapp.web import limits
+from flaskapp.web.consent import seconds_up
+from flaskapp.web.limits import Moments
 
 HOUR = 3600
 
@@ -27,8 +27,7 @@ def later(monkeypatch) -> Callable[[float], None]:
     """Return what lets time pass."""
 
     def pass_by(seconds: float) -> None:
-        for module in (moments, limits):
-            monkeypatch.setattr(module, "seconds_up", lambda: seconds_up() + seconds, raising=False)
+        monkeypatch.setattr(limits, "seconds_up", lambda: seconds_up() + seconds)
 
     return pass_by
 
@@ -53,6 +52,14 @@ def test_the_window_moves_with_each_request(later):
     later(61)
     assert [kept.acquire_entry(who, 2, 60) for who in ("anna", "ben", "ben")] == [True, True, False]
     assert kept.get_moving_window("ben", 2, 60)[1] == 2
+
+
+def test_of_live_pictures_only_hashes_are_remembered_and_they_go_with_the_consent(limited):
+    kept = limits.limiter.storage
+    assert limited.send("/api/v1/live", {"reference": b"reference", "frame": b"frame"}).status_code == 200
+    assert sum("still" in key for key in kept._moments) == 2
+    limited.delete("/api/v1/consent")
+    assert not [key for key in kept._moments if "still" in key]
 
 
 def test_whoever_does_not_come_again_is_forgotten(later):

@@ -12,24 +12,25 @@ from typing import Any
 import numpy as np
 
 from flaskapp import personal, preprocess
-from flaskapp.consent import ConsentBook
-from flaskapp.errors import FacialRecognitionError, WeightsError
+from flaskapp.errors import (
+    BadRequestError,
+    ConsentRequiredError,
+    FacialRecognitionError,
+    NoModelError,
+    NotRemovedError,
+    TooFewPhotosError,
+    TrainingError,
+    WeightsError,
+)
 from flaskapp.personal.capture import Guide, Look, look_at
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
-from flaskapp.web.errors import (
-    BadRequestError,
-    ConsentRequiredError,
-    NoModelError,
-    NotRemovedError,
-    TooFewPhotosError,
-    TrainingError,
-)
-from flaskapp.web.training import COMMAND, Training, check_extra, missing_extra, problem_of
+from flaskapp.web.consent import ConsentBook
+from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra, problem_of
 
-__all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "OwnFace", "look_at_photo", "verifier_of"]
+__all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "PersonalModel", "look_at_photo", "verifier_of"]
 
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
@@ -105,7 +106,7 @@ def look_at_photo(photo: bytes, looks: Sequence[Look]) -> Looked:
     return Looked(crop, look, glance.kept, counts, glance.words, tuple(guide.missing()), guide.finished)
 
 
-class OwnFace:
+class PersonalModel:
     """What there is to do with the one personal model of a server.
 
     Args:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from flaskapp.detection import Face
 from flaskapp.preprocess import Photo
-from flaskapp.web.pictures import LONGEST_SIDE, MOST_PIXELS, picture_faces
+from flaskapp.web.comparing import PICTURE_PIXELS, PICTURE_SIDE, picture_faces
 
 
 def face(left: float, top: float, right: float, bottom: float) -> Face:
@@ -62,8 +62,8 @@ def test_no_picture_leaves_the_photo(ramp):
 def test_all_pictures_together_are_small(count):
     photo = Photo(np.zeros((2000, 2000, 3), np.uint8), (2000, 2000))
     sizes = [pixels_of(picture.jpeg).shape for picture in picture_faces(photo, [face(500, 500, 1500, 1500)] * count)]
-    assert max(sizes[0][:2]) <= LONGEST_SIDE
-    assert sum(height * width for height, width, _ in sizes) <= MOST_PIXELS
+    assert max(sizes[0][:2]) <= PICTURE_SIDE
+    assert sum(height * width for height, width, _ in sizes) <= PICTURE_PIXELS
 
 
 def test_no_faces_have_no_pictures(ramp):

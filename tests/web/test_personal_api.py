@@ -22,7 +22,7 @@ from werkzeug.datastructures import FileStorage
 from flaskapp import personal
 from flaskapp.app import create_app
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.web import own_face
+from flaskapp.web import personal_model
 
 URL = "/api/v1/own-face"
 PATIENCE = 60
@@ -76,7 +76,7 @@ def succeeds_with(model: Path) -> str:
 
 def trained_by(browser: Browser, code: str) -> None:
     """Put other code in the place of the training process."""
-    browser.services.own_face._command = (sys.executable, "-c", CHILD + code)
+    browser.services.personal_model._command = (sys.executable, "-c", CHILD + code)
 
 
 def face(seed: int = 0, size: int = 100) -> bytes:
@@ -93,7 +93,7 @@ def train(browser: Browser, count: int = FEWEST_PHOTOS, keep: str = "yes", size:
 
 def ended(browser: Browser) -> dict:
     """Wait for the training to end, and return how."""
-    browser.services.own_face._training._thread.join(PATIENCE)
+    browser.services.personal_model._training._thread.join(PATIENCE)
     return browser.get(URL).json["training"]
 
 
@@ -203,7 +203,7 @@ class TestTraining:
     @pytest.mark.parametrize("keep", ["", "no", "true"])
     def test_it_takes_a_yes_to_keeping_the_model(self, owner, keep):
         assert problem(train(owner, keep=keep)) == (403, "keep_model_required")
-        assert owner.services.own_face._training is None
+        assert owner.services.personal_model._training is None
 
     def test_it_takes_a_form(self, owner):
         response = owner.post(f"{URL}/training", json={"keep_model": "yes"})
@@ -261,7 +261,7 @@ class TestForgetting:
         ended(owner)
         trained_by(owner, f'import os; os.mkdir(order["out"] + ".training"); tell(share=0.7); {WAITS}')
         train(owner)
-        process = owner.services.own_face._training._process
+        process = owner.services.personal_model._training._process
         wait_for(lambda: owner.get(URL).json["training"]["share"] == 0.7)
         removed = owner.delete(URL).json["removed"]
         assert {"my_model", "my_model/model.h5", "my_model/templates.npz", "my_model.training"} <= set(removed)
@@ -334,7 +334,7 @@ class TestUsing:
         ended(owner)
         report = owner.get("/own-face/report.html")
         assert report.headers["Content-Disposition"] == "attachment; filename=my_model-report.html"
-        assert report.data == (owner.services.own_face.place / personal.REPORT).read_bytes()
+        assert report.data == (owner.services.personal_model.place / personal.REPORT).read_bytes()
 
 
 REQUESTS = [
@@ -391,4 +391,4 @@ class TestWhoMay:
 
 
 def test_the_folder_is_where_the_server_was_started(owner, tmp_path):
-    assert owner.services.own_face.place == tmp_path / own_face.DEFAULT_PLACE
+    assert owner.services.personal_model.place == tmp_path / personal_model.DEFAULT_PLACE

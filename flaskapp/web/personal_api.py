@@ -17,12 +17,12 @@ from flask import Response, g, jsonify, request
 from PIL import Image
 
 from flaskapp import preprocess
-from flaskapp.errors import PhotoError
+from flaskapp.errors import BadRequestError, KeepModelError, OwnFaceClosedError, PhotoError
 from flaskapp.personal.capture import Look
-from flaskapp.web.api import MOST_JSON_BYTES, api, with_consent
-from flaskapp.web.errors import BadRequestError, KeepModelError, OwnFaceClosedError
-from flaskapp.web.own_face import MOST_PHOTOS, checked_face, look_at_photo
-from flaskapp.web.services import services
+from flaskapp.web import access, limits
+from flaskapp.web.api import MOST_JSON_BYTES, api
+from flaskapp.web.personal_model import MOST_PHOTOS, checked_face, look_at_photo
+from flaskapp.web.settings import services
 from flaskapp.web.uploads import check_form, uploaded_photo, uploaded_photos
 
 __all__ = ["api", "check_owner", "is_open"]
@@ -49,7 +49,7 @@ def for_the_owner(view: Callable[P, Response]) -> Callable[P, Response]:
         check_owner()
         return view(*args, **kwargs)
 
-    return with_consent(guarded)
+    return access.with_consent(guarded)
 
 
 def is_open() -> bool:
@@ -108,11 +108,12 @@ def check_owner() -> None:
 @for_the_owner
 def own_face() -> Response:
     """Say whether there is a personal model, whether it is in use, and how a training goes."""
-    return jsonify(services().own_face.to_json(g.consent_key))
+    return jsonify(services().personal_model.to_json(g.consent_key))
 
 
 @api.post("/api/v1/own-face/photo")
 @for_the_owner
+@limits.frames
 def look_at_own_photo() -> Response:
     """Cut the face out of a photo of oneself, judge it, and hand it out."""
     photo, looks = uploaded_photo("photo"), _looks()
@@ -152,6 +153,7 @@ def _png(face: np.ndarray) -> bytes:
 
 @api.post("/api/v1/own-face/training")
 @for_the_owner
+@limits.comparisons
 def train_own_face() -> Response:
     """Start a training on faces that were handed out."""
     request.max_form_parts = MOST_PHOTOS + 2
@@ -163,7 +165,7 @@ def train_own_face() -> Response:
             'Agree to that, by the box on the page or by keep_model = "yes".',
         )
     faces = services().comparer.run(lambda: [_face(data) for data in uploaded_photos("face")])
-    training = services().own_face.train(faces, g.consent_key)
+    training = services().personal_model.train(faces, g.consent_key)
     response = jsonify(training.to_json())
     response.status_code = 202
     return response
@@ -180,7 +182,7 @@ def _face(data: bytes) -> np.ndarray:
 @for_the_owner
 def cancel_own_training() -> Response:
     """End the training that the caller started; what it had written goes too."""
-    services().own_face.cancel(g.consent_key)
+    services().personal_model.cancel(g.consent_key)
     return Response(status=204)
 
 
@@ -193,12 +195,12 @@ def use_own_model() -> Response:
     own = stated.get("own") if isinstance(stated, dict) else None
     if not isinstance(own, bool):
         raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", 'Send {"own": true}.')
-    services().own_face.use(own)
-    return jsonify(services().own_face.to_json(g.consent_key))
+    services().personal_model.use(own)
+    return jsonify(services().personal_model.to_json(g.consent_key))
 
 
 @api.delete("/api/v1/own-face")
 @for_the_owner
 def forget_own_face() -> Response:
     """Remove every trace of the personal model and its owner, and list what was removed."""
-    return jsonify(removed=services().own_face.forget())
+    return jsonify(removed=services().personal_model.forget())

@@ -14,7 +14,7 @@ from web_helpers import Browser, FakeVerifier
 
 from flaskapp.app import create_app
 from flaskapp.web.listening import listen
-from flaskapp.web.services import services_of
+from flaskapp.web.settings import services_of
 
 URL = "/api/v1/own-face"
 OPEN, CLOSED = (200, None), (403, "own_face_closed")
