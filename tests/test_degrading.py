@@ -240,6 +240,8 @@ def test_many_similarities_are_those_of_one_at_a_time(weights):
 
 @pytest.mark.parametrize("option", ["--labels", "--scores", "--hardest", "--impostors"])
 def test_what_has_no_part_in_it_is_refused(tmp_path, monkeypatch, option):
+    if option == "--hardest":
+        pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "3").touch()
     value = "a.png" if option == "--hardest" else "3"

@@ -8,6 +8,7 @@ import pytest
 from flaskapp.errors import DataError
 
 
+@pytest.mark.needs_tensorflow
 def test_residual_units_that_weights_lack_begin_by_changing_nothing(tmp_path):
     import keras
 
@@ -28,6 +29,7 @@ def test_residual_units_that_weights_lack_begin_by_changing_nothing(tmp_path):
     assert np.allclose(again, known, atol=0.02 * np.abs(known).max())
 
 
+@pytest.mark.needs_tensorflow
 def test_weights_with_more_residual_units_are_refused(tmp_path):
     from flaskapp.model import build_embedding_network, build_siamese_network
     from flaskapp.training import base
@@ -54,6 +56,7 @@ def test_a_projection_nearer_to_its_targets_than_a_fit_on_few_photos_stays(monke
     assert not np.array_equal(student.get_layer("projection").get_weights()[0], kernel)
 
 
+@pytest.mark.needs_tensorflow
 def test_weights_that_lack_more_than_residual_units_are_refused(tmp_path):
     import keras
 
