@@ -169,7 +169,7 @@ def test_onnx_runtime_has_one_door(module):
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_matplotlib_is_for_plots_only(module):
-    assert module in below("plots", "report") or "matplotlib" not in foreign(module)
+    assert module in below("plots") or "matplotlib" not in foreign(module)
 
 
 def modules_loaded_by(statement: str) -> set[str]:

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 from scored_pairs import NAN
-from sklearn.linear_model import LogisticRegression
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Calibration, fit_calibration, sigmoid
@@ -22,13 +21,14 @@ class TestCalibration:
 
     @pytest.mark.parametrize("share", [None, 0.5, 0.2])
     def test_equals_scikit_learn_on_platts_targets(self, share):
+        linear_model = pytest.importorskip("sklearn.linear_model")
         distance, same = self.distances()
         found = fit_calibration(distance, same, share)
         genuine, impostor = same.sum(), (~same).sum()
         kept = same.mean() if share is None else share
         target = np.where(same, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
         weight = np.where(same, kept / genuine, (1 - kept) / impostor) * same.size
-        twin = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(
+        twin = linear_model.LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(
             np.tile((distance - 40) / 3, 2)[:, None],
             np.repeat([1, 0], same.size),
             np.concatenate((weight * target, weight * (1 - target))),

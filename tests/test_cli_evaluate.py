@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from scored_pairs import random_pairs
-from sklearn.metrics import det_curve, roc_auc_score, roc_curve
 from test_folds import ten_folds
 from weights_files import write_note, write_weights_files
 
@@ -58,26 +57,28 @@ def peer(tmp_path):
 
 class TestPeersScores:
     def test_curves_equal_scikit_learn(self, peer):
+        metrics = pytest.importorskip("sklearn.metrics")
         pairs, scores = read_scores(peer)
         same = np.array([pair.same for pair in pairs])
         assert scores.min() < -0.5, "a scale of its own"
         curve = evaluation.error_curve(scores, same)
-        fpr, tpr, thresholds = roc_curve(same, scores, drop_intermediate=False)
+        fpr, tpr, thresholds = metrics.roc_curve(same, scores, drop_intermediate=False)
         np.testing.assert_allclose(curve.fmr[::-1], fpr, atol=1e-9)
         np.testing.assert_allclose(curve.fnmr[::-1], 1 - tpr, atol=1e-9)
         np.testing.assert_allclose(curve.thresholds[::-1], thresholds, atol=1e-9)
-        fpr, fnr, thresholds = det_curve(same, scores)
+        fpr, fnr, thresholds = metrics.det_curve(same, scores)
         shown = np.isin(curve.thresholds, thresholds)
         np.testing.assert_allclose(curve.fmr[shown], fpr, atol=1e-9)
         np.testing.assert_allclose(curve.fnmr[shown], fnr, atol=1e-9)
-        assert evaluation.auc(curve) == pytest.approx(roc_auc_score(same, scores), abs=1e-9)
+        assert evaluation.auc(curve) == pytest.approx(metrics.roc_auc_score(same, scores), abs=1e-9)
 
     def test_figures_are_those_of_its_scores(self, peer, tmp_path):
+        metrics = pytest.importorskip("sklearn.metrics")
         told = run("--scores-from", peer, "--threshold", "0.1", "--band", "0", "0.2", "--json", tmp_path / "a.json")
         figures = json.loads((tmp_path / "a.json").read_text())
         pairs, scores = read_scores(peer)
         same = [pair.same for pair in pairs]
-        assert figures["auc"] == pytest.approx(roc_auc_score(same, scores), abs=1e-9)
+        assert figures["auc"] == pytest.approx(metrics.roc_auc_score(same, scores), abs=1e-9)
         assert figures["accuracy"] == np.mean((scores >= 0.1) == same)
         assert (figures["threshold_chosen_here"], figures["inconclusive_band"]) == (False, [0, 0.2])
         assert figures["interval_method"]["drawn"] == "person"
@@ -167,6 +168,7 @@ class TestGroups:
 
 class TestFiles:
     def test_the_report_is_one_page_without_a_face(self, people, weights, tmp_path):
+        pytest.importorskip("matplotlib")
         run("--people", people, "--weights", weights, "--report", tmp_path / "a.html")
         page = (tmp_path / "a.html").read_text(encoding="utf-8")
         assert page.count("data:image/png;base64,") == 4
@@ -205,6 +207,8 @@ class TestFiles:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_options_that_do_not_belong_together_are_refused(tmp_path, monkeypatch, arguments, said):
+    if "--hardest" in arguments:
+        pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("reference,probe,same\n")
     assert said in run(*arguments, code=2).stderr

@@ -6,9 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
 from scored_pairs import CASES, NAN, SAME, SCORES, random_pairs
-from sklearn.metrics import det_curve, roc_auc_score, roc_curve
 
 from flaskapp.errors import DataError, UnreachableRateError
 from flaskapp.evaluation import ErrorCurve, auc, eer, error_curve, fnmr_at_fmr, pairs_needed, reachable_rate
@@ -31,19 +29,21 @@ class TestCurve:
 
     @pytest.mark.parametrize("case", CASES[:2])
     def test_equals_scikit_learn(self, case):
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = random_pairs(**case)
         curve = error_curve(scores, same)
-        fpr, tpr, thresholds = roc_curve(same, scores, drop_intermediate=False)
+        fpr, tpr, thresholds = metrics.roc_curve(same, scores, drop_intermediate=False)
         np.testing.assert_allclose(curve.thresholds[::-1], thresholds, atol=1e-9)
         np.testing.assert_allclose(curve.fmr[::-1], fpr, atol=1e-9)
         np.testing.assert_allclose(curve.fnmr[::-1], 1 - tpr, atol=1e-9)
-        fpr, fnr, thresholds = det_curve(same, scores)
+        fpr, fnr, thresholds = metrics.det_curve(same, scores)
         shown = np.isin(curve.thresholds, thresholds)
         np.testing.assert_allclose(curve.fmr[shown], fpr, atol=1e-9)
         np.testing.assert_allclose(curve.fnmr[shown], fnr, atol=1e-9)
 
     @pytest.mark.parametrize("case", CASES)
     def test_auc_equals_scikit_learn_and_mann_whitney(self, case):
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = random_pairs(**case)
         scores_or_lowest = np.where(np.isnan(scores), -1.0, scores)
         wins = [
@@ -52,13 +52,15 @@ class TestCurve:
         ]
         area = auc(error_curve(scores, same))
         assert area == pytest.approx(np.mean(wins), abs=1e-12)
-        assert area == pytest.approx(roc_auc_score(same, scores_or_lowest), abs=1e-9)
+        assert area == pytest.approx(metrics.roc_auc_score(same, scores_or_lowest), abs=1e-9)
 
     @pytest.mark.parametrize("case", CASES)
     def test_eer_is_where_the_roc_meets_the_diagonal(self, case):
+        optimize = pytest.importorskip("scipy.optimize")
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = random_pairs(**case)
-        fpr, tpr, _ = roc_curve(same, np.where(np.isnan(scores), -1.0, scores), drop_intermediate=False)
-        crossing = brentq(lambda rate: 1 - rate - np.interp(rate, fpr, tpr), 0, 1, xtol=1e-13)
+        fpr, tpr, _ = metrics.roc_curve(same, np.where(np.isnan(scores), -1.0, scores), drop_intermediate=False)
+        crossing = optimize.brentq(lambda rate: 1 - rate - np.interp(rate, fpr, tpr), 0, 1, xtol=1e-13)
         assert eer(error_curve(scores, same)) == pytest.approx(crossing, abs=1e-9)
 
     def test_by_hand_single_figures(self):
@@ -123,7 +125,8 @@ class TestFnmrAtFmr:
 
     @pytest.mark.parametrize("fmr", [0.5, 0.1, 0.01])
     def test_equals_the_best_point_of_scikit_learn(self, fmr):
-        fpr, tpr, _ = roc_curve(self.same, self.scores, drop_intermediate=False)
+        metrics = pytest.importorskip("sklearn.metrics")
+        fpr, tpr, _ = metrics.roc_curve(self.same, self.scores, drop_intermediate=False)
         assert fnmr_at_fmr(error_curve(self.scores, self.same), fmr) == pytest.approx(
             np.min(1 - tpr[fpr <= fmr]), abs=1e-9
         )

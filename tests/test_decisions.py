@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scored_pairs import CASES, NAN, SAME, SCORES, random_pairs
-from sklearn.metrics import precision_recall_fscore_support
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Confusion, Verdicts, confusion_at, count_verdicts, decide, decide_all
@@ -61,9 +60,10 @@ class TestConfusion:
 
     @pytest.mark.parametrize("case", CASES)
     def test_equals_scikit_learn(self, case):
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = random_pairs(**case)
         found = confusion_at(scores, same, 0.5)
-        precision, recall, f1, _ = precision_recall_fscore_support(same, scores >= 0.5, average="binary")
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(same, scores >= 0.5, average="binary")
         assert (found.precision, found.recall, found.f1) == pytest.approx((precision, recall, f1), abs=1e-12)
         assert found.accuracy == np.mean((scores >= 0.5) == same)
 

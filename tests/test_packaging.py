@@ -228,6 +228,22 @@ def test_the_pythons_are_the_same_everywhere():
     assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not there")
+@pytest.mark.parametrize(
+    ("target", "lists"),
+    [
+        ("run", ["requirements.lock"]),
+        ("test", ["requirements.lock", "requirements-dev.lock"]),
+        ("test-research", ["requirements.lock", "requirements-dev.lock", "research/requirements.txt"]),
+    ],
+)
+def test_one_environment_gets_what_a_target_needs(target, lists):
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"install .*-r (\S+)", planned) == lists
+    assert set(re.findall(r"\.venv[\w-]*", planned)) == {".venv"}
+
+
 def test_the_check_of_every_change_runs_lint_types_and_tests():
     script = ROOT / ".ci" / "run"
     assert {"make lint", "make test", "make test-research"} <= set(script.read_text(encoding="utf-8").splitlines())

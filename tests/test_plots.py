@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("scipy")
+
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.image import imread

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+pytest.importorskip("matplotlib")
+
 from flaskapp import plots
 
 

@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 from scored_pairs import CASES, NAN, SAME, random_pairs
-from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import brier_score_loss, log_loss
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import min_cllr, score_quality, sigmoid
@@ -29,13 +27,15 @@ def acquired(**case):
 @pytest.mark.parametrize("case", CASES)
 class TestBesideOthers:
     def test_brier_score(self, case):
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = acquired(**case)
-        expected = brier_score_loss(same, scores, sample_weight=halves(same))
+        expected = metrics.brier_score_loss(same, scores, sample_weight=halves(same))
         assert score_quality(scores, same).brier == pytest.approx(expected, abs=1e-12)
 
     def test_cllr_is_the_log_loss_in_bits(self, case):
+        metrics = pytest.importorskip("sklearn.metrics")
         scores, same = acquired(**case)
-        expected = log_loss(same, scores, sample_weight=halves(same)) / np.log(2)
+        expected = metrics.log_loss(same, scores, sample_weight=halves(same)) / np.log(2)
         assert score_quality(scores, same).cllr == pytest.approx(expected, abs=1e-12)
 
     def test_cllr_is_its_definition_by_likelihood_ratios(self, case):
@@ -45,9 +45,10 @@ class TestBesideOthers:
         assert score_quality(scores, same).cllr == pytest.approx(expected, abs=1e-12)
 
     def test_min_cllr_is_that_of_isotonic_regression(self, case):
+        isotonic = pytest.importorskip("sklearn.isotonic")
         scores, same = acquired(**case)
         weights = halves(same)
-        best = IsotonicRegression().fit_transform(scores, same.astype(float), sample_weight=weights)
+        best = isotonic.IsotonicRegression().fit_transform(scores, same.astype(float), sample_weight=weights)
         chance = np.where(same, best, 1 - best)
         expected = -(weights * np.log2(chance)).sum()
         assert score_quality(scores, same).min_cllr == pytest.approx(expected, abs=1e-9)

@@ -7,6 +7,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+
+pytest.importorskip("matplotlib")
+
 from matplotlib.figure import Figure
 from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 

@@ -146,6 +146,7 @@ class TestPeerScores:
 
 
 def test_the_command_sets_a_peer_beside_us(tmp_path, hopper, collins):
+    pytest.importorskip("matplotlib")
     weights = write_note(write_weights_files(tmp_path), (0.4, 0.6))
     for name, photo in (("h/1", hopper), ("h/2", hopper), ("c/1", collins), ("c/2", collins)):
         (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)

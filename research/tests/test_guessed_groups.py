@@ -7,6 +7,8 @@ import pytest
 
 from flaskapp.errors import DataError
 
+pytest.importorskip("sklearn")
+
 
 def people(rng: np.random.Generator, count: int, photos: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return embeddings of ring and middle people, whom no plane tells apart, their numbers and labels."""

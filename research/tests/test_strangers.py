@@ -7,6 +7,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
+pytest.importorskip("matplotlib")
+
 from click.testing import CliRunner
 from PIL import Image
 from weights_files import write_note, write_weights_files

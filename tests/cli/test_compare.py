@@ -170,6 +170,7 @@ class TestCompare:
         assert "Error: " in result.stderr
 
     def test_the_answer_can_be_drawn(self, files, tmp_path):
+        pytest.importorskip("matplotlib")
         result = run(
             "compare", files / "hopper.jpg", files / "both women.png", "--probe-face", "1", "--plot", tmp_path / "a.png"
         )
@@ -221,6 +222,7 @@ class TestDetect:
         assert nobody["faces"] == []
 
     def test_faces_can_be_drawn_into_a_folder(self, files, tmp_path):
+        pytest.importorskip("matplotlib")
         (tmp_path / "other").mkdir()
         other = shutil.copyfile(files / "collins.jpg", tmp_path / "other" / "hopper.png")
         out = tmp_path / "new" / "boxes"
@@ -228,6 +230,7 @@ class TestDetect:
         assert sorted(path.name for path in out.iterdir()) == ["hopper-2.faces.png", "hopper.faces.png"]
 
     def test_no_drawing_takes_anothers_name(self, tmp_path, files):
+        pytest.importorskip("matplotlib")
         photos = []
         for name in ("a/1.jpg", "b/1.jpg", "1-2.jpg", "c/1.jpg"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -282,6 +285,7 @@ class TestEvaluate:
         assert "4: 2 genuine, 2 impostor" in result.stdout
 
     def test_everything_can_be_written(self, lists):
+        pytest.importorskip("matplotlib")
         out = {name: lists / name for name in ("scores.csv", "figures.json", "plots")}
         result = run(
             *("evaluate", "--pairs", lists / "pairs.csv", "--root", lists / "photos", "--face", "largest"),

@@ -93,6 +93,7 @@ class TestStandardOutputAndError:
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
     def test_nothing_that_is_written_takes_the_place_of_a_closed_stream(self, tmp_path):
+        pytest.importorskip("matplotlib")
         plot = tmp_path / "answer.png"
         done = in_shell('"$@" <&- 2>&-', "compare", HOPPER, HOPPER, "--plot", plot)
         assert done.returncode in (0, 3)

@@ -15,6 +15,8 @@ from flaskapp import cli, runtime
 from flaskapp.runtime import Runtime
 from tests.conftest import PORTRAITS
 
+pytest.importorskip("matplotlib")  # half of what is written are pictures
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:

@@ -151,6 +151,7 @@ class TestOptions:
         assert options.shown(Path(os.fsdecode(b"\xff.jpg"))) == "�.jpg"
 
     def test_figures_are_of_the_kinds_that_can_be_drawn(self):
+        pytest.importorskip("matplotlib")
         from flaskapp.plots.style import FORMATS
 
         assert options.FIGURE_SUFFIXES == FORMATS
@@ -164,6 +165,7 @@ class TestOptions:
         ],
     )
     def test_what_is_read_is_not_written_over(self, tmp_path, monkeypatch, arguments):
+        pytest.importorskip("matplotlib")
         monkeypatch.chdir(tmp_path)
         (tmp_path / "sub").mkdir()
         for name in ("a.png", "b.png"):

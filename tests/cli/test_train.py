@@ -26,6 +26,7 @@ def album(tmp_path):
 
 
 def test_augment_writes_nine_photos_of_each_and_the_sheet(album, tmp_path):
+    pytest.importorskip("matplotlib")
     out, sheet = tmp_path / "out", tmp_path / "sheet.png"
     done = CliRunner().invoke(main, ["augment", str(album), "--out", str(out), "--sheet", str(sheet)])
     assert done.exit_code == 0, done.stderr
@@ -47,6 +48,7 @@ def test_augment_names_the_photo_that_it_cannot_read_and_writes_the_others(album
 
 
 def test_augment_takes_a_picture_as_thin_as_a_line(tmp_path):
+    pytest.importorskip("matplotlib")
     (tmp_path / "album").mkdir()
     Image.new("RGB", (1000, 1), (90, 80, 70)).save(tmp_path / "album" / "line.png")
     words = ["augment", str(tmp_path / "album"), "--out", str(tmp_path / "out"), "--sheet", str(tmp_path / "s.png")]

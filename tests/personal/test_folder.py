@@ -86,6 +86,7 @@ class TestScope:
         assert compare(COLLINS, COLLINS, model / "model.h5").exit_code == 0
 
     def test_nothing_is_drawn_out_of_scope(self, model, tmp_path):
+        pytest.importorskip("matplotlib")
         done = compare(COLLINS, COLLINS, model, "--plot", str(tmp_path / "answer.png"))
         assert done.exit_code == 4
         assert not (tmp_path / "answer.png").exists()
@@ -272,6 +273,7 @@ class TestPlaceToTrain:
         assert "m would be replaced, but holds photos, which training has not made." in self.train(tmp_path, str(model))
         assert (model / "photos").is_dir()
 
+    @pytest.mark.needs_tensorflow
     def test_what_a_stopped_run_left_is_not_in_the_way(self, tmp_path):
         write_model(tmp_path / "m").rename(tmp_path / "m.old")
         write_run(work_folder(tmp_path / "m"))
