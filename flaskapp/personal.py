@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import DataError, WeightsError
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.runtime import EMBEDDING_SIZE, Runtime, VerdictCounts, WeightsInfo
 
 __all__ = [

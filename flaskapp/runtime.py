@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from flaskapp.errors import WeightsError
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_GEOMETRY, CROP_SIZE
 from flaskapp.serving_graph import (

@@ -22,7 +22,7 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.augment_images import augment
 from flaskapp.dataset.standin import StandIn
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal import RUN_NOTE
 from flaskapp.training.checkpoints import load_checkpoint, save_checkpoint
 

@@ -14,7 +14,7 @@ from flaskapp.dataset.album import Album, join
 from flaskapp.dataset.duplicates import audit, find_alike, groups_of
 from flaskapp.dataset.splits import Shares, Split, split_people, split_photos
 from flaskapp.dataset.standin import StandIn
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.runtime import Runtime, weighted_l1
 
 __all__ = [

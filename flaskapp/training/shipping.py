@@ -20,10 +20,11 @@ from flaskapp.dataset import sets
 from flaskapp.dataset.crops import crops_as_served
 from flaskapp.dataset.sets import FaceTable
 from flaskapp.errors import DataError
-from flaskapp.evaluation.calibration import fit_calibration, sigmoid
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_band, choose_threshold
+from flaskapp.evaluation.bands import choose_band
+from flaskapp.evaluation.calibration import fit_calibration
+from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_threshold
 from flaskapp.evaluation.curves import reachable_rate
-from flaskapp.evaluation.decisions import Band, count_verdicts
+from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.training.scores import embed_crops, labelled, log_odds
 
