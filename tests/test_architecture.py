@@ -170,7 +170,7 @@ def test_onnx_runtime_has_one_door(module):
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_matplotlib_is_for_plots_only(module):
-    assert module in below("plots", "report") or "matplotlib" not in foreign(module)
+    assert module in below("plots") or "matplotlib" not in foreign(module)
 
 
 def modules_loaded_by(statement: str) -> set[str]:
@@ -191,6 +191,10 @@ def test_the_serving_modules_load_no_training_library():
     serving = sorted(below(*SERVING))
     assert serving, "there is nothing that serves"
     assert not modules_loaded_by("\n".join(f"import {module}" for module in serving)) & HEAVY
+
+
+def test_evaluate_loads_no_drawing_library_before_it_draws():
+    assert not modules_loaded_by("import flaskapp.cli.measuring") & HEAVY
 
 
 @pytest.mark.skipif(not below("cli"), reason="there is no command line yet")
