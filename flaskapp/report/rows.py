@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flaskapp.evaluation import Evaluation, Interval
+from flaskapp.evaluation.decisions import DECISIONS
 
 NAMES = {
     "accuracy": "accuracy",
@@ -23,7 +24,6 @@ NAMES = {
     "calibration_loss": "Cllr − minCllr (bits)",
 }
 KINDS = (("one person", "genuine"), ("two people", "impostor"))
-VERDICTS = ("match", "inconclusive", "non_match")
 PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
 """Figures that are customarily not written as percent."""
 
@@ -170,7 +170,11 @@ def verdict_rows(decisions: Mapping[str, Mapping[str, int]]) -> list[tuple[str, 
     """
     totals = ((name, decisions[kind], sum(decisions[kind].values())) for name, kind in KINDS)
     return [
-        (name, f"{pairs:,}", *(f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in VERDICTS))
+        (
+            name,
+            f"{pairs:,}",
+            *(f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in DECISIONS[::-1]),
+        )
         for name, counts, pairs in totals
         if pairs
     ]
