@@ -9,7 +9,7 @@
 # make screenshots  the pictures at the README's top, with the weights as they are
 # make benchmark  how fast, and against whom: PEER=peers/bin/face_recognition, if it is there
 # make benchmark-live  how many times a second live comparison answers, in a real browser
-# make figures    measure everything that the model card tells, hours; see docs/evaluation.md
+# make figures    measure everything that the model card tells, hours; see research/notes/measuring.md
 # make model-card write the card from figures that are there
 # make clean   remove what the targets above made
 #
@@ -85,7 +85,7 @@ benchmark-live: .venv/.tools browser
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
 # VIEW2 a folder with all of LFW and pairs.txt; without them their part is left out, and the figures
 # that are there stay. TEACHER is a teacher's .npz of LFW, to be set beside; NEAR a CSV of whom of LFW
-# training may know, GROUPS one of the reporting people's genders and races (docs/evaluation.md).
+# training may know, GROUPS one of the reporting people's genders and races (research/notes/measuring.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
 RESEARCH = .venv/bin/python -m research

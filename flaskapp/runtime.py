@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from flaskapp.errors import WeightsError
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import DECISIONS, sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_GEOMETRY, CROP_SIZE
 from flaskapp.serving_graph import (
@@ -51,7 +51,6 @@ __all__ = [
 ]
 
 WEIGHTS_NAME = "siamese_model_final.h5"
-VERDICTS = ("match", "inconclusive", "non_match")
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
 
 # As Keras writes the registered names of the layers that look at more than the face as it is.
@@ -197,7 +196,7 @@ def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
         error_counts=details["error_counts"],
         details=details,
     )
-    for verdict in VERDICTS:
+    for verdict in DECISIONS:
         info.verdict_counts(verdict)
     return info
 

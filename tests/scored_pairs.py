@@ -35,3 +35,13 @@ def sources_for(same, people=80, seed=2):
     reference = generator.integers(0, people, same.size)
     other = (reference + generator.integers(1, people, same.size)) % people
     return Sources("person", reference, np.where(same, reference, other), people)
+
+
+def ten_folds(path, each=30):
+    """Write a list as LFW's view 2 lays it out: ten folds of so many genuine and as many impostor pairs."""
+    lines = [f"10\t{each}"]
+    for fold in range(10):
+        lines += [f"Person_{fold}_{number}\t1\t2" for number in range(each)]
+        lines += [f"Person_{fold}_{number}\t1\tOther_{fold}_{number}\t1" for number in range(each)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -192,6 +192,10 @@ def test_the_serving_modules_load_no_training_library():
     assert not modules_loaded_by("\n".join(f"import {module}" for module in serving)) & HEAVY
 
 
+def test_evaluate_loads_no_drawing_library_before_it_draws():
+    assert not modules_loaded_by("import flaskapp.cli.measuring") & HEAVY
+
+
 @pytest.mark.skipif(not below("cli"), reason="there is no command line yet")
 def test_the_command_line_starts_without_loading_a_model_library():
     assert not modules_loaded_by("import flaskapp.cli") & (HEAVY | {"cv2", "onnxruntime"})

@@ -85,8 +85,8 @@ def evaluate(**given: Any) -> None:
     Exit codes:
       0 measured   2 wrong usage, or a list or weights that cannot be used
     """
-    from flaskapp.cli.measuring import Options, list_pairs, measure_photos, measure_scores, tell
+    from flaskapp.cli.measuring import Options, measure, tell
 
     options = Options(**given)
     options.check()
-    tell(measure_scores(options) if options.scores_from else measure_photos(list_pairs(options), options), options)
+    tell(measure(options), options)

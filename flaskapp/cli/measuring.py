@@ -101,20 +101,17 @@ class Options:
         for name, those in goes_with.items():
             if getattr(self, name) is not None and given[0] not in those:
                 raise click.UsageError(f"{_option(name)} goes with {' or '.join(map(_option, those))}.")
-        self._check_needs()
+        self._check_labels_and_band()
 
-    def _check_needs(self) -> None:
-        """Refuse an option without the one that it needs."""
-        if self.pairs and self.root is None:
-            raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
+    def _check_labels_and_band(self) -> None:
         if self.by and self.labels is None:
             raise click.UsageError("--by goes with --labels.")
-        if self.band and self.threshold is None:
-            raise click.UsageError("--band goes with --threshold, which lies within it.")
-        if self.band and self.threshold is not None and not self.band[0] <= self.threshold <= self.band[1]:
-            raise click.UsageError(
-                f"--band expects LOW ≤ threshold ≤ HIGH. Received: {self.band[0]} and {self.band[1]}."
-            )
+        if self.band:
+            low, high = self.band
+            if self.threshold is None:
+                raise click.UsageError("--band goes with --threshold, which lies within it.")
+            if not low <= self.threshold <= high:
+                raise click.UsageError(f"--band expects LOW ≤ threshold ≤ HIGH. Received: {low} and {high}.")
 
 
 def _option(name: str) -> str:
@@ -180,14 +177,27 @@ class Measured:
         }
 
 
+def measure(options: Options) -> Measured:
+    """Score the pairs that are asked for, or read a peer's scores, and evaluate the scores."""
+    if options.scores_from:
+        return measure_scores(options.scores_from, options)
+    return measure_photos(list_pairs(options), options)
+
+
 def list_pairs(options: Options) -> Listed:
-    """Read or make the pairs of photos."""
-    if options.people is None:
-        assert options.pairs and options.root  # noqa: S101 - as Options.check has found
-        return Listed(read_pairs(options.pairs), options.root, f"Pairs of {options.pairs.name}")
-    pairs = pairs_of_people(options.people, options.impostors, options.seed, report_left_out)
-    title = f"People of {options.people.resolve().name}: all genuine pairs, {impostors_in_words(options)}"
-    return Listed(pairs, options.people, title)
+    """Read or make the pairs of photos.
+
+    Raises:
+        click.UsageError: there is a list, and no folder that its paths start from.
+    """
+    folder = options.people
+    if folder is not None:
+        pairs = pairs_of_people(folder, options.impostors, options.seed, report_left_out)
+        title = f"People of {folder.resolve().name}: all genuine pairs, {impostors_in_words(options)}"
+        return Listed(pairs, folder, title)
+    if options.pairs is None or options.root is None:
+        raise click.UsageError("--pairs needs --root, the folder that its paths start from.")
+    return Listed(read_pairs(options.pairs), options.root, f"Pairs of {options.pairs.name}")
 
 
 def impostors_in_words(options: Options) -> str:
@@ -218,10 +228,9 @@ def measure_photos(listed: Listed, options: Options, written: Sequence[Path] = (
     return Measured(listed.title, listed.pairs, scored.scores, *figures, failures, len(scored.failures))
 
 
-def measure_scores(options: Options) -> Measured:
+def measure_scores(file: Path, options: Options) -> Measured:
     """Read a peer's scores, and evaluate them."""
-    assert options.scores_from  # noqa: S101 - as the caller has found
-    pairs, scores = read_scores(options.scores_from)
+    pairs, scores = read_scores(file)
     masks = _masks(pairs, options)
     threshold = options.threshold
     if threshold is None:
@@ -232,7 +241,7 @@ def measure_scores(options: Options) -> Measured:
         "threshold_chosen_here": options.threshold is None,
     }
     figures = _figures(pairs, scores, masks, options.seed, settings)
-    return Measured(f"Scores of {options.scores_from.name}", pairs, scores, *figures)
+    return Measured(f"Scores of {file.name}", pairs, scores, *figures)
 
 
 def runtime_of(weights: Path | None) -> Runtime:

@@ -5,8 +5,9 @@ Higher scores mean more alike; a comparison is decided ``match`` if its score â‰
 a failure to acquire is a score of NaN.
 """
 
-from flaskapp.evaluation.calibration import Calibration, fit_calibration, sigmoid
-from flaskapp.evaluation.choices import BandChoice, choose_band, choose_threshold
+from flaskapp.evaluation.bands import BandChoice, choose_band
+from flaskapp.evaluation.calibration import Calibration, fit_calibration
+from flaskapp.evaluation.choices import Folds, choose_threshold, evaluate_folds
 from flaskapp.evaluation.curves import (
     ErrorCurve,
     auc,
@@ -29,12 +30,18 @@ from flaskapp.evaluation.decisions import (
     count_verdicts,
     decide,
     decide_all,
+    sigmoid,
 )
-from flaskapp.evaluation.folds import Folds, evaluate_folds
-from flaskapp.evaluation.intervals import Interval, bootstrap_intervals, no_errors_bound, resampled_weights
-from flaskapp.evaluation.quality import Quality, ReliabilityBin, min_cllr, score_quality
+from flaskapp.evaluation.intervals import (
+    Interval,
+    Sources,
+    bootstrap_intervals,
+    no_errors_bound,
+    resampled_weights,
+    sources_by,
+)
+from flaskapp.evaluation.quality import Quality, ReliabilityBin, score_quality
 from flaskapp.evaluation.result import Evaluation, Population, evaluate
-from flaskapp.evaluation.sources import Sources, sources_by
 
 __all__ = [
     "INCONCLUSIVE",
@@ -69,7 +76,6 @@ __all__ = [
     "evaluate_folds",
     "fit_calibration",
     "fnmr_at_fmr",
-    "min_cllr",
     "no_errors_bound",
     "pairs_needed",
     "reachable_rate",

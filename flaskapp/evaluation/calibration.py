@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs, check_share
 
 MOST_STEPS = 100
@@ -97,17 +98,6 @@ def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share:
         impostor=impostor,
         genuine_share=share,
     )
-
-
-def sigmoid(logit: npt.ArrayLike) -> FloatArray:
-    """Return 1 / (1 + exp(−logit)), without overflow at either end.
-
-    >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    values = np.asarray(logit, dtype=np.float64)
-    small = np.exp(-np.abs(values))
-    return np.where(values >= 0, 1.0, small) / (1.0 + small)
 
 
 def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Choosing the threshold and the inconclusive band, on people set aside for it.
+"""Choosing the threshold, on people set aside for it, or for each fold on the other folds.
 
 Neither training nor reporting may have seen these people: a threshold reported on the pairs
 that chose it flatters itself. Failures to acquire have no score and take no part here; where
@@ -10,87 +10,21 @@ pairs alike, and the middle errs least on others.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation.curves import ErrorCurve, allowed, error_curve, index_at_fmr, pairs_needed
-from flaskapp.evaluation.decisions import Band, check_band
+from flaskapp.errors import DataError
+from flaskapp.evaluation.curves import ErrorCurve, error_curve
+from flaskapp.evaluation.decisions import Band, check_band, confusion_at
 from flaskapp.evaluation.inputs import FloatArray, check_share
 
 # DESIGN, "Score, band, threshold".
 MAX_FMR = 1 / 1000
 MAX_FNMR = 1 / 100
-MAX_INCONCLUSIVE = 0.05
-
-
-@dataclass(frozen=True)
-class BandChoice:
-    """An inconclusive band, what was asked of it and what it reaches on the choosing pairs.
-
-    Attributes:
-        low: below it a pair is decided ``non_match``.
-        high: from it on a pair is decided ``match``.
-        max_fmr: at most this share of impostor pairs was to read ``match``.
-        max_fnmr: at most this share of genuine pairs was to read ``non_match``.
-        max_inconclusive: at most this share of either kind was to lie inside the band.
-        relaxed_by: how many times its limit the further of both error rates is; 1 = they hold.
-        false_matches: impostor pairs that read ``match``.
-        false_non_matches: genuine pairs that read ``non_match``.
-        inconclusive_genuine: genuine pairs inside the band.
-        inconclusive_impostor: impostor pairs inside the band.
-        genuine: genuine pairs that had a score.
-        impostor: impostor pairs that had a score.
-    """
-
-    low: float
-    high: float
-    max_fmr: float
-    max_fnmr: float
-    max_inconclusive: float
-    relaxed_by: float
-    false_matches: int
-    false_non_matches: int
-    inconclusive_genuine: int
-    inconclusive_impostor: int
-    genuine: int
-    impostor: int
-
-    def __post_init__(self) -> None:
-        check_band(self.band)
-        if self.relaxed_by < 1:
-            raise ValueError(f"Expected relaxed_by of at least 1. Received: {self.relaxed_by}")
-        if self.false_matches + self.inconclusive_impostor > self.impostor:
-            raise ValueError("Expected no more verdicts on impostor pairs than there are pairs")
-        if self.false_non_matches + self.inconclusive_genuine > self.genuine:
-            raise ValueError("Expected no more verdicts on genuine pairs than there are pairs")
-
-    @property
-    def band(self) -> Band:
-        """(low, high)."""
-        return self.low, self.high
-
-    @property
-    def relaxed(self) -> bool:
-        """Whether the error limits asked for could not be kept."""
-        return self.relaxed_by > 1
-
-    @property
-    def fmr(self) -> float:
-        """Share of impostor pairs that read ``match``."""
-        return self.false_matches / self.impostor
-
-    @property
-    def fnmr(self) -> float:
-        """Share of genuine pairs that read ``non_match``."""
-        return self.false_non_matches / self.genuine
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what is stored beside the weights."""
-        return {**asdict(self), "relaxed": self.relaxed, "fmr": self.fmr, "fnmr": self.fnmr}
 
 
 def choose_threshold(
@@ -119,80 +53,25 @@ def choose_threshold(
         0.5
     """
     check_share(genuine_share)
-    curve = _curve_of_acquired(scores, same)
-    cuts = _cuts(curve)
+    curve = curve_of_acquired(scores, same)
+    cuts = cuts_of(curve)
     if band is None:
-        return float(cuts[_most_accurate(curve, np.arange(cuts.size), genuine_share)])
+        return float(cuts[most_accurate(curve, np.arange(cuts.size), genuine_share)])
     low, high = check_band(band)
     # The ends are themselves cuts: with them there is always something to choose from.
     cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
     indices = np.searchsorted(curve.thresholds, cuts)
-    return float(cuts[np.flatnonzero(indices == _most_accurate(curve, indices, genuine_share))[-1]])
+    return float(cuts[np.flatnonzero(indices == most_accurate(curve, indices, genuine_share))[-1]])
 
 
-def choose_band(
-    scores: npt.ArrayLike,
-    same: npt.ArrayLike,
-    max_fmr: float = MAX_FMR,
-    max_fnmr: float = MAX_FNMR,
-    max_inconclusive: float = MAX_INCONCLUSIVE,
-) -> BandChoice:
-    """Choose the inconclusive band.
-
-    ``high`` is the lowest cut that lets at most ``max_fmr`` of the impostor pairs read
-    ``match``; ``low`` the highest that lets at most ``max_fnmr`` of the genuine pairs read
-    ``non_match``. Where more than ``max_inconclusive`` of either kind would lie between them,
-    the limits give way: of the bands that hold the most accurate cut and leave no more than
-    that inside, it takes the one with the least FMR + FNMR. (Growing both limits by one
-    factor keeps their ratio of one to ten, which lies far from where a weaker network errs
-    least.) Where the two ends cross, no band is needed: low and high are then one cut, the
-    most accurate of those that keep both limits.
-
-    Args:
-        scores: float (N,), higher = more alike; NaN takes no part.
-        same: bool (N,), True = genuine.
-        max_fmr: share of impostor pairs that may read ``match``.
-        max_fnmr: share of genuine pairs that may read ``non_match``.
-        max_inconclusive: share of either kind that may read ``inconclusive``.
-
-    Raises:
-        DataError: the pairs are of one kind only, or there are none.
-        UnreachableRateError: the pairs are too few to see ten errors at the limits;
-            ``reachable_rate`` says which limits they could show.
-    """
-    curve = _curve_of_acquired(scores, same)
-    _check_reachable("FMR", max_fmr, "impostor", curve.impostor)
-    _check_reachable("FNMR", max_fnmr, "genuine", curve.genuine)
-    low, high = _ends(curve, max_fmr, max_fnmr)
-    if high < low:
-        low = high = _most_accurate(curve, np.arange(high, low + 1), genuine_share=0.5)
-    elif _most_inside(curve, low, high) > max_inconclusive + 1e-12:
-        low, high = _narrowed(curve, low, high, max_inconclusive)
-    fmr, fnmr = float(curve.fmr[high]), float(curve.fnmr[low])
-    cuts = _cuts(curve)
-    return BandChoice(
-        low=float(cuts[low]),
-        high=float(cuts[high]),
-        max_fmr=max_fmr,
-        max_fnmr=max_fnmr,
-        max_inconclusive=max_inconclusive,
-        relaxed_by=max(1.0, fmr / max_fmr, fnmr / max_fnmr),
-        false_matches=int(curve.false_matches[high]),
-        false_non_matches=int(curve.false_non_matches[low]),
-        inconclusive_genuine=int(curve.false_non_matches[high] - curve.false_non_matches[low]),
-        inconclusive_impostor=int(curve.false_matches[low] - curve.false_matches[high]),
-        genuine=curve.genuine,
-        impostor=curve.impostor,
-    )
-
-
-def _curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
+def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
+    """Return the errors of the pairs that have a score."""
     values = np.asarray(scores, dtype=np.float64)
     acquired = ~np.isnan(values)
     return error_curve(values[acquired], np.asarray(same)[acquired])
 
 
-def _cuts(curve: ErrorCurve) -> FloatArray:
+def cuts_of(curve: ErrorCurve) -> FloatArray:
     """Return, for each threshold, the value halfway down to the next lower score.
 
     It decides the pairs as the threshold itself does. Below the lowest score there is nothing
@@ -205,7 +84,8 @@ def _cuts(curve: ErrorCurve) -> FloatArray:
     return np.concatenate((scores[:1], halfway, [np.nextafter(scores[-1], np.inf)]))
 
 
-def _most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float | None) -> int:
+def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float | None) -> int:
+    """Return which of some cuts is the most accurate; see ``choose_threshold``."""
     share = curve.genuine / (curve.genuine + curve.impostor) if genuine_share is None else genuine_share
     fmr, fnmr = curve.fmr[indices], curve.fnmr[indices]
     wrong = share * fnmr + (1 - share) * fmr
@@ -215,40 +95,71 @@ def _most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_sha
     return int(indices[np.flatnonzero(nearest)[-1]])
 
 
-def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]:
-    """Return the indices of low and high that keep the limits; low may be above high."""
-    kept = np.flatnonzero(curve.false_non_matches <= allowed(max_fnmr, curve.genuine))
-    return int(kept[-1]), index_at_fmr(curve, max_fmr)
+@dataclass(frozen=True)
+class Folds:
+    """Accuracy of each fold at the threshold of the others: LFW's view 2.
 
+    G. B. Huang, M. Ramesh, T. Berg and E. Learned-Miller, "Labeled Faces in the Wild", University
+    of Massachusetts, Technical Report 07-49, 2007, section IV: the estimated mean accuracy is
+    μ = Σ pᵢ / n, its standard error S = σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1).
 
-def _most_inside(curve: ErrorCurve, low: int, high: int) -> float:
-    """Return the larger share of both kinds that lies inside a band."""
-    return float(max(curve.fnmr[high] - curve.fnmr[low], curve.fmr[low] - curve.fmr[high]))
-
-
-def _narrowed(curve: ErrorCurve, low: int, high: int, max_inconclusive: float) -> tuple[int, int]:
-    """Return the ends of the band of least error that leaves few pairs without an answer.
-
-    It lies within [low, high] and holds the most accurate cut, both kinds weighing the same.
-    For each lower end the highest upper end is looked up; of those bands the one with the
-    least FMR + FNMR is taken.
+    Attributes:
+        accuracies: one a fold, 0 to 1.
+        thresholds: likewise, what the other folds chose.
+        pairs: likewise, how many pairs it was counted on.
     """
-    best = _most_accurate(curve, np.arange(low, high + 1), genuine_share=0.5)
-    room = max_inconclusive + 1e-12
-    lows = np.arange(low, best + 1)
-    # FNMR rises along the curve and FMR falls, so both can be searched in.
-    by_genuine = np.searchsorted(curve.fnmr, curve.fnmr[lows] + room, side="right") - 1
-    by_impostor = np.searchsorted(-curve.fmr, -(curve.fmr[lows] - room), side="right") - 1
-    highs = np.minimum(np.minimum(by_genuine, by_impostor), high)
-    errors = np.where(highs >= best, curve.fnmr[lows] + curve.fmr[highs], np.inf)
-    chosen = int(np.flatnonzero(np.isclose(errors, errors.min(), rtol=0, atol=1e-12))[-1])
-    return int(lows[chosen]), int(highs[chosen])
+
+    accuracies: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    pairs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.accuracies) == len(self.thresholds) == len(self.pairs):
+            raise ValueError("Expected two folds or more, each with an accuracy, a threshold and its pairs")
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over folds."""
+        return math.fsum(self.accuracies) / len(self.accuracies)
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.std(self.accuracies, ddof=1)) / math.sqrt(len(self.accuracies))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return mean, standard error and the folds they come from."""
+        return {
+            "mean_accuracy": self.mean,
+            "standard_error": self.standard_error,
+            "accuracies": list(self.accuracies),
+            "thresholds": list(self.thresholds),
+            "pairs": list(self.pairs),
+        }
 
 
-def _check_reachable(name: str, rate: float, kind: str, pairs: int) -> None:
-    fewest = pairs_needed(rate)
-    if pairs < fewest:
-        raise UnreachableRateError(
-            f"A band with {name} ≤ {rate:g} expects at least {fewest} {kind} pairs. Received: {pairs}.",
-            "Use more pairs, or a higher limit.",
-        )
+def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike) -> Folds:
+    """Measure each fold with the most accurate threshold of all others.
+
+    Args:
+        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match.
+        same: bool (N,), True = genuine.
+        fold: int (N,), number of the fold of each pair.
+
+    Raises:
+        DataError: there is one fold only, or all other folds together lack a kind of pairs.
+    """
+    values, truths, folds = np.asarray(scores, np.float64), np.asarray(same, bool), np.asarray(fold)
+    numbers = np.unique(folds)
+    if numbers.size < 2:
+        raise DataError("View 2 expects two folds or more. Received: one.", "Evaluate the list without its folds.")
+    thresholds = [choose_threshold(values[folds != number], truths[folds != number]) for number in numbers]
+    confusions = [
+        confusion_at(values[folds == number], truths[folds == number], threshold)
+        for number, threshold in zip(numbers, thresholds, strict=True)
+    ]
+    return Folds(
+        accuracies=tuple(confusion.accuracy for confusion in confusions),
+        thresholds=tuple(thresholds),
+        pairs=tuple(confusion.pairs for confusion in confusions),
+    )

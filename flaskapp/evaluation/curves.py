@@ -8,12 +8,16 @@ A comparison is decided ``match`` if its score ≥ the threshold. So, of a list 
 as in ISO/IEC 19795-1, with failures to acquire counted as non-matches in both (strictly the
 standard then speaks of generalised rates). The curves change at scores only, so thresholds
 are the scores themselves: nothing is sampled, nothing is smoothed.
+
+Each figure is a function of the errors at all thresholds, float or int (..., T): those of a list,
+or of many replicates of it, in which pairs count more than once or not at all.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,43 +104,52 @@ def eer(curve: ErrorCurve) -> float:
     >>> eer(error_curve([0.2, 0.6, 0.4, 0.9], [False, False, True, True]))
     0.5
     """
-    return float(crossing(curve.fmr[None], curve.fnmr[None])[0])
+    return float(crossing(curve.fmr, curve.fnmr))
 
 
 def crossing(fmr: FloatArray, fnmr: FloatArray) -> FloatArray:
-    """Return the equal error rate of several curves at once.
+    """Return the equal error rates of curves.
 
     Args:
-        fmr: float64 (B, T), each row falling to 0.
-        fnmr: float64 (B, T), each row rising to 1.
+        fmr: float64 (..., T), falling to 0 along the last axis.
+        fnmr: float64 (..., T), rising to 1.
 
     Returns:
-        float64 (B,); NaN where a row holds NaN.
+        float64 (...,); NaN where a curve holds NaN.
     """
-    fmr = np.pad(fmr, ((0, 0), (1, 0)), constant_values=1.0)
-    fnmr = np.pad(fnmr, ((0, 0), (1, 0)), constant_values=0.0)
+    fmr, fnmr = _with_start(fmr, 1.0), _with_start(fnmr, 0.0)
     excess = fmr - fnmr
-    rows = np.arange(len(excess))
-    after = np.argmax(excess <= 0, axis=1)
-    before = after - 1
-    share = excess[rows, before] / (excess[rows, before] - excess[rows, after])
-    crossed = fmr[rows, before] + share * (fmr[rows, after] - fmr[rows, before])
-    return np.where(np.isnan(excess).any(axis=1), np.nan, crossed)
+    after = np.argmax(excess <= 0, axis=-1)[..., None]
+    above, below = (np.take_along_axis(excess, where, -1)[..., 0] for where in (after - 1, after))
+    start, end = (np.take_along_axis(fmr, where, -1)[..., 0] for where in (after - 1, after))
+    crossed = start + above / (above - below) * (end - start)
+    return np.where(np.isnan(excess).any(axis=-1), np.nan, crossed)
 
 
 def auc(curve: ErrorCurve) -> float:
     """Return the area under the ROC: how often a genuine pair outscores an impostor pair.
 
     This is Mann and Whitney's U over the number of (genuine, impostor) combinations, ties
-    counted half; two failures to acquire are a tie. Whole numbers until the last division.
+    counted half; two failures to acquire are a tie.
 
     >>> auc(error_curve([0.2, 0.6, 0.4, 0.9], [False, False, True, True]))
     0.75
     """
-    false_matches = np.concatenate(([curve.impostor], curve.false_matches))
-    matches = np.concatenate(([curve.genuine], curve.genuine - curve.false_non_matches))
-    twice_area = np.sum(-np.diff(false_matches) * (matches[:-1] + matches[1:]))
-    return float(twice_area / (2 * curve.genuine * curve.impostor))
+    return float(area(curve.false_matches, curve.false_non_matches, curve.genuine, curve.impostor))
+
+
+def area(false_matches: npt.ArrayLike, false_non_matches: npt.ArrayLike, genuine: int, impostor: int) -> FloatArray:
+    """Return the areas under the ROCs, float64 (...,), of errors (..., T) at ascending thresholds."""
+    false_matches = _with_start(np.asarray(false_matches, np.float64), impostor)
+    matches = _with_start(genuine - np.asarray(false_non_matches, np.float64), genuine)
+    # Whole numbers until the last division, where the errors are.
+    twice = np.sum(-np.diff(false_matches) * (matches[..., :-1] + matches[..., 1:]), axis=-1)
+    return np.asarray(twice / (2 * genuine * impostor))
+
+
+def _with_start(values: FloatArray, start: float) -> FloatArray:
+    """Put before each curve the point at which everything matches."""
+    return np.concatenate((np.full((*values.shape[:-1], 1), start), values), axis=-1)
 
 
 def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None, *, named: bool = True) -> float:
@@ -188,7 +201,12 @@ def reachable_rate(pairs: int) -> float:
 
 def index_at_fmr(curve: ErrorCurve, fmr: float) -> int:
     """Return the index of the lowest threshold with an FMR of at most ``fmr``."""
-    return int(np.argmax(curve.false_matches <= allowed(fmr, curve.impostor)))
+    return int(first_allowed(curve.false_matches, fmr, curve.impostor))
+
+
+def first_allowed(false_matches: npt.NDArray[Any], fmr: float, impostor: int) -> IntArray:
+    """Return where false matches (..., T) first are few enough for an FMR, int64 (...,)."""
+    return np.argmax(false_matches <= allowed(fmr, impostor), axis=-1)
 
 
 def allowed(rate: float, pairs: int) -> float:

@@ -1,4 +1,4 @@
-"""From scores to verdicts, and what the verdicts got right.
+"""From log-odds to scores, from scores to verdicts, and what the verdicts got right.
 
 The decision rule of the whole program stands here, once.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.evaluation.inputs import BoolArray, check_pairs
+from flaskapp.evaluation.inputs import FloatArray, check_pairs
 
 Decision = Literal["match", "inconclusive", "non_match"]
 Band = tuple[float, float]
@@ -22,6 +22,17 @@ INCONCLUSIVE: Decision = "inconclusive"
 MATCH: Decision = "match"
 # In the order of rising scores.
 DECISIONS: tuple[Decision, ...] = (NON_MATCH, INCONCLUSIVE, MATCH)
+
+
+def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
+    """Return the similarity scores 1 / (1 + exp(−log_odds)), without overflow at either end.
+
+    >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    values = np.asarray(log_odds, dtype=np.float64)
+    small = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1.0, small) / (1.0 + small)
 
 
 def decide(score: float, band: Band) -> Decision:
@@ -93,21 +104,44 @@ class Verdicts:
 
 
 def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> dict[str, Verdicts]:
-    """Count verdicts by the band, for genuine and impostor pairs apart.
-
-    Failures to acquire (NaN) are non-matches of their kind.
+    """Count verdicts by the band; failures to acquire (NaN) are non-matches of their kind.
 
     Returns:
         ``{"genuine": Verdicts, "impostor": Verdicts}``.
     """
     values, truths = check_pairs(scores, same)
     decisions = np.array(decide_all(values, band))
-    kinds = {"genuine": truths, "impostor": ~truths}
-    return {kind: _verdicts(decisions[chosen]) for kind, chosen in kinds.items()}
+    return {
+        kind: Verdicts(**{name: int(np.sum(decisions[chosen] == name)) for name in DECISIONS})
+        for kind, chosen in (("genuine", truths), ("impostor", ~truths))
+    }
 
 
-def _verdicts(decisions: npt.NDArray[np.str_]) -> Verdicts:
-    return Verdicts(**{name: int(np.sum(decisions == name)) for name in DECISIONS})
+def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, impostor: int) -> dict[str, FloatArray]:
+    """Return the figures of a two-way decision; NaN where a denominator is 0.
+
+    ``accuracy`` = right decisions / pairs; ``precision`` = genuine pairs among those decided match,
+    which depends on the list's share of genuine pairs; ``recall`` = genuine pairs decided match /
+    genuine pairs; ``f1`` = harmonic mean of both; ``fmr`` = impostor pairs decided match / impostor
+    pairs; ``fnmr`` = genuine pairs decided non-match / genuine pairs = 1 − recall.
+
+    Args:
+        matches: float of any shape, genuine pairs decided match.
+        false_matches: likewise, impostor pairs decided match.
+        genuine: all genuine pairs.
+        impostor: all impostor pairs.
+    """
+    right, wrong = np.asarray(matches, np.float64), np.asarray(false_matches, np.float64)
+    missed = genuine - right
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "accuracy": (right + (impostor - wrong)) / (genuine + impostor),
+            "precision": right / (right + wrong),
+            "recall": right / genuine,
+            "f1": 2 * right / (2 * right + wrong + missed),
+            "fmr": wrong / impostor,
+            "fnmr": missed / genuine,
+        }
 
 
 @dataclass(frozen=True)
@@ -115,7 +149,7 @@ class Confusion:
     """The four counts of a two-way decision, and the rates that follow from them.
 
     A rate whose denominator is zero is not a number that anybody could have measured: it is
-    None.
+    None. ``rates`` says what each is.
 
     Attributes:
         true_matches: genuine pairs decided match.
@@ -149,35 +183,42 @@ class Confusion:
         return self.genuine + self.impostor
 
     @property
+    def _rates(self) -> dict[str, FloatArray]:
+        return rates(self.true_matches, self.false_matches, self.genuine, self.impostor)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return all rates by name."""
+        return {name: None if np.isnan(value) else float(value) for name, value in self._rates.items()}
+
+    @property
     def accuracy(self) -> float:
         """Right decisions / pairs."""
-        return (self.true_matches + self.true_non_matches) / self.pairs
+        return float(self._rates["accuracy"])
 
     @property
     def precision(self) -> float | None:
-        """Genuine pairs among those decided match; depends on the list's share of genuine pairs."""
-        return _ratio(self.true_matches, self.true_matches + self.false_matches)
+        """Genuine pairs among those decided match."""
+        return self.figures()["precision"]
 
     @property
     def recall(self) -> float | None:
-        """Genuine pairs decided match / genuine pairs; 1 − FNMR."""
-        return _ratio(self.true_matches, self.genuine)
+        """Genuine pairs decided match / genuine pairs."""
+        return self.figures()["recall"]
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; None where nothing is or was called genuine."""
-        errors = self.false_matches + self.false_non_matches
-        return _ratio(2 * self.true_matches, 2 * self.true_matches + errors)
+        """Harmonic mean of precision and recall."""
+        return self.figures()["f1"]
 
     @property
     def fmr(self) -> float | None:
         """Impostor pairs decided match / impostor pairs."""
-        return _ratio(self.false_matches, self.impostor)
+        return self.figures()["fmr"]
 
     @property
     def fnmr(self) -> float | None:
         """Genuine pairs decided non-match / genuine pairs."""
-        return _ratio(self.false_non_matches, self.genuine)
+        return self.figures()["fnmr"]
 
 
 def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -> Confusion:
@@ -191,14 +232,10 @@ def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -
     if not math.isfinite(threshold):
         raise ValueError(f"Expected a finite threshold. Received: threshold={threshold}")
     values, truths = check_pairs(scores, same)
-    matched: BoolArray = values >= threshold
+    matched = values >= threshold
     return Confusion(
         true_matches=int(np.sum(matched & truths)),
         false_matches=int(np.sum(matched & ~truths)),
         true_non_matches=int(np.sum(~matched & ~truths)),
         false_non_matches=int(np.sum(~matched & truths)),
     )
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

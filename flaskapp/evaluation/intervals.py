@@ -21,23 +21,83 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from flaskapp.evaluation.curves import error_curve, index_at_fmr
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_pairs
-from flaskapp.evaluation.replicates import Ladder
-from flaskapp.evaluation.sources import Sources
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray, check_pairs
+from flaskapp.evaluation.weighing import Ladder
 
 LEVEL = 0.95
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 Method = Literal["bootstrap", "no errors seen", "only errors seen"]
+Unit = Literal["person", "photo"]
 IN_BITS = ("cllr", "min_cllr", "calibration_loss")
 REPLICATES = 1000
 # Weights held at once; 4 million float64 are 32 MB, and three such arrays live together.
 WEIGHTS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Who or what the pairs were made of, and is drawn again by the bootstrap.
+
+    Attributes:
+        unit: "person", or "photo" where the people are not known.
+        reference: int64 (N,), number of the reference's person (or photo), from 0.
+        probe: int64 (N,), likewise for the probe.
+        count: how many people (or photos) there are.
+    """
+
+    unit: Unit
+    reference: IntArray
+    probe: IntArray
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.reference.ndim != 1 or self.reference.shape != self.probe.shape:
+            raise ValueError(
+                f"Expected reference and probe of one shape (N,). "
+                f"Received: {self.reference.shape} and {self.probe.shape}"
+            )
+        if self.reference.size and not 0 <= self._both.min() <= self._both.max() < self.count:
+            raise ValueError(f"Expected numbers from 0 to {self.count - 1}")
+
+    @property
+    def _both(self) -> IntArray:
+        return np.concatenate((self.reference, self.probe))
+
+    def taken(self, order: IntArray) -> Sources:
+        """Return the sources of some of the pairs, or of all in another order."""
+        return Sources(self.unit, self.reference[order], self.probe[order], self.count)
+
+    def among(self, chosen: BoolArray) -> int:
+        """Count the people (or photos) of some of the pairs."""
+        return int(np.unique(np.concatenate((self.reference[chosen], self.probe[chosen]))).size)
+
+    def combinations(self, chosen: BoolArray) -> int:
+        """Count the different combinations of two people (or photos) among some of the pairs."""
+        ends = np.sort(np.stack((self.reference[chosen], self.probe[chosen]), axis=1), axis=1)
+        return len(np.unique(ends, axis=0))
+
+
+def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object]) -> Sources:
+    """Number the people (or photos) of both sides of the pairs.
+
+    Args:
+        unit: what the names stand for.
+        reference: N names.
+        probe: N names.
+    """
+    numbers: dict[object, int] = {}
+    first, second = (
+        np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+        for names in (reference, probe)
+    )
+    return Sources(unit, first, second, len(numbers))
 
 
 @dataclass(frozen=True)
@@ -62,7 +122,7 @@ class Interval:
 
     def to_json(self) -> dict[str, Any]:
         """Return both ends and how they were found."""
-        return {"low": self.low, "high": self.high, "level": self.level, "method": self.method}
+        return asdict(self)
 
 
 def no_errors_bound(trials: int, level: float = LEVEL) -> float:
@@ -115,10 +175,22 @@ def bootstrap_intervals(
     if sources.count < 2:
         return {}
     ladder = Ladder(values, truths, threshold, stated_fmrs, chances=chances)
-    drawn = [ladder.figures(weights) for weights in resampled_weights(sources.taken(ladder.order), replicates, seed)]
-    figures = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+    figures = replicated(ladder, sources, replicates, seed)
     intervals = {name: found for name, part in figures.items() if (found := _percentiles(name, part))}
-    return intervals | without_errors(values, truths, threshold, sources, stated_fmrs)
+    return intervals | _bounds(values, truths, threshold, sources, stated_fmrs)
+
+
+def replicated(ladder: Ladder, sources: Sources, replicates: int = REPLICATES, seed: int = 0) -> dict[str, FloatArray]:
+    """Return the figures of every replicate, float64 (replicates,) each.
+
+    Args:
+        ladder: the pairs.
+        sources: their people, in the list's own order.
+        replicates: how many times people are drawn.
+        seed: the same seed draws the same people.
+    """
+    parts = [ladder.figures(weights) for weights in resampled_weights(sources.taken(ladder.order), replicates, seed)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def resampled_weights(sources: Sources, replicates: int, seed: int) -> Iterator[FloatArray]:
@@ -144,77 +216,65 @@ def _percentiles(name: str, drawn: FloatArray) -> Interval | None:
     if drawn.size == 0:
         return None
     # Rounding may carry a share past 0 or 1; a Cllr may truly lie above 1.
-    ends = np.clip(np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]), 0.0, math.inf if name in IN_BITS else 1.0)
+    ends = np.clip(np.quantile(drawn, ENDS), 0.0, math.inf if name in IN_BITS else 1.0)
     # Of too few pairs all draws say the same: that is no certainty.
     return Interval(float(ends[0]), float(ends[1])) if ends[0] < ends[1] else None
 
 
-def without_errors(
-    values: FloatArray, truths: BoolArray, threshold: float, sources: Sources, stated_fmrs: Sequence[str] = ()
+def _bounds(
+    values: FloatArray, truths: BoolArray, threshold: float, sources: Sources, stated_fmrs: Sequence[str]
 ) -> dict[str, Interval]:
     """Return bounds for the figures that are perfect on these pairs, or could not be worse."""
     wrong = (values >= threshold) != truths
-    bounds: dict[str, Interval] = {}
-    if truths.any():
-        bounds |= _nobody_missed(truths, wrong, sources)
-    if not truths.all():
-        bounds |= _nobody_let_in(truths, wrong, sources)
-    if not wrong.any():
-        bounds |= _nothing_wrong(truths, sources)
+    found: dict[str, Interval] = {}
+    for kind, names in ((truths, ("fnmr", "recall")), (~truths, ("fmr",))):
+        if not kind.any() or wrong[kind].any() != wrong[kind].all():
+            continue
+        bound = no_errors_bound(sources.combinations(kind))
+        seen: Method = "only errors seen" if wrong[kind].all() else "no errors seen"
+        low, high = Interval(0.0, bound, method=seen), Interval(1 - bound, 1.0, method=seen)
+        found |= dict(zip(names, (high, low) if wrong[kind].all() else (low, high), strict=False))
+    found |= _of_both_kinds(truths, wrong, sources)
     if truths.any() and not truths.all():
-        bounds |= _kinds_apart(values, truths, sources) | _nobody_missed_at(values, truths, sources, stated_fmrs)
-    return bounds
+        found |= _of_curves(values, truths, sources, stated_fmrs)
+    return found
 
 
-def _nobody_missed(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
-    bound = no_errors_bound(sources.combinations(truths))
-    if wrong[truths].all():
-        only: Method = "only errors seen"
-        return {"fnmr": Interval(1 - bound, 1.0, method=only), "recall": Interval(0.0, bound, method=only)}
-    return {} if wrong[truths].any() else {"fnmr": _upper(bound), "recall": _lower(1 - bound)}
+def _of_both_kinds(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
+    """Bound precision where nobody was let in, accuracy and F1 where nothing went wrong."""
+    found: dict[str, Interval] = {}
+    share, matched = float(truths.mean()), float(np.mean(truths & ~wrong))
+    if not truths.all() and not wrong[~truths].any() and matched:
+        let_in = (1 - share) * no_errors_bound(sources.combinations(~truths))
+        found["precision"] = _at_least(matched / (matched + let_in))
+    if not wrong.any():
+        bound = no_errors_bound(sources.combinations(np.ones_like(truths)))
+        found["accuracy"] = _at_least(1 - bound)
+        if share > bound:
+            # F1 is lowest if all that goes wrong goes wrong with genuine pairs.
+            found["f1"] = _at_least(max(0.0, 2 * (share - bound) / (2 * share - bound)))
+    return found
 
 
-def _nobody_let_in(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
-    bound = no_errors_bound(sources.combinations(~truths))
-    if wrong[~truths].all():
-        return {"fmr": Interval(1 - bound, 1.0, method="only errors seen")}
-    if wrong[~truths].any():
-        return {}
-    matched = float(np.mean(truths & ~wrong))
-    let_in = float(np.mean(~truths)) * bound
-    found = {"fmr": _upper(bound)}
-    return found | {"precision": _lower(matched / (matched + let_in))} if matched else found
-
-
-def _nothing_wrong(truths: BoolArray, sources: Sources) -> dict[str, Interval]:
-    bound, share = no_errors_bound(sources.combinations(np.ones_like(truths))), float(truths.mean())
-    # F1 is lowest if all that goes wrong goes wrong with genuine pairs.
-    f1 = {"f1": _lower(max(0.0, 2 * (share - bound) / (2 * share - bound)))} if share > bound else {}
-    return {"accuracy": _lower(1 - bound), **f1}
-
-
-def _kinds_apart(values: FloatArray, truths: BoolArray, sources: Sources) -> dict[str, Interval]:
-    if values[truths].min() <= values[~truths].max():
-        return {}
-    # At a threshold that parts both kinds neither rate exceeds its own bound, and where
-    # the curves cross they are no higher than the larger rate at any one threshold. A genuine
-    # and an impostor pair on their own sides of it are in the right order.
-    bound = no_errors_bound(min(sources.combinations(truths), sources.combinations(~truths)))
-    return {"eer": _upper(bound), "auc": _lower((1 - bound) ** 2)}
-
-
-def _nobody_missed_at(
+def _of_curves(
     values: FloatArray, truths: BoolArray, sources: Sources, stated_fmrs: Sequence[str]
 ) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    nobody_missed = no_errors_bound(sources.combinations(truths))
+    if values[truths].min() > values[~truths].max():
+        # At a threshold that parts both kinds neither rate exceeds its own bound, and where
+        # the curves cross they are no higher than the larger rate at any one threshold. A genuine
+        # and an impostor pair on their own sides of it are in the right order.
+        bound = max(nobody_missed, no_errors_bound(sources.combinations(~truths)))
+        found |= {"eer": _at_most(bound), "auc": _at_least((1 - bound) ** 2)}
     curve = error_curve(np.where(np.isneginf(values), np.nan, values), truths)
     perfect = [key for key in stated_fmrs if curve.false_non_matches[index_at_fmr(curve, float(key))] == 0]
-    bound = no_errors_bound(sources.combinations(truths)) if perfect else 0.0
-    return {f"fnmr_at_fmr.{key}": _upper(bound) for key in perfect}
+    return found | {f"fnmr_at_fmr.{key}": _at_most(nobody_missed) for key in perfect}
 
 
-def _upper(bound: float) -> Interval:
+def _at_most(bound: float) -> Interval:
     return Interval(0.0, bound, method="no errors seen")
 
 
-def _lower(bound: float) -> Interval:
+def _at_least(bound: float) -> Interval:
     return Interval(bound, 1.0, method="no errors seen")

@@ -23,15 +23,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs
+from flaskapp.evaluation.weighing import BINS, Ladder, bin_of
 
-BINS = 15
 FIGURES = ("brier", "ece", "cllr", "min_cllr", "calibration_loss")
 
 
@@ -55,10 +54,6 @@ class ReliabilityBin:
     mean_score: float | None
     observed: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the bin in JSON's types."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -69,6 +64,7 @@ class Quality:
         ece: expected calibration error, 0 to 1.
         cllr: in bits, from 0; None where it is infinite, as after one wrong score of exactly 0 or 1.
         min_cllr: the same after the best non-decreasing map, 0 to 1.
+        calibration_loss: Cllr − minCllr, in bits; None where Cllr is.
         genuine: genuine pairs that have a score.
         impostor: impostor pairs that have a score.
         bins: the reliability curve.
@@ -78,19 +74,10 @@ class Quality:
     ece: float
     cllr: float | None
     min_cllr: float
+    calibration_loss: float | None
     genuine: int
     impostor: int
     bins: tuple[ReliabilityBin, ...]
-
-    @property
-    def calibration_loss(self) -> float | None:
-        """Cllr − minCllr, in bits."""
-        return None if self.cllr is None else self.cllr - self.min_cllr
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures, and the bins of the reliability curve, in JSON's types."""
-        figures = {name: getattr(self, name) for name in (*FIGURES, "genuine", "impostor")}
-        return {**figures, "bins": [part.to_json() for part in self.bins]}
 
 
 def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
@@ -111,90 +98,24 @@ def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
     values, truths = check_pairs(scores, same)
     acquired = np.isfinite(values)
     values, truths = values[acquired], truths[acquired]
-    if values.size:
-        check_probabilities(values)
-    check_both_kinds(truths, "Calibration of scores")
-    genuine, impostor = values[truths], values[~truths]
-    cllr = (float(np.mean(surprise(genuine))) + float(np.mean(surprise(1 - impostor)))) / 2
-    bins = _bins(genuine, impostor)
-    return Quality(
-        brier=(float(np.mean((1 - genuine) ** 2)) + float(np.mean(impostor**2))) / 2,
-        ece=_ece(bins, genuine.size, impostor.size),
-        cllr=cllr if math.isfinite(cllr) else None,
-        min_cllr=min_cllr(values, truths),
-        genuine=genuine.size,
-        impostor=impostor.size,
-        bins=bins,
-    )
-
-
-def check_probabilities(values: FloatArray) -> None:
-    """Refuse scores that cannot be chances.
-
-    Raises:
-        DataError: one lies outside [0, 1].
-    """
-    if values.min() < 0 or values.max() > 1:
+    if values.size and (values.min() < 0 or values.max() > 1):
         raise DataError(
             f"Calibration expects scores from 0 to 1. Received: {values.min():g} to {values.max():g}.",
             "Map the scores to chances first; all other figures need no scale.",
         )
-
-
-def surprise(chance: FloatArray) -> FloatArray:
-    """Return −log₂ of the chance that was given to the truth: log₂(1 + 1/LR) of s is −log₂ s."""
-    with np.errstate(divide="ignore"):
-        return -np.log2(chance)
-
-
-def min_cllr(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
-    """Return the Cllr of the best non-decreasing map of the scores; any scale will do.
-
-    Args:
-        scores: float (N,), finite, of both kinds.
-        same: bool (N,), True = genuine.
-    """
-    values, truths = np.asarray(scores, np.float64), np.asarray(same, bool)
-    _, where = np.unique(values, return_inverse=True)
-    masses = [np.bincount(where, kind) / kind.sum() for kind in (truths, ~truths)]
-    return pooled_cllr(*masses)
-
-
-def pooled_cllr(genuine: FloatArray, impostor: FloatArray) -> float:
-    """Return the Cllr of pooled scores.
-
-    Args:
-        genuine: float64 (C,), share of all genuine pairs at each score, scores ascending.
-        impostor: float64 (C,), likewise.
-    """
-    genuine, impostor = _pooled(genuine, impostor)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Where a pool holds one kind only, its own term is 0 · log₂ 1 and the other's 0 · ∞: both are 0.
-        of_genuine = np.where(genuine > 0, genuine * np.log2(1 + impostor / genuine), 0)
-        of_impostor = np.where(impostor > 0, impostor * np.log2(1 + genuine / impostor), 0)
-    return float(of_genuine.sum() + of_impostor.sum()) / 2
-
-
-def _pooled(genuine: FloatArray, impostor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Pool adjacent violators until the share of genuine pairs rises from pool to pool.
-
-    In whichever order violators are pooled, the answer is the same; so a whole run of shares
-    that do not rise becomes one pool at once.
-    """
-    present = genuine + impostor > 0
-    genuine, impostor = genuine[present], impostor[present]
-    while genuine.size:
-        share = genuine / (genuine + impostor)
-        starts = np.flatnonzero(np.append(True, share[1:] > share[:-1]))
-        if starts.size == share.size:
-            break
-        genuine, impostor = np.add.reduceat(genuine, starts), np.add.reduceat(impostor, starts)
-    return genuine, impostor
-
-
-def bin_of(scores: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the number of the reliability bin of each score in [0, 1]."""
-    return np.minimum((scores * BINS).astype(np.intp), BINS - 1)
+    check_both_kinds(truths, "Calibration of scores")
+    found = Ladder(values, truths, 0.0, chances=True).figures(np.ones((1, values.size)))
+    brier, ece, cllr, min_cllr, calibration_loss = (float(found[name][0]) for name in FIGURES)
+    return Quality(
+        brier=brier,
+        ece=ece,
+        cllr=cllr if math.isfinite(cllr) else None,
+        min_cllr=min_cllr,
+        calibration_loss=calibration_loss if math.isfinite(cllr) else None,
+        genuine=int(truths.sum()),
+        impostor=int((~truths).sum()),
+        bins=_bins(values[truths], values[~truths]),
+    )
 
 
 def _bins(genuine: FloatArray, impostor: FloatArray) -> tuple[ReliabilityBin, ...]:
@@ -214,16 +135,6 @@ def _bins(genuine: FloatArray, impostor: FloatArray) -> tuple[ReliabilityBin, ..
         )
         for number in range(BINS)
     )
-
-
-def _ece(bins: tuple[ReliabilityBin, ...], genuine: int, impostor: int) -> float:
-    """Return the mean distance of mean score and observed share, bins weighed by their part of all pairs."""
-    gaps = [
-        (part.genuine / genuine + part.impostor / impostor) / 2 * abs(part.mean_score - part.observed)
-        for part in bins
-        if part.mean_score is not None and part.observed is not None
-    ]
-    return math.fsum(gaps)
 
 
 def quality_or_reason(scores: FloatArray, truths: BoolArray) -> tuple[Quality | None, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError, UnreachableRateError
+from flaskapp.evaluation.choices import Folds, evaluate_folds
 from flaskapp.evaluation.curves import auc, eer, error_curve, fnmr_at_fmr
 from flaskapp.evaluation.decisions import (
     Band,
@@ -19,12 +20,10 @@ from flaskapp.evaluation.decisions import (
     confusion_at,
     count_verdicts,
 )
-from flaskapp.evaluation.folds import Folds, evaluate_folds
 from flaskapp.evaluation.inputs import BoolArray, check_pairs
-from flaskapp.evaluation.intervals import REPLICATES, Interval, bootstrap_intervals
+from flaskapp.evaluation.intervals import REPLICATES, Interval, Sources, bootstrap_intervals
 from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
 from flaskapp.evaluation.quality import Quality, quality_or_reason
-from flaskapp.evaluation.sources import Sources
 
 STATED_FMRS = (0.1, 0.01, 0.001, 0.0001)
 
@@ -117,10 +116,8 @@ class Evaluation:
 
     def figures(self) -> dict[str, float | None]:
         """Return every single figure by its name, as ``intervals`` and ``reasons`` name it too."""
-        confusion = self.confusion
-        of_decisions = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
         return {
-            **{name: getattr(confusion, name) for name in of_decisions},
+            **self.confusion.figures(),
             "eer": self.eer,
             "auc": self.auc,
             **{f"fnmr_at_fmr.{key}": value for key, value in self.fnmr_at_fmr.items()},
@@ -145,7 +142,7 @@ class Evaluation:
             "false_non_matches": confusion.false_non_matches,
             "fnmr_at_fmr": dict(self.fnmr_at_fmr),
             "decisions": {kind: verdicts.to_json() for kind, verdicts in self.decisions.items()},
-            "reliability": [part.to_json() for part in self.quality.bins] if self.quality else None,
+            "reliability": [asdict(part) for part in self.quality.bins] if self.quality else None,
             "view_2": self.folds.to_json() if self.folds else None,
             "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
             "interval_method": self.population.to_json() if self.population else None,

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from flaskapp.augment_images import TRANSFORMATIONS, augment
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.album import Album, join
 from flaskapp.personal.duplicates import audit, find_alike, groups_of
 from flaskapp.personal.split import Shares, Split, split_people, split_photos

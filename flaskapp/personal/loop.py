@@ -21,7 +21,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.augment_images import augment
-from flaskapp.evaluation.calibration import sigmoid
+from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.checkpoints import load_checkpoint, save_checkpoint
 from flaskapp.personal.folder import RUN_NOTE
 from flaskapp.personal.stand_in import StandIn

@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from flaskapp.evaluation.calibration import sigmoid
-from flaskapp.evaluation.decisions import decide_all
-from flaskapp.evaluation.intervals import REPLICATES, resampled_weights
+from flaskapp.evaluation.decisions import decide_all, sigmoid
+from flaskapp.evaluation.intervals import REPLICATES, Sources, resampled_weights, sources_by
 from flaskapp.evaluation.result import Evaluation, evaluate
-from flaskapp.evaluation.sources import Sources, sources_by
 from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.loop import Epoch, best_of
 from flaskapp.personal.scoring import Choice, Head, PairList, nearness, scored_pairs

@@ -8,9 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from flaskapp.evaluation.calibration import sigmoid
 from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
-from flaskapp.evaluation.decisions import Band
+from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.runtime import pair_log_odds
 
 __all__ = ["Choice", "Head", "PairList", "choose", "nearness", "scored_pairs", "tail_error", "validation_pairs"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flaskapp.evaluation import Evaluation, Interval
+from flaskapp.evaluation.decisions import DECISIONS
 
 NAMES = {
     "accuracy": "accuracy",
@@ -22,8 +23,6 @@ NAMES = {
     "min_cllr": "minCllr (bits)",
     "calibration_loss": "Cllr − minCllr (bits)",
 }
-KINDS = (("one person", "genuine"), ("two people", "impostor"))
-VERDICTS = ("match", "inconclusive", "non_match")
 PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
 """Figures that are customarily not written as percent."""
 
@@ -168,12 +167,12 @@ def verdict_rows(decisions: Mapping[str, Mapping[str, int]]) -> list[tuple[str, 
     Returns:
         A row for each kind of which there are pairs: name, pairs, and of each verdict count and share.
     """
-    totals = ((name, decisions[kind], sum(decisions[kind].values())) for name, kind in KINDS)
-    return [
-        (name, f"{pairs:,}", *(f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in VERDICTS))
-        for name, counts, pairs in totals
-        if pairs
-    ]
+    rows = []
+    for name, counts in (("one person", decisions["genuine"]), ("two people", decisions["impostor"])):
+        if pairs := sum(counts.values()):
+            shares = (f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in reversed(DECISIONS))
+            rows.append((name, f"{pairs:,}", *shares))
+    return rows
 
 
 def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:

@@ -13,10 +13,11 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError
-from flaskapp.evaluation.calibration import fit_calibration, sigmoid
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_band, choose_threshold
+from flaskapp.evaluation.bands import choose_band
+from flaskapp.evaluation.calibration import fit_calibration
+from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_threshold
 from flaskapp.evaluation.curves import reachable_rate
-from flaskapp.evaluation.decisions import Band, count_verdicts
+from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.model import (
     VECTOR_SIZE,
     build_embedding_network,

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError, UnreachableRateError
-from flaskapp.evaluation.curves import auc, eer, error_curve, fnmr_at_fmr
-from flaskapp.evaluation.decisions import confusion_at
+from flaskapp.evaluation import Sources, auc, confusion_at, eer, error_curve, fnmr_at_fmr
 from flaskapp.evaluation.inputs import FloatArray, check_both_kinds, check_pairs
-from flaskapp.evaluation.intervals import LEVEL, REPLICATES, resampled_weights
-from flaskapp.evaluation.replicates import Ladder
-from flaskapp.evaluation.sources import Sources
+from flaskapp.evaluation.intervals import ENDS, REPLICATES, replicated
+from flaskapp.evaluation.weighing import Ladder
 from flaskapp.pairs import PhotoPair, read_scores
 from flaskapp.report import value_text
 from flaskapp.report.rows import PLAIN, name_of
@@ -90,12 +88,14 @@ def compare(
     Raises:
         DataError: the pairs are of one kind only, or show a single person.
     """
+    if sources.count < 2:
+        raise DataError("A comparison of systems expects pairs of several people. Received: one person.")
     systems = []
     for values, cut in ((scores, threshold), (others, other_threshold)):
         checked, truths = check_pairs(values, same)
         check_both_kinds(truths, "A comparison of systems")
-        drawn = _drawn(Ladder(checked, truths, cut, stated_fmrs, chances=False), sources, replicates, seed)
-        systems.append((_figures(values, truths, cut, stated_fmrs), drawn))
+        ladder = Ladder(checked, truths, cut, stated_fmrs, chances=False)
+        systems.append((_figures(values, truths, cut, stated_fmrs), replicated(ladder, sources, replicates, seed)))
     (ours, our_draws), (theirs, their_draws) = systems
     return {
         name: _beside(name, ours[name], theirs[name], our_draws[name], their_draws[name])
@@ -113,13 +113,6 @@ def _figures(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float, state
     return figures
 
 
-def _drawn(ladder: Ladder, sources: Sources, replicates: int, seed: int) -> dict[str, FloatArray]:
-    if sources.count < 2:
-        raise DataError("A comparison of systems expects pairs of several people. Received: one person.")
-    parts = [ladder.figures(weights) for weights in resampled_weights(sources.taken(ladder.order), replicates, seed)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
 def _beside(name: str, ours: float, theirs: float, our_draws: FloatArray, their_draws: FloatArray) -> Beside:
     low, high = _ends(our_draws - their_draws)
     if not name.startswith("fnmr") or theirs == 0:
@@ -130,7 +123,7 @@ def _beside(name: str, ours: float, theirs: float, our_draws: FloatArray, their_
 
 
 def _ends(drawn: FloatArray) -> tuple[float, float]:
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(drawn, ENDS)
     return float(low), float(high)
 
 

@@ -19,8 +19,8 @@ from flaskapp.cli.measuring import (
     Options,
     impostors_in_words,
     list_pairs,
+    measure,
     measure_photos,
-    measure_scores,
     report_failures,
     runtime_of,
     tell,
@@ -113,7 +113,7 @@ def evaluate(options: Options, sets: Sets, peer: Path | None, hardest: Path | No
     if options.scores_from:
         if peer or hardest:
             raise click.UsageError("--beside and --hardest go with photos.")
-        tell(measure_scores(options), options, program)
+        tell(measure(options), options, program)
         return
     listed = sets.list_pairs(options)
     theirs = peer_scores(peer, listed.pairs) if peer else None

@@ -23,7 +23,7 @@ from flaskapp.errors import DataError
 from flaskapp.evaluation import Interval, no_errors_bound, pairs_needed
 from flaskapp.evaluation.curves import FEWEST_ERRORS, FEWEST_PEOPLE
 from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray
-from flaskapp.evaluation.intervals import LEVEL, REPLICATES
+from flaskapp.evaluation.intervals import ENDS, REPLICATES
 from flaskapp.pairs import Labels
 from flaskapp.pairs.scoring import Progress, embed_photos
 from flaskapp.parallel import map_in_order
@@ -299,7 +299,7 @@ def _rate(errors: FloatArray, trials: FloatArray) -> Rate:
         return Rate(seen, of, none if seen == 0 else Interval(1 - bound, 1.0, method="only errors seen"))
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = errors[1:] / trials[1:]
-    low, high = np.nanquantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(shares, ENDS)
     return Rate(seen, of, Interval(float(low), min(float(high), 1.0)))
 
 

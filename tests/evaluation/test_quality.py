@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from scored_pairs import CASES, NAN, SAME, random_pairs
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import min_cllr, score_quality, sigmoid
+from flaskapp.evaluation import score_quality, sigmoid
 
 
 def halves(same):
@@ -102,9 +103,10 @@ class TestFigures:
         reversed_ = score_quality(np.where(same, 0.1, 0.9), same)
         assert (reversed_.ece, reversed_.min_cllr) == (pytest.approx(0.9), 1)
 
-    def test_min_cllr_needs_no_scale(self):
+    def test_min_cllr_is_the_same_after_any_rising_map(self):
         scores, same = random_pairs(300, decimals=2)
-        assert min_cllr(np.exp(9 * scores) - 50, same) == pytest.approx(min_cllr(scores, same), abs=1e-12)
+        mapped = np.exp(9 * scores) / np.exp(9)
+        assert score_quality(mapped, same).min_cllr == pytest.approx(score_quality(scores, same).min_cllr, abs=1e-12)
 
     def test_failures_to_acquire_take_no_part(self):
         scores, same = random_pairs(300)
@@ -114,7 +116,7 @@ class TestFigures:
     def test_one_certain_mistake_is_infinitely_bad(self):
         found = score_quality([0.0, 0.9, 0.1], [True, True, False])
         assert (found.cllr, found.calibration_loss) == (None, None)
-        json.dumps(found.to_json(), allow_nan=False)
+        json.dumps(asdict(found), allow_nan=False)
 
 
 class TestReliability:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from scored_pairs import random_pairs
-from test_folds import ten_folds
+from scored_pairs import random_pairs, ten_folds
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli, evaluation

@@ -19,6 +19,7 @@ from flaskapp.evaluation import (
     score_quality,
     sources_by,
 )
+from flaskapp.evaluation.weighing import Ladder
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
 STATED = ("fnmr_at_fmr.0.1", "fnmr_at_fmr.0.03")
@@ -40,6 +41,22 @@ class TestBootstrap:
         parts = list(resampled_weights(sources, 20, seed=1))
         assert len(parts) > 1
         np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_the_list_itself_is_the_replicate_that_counts_each_pair_once(self, case):
+        scores, same = random_pairs(300, **case)
+        values = np.where(np.isnan(scores), -np.inf, scores)
+        ladder = Ladder(values, same, 0.5, ["0.1", "0.03"], chances=True)
+        found = {name: figure[0] for name, figure in ladder.figures(np.ones((1, 300))).items()}
+        curve, quality = error_curve(scores, same), score_quality(scores, same)
+        assert {name: found[name] for name in DECISIONS} == confusion_at(scores, same, 0.5).figures()
+        assert found["auc"] == auc(curve)
+        assert found["eer"] == pytest.approx(eer(curve), abs=1e-15)
+        for name in STATED:
+            fmr = float(name.removeprefix("fnmr_at_fmr."))
+            assert found[name] == curve.fnmr[np.argmax(curve.fmr <= fmr * (1 + 1e-12))]
+        for name in QUALITY:
+            assert found[name] == pytest.approx(getattr(quality, name), abs=1e-14)
 
     @pytest.mark.parametrize("case", CASES)
     def test_equals_evaluating_each_replicate_pair_by_pair(self, case):
@@ -137,11 +154,11 @@ class TestBootstrap:
         assert sources.among(np.array([False, False, False, True])) == 1
 
     @pytest.mark.parametrize("kind", [True, False])
-    def test_one_kind_has_its_own_rate_only(self, kind):
+    def test_one_kind_has_its_own_figures_only(self, kind):
         same = np.full(60, kind)
         scores = np.linspace(0, 1, 60)
         found = bootstrap_intervals(scores, same, 0.5, sources_for(same), replicates=40)
-        assert found.keys() == ({"fnmr", "recall", "accuracy"} if kind else {"fmr", "accuracy"})
+        assert found.keys() == ({"fnmr", "recall", "f1", "accuracy"} if kind else {"fmr", "accuracy"})
         perfect = bootstrap_intervals(scores, same, 0.0 if kind else 2.0, sources_for(same), replicates=40)
         assert perfect["accuracy"].method == "no errors seen"
 

@@ -6,21 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from scored_pairs import random_pairs
+from scored_pairs import random_pairs, ten_folds
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Folds, choose_threshold, confusion_at, evaluate_folds
 from flaskapp.pairs.lists import read_pairs
-
-
-def ten_folds(path, each=30):
-    """Write a list as LFW's view 2 lays it out: ten folds of so many genuine and as many impostor pairs."""
-    lines = [f"10\t{each}"]
-    for fold in range(10):
-        lines += [f"Person_{fold}_{number}\t1\t2" for number in range(each)]
-        lines += [f"Person_{fold}_{number}\t1\tOther_{fold}_{number}\t1" for number in range(each)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 def test_each_fold_is_judged_by_the_other_nine(tmp_path):

@@ -1,0 +1,111 @@
+"""The band: nothing better exists, and the same scores give the same one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scored_pairs import NAN, random_pairs
+
+from flaskapp.errors import UnreachableRateError
+from flaskapp.evaluation import BandChoice, choose_band, choose_threshold, count_verdicts
+
+
+def test_keeps_its_limits():
+    scores, same = random_pairs(40_000, apart=2.2, seed=5)
+    choice = choose_band(scores, same, max_fmr=0.002, max_fnmr=0.004, max_inconclusive=0.2)
+    verdicts = count_verdicts(scores, same, choice.band)
+    assert not choice.relaxed
+    assert choice.fmr == verdicts["impostor"].match / np.sum(~same) <= 0.002
+    assert choice.fnmr == verdicts["genuine"].non_match / np.sum(same) <= 0.004
+    assert choice.inconclusive_genuine == verdicts["genuine"].inconclusive
+    assert choice.inconclusive_impostor == verdicts["impostor"].inconclusive
+    # One more pair outside the band on either side would break a limit.
+    assert np.sum(scores[~same] >= choice.high) + 1 > 0.002 * np.sum(~same)
+    assert np.sum(scores[same] < choice.low) + 1 > 0.004 * np.sum(same)
+
+
+def test_errs_as_little_as_a_band_of_its_width_can():
+    scores, same = random_pairs(20_000, apart=1.5, decimals=2, seed=6)
+    choice = choose_band(scores, same, max_fmr=0.002, max_fnmr=0.01, max_inconclusive=0.05)
+    best = choose_threshold(scores, same, genuine_share=0.5)
+    assert choice.relaxed
+    assert choice.low <= best <= choice.high
+    assert choice.inconclusive_genuine <= 0.05 * choice.genuine
+    assert choice.inconclusive_impostor <= 0.05 * choice.impostor
+    assert choice.relaxed_by == pytest.approx(max(choice.fmr / 0.002, choice.fnmr / 0.01))
+    cuts = np.unique(scores)
+    fmr = np.array([np.mean(scores[~same] >= cut) for cut in cuts])
+    fnmr = np.array([np.mean(scores[same] < cut) for cut in cuts])
+    errors = [
+        fnmr[low] + fmr[high]
+        for low in np.flatnonzero(cuts - 0.005 <= best)
+        for high in np.flatnonzero(cuts + 0.005 > best)
+        if low <= high and max(fnmr[high] - fnmr[low], fmr[low] - fmr[high]) <= 0.05 + 1e-12
+    ]
+    assert choice.fmr + choice.fnmr == pytest.approx(min(errors))
+
+
+def test_vanishes_where_both_kinds_lie_apart():
+    scores = np.concatenate((np.linspace(0, 0.3, 1000), np.linspace(0.7, 1, 1000)))
+    choice = choose_band(scores, np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01)
+    assert choice.low == choice.high == pytest.approx(0.5)
+    assert (choice.false_matches, choice.false_non_matches, choice.relaxed_by) == (0, 0, 1)
+
+
+def test_where_the_limits_cross_both_kinds_weigh_the_same():
+    # Of 1,000 impostor and 100 genuine pairs, 0.5 makes two errors of the one kind (0.2 %)
+    # and 0.7 one of the other (1 %): more errors, and yet the lower rates.
+    scores = np.concatenate((np.linspace(0, 0.4, 998), [0.61, 0.62], [0.6], np.linspace(0.8, 1, 99)))
+    choice = choose_band(scores, np.arange(1100) >= 1000, max_fmr=0.01, max_fnmr=0.1)
+    assert choice.low == choice.high == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("crowded", ["genuine", "impostor"])
+def test_neither_kind_may_crowd_the_band(crowded):
+    lower, upper = np.linspace(0, 0.5, 1000), np.linspace(0.5, 1, 1000)
+    # A tenth of one kind lies among the outermost hundredth of the other.
+    (lower if crowded == "impostor" else upper)[:100] = np.linspace(0.45, 0.55, 100)
+    lower[500:510], upper[500:510] = 0.7, 0.3
+    choice = choose_band(np.concatenate((lower, upper)), np.repeat([False, True], 1000), max_fmr=0.01, max_fnmr=0.01)
+    assert choice.inconclusive_genuine <= 50
+    assert choice.inconclusive_impostor <= 50
+
+
+def test_too_few_pairs_raise():
+    scores, same = random_pairs(2000)
+    with pytest.raises(UnreachableRateError, match="at least 10000 impostor pairs"):
+        choose_band(scores, same)
+    with pytest.raises(UnreachableRateError, match="at least 1000 genuine pairs"):
+        choose_band(scores, same, max_fmr=0.01)
+
+
+def test_failures_take_no_part():
+    scores, same = random_pairs(4000)
+    padded = np.append(scores, [NAN] * 50), np.append(same, [True] * 25 + [False] * 25)
+    assert choose_band(*padded, 0.01, 0.01) == choose_band(scores, same, 0.01, 0.01)
+
+
+def test_same_scores_same_band_and_threshold_inside():
+    scores, same = random_pairs(4000, decimals=2)
+    choice = choose_band(scores, same, 0.01, 0.01)
+    assert choice == choose_band(scores[::-1], same[::-1], 0.01, 0.01)
+    assert choice.low <= choose_threshold(scores, same, choice.band) <= choice.high
+
+
+def test_json_says_what_was_asked_and_reached():
+    found = choose_band(*random_pairs(4000), 0.01, 0.01).to_json()
+    assert json.loads(json.dumps(found)) == found
+    assert {"low", "high", "max_fmr", "fmr", "max_fnmr", "fnmr", "relaxed", "relaxed_by"} <= found.keys()
+
+
+def test_validates_itself():
+    with pytest.raises(ValueError, match="low ≤ high"):
+        BandChoice(0.6, 0.5, 0.1, 0.1, 0.1, 1, 0, 0, 0, 0, 1, 1)
+    with pytest.raises(ValueError, match="no more verdicts on impostor"):
+        BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 1, 1, 0, 0, 1, 1, 1)
+    with pytest.raises(ValueError, match="no more verdicts on genuine"):
+        BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 1, 0, 1, 1, 0, 1, 1)
+    with pytest.raises(ValueError, match="relaxed_by"):
+        BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 0.5, 0, 0, 0, 0, 1, 1)
