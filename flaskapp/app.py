@@ -111,7 +111,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
-        comparer.call_warm()
+        comparer.warm.set()
     else:
         threading.Thread(target=comparer.warm_up, name="warm-up", daemon=True).start()
     return app

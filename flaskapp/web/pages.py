@@ -18,7 +18,7 @@ from flaskapp.web.guards import check_form_token, form_token
 from flaskapp.web.personal_model import MOST_PHOTOS
 from flaskapp.web.personal_worker import missing_extra
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import chosen_face, uploaded_photo
+from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 
 __all__ = ["error_page", "pages"]
 
@@ -28,9 +28,6 @@ Step = Literal["consent", "photos", "faces", "result"]
 PHOTOS = ("reference", "probe")
 
 SAMPLES = (("Grace Hopper", "grace_hopper.jpg"), ("Eileen Collins", "eileen_collins.jpg"))
-
-MOST_FORM_BYTES = 4096
-"""Largest body of a form that carries no photo."""
 
 TICKED = "yes"
 
@@ -85,7 +82,7 @@ def own_report() -> Response:
 @limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
-    request.max_content_length = MOST_FORM_BYTES
+    request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     form = request.form
     access.check_statements(
@@ -98,7 +95,7 @@ def give_consent() -> Response:
 @pages.post("/consent/withdraw")
 def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
-    request.max_content_length = MOST_FORM_BYTES
+    request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     limits.forget(access.withdraw())
     return access.clear_consent_cookie(_back_to_start())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, Any
 
 from flask import Request, current_app, request
 from werkzeug.datastructures import FileStorage
@@ -17,7 +17,18 @@ from flaskapp.errors import (
     SeveralPhotosError,
 )
 
-__all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos", "wants_pictures"]
+__all__ = [
+    "InMemoryRequest",
+    "check_form",
+    "chosen_face",
+    "stated_json",
+    "uploaded_photo",
+    "uploaded_photos",
+    "wants_pictures",
+]
+
+SMALL_BODY_BYTES = 4096
+"""Largest body of a request that carries no photo."""
 
 MOST_PARTS = 16
 """Most parts of a form; ours have at most five."""
@@ -61,6 +72,19 @@ class InMemoryRequest(Request):
         content_length: int | None = None,  # noqa: ARG002
     ) -> IO[bytes]:
         return PhotoBuffer(current_app.config["FR_MAX_PHOTO_BYTES"])
+
+
+def stated_json(example: str) -> dict[str, Any]:
+    """Return the JSON object that a request without a photo consists of.
+
+    Raises:
+        BadRequestError: it is something else; the hint shows the example.
+    """
+    request.max_content_length = SMALL_BODY_BYTES
+    stated = request.get_json(silent=True)
+    if not isinstance(stated, dict):
+        raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", f"Send {example}.")
+    return stated
 
 
 def check_form() -> None:

@@ -81,7 +81,7 @@ def crowded(scene: Scene) -> TestResponse:
 
 
 def cold(scene: Scene) -> TestResponse:
-    scene.browser.services.comparer._warm.clear()
+    scene.browser.services.comparer.warm.clear()
     return scene.browser.get("/healthz")
 
 
