@@ -139,7 +139,6 @@ def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBoo
 
 
 def _configure(app: Flask, settings: Settings) -> None:
-    app.config["FR_MAX_PHOTO_BYTES"] = settings.max_photo_bytes
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
     # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to

@@ -28,7 +28,7 @@ from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.consent import ConsentBook
-from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra, problem_of
+from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "PersonalModel", "look_at_photo", "verifier_of"]
 
@@ -281,7 +281,7 @@ class PersonalModel:
             "in_use": self.in_use,
             "comparing_with": self._comparer.weights.weights_id,
             "fewest_photos": FEWEST_PHOTOS,
-            "obstacle": lack and problem_of(lack),
+            "obstacle": lack and lack.to_json(),
             "training": training and training.to_json(),
         }
 

@@ -20,7 +20,7 @@ from flaskapp.errors import FacialRecognitionError, MissingExtraError
 if TYPE_CHECKING:
     from flaskapp.web.personal_model import PersonalModel
 
-__all__ = ["COMMAND", "Training", "check_extra", "missing_extra", "problem_of"]
+__all__ = ["COMMAND", "Training", "check_extra", "missing_extra"]
 
 COMMAND = (sys.executable, "-P", "-m", "flaskapp.training.piped")
 PACKAGES = Path(__file__).resolve().parent.parent.parent
@@ -61,11 +61,6 @@ def _how_to_install() -> str:
         pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
         return f'run {pip} install -e ".[train]" in the folder of this program (2 GB)'
     return 'run pip install "facial-recognition[train]" in its environment (2 GB)'
-
-
-def problem_of(error: FacialRecognitionError) -> dict[str, str]:
-    """Return an error as part of an answer."""
-    return {"code": error.code, "detail": error.message, "hint": error.hint}
 
 
 class Training:
@@ -177,7 +172,7 @@ class Training:
                     kept = self._keeper.keep(made, self.consent)
                     self._end("done" if kept else "cancelled", result=result if kept else None)
         except FacialRecognitionError as error:
-            self._end("failed", problem=problem_of(error))
+            self._end("failed", problem=error.to_json())
         except OSError as error:
             self._end("failed", problem=ENDED | {"detail": f"The model cannot take its place: {error.strerror}."})
 

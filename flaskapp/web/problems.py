@@ -86,14 +86,12 @@ def answer_errors(app: Flask) -> None:
 
 def problem_json(error: FacialRecognitionError) -> dict[str, Any]:
     """Return an error as the members of a problem+json object."""
-    problem = {
+    problem: dict[str, Any] = {
         "type": f"/api/docs#problem-{error.code}",
         "title": error.title,
         "status": error.http_status,
-        "code": error.code,
         "photo": error.photo,
-        "detail": error.message,
-        "hint": error.hint,
+        **error.to_json(),
     }
     if isinstance(error, SeveralFacesError):
         problem["faces"] = faces_json(error.faces)

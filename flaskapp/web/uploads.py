@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import IO, Any
 
-from flask import Request, current_app, request
+from flask import Request, request
 from werkzeug.datastructures import FileStorage
 
 from flaskapp.errors import (
@@ -16,6 +16,7 @@ from flaskapp.errors import (
     PhotoTooLargeError,
     SeveralPhotosError,
 )
+from flaskapp.web.settings import services
 
 __all__ = [
     "InMemoryRequest",
@@ -64,14 +65,8 @@ class InMemoryRequest(Request):
 
     max_form_parts = MOST_PARTS
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,  # noqa: ARG002 - the arguments are Werkzeug's
-        content_type: str | None,  # noqa: ARG002
-        filename: str | None = None,  # noqa: ARG002
-        content_length: int | None = None,  # noqa: ARG002
-    ) -> IO[bytes]:
-        return PhotoBuffer(current_app.config["FR_MAX_PHOTO_BYTES"])
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return PhotoBuffer(services().settings.max_photo_bytes)
 
 
 def stated_json(example: str) -> dict[str, Any]:
