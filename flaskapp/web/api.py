@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Blueprint, Response, jsonify
 
 from flaskapp.errors import WarmingUpError
@@ -49,7 +51,7 @@ def give_consent() -> Response:
     token, given = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
-    return access.set_consent_cookie(response, token)
+    return access.set_cookie(response, access.COOKIE, token, services().consents.lifetime)
 
 
 @api.get("/api/v1/consent")
@@ -70,7 +72,7 @@ def _told(consent: Consent) -> dict[str, str]:
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
     limits.forget(access.withdraw())
-    return access.clear_consent_cookie(Response(status=204))
+    return access.set_cookie(Response(status=204), access.COOKIE, "", timedelta(0))
 
 
 @api.post("/api/v1/verify")

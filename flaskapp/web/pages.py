@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -68,9 +69,9 @@ def own_face() -> Response:
 
 
 @pages.get("/own-face/report.html")
+@access.with_consent
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
-    access.require_consent()
     personal_api.check_owner()
     own = services().personal_model
     response = make_response(own.report())
@@ -89,7 +90,7 @@ def give_consent() -> Response:
         form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
     )
     token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
-    return access.set_consent_cookie(_back_to_start(), token)
+    return access.set_cookie(_back_to_start(), access.COOKIE, token, services().consents.lifetime)
 
 
 @pages.post("/consent/withdraw")
@@ -98,14 +99,14 @@ def withdraw_consent() -> Response:
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     limits.forget(access.withdraw())
-    return access.clear_consent_cookie(_back_to_start())
+    return access.set_cookie(_back_to_start(), access.COOKIE, "", timedelta(0))
 
 
 @pages.post("/compare")
+@access.with_consent
 @limits.comparisons
 def compare() -> Response:
     """Compare the two photos of the form, and show the answer as a page."""
-    access.require_consent()
     check_form_token()
     reference, probe = (uploaded_photo(name) for name in PHOTOS)
     reference_face, probe_face = (chosen_face(name) for name in PHOTOS)
