@@ -111,7 +111,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
-        comparer.call_warm()
+        comparer.warm.set()
     else:
         threading.Thread(target=comparer.warm_up, name="warm-up", daemon=True).start()
     return app
@@ -139,7 +139,6 @@ def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBoo
 
 
 def _configure(app: Flask, settings: Settings) -> None:
-    app.config["FR_MAX_PHOTO_BYTES"] = settings.max_photo_bytes
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
     # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to

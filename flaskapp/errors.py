@@ -137,6 +137,10 @@ class FacialRecognitionError(Exception):
         label = f"{self.photo}: " if self.photo else ""
         return " ".join(f"{label}{self.message} {self.hint}".split())
 
+    def to_json(self) -> dict[str, str]:
+        """Return what programs and people need of it, in JSON's types."""
+        return {"code": self.code, "detail": self.message, "hint": self.hint}
+
     def for_photo(self, photo: str) -> Self:
         """Say which photo this is about, and return this very error to be raised on.
 

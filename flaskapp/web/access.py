@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
-from typing import ParamSpec, TypedDict
+from typing import ParamSpec
 
 from flask import Response, g, request
 
@@ -14,15 +15,12 @@ from flaskapp.web.settings import services
 
 __all__ = [
     "COOKIE",
-    "carried_token",
     "check_statements",
     "check_turn",
-    "clear_consent_cookie",
     "cookie_name",
-    "cookie_rules",
     "current_consent",
     "require_consent",
-    "set_consent_cookie",
+    "set_cookie",
     "with_consent",
     "withdraw",
 ]
@@ -30,15 +28,6 @@ __all__ = [
 P = ParamSpec("P")
 
 COOKIE = "consent"
-
-
-class CookieRules(TypedDict):
-    """How a cookie is bound."""
-
-    httponly: bool
-    samesite: str
-    secure: bool
-    path: str
 
 
 def cookie_name(kind: str) -> str:
@@ -52,6 +41,24 @@ def cookie_name(kind: str) -> str:
         return f"__Host-{kind}"
     port = request.host.rpartition(":")[2]
     return f"{kind}-{port}" if port.isdecimal() else kind
+
+
+def set_cookie(response: Response, kind: str, value: str, lifetime: timedelta | None = None) -> Response:
+    """Hand a cookie to the browser, for this site alone and no script, over TLS if there is any.
+
+    Links from elsewhere do not carry it either: the page is then opened as if for the first time, which
+    costs a click and closes a whole class of attacks.
+
+    Args:
+        response: the answer that takes it along.
+        kind: of the cookie.
+        value: what it holds.
+        lifetime: None: until the browser is closed; 0 removes it.
+    """
+    response.set_cookie(
+        cookie_name(kind), value, max_age=lifetime, path="/", httponly=True, samesite="Strict", secure=request.is_secure
+    )
+    return response
 
 
 def carried_token() -> str | None:
@@ -137,24 +144,3 @@ def check_statements(notice_version: object, consent: bool, age_confirmed: bool)
             "The privacy notice in force is of another version than the one agreed to: it may have changed.",
             "Load the page anew, or GET /api/v1/notice, read the notice and agree to it.",
         )
-
-
-def set_consent_cookie(response: Response, token: str) -> Response:
-    """Hand the token of a new consent to the browser."""
-    response.set_cookie(cookie_name(COOKIE), token, max_age=services().consents.lifetime, **cookie_rules())
-    return response
-
-
-def clear_consent_cookie(response: Response) -> Response:
-    """Tell the browser to forget the token."""
-    response.delete_cookie(cookie_name(COOKIE), **cookie_rules())
-    return response
-
-
-def cookie_rules() -> CookieRules:
-    """Return what every cookie of ours is bound to: this site, no script, TLS if there is any.
-
-    A link from elsewhere does not carry them either: the page is then opened as if for the
-    first time, which costs a click and closes a whole class of attacks.
-    """
-    return {"httponly": True, "samesite": "Strict", "secure": request.is_secure, "path": "/"}

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from datetime import timedelta
 
-from flaskapp.errors import BadRequestError, WarmingUpError
+from flask import Blueprint, Response, jsonify
+
+from flaskapp.errors import WarmingUpError
 from flaskapp.web import access, limits, openapi
 from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import chosen_face, uploaded_photo, wants_pictures
+from flaskapp.web.uploads import chosen_face, stated_json, uploaded_photo, wants_pictures
 
 __all__ = ["api"]
 
 api = Blueprint("api", __name__)
 
-MOST_JSON_BYTES = 4096
-"""Largest body of a request that carries no photo."""
-
 
 @api.get("/healthz")
 def healthz() -> Response:
     """Say that the server is ready."""
-    if not services().comparer.is_warm:
+    if not services().comparer.warm.is_set():
         raise WarmingUpError("The server has just started and is loading.", "Ask again in a second.")
     return jsonify(status="ready")
 
@@ -44,7 +43,7 @@ def notice() -> Response:
 @limits.consents
 def give_consent() -> Response:
     """Record a consent."""
-    stated = _stated()
+    stated = stated_json('{"notice_version": "…", "consent": true, "age_confirmed": true}')
     # Only `true` itself counts: "false", 1 and "yes" are no consent that anybody would defend.
     access.check_statements(
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
@@ -52,18 +51,7 @@ def give_consent() -> Response:
     token, given = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
-    return access.set_consent_cookie(response, token)
-
-
-def _stated() -> dict[str, object]:
-    request.max_content_length = MOST_JSON_BYTES
-    stated = request.get_json(silent=True)
-    if not isinstance(stated, dict):
-        raise BadRequestError(
-            "A JSON object is expected, with Content-Type: application/json.",
-            'Send {"notice_version": "…", "consent": true, "age_confirmed": true}.',
-        )
-    return stated
+    return access.set_cookie(response, access.COOKIE, token, services().consents.lifetime)
 
 
 @api.get("/api/v1/consent")
@@ -84,7 +72,7 @@ def _told(consent: Consent) -> dict[str, str]:
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
     limits.forget(access.withdraw())
-    return access.clear_consent_cookie(Response(status=204))
+    return access.set_cookie(Response(status=204), access.COOKIE, "", timedelta(0))
 
 
 @api.post("/api/v1/verify")

@@ -196,6 +196,10 @@ class Comparer:
         under_way: most requests that are looked at or wait for it.
         at_once: most that are looked at; half as many as photos may be if not given.
         check: raises if what waited for its turn may no longer be done, or its answer no longer given.
+
+    Attributes:
+        verifier: as given.
+        warm: set when the first person who compares will not have to wait.
     """
 
     def __init__(
@@ -208,27 +212,18 @@ class Comparer:
         self.verifier, self._check = verifier, check
         self._admitted = threading.BoundedSemaphore(under_way)
         self._at_work = threading.BoundedSemaphore(at_once or (photos_at_once() + 1) // 2)
-        self._warm = threading.Event()
+        self.warm = threading.Event()
 
     @property
     def weights(self) -> WeightsInfo:
         """What is known of the weights in use."""
         return self.verifier.weights
 
-    @property
-    def is_warm(self) -> bool:
-        """Whether the first person who compares will not have to wait."""
-        return self._warm.is_set()
-
-    def call_warm(self) -> None:
-        """Take the verifier to be warm."""
-        self._warm.set()
-
     def warm_up(self) -> None:
         """Compare the two portraits, so that the first person does not wait for what loads late."""
         reference, probe = ((PORTRAITS / name).read_bytes() for name in WARM_UP_PHOTOS)
         self.verifier.verify(reference, probe)
-        self.call_warm()
+        self.warm.set()
         log.info("ready")
 
     def compare(
@@ -243,7 +238,7 @@ class Comparer:
         with self._place():
             return self.verifier.verify(reference, probe, reference_face, probe_face)
 
-    def detect(self, photo: bytes, label: str = "photo", *, with_pictures: bool = False) -> FoundFaces:
+    def detect(self, photo: bytes, *, with_pictures: bool = False) -> FoundFaces:
         """Find all faces of a photo, and cut a picture of each out of it if asked to.
 
         Raises:
@@ -255,7 +250,7 @@ class Comparer:
             try:
                 decoded = preprocess.decode_photo(photo)
             except (PhotoError, NotEnoughMemoryError) as error:
-                error.for_photo(label)
+                error.for_photo("photo")
                 raise
             faces = preprocess.find_faces(decoded)
             pictures = picture_faces(decoded, faces) if with_pictures else None

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 __all__ = ["NOTICE", "Consent", "ConsentBook", "Notice"]
 
@@ -54,76 +55,14 @@ class Notice:
         return "\n\n".join((self.title, *parts))
 
 
-NOTICE = Notice(
-    "Privacy notice",
-    (
-        (
-            "What this is for",
-            (
-                "You give two photos, or a photo and your camera's picture. This program finds the faces in them, "
-                "turns each into numbers, compares the numbers and tells you whether the photos seem to show the "
-                "same person. That is the only purpose, unless you ask for another: on the page for your own face you "
-                "can have a model trained that tells you from others. The numbers of a face are biometric data.",
-                "Please use photos of yourself, or of people who agreed to it.",
-            ),
-        ),
-        (
-            "What is processed, and where",
-            (
-                "The photos that you choose, the faces found in them, and the numbers made of the faces. All of it "
-                "happens in the memory of the server that you are talking to. If you started the program yourself, "
-                "that server is your own computer, and you are the one who runs it.",
-                "Nothing is sent to anybody else: the page loads nothing from other sites and the server opens no "
-                "connection of its own. No photo is used for training unless you press Train yourself.",
-            ),
-        ),
-        (
-            "How long it is kept",
-            (
-                "Photos, cut-out faces and numbers are forgotten as soon as the answer is sent. They are never "
-                "written to a disk, a log or a database. There is no gallery of known people. While your camera is "
-                "compared, a number made of each picture is remembered for a minute, to tell a camera from one photo "
-                "sent again and again; no picture can be made of it.",
-                "If you train a model on your own face, the faces cut out of your photos stay in memory until it is "
-                "done. What is kept then, on the disk of the computer that runs this server, is the model, numbers "
-                "of the photos it was trained on, and a report without pictures; with the model in use, the server "
-                "compares with it. All of it goes when you press Forget me on that page.",
-                "Your consent itself is remembered in memory, as a random token without your name, for at most as "
-                "long as the page says, and never longer than the server runs. The log holds the kind of request, "
-                "its outcome and how long it took.",
-            ),
-        ),
-        (
-            "Cookies",
-            (
-                "Two, both needed for the page to work and gone soon: the one named after "
-                '"consent" holds the random token, the one named after "csrf" protects the forms against other sites. '
-                "Neither is used to follow you.",
-            ),
-        ),
-        (
-            "What you decide",
-            (
-                "Processing rests on your explicit consent (in the European Union: Articles 6(1)(a) and 9(2)(a) of "
-                "the General Data Protection Regulation) and on your statement that you are 18 or older. Both are "
-                "voluntary; without them no photo is looked at.",
-                "You can withdraw your consent at any time with one click, or with DELETE /api/v1/consent. It then "
-                "ends at once, and so does a training under way. As nothing is stored, nothing is left to be deleted, "
-                "handed out or corrected, but for a model that you had trained: Forget me removes it and lists what "
-                "was removed. Photos that your browser still shows go when you start over or close the page.",
-                "Questions and complaints go to whoever runs this server, or to your data protection authority.",
-            ),
-        ),
-        (
-            "What the answer is worth",
-            (
-                "The answer is an estimate with error rates that are shown beside it, and it does not check that a "
-                "living person was in front of the camera: a photo of a photo would pass. Decide nothing that "
-                "matters for a person by this answer alone.",
-            ),
-        ),
-    ),
-)
+def read_notice(text: str) -> Notice:
+    """Return a notice from text: ``# title``, then ``## heading`` and paragraphs with empty lines between them."""
+    title, *sections = text.removeprefix("# ").split("\n## ")
+    parts = [[" ".join(part.split()) for part in section.split("\n\n")] for section in sections]
+    return Notice(title.strip(), tuple((heading, tuple(paragraphs)) for heading, *paragraphs in parts))
+
+
+NOTICE = read_notice((Path(__file__).parent.parent / "templates" / "notice.txt").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

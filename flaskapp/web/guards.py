@@ -18,7 +18,7 @@ from flaskapp.errors import (
     SlowRequestError,
     UnknownHostError,
 )
-from flaskapp.web.access import cookie_name, cookie_rules
+from flaskapp.web.access import cookie_name, set_cookie
 from flaskapp.web.settings import services
 
 __all__ = ["BUSY", "HEADERS", "REFUSED", "SLOW", "check_form_token", "form_token", "guard"]
@@ -150,7 +150,7 @@ def harden(response: Response) -> Response:
     response.headers.pop("Accept-Ranges", None)
     seed = g.get("new_csrf_seed")
     if seed is not None:
-        response.set_cookie(cookie_name(CSRF_COOKIE), seed, **cookie_rules())
+        set_cookie(response, CSRF_COOKIE, seed)
     return response
 
 

@@ -33,11 +33,11 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from flaskapp.web import access
-from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.guards import BUSY, REFUSED, SLOW
 from flaskapp.web.limits import network_of
 from flaskapp.web.problems import log_unforeseen
 from flaskapp.web.settings import Settings, SettingsError
+from flaskapp.web.uploads import SMALL_BODY_BYTES
 
 if sys.platform != "win32":
     import resource
@@ -53,9 +53,6 @@ HEAD_SECONDS = 20
 IDLE_SECONDS = 30
 REQUEST_SECONDS = 120
 """That a request may take to arrive whole, and its answer to be read: 26 MB at 1.8 Mbit/s."""
-
-SMALL_BODY_BYTES = MOST_JSON_BYTES
-"""What carries no photo, a consent above all, is taken of everybody."""
 
 MOST_IN_A_ROW = 8
 """Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -18,7 +19,7 @@ from flaskapp.web.guards import check_form_token, form_token
 from flaskapp.web.personal_model import MOST_PHOTOS
 from flaskapp.web.personal_worker import missing_extra
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import chosen_face, uploaded_photo
+from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 
 __all__ = ["error_page", "pages"]
 
@@ -28,9 +29,6 @@ Step = Literal["consent", "photos", "faces", "result"]
 PHOTOS = ("reference", "probe")
 
 SAMPLES = (("Grace Hopper", "grace_hopper.jpg"), ("Eileen Collins", "eileen_collins.jpg"))
-
-MOST_FORM_BYTES = 4096
-"""Largest body of a form that carries no photo."""
 
 TICKED = "yes"
 
@@ -71,9 +69,9 @@ def own_face() -> Response:
 
 
 @pages.get("/own-face/report.html")
+@access.with_consent
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
-    access.require_consent()
     personal_api.check_owner()
     own = services().personal_model
     response = make_response(own.report())
@@ -85,30 +83,30 @@ def own_report() -> Response:
 @limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
-    request.max_content_length = MOST_FORM_BYTES
+    request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     form = request.form
     access.check_statements(
         form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
     )
     token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
-    return access.set_consent_cookie(_back_to_start(), token)
+    return access.set_cookie(_back_to_start(), access.COOKIE, token, services().consents.lifetime)
 
 
 @pages.post("/consent/withdraw")
 def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
-    request.max_content_length = MOST_FORM_BYTES
+    request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     limits.forget(access.withdraw())
-    return access.clear_consent_cookie(_back_to_start())
+    return access.set_cookie(_back_to_start(), access.COOKIE, "", timedelta(0))
 
 
 @pages.post("/compare")
+@access.with_consent
 @limits.comparisons
 def compare() -> Response:
     """Compare the two photos of the form, and show the answer as a page."""
-    access.require_consent()
     check_form_token()
     reference, probe = (uploaded_photo(name) for name in PHOTOS)
     reference_face, probe_face = (chosen_face(name) for name in PHOTOS)

@@ -20,10 +20,10 @@ from flaskapp import preprocess
 from flaskapp.errors import BadRequestError, KeepModelError, OwnFaceClosedError, PhotoError
 from flaskapp.personal.capture import Look
 from flaskapp.web import access, limits
-from flaskapp.web.api import MOST_JSON_BYTES, api
+from flaskapp.web.api import api
 from flaskapp.web.personal_model import MOST_PHOTOS, checked_face, look_at_photo
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import check_form, uploaded_photo, uploaded_photos
+from flaskapp.web.uploads import check_form, stated_json, uploaded_photo, uploaded_photos
 
 __all__ = ["api", "check_owner", "is_open"]
 
@@ -190,11 +190,9 @@ def cancel_own_training() -> Response:
 @for_the_owner
 def use_own_model() -> Response:
     """Compare with the personal model, or without it."""
-    request.max_content_length = MOST_JSON_BYTES
-    stated = request.get_json(silent=True)
-    own = stated.get("own") if isinstance(stated, dict) else None
+    own = stated_json('{"own": true}').get("own")
     if not isinstance(own, bool):
-        raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", 'Send {"own": true}.')
+        raise BadRequestError('The field "own" expects true or false.', 'Send {"own": true}.')
     services().personal_model.use(own)
     return jsonify(services().personal_model.to_json(g.consent_key))
 

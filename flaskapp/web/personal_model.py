@@ -28,7 +28,7 @@ from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.consent import ConsentBook
-from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra, problem_of
+from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra
 
 __all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "PersonalModel", "look_at_photo", "verifier_of"]
 
@@ -131,7 +131,7 @@ class PersonalModel:
     ) -> None:
         self.place, self.in_use = place.absolute(), in_use
         self._comparer, self._consents, self._without = comparer, consents, without
-        self._minutes, self._command = minutes, command
+        self.command, self._minutes = command, minutes
         self._training: Training | None = None
         self._stamp = personal.stamp(self.place)
         self.lock = threading.RLock()
@@ -174,7 +174,7 @@ class PersonalModel:
                 raise ConsentRequiredError("Your consent has ended, so no training was begun.", "Agree again to train.")
             if self._training and self._training.is_running:
                 raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
-            self._training = Training(np.stack(faces), self.place, self._minutes, consent, self, self._command)
+            self._training = Training(np.stack(faces), self.place, self._minutes, consent, self, self.command)
             self._end_after(self._consents.seconds_left(standing), consent)
             return self._training
 
@@ -281,7 +281,7 @@ class PersonalModel:
             "in_use": self.in_use,
             "comparing_with": self._comparer.weights.weights_id,
             "fewest_photos": FEWEST_PHOTOS,
-            "obstacle": lack and problem_of(lack),
+            "obstacle": lack and lack.to_json(),
             "training": training and training.to_json(),
         }
 

@@ -11,14 +11,16 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flaskapp.errors import FacialRecognitionError, MissingExtraError
-from flaskapp.web.comparing import Comparison
 
-__all__ = ["COMMAND", "Training", "check_extra", "missing_extra", "problem_of"]
+if TYPE_CHECKING:
+    from flaskapp.web.personal_model import PersonalModel
+
+__all__ = ["COMMAND", "Training", "check_extra", "missing_extra"]
 
 COMMAND = (sys.executable, "-P", "-m", "flaskapp.personal.worker")
 PACKAGES = Path(__file__).resolve().parent.parent.parent
@@ -61,28 +63,6 @@ def _how_to_install() -> str:
     return 'run pip install "facial-recognition[train]" in its environment (2 GB)'
 
 
-def problem_of(error: FacialRecognitionError) -> dict[str, str]:
-    """Return an error as part of an answer."""
-    return {"code": error.code, "detail": error.message, "hint": error.hint}
-
-
-class Keeper(Protocol):
-    """Whoever has one model at a time, and takes over what a training has made."""
-
-    @property
-    def lock(self) -> threading.RLock:
-        """Held while a training begins, ends, or its model takes its place: one of them after the other."""
-
-    def load_new(self) -> Comparison:
-        """Load the model that was made, before it takes its place."""
-
-    def keep(self, made: Comparison, consent: str) -> bool:
-        """Put the model into its place, if the consent still stands; say whether it did. The lock is held."""
-
-    def clear_away(self) -> None:
-        """Remove what a training has written beside the model. The lock is held."""
-
-
 class Training:
     """One training under way, or how it ended.
 
@@ -112,7 +92,7 @@ class Training:
         out: Path,
         minutes: float,
         consent: str,
-        keeper: Keeper,
+        keeper: PersonalModel,
         command: Sequence[str] = COMMAND,
     ) -> None:
         self.consent, self._keeper = consent, keeper
@@ -192,7 +172,7 @@ class Training:
                     kept = self._keeper.keep(made, self.consent)
                     self._end("done" if kept else "cancelled", result=result if kept else None)
         except FacialRecognitionError as error:
-            self._end("failed", problem=problem_of(error))
+            self._end("failed", problem=error.to_json())
         except OSError as error:
             self._end("failed", problem=ENDED | {"detail": f"The model cannot take its place: {error.strerror}."})
 

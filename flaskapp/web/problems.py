@@ -24,10 +24,9 @@ from flaskapp.errors import (
     SeveralFacesError,
 )
 from flaskapp.web import pages
-from flaskapp.web.api import MOST_JSON_BYTES
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.limits import seconds_to_wait
-from flaskapp.web.uploads import MOST_FORM_BYTES
+from flaskapp.web.uploads import MOST_FORM_BYTES, SMALL_BODY_BYTES
 
 __all__ = ["ExcInfo", "answer_errors", "log_unforeseen", "problem_json"]
 
@@ -66,7 +65,7 @@ def _how_long_to_wait() -> str:
 
 def _how_to_shrink() -> str:
     most = request.max_content_length
-    if most is not None and most <= MOST_JSON_BYTES:
+    if most is not None and most <= SMALL_BODY_BYTES:
         return f"This request takes {most:,} bytes at most, and no photo."
     if most is not None and (request.content_length or 0) <= most:
         # As a whole it is small enough, and a file that is too large is named.
@@ -87,14 +86,12 @@ def answer_errors(app: Flask) -> None:
 
 def problem_json(error: FacialRecognitionError) -> dict[str, Any]:
     """Return an error as the members of a problem+json object."""
-    problem = {
+    problem: dict[str, Any] = {
         "type": f"/api/docs#problem-{error.code}",
         "title": error.title,
         "status": error.http_status,
-        "code": error.code,
         "photo": error.photo,
-        "detail": error.message,
-        "hint": error.hint,
+        **error.to_json(),
     }
     if isinstance(error, SeveralFacesError):
         problem["faces"] = faces_json(error.faces)

@@ -36,6 +36,7 @@ OWN_FACE = ("local", "everyone", "off")
 LEAST_PHOTO_BYTES = 1024 * 1024
 """What the page says of photos it says in whole megabytes."""
 
+MOST_REQUESTS = 1_000_000
 MOST_MINUTES = 366 * 24 * 60
 MOST_THREADS = 1000
 
@@ -84,7 +85,8 @@ class Settings:
     trusted_proxy: str = ""
 
     def __post_init__(self) -> None:
-        _check_at_least(0, self, "rate_limit", "live_rate_limit")
+        _check_between(0, MOST_REQUESTS, self, "rate_limit")
+        _check_between(0, MOST_REQUESTS, self, "live_rate_limit")
         # Below five there would be no thread left for pages while comparisons are under way.
         _check_between(5, MOST_THREADS, self, "threads")
         _check_between(1, MOST_MINUTES, self, "consent_minutes")
@@ -107,13 +109,6 @@ class Settings:
                 f"FR_TRUSTED_PROXY expects the IP address of a proxy. Received: {self.trusted_proxy}.",
                 "On the same machine it is 127.0.0.1.",
             )
-
-
-def _check_at_least(least: int, settings: Settings, *names: str) -> None:
-    for name in names:
-        value = getattr(settings, name)
-        if value < least:
-            raise SettingsError(f"{PREFIX}{name.upper()} expects {least} or more. Received: {value}.")
 
 
 def _check_between(least: int, most: int, settings: Settings, name: str) -> None:

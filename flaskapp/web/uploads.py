@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, Any
 
-from flask import Request, current_app, request
+from flask import Request, request
 from werkzeug.datastructures import FileStorage
 
 from flaskapp.errors import (
@@ -16,8 +16,20 @@ from flaskapp.errors import (
     PhotoTooLargeError,
     SeveralPhotosError,
 )
+from flaskapp.web.settings import services
 
-__all__ = ["InMemoryRequest", "check_form", "chosen_face", "uploaded_photo", "uploaded_photos", "wants_pictures"]
+__all__ = [
+    "InMemoryRequest",
+    "check_form",
+    "chosen_face",
+    "stated_json",
+    "uploaded_photo",
+    "uploaded_photos",
+    "wants_pictures",
+]
+
+SMALL_BODY_BYTES = 4096
+"""Largest body of a request that carries no photo."""
 
 MOST_PARTS = 16
 """Most parts of a form; ours have at most five."""
@@ -53,14 +65,21 @@ class InMemoryRequest(Request):
 
     max_form_parts = MOST_PARTS
 
-    def _get_file_stream(
-        self,
-        total_content_length: int | None,  # noqa: ARG002 - the arguments are Werkzeug's
-        content_type: str | None,  # noqa: ARG002
-        filename: str | None = None,  # noqa: ARG002
-        content_length: int | None = None,  # noqa: ARG002
-    ) -> IO[bytes]:
-        return PhotoBuffer(current_app.config["FR_MAX_PHOTO_BYTES"])
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return PhotoBuffer(services().settings.max_photo_bytes)
+
+
+def stated_json(example: str) -> dict[str, Any]:
+    """Return the JSON object that a request without a photo consists of.
+
+    Raises:
+        BadRequestError: it is something else; the hint shows the example.
+    """
+    request.max_content_length = SMALL_BODY_BYTES
+    stated = request.get_json(silent=True)
+    if not isinstance(stated, dict):
+        raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", f"Send {example}.")
+    return stated
 
 
 def check_form() -> None:

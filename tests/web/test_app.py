@@ -308,7 +308,7 @@ class TestErrors:
 
 class TestReadiness:
     def test_comes_with_the_first_comparison(self, browser, verifier):
-        browser.services.comparer._warm.clear()
+        browser.services.comparer.warm.clear()
         response = browser.get("/healthz")
         assert problem(response) == (503, "warming_up", None)
         assert int(response.headers["Retry-After"]) > 0

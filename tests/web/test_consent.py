@@ -142,3 +142,9 @@ def test_many_at_a_time(book):
 @pytest.mark.parametrize("word", ["purpose", "kept", "forgotten", "withdraw", "consent", "18 or older", "biometric"])
 def test_the_notice_says_what_it_must(word):
     assert word in NOTICE.text
+
+
+def test_a_notice_is_read_as_it_is_written():
+    read = consent.read_notice("# Title\n\n## One\n\nTwo lines\nof it.\n\nMore.\n\n## Two\n\nWords.\n")
+    assert read == consent.Notice("Title", (("One", ("Two lines of it.", "More.")), ("Two", ("Words.",))))
+    assert NOTICE.text.startswith("Privacy notice\n\nWhat this is for\n\n")

@@ -26,7 +26,7 @@ create = app.create_app
 
 def with_idle_training(*arguments):
     made = create(*arguments)
-    services_of(made).personal_model._command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
+    services_of(made).personal_model.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
     return made
 
 app.create_app = with_idle_training

@@ -57,9 +57,9 @@ def test_the_window_moves_with_each_request(later):
 def test_of_live_pictures_only_hashes_are_remembered_and_they_go_with_the_consent(limited):
     kept = limits.limiter.storage
     assert limited.send("/api/v1/live", {"reference": b"reference", "frame": b"frame"}).status_code == 200
-    assert sum("still" in key for key in kept._moments) == 2
+    assert sum("still" in key for key in kept.moments) == 2
     limited.delete("/api/v1/consent")
-    assert not [key for key in kept._moments if "still" in key]
+    assert not [key for key in kept.moments if "still" in key]
 
 
 def test_whoever_does_not_come_again_is_forgotten(later):
@@ -68,5 +68,5 @@ def test_whoever_does_not_come_again_is_forgotten(later):
         kept.acquire_entry(f"caller {number}", 2, 60)
     later(61)
     kept.acquire_entry("anna", 2, 60)
-    assert len(kept._moments) == 1
+    assert len(kept.moments) == 1
     assert kept.reset() == 1

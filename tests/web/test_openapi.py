@@ -91,7 +91,7 @@ def test_errors_of_a_comparison_are_as_described(agreed, verifier, error):
 
 
 def test_errors_of_requests_are_as_described(browser, open_browser):
-    browser.services.comparer._warm.clear()
+    browser.services.comparer.warm.clear()
     check(browser.get("/healthz"), "/healthz", "get")
     check(browser.get("/api/v1/consent"), "/api/v1/consent", "get")
     check(browser.get("/api/v1/consent", base_url="http://evil.example"), "/api/v1/consent", "get")

@@ -76,7 +76,7 @@ def succeeds_with(model: Path) -> str:
 
 def trained_by(browser: Browser, code: str) -> None:
     """Put other code in the place of the training process."""
-    browser.services.personal_model._command = (sys.executable, "-c", CHILD + code)
+    browser.services.personal_model.command = (sys.executable, "-c", CHILD + code)
 
 
 def face(seed: int = 0, size: int = 100) -> bytes:

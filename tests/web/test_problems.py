@@ -81,7 +81,7 @@ def crowded(scene: Scene) -> TestResponse:
 
 
 def cold(scene: Scene) -> TestResponse:
-    scene.browser.services.comparer._warm.clear()
+    scene.browser.services.comparer.warm.clear()
     return scene.browser.get("/healthz")
 
 
@@ -118,7 +118,7 @@ def two_of_one_name(scene: Scene) -> TestResponse:
 
 def train_twice(scene: Scene) -> TestResponse:
     own_face = scene.browser.services.personal_model
-    own_face._command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
+    own_face.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
     assert train(scene, 8).status_code == 202
     second = train(scene, 8)
     scene.browser.delete("/api/v1/own-face/training")
