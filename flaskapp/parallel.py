@@ -1,9 +1,11 @@
-"""One ordered parallel map."""
+"""One ordered parallel map, and one way to write a file whole or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -33,3 +35,21 @@ def map_in_order(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
             raise
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Give a path to write in a file's place; the file is replaced when that is whole.
+
+    A kill at any moment leaves the old file or the new one. After an error the old one stays.
+
+    Args:
+        path: the file.
+        suffix: that the other path must end with, where its writer asks for one.
+    """
+    part = path.with_name(f"{path.name.removesuffix(suffix)}.part{suffix}") if suffix else path.with_suffix(".part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -37,7 +37,9 @@ def write_run(folder: Path) -> Path:
     """Write what a training that was stopped leaves: what it belongs to, and a checkpoint."""
     folder.mkdir(parents=True)
     (folder / "run.json").write_text('{"base": "0", "photos": "1", "recipe": {}}', encoding="utf-8")
-    (folder / "state.npz").touch()
+    (folder / "log.csv").touch()
+    (folder / "backup").mkdir()
+    (folder / "backup" / "latest.weights.h5").touch()
     return folder
 
 

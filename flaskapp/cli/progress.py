@@ -37,27 +37,19 @@ def progress_bar(label: str, unit: str, each: int = 1) -> Callable[[Iterable[Ite
     return iterate
 
 
-def share_bar(label: str, unit: str) -> Callable[[Iterable[float]], Iterator[float]]:
-    """Return what wraps an iteration over shares of a way, 0 to 1, however many steps it has.
+def share_bar(label: str) -> Callable[[float], None]:
+    """Return what is told the share of a way that is gone, 0 to 1, and draws it from the first time on.
 
-    A run that goes on from a checkpoint starts somewhere on the way: the bar shows the rest.
-
-    Args:
-        label: what is being done.
-        unit: what one step is, for example "batches".
+    It ends with the command, wherever that stops.
     """
+    bar = _bar(None, length=PARTS, label=label)
 
-    def iterate(shares: Iterable[float]) -> Iterator[float]:
-        rate, start = _Rate(unit), None
-        with _bar(None, length=PARTS, label=label, item_show_func=lambda _: str(rate)) as bar:
-            for share in shares:
-                start = share if start is None else start
-                rest = (share - start) / max(1 - start, 1e-9)
-                bar.update(int(rest * PARTS) - bar.pos)
-                yield share
-                rate.count += 1
+    def moved(share: float) -> None:
+        if not bar.pos:
+            click.get_current_context().call_on_close(bar.render_finish)
+        bar.update(max(int(share * PARTS), 1) - bar.pos)
 
-    return iterate
+    return moved
 
 
 def _bar(items: Iterable[Any] | None, **settings: Any) -> Any:

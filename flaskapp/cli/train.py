@@ -88,7 +88,7 @@ def train(
     mine = _read_mine(me)
     run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
     settings = OwnRecipe(recipe, minutes, epochs, seed=seed)
-    reporter = training.OwnReporter(_say, share_bar("Training", "batches"))
+    reporter = training.OwnReporter(_say, share_bar("Training"))
     result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
     click.echo(describe(result))
     click.echo(f"Try it: {_try_it(out)}")

@@ -2,10 +2,10 @@
 
 from flaskapp.personal.folder import (
     FILES,
-    LOG,
     NOTE,
     REPORT,
     TEMPLATES,
+    TENSORBOARD,
     WEIGHTS,
     UnwritableError,
     check_out,
@@ -27,10 +27,10 @@ from flaskapp.personal.model import Owner, load_model
 
 __all__ = [
     "FILES",
-    "LOG",
     "NOTE",
     "REPORT",
     "TEMPLATES",
+    "TENSORBOARD",
     "WEIGHTS",
     "Owner",
     "UnwritableError",

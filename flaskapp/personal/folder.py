@@ -20,12 +20,14 @@ from pathlib import Path
 
 from flaskapp.errors import DataError, WeightsError
 
-WEIGHTS, NOTE, TEMPLATES, REPORT, LOG = "model.h5", "model.json", "templates.npz", "report.html", "tensorboard"
-FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, LOG)
+WEIGHTS, NOTE, TEMPLATES, REPORT = "model.h5", "model.json", "templates.npz", "report.html"
+TENSORBOARD = "tensorboard"
+FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, TENSORBOARD)
 RUN_NOTE, UNFINISHED_NOTE = "run.json", "run.part"
+BACKUP, BEST, LOG = "backup", "best.weights.h5", "log.csv"
 """What a training's checkpoints belong to: its recipe, its base, its photos."""
 UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
-RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, "state.npz", "state.part", "log.csv", LOG})
+RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, BACKUP, BEST, "best.part.weights.h5", LOG, "log.part", TENSORBOARD})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What systems leave where a folder was looked at: nobody's own."""
 LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)

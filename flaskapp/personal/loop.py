@@ -1,4 +1,4 @@
-"""The training loop for one's own face: binary cross-entropy on pairs, stoppable at any moment.
+"""The training on one's own face: binary cross-entropy on pairs by Keras's own fit, stoppable at any moment.
 
 Two recipes share it. ``whole`` is the original one: every weight learns, from crops that are
 changed on the fly. ``head`` lets the trunk be and trains Dense 4096, L1 and sigmoid on the
@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,15 +22,25 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.augment_images import augment
+from flaskapp.errors import DataError
 from flaskapp.evaluation.decisions import sigmoid
-from flaskapp.personal.checkpoints import load_checkpoint, save_checkpoint
-from flaskapp.personal.folder import RUN_NOTE
+from flaskapp.parallel import replacing
+from flaskapp.personal.folder import BACKUP, BEST, LOG, RUN_NOTE
 from flaskapp.personal.stand_in import StandIn
 
-__all__ = ["Epoch", "FacePairs", "FeaturePairs", "OwnRecipe", "OwnTraining", "Validation", "best_of", "log_loss"]
+__all__ = [
+    "Epoch",
+    "FacePairs",
+    "FeaturePairs",
+    "OwnRecipe",
+    "Validation",
+    "best_of",
+    "claim_folder",
+    "fit",
+    "log_loss",
+]
 
 Batch = tuple[list[np.ndarray], np.ndarray]
-Way = Callable[[Iterable[float]], Iterable[float]]
 
 
 @dataclass(frozen=True)
@@ -188,142 +199,145 @@ def spread_of(log_odds: np.ndarray) -> float:
     return float(np.std(sigmoid(log_odds)))
 
 
-@dataclass
-class State:
-    """Where a run stands; with the checkpoint's variables all that a resumption needs."""
+class _Batches(keras.utils.PyDataset):
+    """The pairs of one epoch after the other, as ``fit`` takes them."""
 
-    step: int = 0
-    seconds: float = 0.0
-    best: float = math.inf
-    losses: list[float] = field(default_factory=list)
-    log: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, pairs: Pairs, steps: int) -> None:
+        super().__init__()
+        self.pairs, self.steps, self.epoch = pairs, steps, 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        pair, same = self.pairs.batch(self.epoch * self.steps + step)
+        return tuple(pair), same
 
 
-class OwnTraining:
-    """A resumable run in a folder of its own.
-
-    Args:
-        folder: for ``state.npz`` and ``log.csv``; made if absent.
-        network: two inputs to a score; compiled here.
-        pairs: what it learns from.
-        validate: from the network to its figures on the validation pairs.
-        recipe: the settings.
-        tensorboard: a folder for TensorBoard's log, if one is wanted.
-    """
+class _Watch(keras.callbacks.Callback):
+    """Measures each epoch, keeps the weights of the best one, and ends the training in time."""
 
     def __init__(
-        self,
-        folder: Path,
-        network: keras.Model,
-        pairs: Pairs,
-        validate: Validation,
-        recipe: OwnRecipe,
-        tensorboard: Path | None = None,
+        self, folder: Path, batches: _Batches, validate: Validation, recipe: OwnRecipe, tell: Callable[[float], Any]
     ) -> None:
-        self.folder, self.network, self.pairs, self.validate, self.recipe = folder, network, pairs, validate, recipe
-        self.tensorboard = tensorboard
-        self.optimizer = keras.optimizers.Adam(recipe.rate, global_clipnorm=1.0)
-        network.compile(self.optimizer, "binary_crossentropy")
-        self.optimizer.build(network.trainable_variables)
-        self.best = network.get_weights()
-        self.state = State()
-
-    @property
-    def log(self) -> list[Epoch]:
-        """The epochs so far, the first of them before training."""
-        return [Epoch(**row) for row in self.state.log]
+        super().__init__()
+        self.folder, self.batches, self.validate, self.recipe, self.tell = folder, batches, validate, recipe, tell
+        self.best = folder / BEST
+        self.log = _read_log(folder / LOG)
+        self.started = time.monotonic() - (self.log[-1].seconds if self.log else 0.0)
+        self.steps = 0
 
     @property
     def finished(self) -> bool:
         """Whether time, epochs or patience are used up."""
-        epochs = self.log
-        if not epochs:
-            return False
-        waited = len(epochs) - 1 - best_of(epochs)
-        return self.share >= 1 or waited >= self.recipe.patience
+        last = len(self.log) - 1
+        return last >= 0 and (self.share >= 1 or last - best_of(self.log) >= self.recipe.patience)
+
+    @property
+    def seconds(self) -> float:
+        """How long the training has taken, over all resumptions."""
+        return time.monotonic() - self.started
 
     @property
     def share(self) -> float:
         """How much of the way is gone at most, 0 to 1."""
-        recipe = self.recipe
-        return min(1.0, max(self.state.step / (recipe.epochs * recipe.steps), self.state.seconds / 60 / recipe.minutes))
+        done = (max(len(self.log) - 1, 0) * self.recipe.steps + self.steps) / (self.recipe.epochs * self.recipe.steps)
+        return min(1.0, max(done, self.seconds / 60 / self.recipe.minutes))
 
-    def run(self, way: Way = iter) -> list[Epoch]:
-        """Train until the end, from the last checkpoint if there is one; keep the best epoch.
+    def begin(self, network: keras.Model) -> None:
+        """Measure the network as it is before training, unless an earlier run has done so."""
+        self.set_model(network)
+        if not self.log:
+            self._measure(math.nan)
 
-        Args:
-            way: wraps an iteration over the shares of the way that are gone, a progress bar for example.
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Go on from the last backup: an epoch that was measured after it is learned again."""
+        del self.log[epoch + 1 :]
+        self.batches.epoch, self.steps = epoch, 0
 
-        Raises:
-            DataError: the folder's checkpoint is damaged or of another network.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
-        if not self.state.log:
-            self._end_epoch()
-        for _ in way(self._shares()):
-            self._step()
-        if self.state.losses:
-            self._end_epoch()
-        self.network.set_weights(self.best)
-        return self.log
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Tell how far it is; end when the time is up."""
+        self.steps = batch + 1
+        self.tell(self.share)
+        self.model.stop_training = self.share >= 1
 
-    def _shares(self) -> Iterator[float]:
-        while not self.finished:
-            yield self.share
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Measure, and end when nothing is gained any more."""
+        logs = {} if logs is None else logs
+        self.steps = 0
+        figures = self._measure(float(logs["loss"]))
+        logs |= figures._asdict()
+        self.model.stop_training = self.finished
 
-    def _step(self) -> None:
-        started = time.monotonic()
-        pair, same = self.pairs.batch(self.state.step)
-        self.state.losses.append(float(self.network.train_on_batch(pair, same)))
-        self.state.step += 1
-        self.state.seconds += time.monotonic() - started
-        if self.state.step % self.recipe.steps == 0:
-            self._end_epoch()
-
-    def _end_epoch(self) -> None:
-        state = self.state
-        started = time.monotonic()
-        figures = self.validate(self.network)
-        state.seconds += time.monotonic() - started
-        mean = float(np.mean(state.losses)) if state.losses else math.nan
-        state.log.append(asdict(Epoch(len(state.log), mean, *figures, round(state.seconds, 2))))
-        state.losses = []
-        if figures.tail_error < state.best:
-            state.best, self.best = figures.tail_error, self.network.get_weights()
-        self._save()
-
-    def _variables(self) -> list[Any]:
-        return [*self.network.variables, *self.optimizer.variables]
-
-    def _save(self) -> None:
-        save_checkpoint(self.folder / "state.npz", [*self._variables(), *self.best], asdict(self.state))
-        with (self.folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.state.log[0]))
+    def _measure(self, loss: float) -> Figures:
+        figures = self.validate(self.model)
+        self.log.append(Epoch(len(self.log), loss, *figures, round(self.seconds, 2)))
+        if best_of(self.log) == len(self.log) - 1:
+            with replacing(self.best, suffix=".weights.h5") as part:
+                self.model.save_weights(part)
+        with replacing(self.folder / LOG) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [column.name for column in fields(Epoch)])
             writer.writeheader()
-            writer.writerows(self.state.log)
-        if self.tensorboard is not None:
-            write_tensorboard(self.tensorboard, self.log[-1])
-
-    def _resume(self) -> None:
-        path = self.folder / "state.npz"
-        if not path.exists():
-            return
-        variables = self._variables()
-        arrays, state = load_checkpoint(path, [*variables, *self.best])
-        for variable, array in zip(variables, arrays, strict=False):
-            variable.assign(array)
-        self.best, self.state = arrays[len(variables) :], State(**state)
+            writer.writerows(asdict(epoch) for epoch in self.log)
+        return figures
 
 
-def write_tensorboard(folder: Path, epoch: Epoch) -> None:
-    """Append an epoch to a log that TensorBoard reads; only TensorFlow can write one."""
-    import tensorflow
+def _read_log(path: Path) -> list[Epoch]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
 
-    with tensorflow.summary.create_file_writer(str(folder)).as_default():
-        for name in ("loss", "validation_loss", "tail_error", "auc"):
-            if not math.isnan(value := getattr(epoch, name)):
-                tensorflow.summary.scalar(name, value, step=epoch.epoch)
+
+def fit(
+    folder: Path,
+    network: keras.Model,
+    pairs: Pairs,
+    validate: Validation,
+    recipe: OwnRecipe,
+    tell: Callable[[float], Any] = lambda _: None,
+    tensorboard: Path | None = None,
+) -> list[Epoch]:
+    """Train until the end, going on from the folder's last backup if there is one; keep the best epoch.
+
+    Args:
+        folder: for backup, best weights and log; made if absent.
+        network: two inputs to a score; compiled here.
+        pairs: what it learns from.
+        validate: from the network to its figures on the validation pairs.
+        recipe: the settings.
+        tell: gets the share of the way that is gone, 0 to 1, after each batch.
+        tensorboard: a folder for TensorBoard's log, if one is wanted.
+
+    Returns:
+        The epochs, the first of them before training.
+
+    Raises:
+        DataError: what an earlier run left in the folder is damaged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network.compile(keras.optimizers.Adam(recipe.rate, global_clipnorm=1.0), "binary_crossentropy")
+    network.optimizer.build(network.trainable_variables)
+    batches = _Batches(pairs, recipe.steps)
+    try:
+        watch = _Watch(folder, batches, validate, recipe, tell)
+        backup = keras.callbacks.BackupAndRestore(folder / BACKUP, double_checkpoint=True, delete_checkpoint=False)
+        backup.set_model(network)
+        backup.on_train_begin()
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            f"What an earlier run left in {folder.name} is damaged ({type(error).__name__}).",
+            "Take that folder away, and train anew.",
+        ) from None
+    watch.begin(network)
+    logging = [keras.callbacks.TensorBoard(tensorboard, write_graph=False)] if tensorboard else []
+    if not watch.finished:
+        network.fit(batches, epochs=recipe.epochs, shuffle=False, verbose=0, callbacks=[watch, *logging, backup])
+    network.load_weights(watch.best)
+    return watch.log
 
 
 def claim_folder(folder: Path, description: dict[str, Any]) -> bool:
@@ -339,9 +353,9 @@ def claim_folder(folder: Path, description: dict[str, Any]) -> bool:
     except (OSError, UnicodeDecodeError):
         pass
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("state.npz", "state.part", "log.csv"):
+    for name in (BEST, LOG):
         (folder / name).unlink(missing_ok=True)
-    unfinished = note.with_suffix(".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(note)
+    shutil.rmtree(folder / BACKUP, ignore_errors=True)
+    with replacing(note) as part:
+        part.write_text(text, encoding="utf-8")
     return False

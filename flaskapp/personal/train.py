@@ -40,10 +40,9 @@ from flaskapp.personal.loop import (
     FeaturePairs,
     Figures,
     OwnRecipe,
-    OwnTraining,
-    Way,
     best_of,
     claim_folder,
+    fit,
     log_loss,
     spread_of,
 )
@@ -69,12 +68,12 @@ class OwnReporter:
 
     Attributes:
         say: gets a line now and then.
-        learning: wraps the iteration over the training's way, shares of 0 to 1.
+        learning: gets the share of the training's way that is gone, 0 to 1, now and then.
         doubt: gets the photos that look like somebody else, if there are any; None = ``say`` gets them in words.
     """
 
     say: Callable[[str], Any] = print
-    learning: Way = iter
+    learning: Callable[[float], Any] = lambda _: None
     doubt: Callable[[Doubt], Any] | None = None
 
     def doubted(self, doubt: Doubt) -> None:
@@ -159,7 +158,7 @@ def make_own_model(
     shipped = head_of(before), trunk_of(before)
     keras.utils.set_random_seed(recipe.seed)
     siamese = load_siamese(run.base)
-    tensorboard = work / folders.LOG if run.tensorboard else None
+    tensorboard = work / folders.TENSORBOARD if run.tensorboard else None
     with folders.writing(run.out):
         log = _learn(siamese, data, recipe, work, reporter.learning, tensorboard)
     try:
@@ -211,7 +210,12 @@ def _fingerprint(data: OwnData) -> str:
 
 
 def _learn(
-    siamese: keras.Model, data: OwnData, recipe: OwnRecipe, work: Path, way: Way, tensorboard: Path | None
+    siamese: keras.Model,
+    data: OwnData,
+    recipe: OwnRecipe,
+    work: Path,
+    tell: Callable[[float], Any],
+    tensorboard: Path | None,
 ) -> list[Epoch]:
     """Train by either recipe; the Siamese network ends with the best epoch's weights."""
     trunk = trunk_of(siamese)
@@ -222,7 +226,7 @@ def _learn(
         def figures(network: keras.Model) -> Figures:
             return _validation(head_of(network), data, trunk_of(network))
 
-        return OwnTraining(work, siamese, pairs, figures, recipe, tensorboard).run(way)
+        return fit(work, siamese, pairs, figures, recipe, tell, tensorboard)
     features = FeaturePairs(
         data.my_versions(trunk), data.others.to_learn_from(trunk, recipe.seed), recipe.batch_size, recipe.seed
     )
@@ -234,7 +238,7 @@ def _learn(
     def head_figures(network: keras.Model) -> Figures:
         return _validation(head_of(network, "twin"), data, cached)
 
-    log = OwnTraining(work, head, features, head_figures, recipe, tensorboard).run(way)
+    log = fit(work, head, features, head_figures, recipe, tell, tensorboard)
     copy_head(head.get_layer("twin"), head, embedding_network, siamese)
     return log
 
@@ -344,9 +348,9 @@ def _finish(
     }
     write_weights(siamese, folder / folders.WEIGHTS, note)
     (folder / folders.REPORT).write_text(own_face_page(result, note), encoding="utf-8")
-    tensorboard = folders.work_folder(run.out) / folders.LOG
+    tensorboard = folders.work_folder(run.out) / folders.TENSORBOARD
     if tensorboard.exists():
-        shutil.copytree(tensorboard, folder / folders.LOG)
+        shutil.copytree(tensorboard, folder / folders.TENSORBOARD)
     return result
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -92,12 +92,8 @@ def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResul
         from flaskapp.personal.loop import OwnRecipe
         from flaskapp.personal.train import OwnReporter, OwnRun, make_own_model
 
-    def learning(shares: Iterable[float]) -> Iterator[float]:
-        tell(words="Training.")
-        for share in shares:
-            tell(share=round(share, 3))
-            yield share
-        tell(share=1.0, words="Scoring the photos that were kept back.")
+    def learning(share: float) -> None:
+        tell(share=round(share, 3), words="Training." if share < 1 else "Scoring the photos that were kept back.")
 
     names = tuple(f"photo {number}" for number in range(1, len(faces) + 1))
     digests = tuple(hashlib.sha256(face.tobytes()).hexdigest() for face in faces)

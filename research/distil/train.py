@@ -25,7 +25,7 @@ import torch._functorch.config
 from torch.nn import functional
 
 from flaskapp import preprocess
-from flaskapp.personal.checkpoints import load_checkpoint, save_checkpoint
+from research.distil.checkpoints import load_checkpoint, save_checkpoint
 from research.distil.faces import Batches, Changes
 from research.distil.network import Arrays, save_snapshot, set_arrays
 from research.distil.same_run import check_same_run, describe_run

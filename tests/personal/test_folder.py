@@ -309,9 +309,9 @@ class TestForgetting:
         assert done.exit_code == 0, done.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["mine_too"]
         assert personal.is_personal(other)
-        for name in ("m/model.h5", "m/templates.npz", "m/report.html", "m.training/state.npz", "m/tensorboard/events"):
+        for name in ("m/model.h5", "m/templates.npz", "m/report.html", "m.training/backup", "m/tensorboard/events"):
             assert f"removed: {tmp_path / name}" in done.output
-        assert "17 files and folders removed" in done.output
+        assert "19 files and folders removed" in done.output
 
     def test_what_its_owner_put_into_its_folder_stays(self, tmp_path):
         model = write_model(tmp_path / "m")
@@ -333,7 +333,7 @@ class TestForgetting:
 
     def test_a_stopped_training_is_forgotten_too(self, tmp_path):
         write_run(work_folder(tmp_path / "m"))
-        assert len(forget(tmp_path / "m")) == 3
+        assert len(forget(tmp_path / "m")) == 5
         assert not list(tmp_path.iterdir())
 
     def test_the_folder_that_one_is_in_can_be_forgotten(self, tmp_path, monkeypatch):

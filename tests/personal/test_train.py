@@ -83,7 +83,7 @@ def train(out: Path, base: Path, recipe=None, others: Album | None = None, **run
     from flaskapp.personal.train import OwnReporter, OwnRun, train_own_face
 
     said: list[str] = []
-    reporter = OwnReporter(said.append, run.pop("way", iter))
+    reporter = OwnReporter(said.append, run.pop("tell", lambda _: None))
     with pytest.MonkeyPatch.context() as patch:
         # To weights that know nothing all faces are nearly one; the perceptual hash still tells.
         patch.setattr(duplicates, "LEAST_COSINE", 2.0)
@@ -227,7 +227,7 @@ class TestRecipes:
             train(tmp_path / "m", base)
         assert not list(tmp_path.iterdir()), "nothing of the person is left, a checkpoint neither"
 
-    @pytest.mark.parametrize("writer", ["train.claim_folder", "loop.save_checkpoint", "train.own_face_page"])
+    @pytest.mark.parametrize("writer", ["train.claim_folder", "loop.replacing", "train.own_face_page"])
     def test_a_disk_that_is_full_is_told_by_the_model_that_it_does_not_take(self, base, tmp_path, monkeypatch, writer):
         def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -268,13 +268,12 @@ from pathlib import Path
 sys.path[:0] = [{tests!r}, {shared!r}]
 from test_train import small_recipe, train, others_album
 
-def way(shares):
-    for step, share in enumerate(shares):
-        if step == 4:  # the first epoch is saved, the second half done
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield share
+def tell(share, told=[]):
+    told.append(share)
+    if len(told) == 4:  # the first epoch is saved, the second half done
+        os.kill(os.getpid(), signal.SIGKILL)
 
-train(Path({out!r}), Path({base!r}), small_recipe(seed=7), others_album(), way=way)
+train(Path({out!r}), Path({base!r}), small_recipe(seed=7), others_album(), tell=tell)
 """
 
 
@@ -287,11 +286,9 @@ def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, t
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     assert load_model(out)[0].info == older
-    assert (work_folder(out) / "state.npz").exists()
+    assert (work_folder(out) / "backup" / "latest.weights.h5").exists()
     steps: list[float] = []
-    resumed, said = train(
-        out, base, small_recipe(seed=7), others_album(), way=lambda s: (steps.append(x) or x for x in s)
-    )
+    resumed, said = train(out, base, small_recipe(seed=7), others_album(), tell=steps.append)
     assert "Going on where an earlier run was stopped." in said
     assert len(steps) == 3, "the epoch that was saved is not run again"
     through, _ = train(tmp_path / "other", base, small_recipe(seed=7), others_album())
@@ -307,11 +304,11 @@ def test_other_photos_or_settings_start_anew(base, tmp_path):
     from flaskapp.personal.loop import claim_folder
 
     assert not claim_folder(tmp_path / "w", {"photos": 1})
-    (tmp_path / "w" / "state.npz").touch()
+    (tmp_path / "w" / "log.csv").touch()
     assert claim_folder(tmp_path / "w", {"photos": 1})
-    assert (tmp_path / "w" / "state.npz").exists()
+    assert (tmp_path / "w" / "log.csv").exists()
     assert not claim_folder(tmp_path / "w", {"photos": 2})
-    assert not (tmp_path / "w" / "state.npz").exists()
+    assert not (tmp_path / "w" / "log.csv").exists()
 
 
 class TestPairs:

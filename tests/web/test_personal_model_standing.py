@@ -47,7 +47,7 @@ from pathlib import Path
 work, new = Path(order["out"] + ".training"), Path(order["out"] + ".new")
 work.mkdir()
 (work / "run.json").write_text('{"base": "0", "photos": "1", "recipe": {}}')
-(work / "state.npz").write_bytes(bytes(1000))
+(work / "best.weights.h5").write_bytes(bytes(1000))
 new.mkdir()
 (new / "templates.npz").write_bytes(bytes(1000))
 tell(share=0.7)

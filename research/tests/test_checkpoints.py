@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flaskapp.errors import DataError
-from flaskapp.personal.checkpoints import load_checkpoint, save_checkpoint
+from research.distil.checkpoints import load_checkpoint, save_checkpoint
 
 ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(4, np.float32)]
 
