@@ -107,4 +107,5 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 @functools.cache
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(loader=jinja2.PackageLoader("flaskapp", "templates/report"), autoescape=True)
+    loader = jinja2.PackageLoader("flaskapp", "templates/report")
+    return jinja2.Environment(loader=loader, autoescape=True, keep_trailing_newline=True)
