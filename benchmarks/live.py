@@ -42,7 +42,7 @@ def running_server() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"PORT": str(port), "FR_LIVE_RATE_LIMIT": "0"}
+    settings = {"PORT": str(port), "FR_LIVE_RATE_LIMIT": "0", "FR_RATE_LIMIT": "0"}
     command = [sys.executable, "-m", "flaskapp.app"]
     with subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL) as process:
         address = f"http://localhost:{port}"

@@ -131,7 +131,7 @@ class PersonalModel:
     ) -> None:
         self.place, self.in_use = place.absolute(), in_use
         self._comparer, self._consents, self._without = comparer, consents, without
-        self.command, self._minutes = command, minutes
+        self.command, self.minutes = command, minutes
         self._training: Training | None = None
         self._stamp = personal.stamp(self.place)
         self.lock = threading.RLock()
@@ -174,7 +174,7 @@ class PersonalModel:
                 raise ConsentRequiredError("Your consent has ended, so no training was begun.", "Agree again to train.")
             if self._training and self._training.is_running:
                 raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
-            self._training = Training(np.stack(faces), self.place, self._minutes, consent, self, self.command)
+            self._training = Training(np.stack(faces), consent, self)
             self._end_after(self._consents.seconds_left(standing), consent)
             return self._training
 

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +70,8 @@ class Training:
 
     Args:
         faces: uint8 (N, 100, 100, 3).
-        out: the model's folder; the model is made beside it.
-        minutes: at most.
         consent: key of the consent that it was started with.
-        keeper: takes the model over, or clears away what there is of it.
-        command: what trains.
+        keeper: says where, how long and by what command; takes the model over, or clears away what there is of it.
 
     Attributes:
         state: running, done, failed or cancelled.
@@ -86,28 +82,20 @@ class Training:
         result: the figures, when it is done.
     """
 
-    def __init__(
-        self,
-        faces: np.ndarray,
-        out: Path,
-        minutes: float,
-        consent: str,
-        keeper: PersonalModel,
-        command: Sequence[str] = COMMAND,
-    ) -> None:
+    def __init__(self, faces: np.ndarray, consent: str, keeper: PersonalModel) -> None:
         self.consent, self._keeper = consent, keeper
         self.state, self.share, self.words = "running", 0.0, "Starting."
         self.doubted: list[int] = []
         self.problem: dict[str, str] | None = None
         self.result: dict[str, Any] | None = None
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
-            command,
+            keeper.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, _paths()))},
         )
-        order = {"out": str(out), "minutes": minutes, "photos": len(faces)}
+        order = {"out": str(keeper.place), "minutes": keeper.minutes, "photos": len(faces)}
         content = json.dumps(order).encode() + b"\n" + faces.tobytes()
         self._thread = threading.Thread(target=self._follow, args=(content,), name="training", daemon=True)
         self._thread.start()

@@ -158,9 +158,9 @@ def test_the_webcam_is_compared_with_the_person_of_the_picture(visit, verifier, 
     window.set_mode("Live webcam")
     sent, verify = [], verifier.verify
 
-    def noting(reference: bytes, *rest: object):
+    def noting(reference: bytes, *rest: object, **more: object):
         sent.append(reference)
-        return verify(reference, *rest)
+        return verify(reference, *rest, **more)
 
     monkeypatch.setattr(verifier, "verify", noting)
     window.page.get_by_role("button", name="Start live comparison").click()
