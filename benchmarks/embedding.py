@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from flaskapp.runtime import Runtime, default_runtime
+from flaskapp.weights.runtime import Runtime, default_runtime
 
 WARM_UP = 20
 

@@ -17,7 +17,8 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
-from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, default_runtime
+from flaskapp.weights.info import VerdictCounts, WeightsInfo
+from flaskapp.weights.runtime import Runtime, default_runtime
 
 __all__ = [
     "OUT_OF_SCOPE",

@@ -10,7 +10,7 @@ import numpy as np
 from weights_files import random_arrays, unsigned_note, write_h5
 
 from flaskapp import preprocess
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"

@@ -11,9 +11,9 @@ from weights_files import write_weights_files
 
 import flaskapp
 from flaskapp import allowance
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer
+from flaskapp.weights.runtime import Runtime
 
 MEGABYTE = 1024 * 1024
 UNLIMITED = "9223372036854771712"

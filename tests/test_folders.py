@@ -17,7 +17,7 @@ from flaskapp.errors import DataError
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.personal.album import read_album, read_people
 from flaskapp.preprocess.files import check_photos, look_through
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"

@@ -22,9 +22,9 @@ from flaskapp.errors import (
     SeveralFacesError,
     TruncatedPhotoError,
 )
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer
+from flaskapp.weights.runtime import Runtime
 
 PATIENCE = 10  # seconds
 

@@ -23,8 +23,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from flaskapp.errors import NoFaceError, SeveralFacesError
-from flaskapp.runtime import default_weights_path
 from flaskapp.verifier import Verification, Verifier, default_verifier
+from flaskapp.weights.info import default_weights_path
 
 WEIGHTS_ARE_THERE = default_weights_path().exists()
 """For weights on their way: a checkout without them is otherwise no working program."""

@@ -20,9 +20,9 @@ from flaskapp.pairs import scoring
 from flaskapp.pairs.lists import PhotoPair
 from flaskapp.personal.album import read_album
 from flaskapp.preprocess import decode_photo, decoding
-from flaskapp.runtime import Runtime
 from flaskapp.shortage import is_shortage, tell_shortage
 from flaskapp.verifier import Verifier
+from flaskapp.weights.runtime import Runtime
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:

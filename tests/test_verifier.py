@@ -24,8 +24,9 @@ from flaskapp.errors import (
     UnsupportedFormatError,
     WeightsError,
 )
-from flaskapp.runtime import Runtime, VerdictCounts
 from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier
+from flaskapp.weights.info import VerdictCounts
+from flaskapp.weights.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +108,7 @@ def test_photos_are_read_by_threads_that_stay(verify, hopper, collins):
 @pytest.mark.slow
 def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom flaskapp.runtime import Runtime\n"
+        "import sys\nfrom pathlib import Path\nfrom flaskapp.weights.runtime import Runtime\n"
         "from flaskapp.verifier import Verifier\n"
         "weights, reference, probe = map(Path, sys.argv[1:])\n"
         "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"

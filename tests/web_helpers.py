@@ -14,9 +14,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from flaskapp.detection import Face
-from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, decide
 from flaskapp.web.settings import Services, services_of
+from flaskapp.weights.info import WeightsInfo
 
 HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
 

@@ -105,8 +105,8 @@ def _verify(
     reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None, model: Path | None
 ) -> Verification:
     """Verify, and load the weights while the photos are read: a tenth of a second less to wait."""
-    from flaskapp.runtime import default_runtime
     from flaskapp.verifier import Verifier
+    from flaskapp.weights.runtime import default_runtime
 
     if model is not None:
         from flaskapp.personal import load_model

@@ -31,7 +31,7 @@ from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
 from flaskapp.preprocess.selection import Choice
 from flaskapp.report import Section, Table
-from flaskapp.runtime import Runtime, default_runtime
+from flaskapp.weights.runtime import Runtime, default_runtime
 
 MOST_FAILURES_SHOWN = 20
 

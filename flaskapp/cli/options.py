@@ -83,7 +83,7 @@ def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
 
 
 def _shipped_weights() -> list[Path]:
-    from flaskapp.runtime import default_weights_path
+    from flaskapp.weights.info import default_weights_path
 
     return [default_weights_path()]
 

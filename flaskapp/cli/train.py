@@ -83,7 +83,7 @@ def train(
             from flaskapp.personal.loop import OwnRecipe
     except ModuleNotFoundError as error:
         raise _missing(error) from None
-    from flaskapp.runtime import default_weights_path
+    from flaskapp.weights.info import default_weights_path
 
     mine = _read_mine(me)
     run = training.OwnRun(out, weights or default_weights_path(), tensorboard)

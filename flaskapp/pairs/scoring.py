@@ -15,7 +15,7 @@ from flaskapp.pairs.lists import PhotoPair, photos_of
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 

@@ -15,7 +15,7 @@ from flaskapp.personal.album import Album, join
 from flaskapp.personal.duplicates import audit, find_alike, groups_of
 from flaskapp.personal.split import Shares, Split, split_people, split_photos
 from flaskapp.personal.stand_in import StandIn
-from flaskapp.runtime import Runtime, weighted_l1
+from flaskapp.weights.runtime import Runtime, weighted_l1
 
 __all__ = [
     "Doubt",

@@ -10,7 +10,7 @@ import numpy as np
 
 from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
-from flaskapp.runtime import pair_log_odds
+from flaskapp.weights.runtime import pair_log_odds
 
 __all__ = ["Choice", "Head", "PairList", "choose", "nearness", "scored_pairs", "tail_error", "validation_pairs"]
 

@@ -52,7 +52,8 @@ from flaskapp.personal.scoring import Choice, Head, choose, nearness, tail_error
 from flaskapp.personal.split import Shares
 from flaskapp.personal.stand_in import stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
-from flaskapp.runtime import Runtime, default_weights_path
+from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.runtime import Runtime
 
 __all__ = ["OwnReporter", "make_own_model", "train_own_face"]
 

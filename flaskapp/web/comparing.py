@@ -22,9 +22,9 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
 from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.preprocess import Photo
-from flaskapp.runtime import WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
 from flaskapp.web.process_memory import trim_memory
+from flaskapp.weights.info import WeightsInfo
 
 __all__ = ["Comparer", "Comparison", "FacePicture", "FoundFaces", "LiveAnswer", "faces_json", "picture_faces"]
 

@@ -12,7 +12,6 @@ from flaskapp import preprocess
 from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.runtime import WeightsInfo, default_weights_path
 from flaskapp.web import access, limits, openapi, personal_api
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
@@ -20,6 +19,7 @@ from flaskapp.web.personal_model import MOST_PHOTOS
 from flaskapp.web.personal_worker import missing_extra
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
+from flaskapp.weights.info import WeightsInfo, default_weights_path
 
 __all__ = ["error_page", "pages"]
 

@@ -165,7 +165,7 @@ def ship(sets_file: Path, crops: Path, units: str, neck: int, weights: Path, out
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Not the shipped ones.")
 def stand_in(sets_file: Path, crops: Path, weights: Path | None) -> None:
     """Compute the stand-in for other people anew, and put it into the JSON beside weights."""
-    from flaskapp.runtime import default_weights_path
+    from flaskapp.weights.info import default_weights_path
     from research.distil.stand_in import add_stand_in
     from research.sets.labelled import labelled
     from research.sets.roles import TRAINING

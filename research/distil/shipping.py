@@ -28,7 +28,7 @@ from flaskapp.model import (
     write_weights,
 )
 from flaskapp.preprocess import CROP_GEOMETRY
-from flaskapp.runtime import pair_log_odds
+from flaskapp.weights.runtime import pair_log_odds
 from research.distil.centring import centre_rows
 from research.distil.network import unfolded
 from research.sets.crops import crops_as_served

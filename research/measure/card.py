@@ -17,7 +17,7 @@ from flaskapp.errors import DataError
 from flaskapp.evaluation import Interval
 from flaskapp.report import VERDICT_HEAD, Table, interval_text, percent, verdict_rows
 from flaskapp.report.rows import NAMES, PLAIN, name_of
-from flaskapp.runtime import default_weights_path, read_info
+from flaskapp.weights.info import default_weights_path, read_info
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows
 
 Json = Mapping[str, Any]

@@ -24,7 +24,7 @@ from flaskapp.personal.loop import OwnRecipe
 from flaskapp.personal.result import OwnResult
 from flaskapp.personal.split import Shares, split_people
 from flaskapp.personal.train import OwnRun, train_own_face
-from flaskapp.runtime import default_weights_path
+from flaskapp.weights.info import default_weights_path
 from research.sets.quality import MISLABELLED_COSINE
 from research.sets.table import read_teacher
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flaskapp.evaluation import sigmoid
-from flaskapp.runtime import Runtime, weighted_l1
+from flaskapp.weights.runtime import Runtime, weighted_l1
 
 
 def similarities(references: np.ndarray, probe: np.ndarray, runtime: Runtime) -> np.ndarray:

@@ -29,7 +29,7 @@ from flaskapp.pairs.scoring import Progress, embed_photos
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence
 from flaskapp.preprocess.selection import Choice
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from research.measure.similarities import similarities
 
 MOST_CELLS = 200

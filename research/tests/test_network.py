@@ -5,7 +5,7 @@ import pytest
 
 from flaskapp.errors import DataError
 from flaskapp.preprocess import to_model_input
-from flaskapp.runtime import default_weights_path
+from flaskapp.weights.info import default_weights_path
 from research.distil import network as networks
 
 SMALL = (0, 0, 1, 0)

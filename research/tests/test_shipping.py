@@ -14,7 +14,7 @@ from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.layers import WithOtherViews
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.distil.faces import Batches, Changes, training_faces
 from research.distil.network import build_student

@@ -18,7 +18,7 @@ from flaskapp import plots
 from flaskapp.errors import DataError
 from flaskapp.evaluation import no_errors_bound
 from flaskapp.pairs.labels import read_labels
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.measure.strangers import evaluate_strangers, measure_strangers
 from research.plots.strangers import plot_strangers

@@ -12,8 +12,8 @@ from weights_files import write_note, write_weights_files
 from flaskapp.detection import Face
 from flaskapp.errors import DataError
 from flaskapp.pairs.lists import PhotoPair
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import Verifier
+from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.measure.degrading import KINDS, estimated_yaw, expose, eye_distance
 from research.measure.similarities import similarities

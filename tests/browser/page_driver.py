@@ -29,8 +29,9 @@ from playwright.sync_api import (
 
 from flaskapp.errors import PhotoError
 from flaskapp.personal.model import PersonalInfo
-from flaskapp.runtime import Runtime, WeightsInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier, decide
+from flaskapp.weights.info import WeightsInfo
+from flaskapp.weights.runtime import Runtime
 
 PATIENCE_MS = 60_000
 """How long a step may take; a machine that trains a network meanwhile is slow."""

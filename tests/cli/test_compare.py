@@ -13,7 +13,7 @@ from PIL import Image
 from weights_files import write_note, write_weights_files
 
 from flaskapp import cli, runtime
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 
 ALWAYS = {"match": (0.0, 0.0), "non_match": (1.0, 1.0), "inconclusive": (0.0, 1.0)}
 """Bands that leave no other verdict."""

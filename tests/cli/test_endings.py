@@ -37,7 +37,7 @@ def says_non_match(tmp_path_factory) -> Path:
     weights = write_note(write_weights_files(folder), (1.0, 1.0), name="non_match")
     script = folder / "program.py"
     script.write_text(
-        "from pathlib import Path\nfrom flaskapp import runtime\n"
+        "from pathlib import Path\nfrom flaskapp.weights import runtime\n"
         f"runtime.default_weights_path = lambda: Path({str(weights)!r})\n"
         "from flaskapp.cli import run\nrun()\n"
     )

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
 pytest.importorskip("matplotlib")  # half of what is written are pictures

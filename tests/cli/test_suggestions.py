@@ -13,7 +13,7 @@ from weights_files import write_weights_files
 
 from flaskapp import cli, runtime
 from flaskapp.cli import train
-from flaskapp.runtime import Runtime
+from flaskapp.weights.runtime import Runtime
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from weights_files import write_weights_files
 from flaskapp.errors import DataError
 from flaskapp.pairs.lists import PhotoPair
 from flaskapp.pairs.scoring import score_pairs
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import Verifier
+from flaskapp.weights.runtime import Runtime
 
 
 class CountingRuntime(Runtime):

@@ -20,7 +20,7 @@ from flaskapp.personal.data import PARTS, doubt_of_one_person, own_among_others
 from flaskapp.personal.duplicates import audit, find_alike, groups_of
 from flaskapp.personal.split import FEWEST_PHOTOS, Shares, split_people, split_photos
 from flaskapp.personal.stand_in import fit_stand_in, stand_in_of
-from flaskapp.runtime import default_runtime
+from flaskapp.weights.runtime import default_runtime
 from tests.conftest import PORTRAITS
 
 pytestmark = pytest.mark.needs_tensorflow

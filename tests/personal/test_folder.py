@@ -17,8 +17,8 @@ from flaskapp import personal
 from flaskapp.cli import main
 from flaskapp.errors import WeightsError
 from flaskapp.personal import Owner, UnwritableError, forget, install, load_model, new_folder, work_folder, writing
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
+from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"

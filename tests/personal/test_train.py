@@ -250,7 +250,8 @@ class TestRecipes:
 
 
 def _arrays(weights: Path) -> dict[str, np.ndarray]:
-    from flaskapp.runtime import read_info, read_network
+    from flaskapp.weights.graph import read_network
+    from flaskapp.weights.info import read_info
 
     return dict(read_network(weights, read_info(weights).sha256).arrays)
 

@@ -10,9 +10,10 @@ from web_helpers import Browser, FakeVerifier
 from weights_files import write_weights_files
 
 from flaskapp.app import create_app
-from flaskapp.runtime import Runtime, default_weights_path
 from flaskapp.verifier import Verifier
 from flaskapp.web import training
+from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.runtime import Runtime
 
 UNLIMITED = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}
 

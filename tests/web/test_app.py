@@ -13,9 +13,9 @@ from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture, side_b
 from flaskapp.app import create_app
 from flaskapp.detection import Detector
 from flaskapp.errors import CutOffFaceError, NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
-from flaskapp.runtime import default_weights_path
 from flaskapp.verifier import FaceInPhoto, Verifier
 from flaskapp.web import comparing
+from flaskapp.weights.info import default_weights_path
 
 BOTH = {"reference": b"one", "probe": b"two"}
 

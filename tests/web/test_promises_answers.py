@@ -19,9 +19,9 @@ from web_helpers import Browser
 from web_process import PATIENCE, WEIGHTS, Server, copy_program, environment
 
 from flaskapp.app import create_app
-from flaskapp.runtime import Runtime
 from flaskapp.verifier import Verifier
 from flaskapp.web.guards import HEADERS
+from flaskapp.weights.runtime import Runtime
 
 BOTH = {"reference": b"one", "probe": b"two"}
 PAGES = (

@@ -1,17 +1,29 @@
-"""The embedding network as an ONNX graph, made from the arrays of a weights file."""
+"""The embedding network as an ONNX graph, made from the arrays of a weights file.
+
+The arrays are read from the ``.h5`` file itself, after its hash has been checked. No Keras, no
+pickle, no code from a weights file: only numbers of known names and shapes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import h5py
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from flaskapp.errors import WeightsError
 from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
+from flaskapp.weights.info import remedy
 
 __all__ = [
     "EMBEDDING_SIZE",
@@ -20,8 +32,10 @@ __all__ = [
     "NECK_FILTERS",
     "VECTOR_SIZE",
     "Network",
+    "check_arrays",
     "embedding_graph",
     "is_grown",
+    "read_network",
     "residual_units",
 ]
 
@@ -32,6 +46,10 @@ EMBEDDING_SIZE = 4096
 MOVED_PIXELS = 2
 NECK_FILTERS = 512
 VECTOR_SIZE = 128
+# As Keras writes the registered names of the layers that look at more than the face as it is.
+VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
+CERTAINTY = "flaskapp>CertaintyLength"
+OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", CERTAINTY, *VIEWS_OF_LAYER})
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
 
@@ -164,3 +182,116 @@ def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
             y = build.add("Relu", [y]) if half == 1 else y
         x = build.add("Relu", [build.add("Add", [x, y])])
     return build.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
+
+
+def read_network(path: Path, sha256: str) -> Network:
+    """Read the network of a Keras ``.h5`` file whose hash is known.
+
+    What is hashed is what is read: the file is opened once.
+
+    Raises:
+        WeightsError: the file is missing, was changed, is no Keras file, or has layers of another version.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(f"The weights {path.name} are missing.", remedy(path)) from None
+    except OSError as error:
+        raise WeightsError(f"The weights {path.name} cannot be read: {error.strerror}.", remedy(path)) from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", remedy(path))
+    try:
+        with h5py.File(io.BytesIO(content)) as file:
+            layers = _settings_of_layers(json.loads(file.attrs.get("model_config", "{}")))
+            arrays = _arrays_below(file["model_weights"])
+        certainty = _certainty(layers)
+    except (OSError, KeyError, TypeError, ValueError):
+        raise WeightsError(f"{path.name} is not a Keras weights file.", remedy(path)) from None
+    # Without a layer that makes views, say, every score would be another one.
+    if unknown := {name for name in layers if name.startswith("flaskapp>")} - OWN_LAYERS:
+        raise WeightsError(
+            f"{path.name} has layers that this version does not know: {', '.join(sorted(unknown))}.",
+            "Use weights and program of one version.",
+        )
+    views: Literal[1, 2, 4] = max((VIEWS_OF_LAYER[name] for name in layers.keys() & VIEWS_OF_LAYER.keys()), default=1)
+    return Network(arrays, views, certainty)
+
+
+def _settings_of_layers(config: Any) -> dict[str, Any]:
+    """Return layers by class name, anywhere in a network's configuration as Keras writes it, with their settings."""
+    found: dict[str, Any] = {}
+    if isinstance(config, dict):
+        found[str(config.get("class_name"))] = config.get("config")
+    for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        found |= _settings_of_layers(part)
+    return found
+
+
+def _certainty(layers: Mapping[str, Any]) -> tuple[float, float]:
+    """Return exponent and full length of the layer that gives embeddings their length."""
+    if CERTAINTY not in layers:
+        return 0.0, 1.0
+    exponent, full = float(layers[CERTAINTY]["exponent"]), float(layers[CERTAINTY]["full"])
+    if not (0 <= exponent <= 1 and 0 < full < math.inf):
+        raise ValueError(f"A length expects 0 ≤ exponent ≤ 1 and 0 < full. Received: {exponent}, {full}")
+    return exponent, full
+
+
+def _arrays_below(group: Any) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays["/".join(name.split("/")[-2:])] = np.asarray(item, np.float32)
+
+    group.visititems(collect)
+    return arrays
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
+    """Refuse arrays that are not those of the network, whatever made them.
+
+    Raises:
+        WeightsError: an array is missing, superfluous, or of another shape.
+    """
+    expected = _expected_shapes(arrays)
+    received = {name: array.shape for name, array in arrays.items()}
+    for name in sorted(expected.keys() | received.keys()):
+        if expected.get(name) != received.get(name):
+            raise WeightsError(
+                f"The weights do not hold the expected network: {name} expects "
+                f"{expected.get(name, 'not to be there')}. Received: {received.get(name, 'nothing')}.",
+                "Use weights and program of one version.",
+            )
+
+
+def _expected_shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that the network must have; ``arrays`` says how many residual units."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for number, (inputs, outputs) in enumerate(itertools.pairwise((3, *FILTERS)), start=1):
+        block, side = f"block{number}", 5 if number == 1 else 3
+        shapes |= _convolution_shapes(block, (side, side, inputs, outputs), outputs)
+        for unit in range(1, residual_units(arrays, block) + 1):
+            for half in (1, 2):
+                shapes |= _convolution_shapes(f"{block}_unit{unit}_{half}", (3, 3, outputs, outputs), outputs)
+    channels = features = FILTERS[-1]
+    if is_grown(arrays):
+        shapes |= _convolution_shapes("expand", (1, 1, channels, NECK_FILTERS), NECK_FILTERS)
+        channels, features = NECK_FILTERS, VECTOR_SIZE
+        shapes |= {"vector/kernel": (channels, features), "vector/bias": (features,)}
+    return shapes | {
+        **_norm_shapes("global", channels),
+        "global_depthwise/kernel": (3, 3, channels, 1),
+        "embedding/kernel": (features, EMBEDDING_SIZE),
+        "embedding/bias": (EMBEDDING_SIZE,),
+        "similarity_score/kernel": (EMBEDDING_SIZE, 1),
+        "similarity_score/bias": (1,),
+    }
+
+
+def _convolution_shapes(name: str, kernel: tuple[int, ...], channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}_conv/kernel": kernel, **_norm_shapes(name, channels)}
+
+
+def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}_norm/{part}": (channels,) for part in ("beta", "gamma", "moving_mean", "moving_variance")}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from weights_files import unsigned_note
 
-from flaskapp import runtime, serving_graph
-from flaskapp.runtime import Runtime
+from flaskapp.weights import graph as serving_graph
+from flaskapp.weights import runtime
+from flaskapp.weights.runtime import Runtime
 
 pytestmark = pytest.mark.needs_tensorflow
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from weights_files import note_for, random_arrays, write_h5, write_note, write_weights_files
 
-from flaskapp import runtime
 from flaskapp.errors import WeightsError
-from flaskapp.runtime import Runtime, VerdictCounts, WeightsInfo, check_arrays, read_info, read_network, weighted_l1
+from flaskapp.weights import runtime
+from flaskapp.weights.graph import check_arrays, read_network
+from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
+from flaskapp.weights.runtime import Runtime, weighted_l1
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -113,7 +115,7 @@ def test_no_distance_is_too_large_for_a_score(loaded, distance):
 def test_another_process_gives_the_same_bits(weights, loaded, faces, tmp_path):
     np.save(tmp_path / "faces.npy", faces)
     code = (
-        "import sys, numpy as np\nfrom pathlib import Path\nfrom flaskapp.runtime import Runtime\n"
+        "import sys, numpy as np\nfrom pathlib import Path\nfrom flaskapp.weights.runtime import Runtime\n"
         "np.save(sys.argv[3], Runtime(Path(sys.argv[1])).embed(np.load(sys.argv[2])))"
     )
     arguments = [str(path) for path in (weights, tmp_path / "faces.npy", tmp_path / "embeddings.npy")]

@@ -1,0 +1,1 @@
+"""The weights: what is known of them, their graph, and what answers with them."""
