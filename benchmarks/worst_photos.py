@@ -33,6 +33,10 @@ PHONE_WH = (8160, 6120)  # 49.9 megapixels
 SQUARE = 7071  # a side; 50 megapixels
 
 GREYS, COLOURS, PALETTE, WITH_ALPHA = 0, 2, 3, 6  # PNG's colour types
+SEVEN_PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)  # of an interlaced PNG: the first column and row, and the steps
 PAETH = 4  # of PNG's filters the one that takes longest
 CHANNELS = {GREYS: 1, COLOURS: 3, PALETTE: 1, WITH_ALPHA: 4}
 
@@ -80,15 +84,26 @@ def turned(orientation: int) -> bytes:
     return exif.tobytes()
 
 
-def png(width: int, height: int, colours: int = COLOURS, depth: int = 8, chunks: int = 0, exif: bytes = b"") -> bytes:
+def png(
+    width: int,
+    height: int,
+    colours: int = COLOURS,
+    depth: int = 8,
+    chunks: int = 0,
+    exif: bytes = b"",
+    passes: tuple[tuple[int, int, int, int], ...] = ((0, 0, 1, 1),),
+) -> bytes:
     """Return an empty PNG, written row by row so that making it takes no memory."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    packer, row = zlib.compressobj(9), bytes([PAETH]) + bytes(width * CHANNELS[colours] * depth // 8)
-    packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
+    packer, packed = zlib.compressobj(9), b""
+    for left, top, across, down in passes:
+        row = bytes([PAETH]) + bytes(-(-(width - left) // across) * CHANNELS[colours] * depth // 8)
+        packed += b"".join(packer.compress(row) for _ in range(top, height, down))
+    packed += packer.flush()
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, len(passes) > 1))
     palette = chunk(b"PLTE", bytes(range(6))) if colours == PALETTE else b""
     more = chunk(b"eXIf", exif) if exif else chunk(b"teXt", b"a\0") * chunks
     return b"\x89PNG\r\n\x1a\n" + header + palette + more + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
@@ -180,6 +195,8 @@ CASES: dict[str, tuple[Callable[[], bytes], ...]] = {
     "PNG 50, transparent": (lambda: png(SQUARE, SQUARE, WITH_ALPHA),),
     "PNG 25, transparent 16-bit": (lambda: png(SQUARE, SQUARE // 2, WITH_ALPHA, 16),),
     "PNG 50, transparent 16-bit": (lambda: png(SQUARE, SQUARE, WITH_ALPHA, 16),),
+    "PNG 33, transparent, interlaced": (lambda: png(SQUARE, SQUARE * 2 // 3, WITH_ALPHA, passes=SEVEN_PASSES),),
+    "PNG 44, interlaced, turned": (lambda: png(SQUARE, SQUARE * 8 // 9, exif=turned(6)[6:], passes=SEVEN_PASSES),),
     "PNG 1×50,000,000": (lambda: png(1, 50_000_000, GREYS),),
     "PNG 50,000,000×1": (lambda: png(50_000_000, 1, GREYS),),
     "PNG, many chunks": (lambda: png(64, 64, chunks=MOST_BYTES // 14 - 20),),

@@ -31,7 +31,7 @@ from flaskapp.verifier import default_verifier
 from flaskapp.web.access import check_turn
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.consent import ConsentBook
-from flaskapp.web.guards import guard
+from flaskapp.web.guards import LARGEST_PORT, guard
 from flaskapp.web.limits import limiter
 from flaskapp.web.listening import check_address, is_taken, listen
 from flaskapp.web.pages import pages
@@ -47,7 +47,6 @@ __all__ = ["create_app", "main", "serve"]
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
 BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
-LARGEST_PORT = 65535
 
 FREE_THREADS = 4
 """Threads that are left for pages, static files and /healthz when all others compare."""

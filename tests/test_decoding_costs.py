@@ -216,6 +216,14 @@ class TestBytesOfPixels:
         with pytest.raises(PhotoTooLargeError):
             decode_photo(empty_png(10, pixels // 10, depth, colours))
 
+    def test_one_that_is_interlaced_counts_half_as_much_again(self, monkeypatch):
+        plain = empty_png(10, 10, 8, 0)
+        interlaced = plain[:28] + b"\x01" + plain[29:]
+        monkeypatch.setattr(decoding, "MOST_PNG_BYTES", 149)
+        assert decode_photo(plain).size_wh == (10, 10)
+        with pytest.raises(PhotoTooLargeError):
+            decode_photo(interlaced)
+
     def test_every_opacity_of_every_shade_shows_as_much_white_as_in_pillow(self):
         shade, opacity = np.mgrid[0:256, 0:256].astype(np.uint8)
         picture = Image.fromarray(np.stack([shade, shade[::-1], shade, opacity], axis=-1))

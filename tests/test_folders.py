@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli, runtime
+from flaskapp import cli
 from flaskapp.errors import DataError
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.personal.album import read_album, read_people
 from flaskapp.preprocess.files import check_photos, look_through
+from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 

@@ -57,6 +57,27 @@ class TestFindFaces:
 
         assert find_faces(decode_photo(hopper), Blind()) == Detection((), (512, 600), 40)
 
+    def test_a_large_photo_is_searched_alike_whatever_its_format(self, crowd):
+        searched = []
+
+        class Noting(Detector):
+            def search(self, photo: np.ndarray) -> Detection:
+                searched.append(photo.shape)
+                return super().search(photo)
+
+        jpeg = decode_photo(crowd)
+        of_all_pixels = Photo(jpeg.at_full_scale().pixels, jpeg.size_wh)
+        one, other = find_faces(jpeg, Noting()), find_faces(of_all_pixels, Noting())
+        assert searched == [(1500, 2000, 3)] * 2
+        assert (one.size_wh, one.smallest_face) == (other.size_wh, other.smallest_face)
+        (face,), (same,) = one, other
+        assert np.array(same.landmarks) == pytest.approx(np.array(face.landmarks), abs=5)
+
+    @pytest.mark.parametrize(("size_wh", "searched_wh"), [((4001, 3001), (2000, 1500)), ((1, 60_000), (1, 60_000))])
+    def test_what_is_no_whole_part_is_left_out_and_no_side_vanishes(self, size_wh, searched_wh):
+        photo = Photo(np.zeros((size_wh[1], size_wh[0], 3), np.uint8), size_wh)
+        assert photo.to_search().shape[1::-1] == searched_wh
+
 
 class TestCropFace:
     def test_a_small_face_in_a_large_photo_is_cut_from_all_pixels(self, crowd):

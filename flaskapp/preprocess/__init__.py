@@ -52,7 +52,9 @@ def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
         photo: as decoded.
         detector: one with other settings than the default.
     """
-    return (detector or default_detector()).search(photo.pixels).scaled(photo.scale_xy)
+    pixels = photo.to_search()
+    found = (detector or default_detector()).search(pixels)
+    return found.scaled((photo.size_wh[0] / pixels.shape[1], photo.size_wh[1] / pixels.shape[0]))
 
 
 @tell_shortage()

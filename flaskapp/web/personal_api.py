@@ -21,7 +21,7 @@ from flaskapp.errors import BadRequestError, KeepModelError, OwnFaceClosedError,
 from flaskapp.personal.capture import Look
 from flaskapp.web import access, limits
 from flaskapp.web.api import api
-from flaskapp.web.personal_model import MOST_PHOTOS, checked_face, look_at_photo
+from flaskapp.web.personal_model import MOST_PHOTOS, look_at_photo
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import check_form, stated_json, uploaded_photo, uploaded_photos
 
@@ -173,9 +173,16 @@ def train_own_face() -> Response:
 
 def _face(data: bytes) -> np.ndarray:
     try:
-        return checked_face(preprocess.decode_photo(data).pixels)
+        pixels = preprocess.decode_photo(data).pixels
     except PhotoError as error:
         raise error.for_photo("face") from None
+    size = preprocess.CROP_SIZE
+    if pixels.shape != (size, size, 3):
+        raise BadRequestError(
+            f"A face expects {size} × {size} pixels. Received: {pixels.shape[1]} × {pixels.shape[0]}.",
+            "Send the faces as POST /api/v1/own-face/photo returned them.",
+        )
+    return pixels
 
 
 @api.delete("/api/v1/own-face/training")

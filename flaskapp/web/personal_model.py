@@ -13,7 +13,6 @@ import numpy as np
 
 from flaskapp import personal, preprocess
 from flaskapp.errors import (
-    BadRequestError,
     ConsentRequiredError,
     FacialRecognitionError,
     NoModelError,
@@ -24,7 +23,6 @@ from flaskapp.errors import (
 )
 from flaskapp.personal.capture import Guide, Look, look_at
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.preprocess import CROP_SIZE
 from flaskapp.verifier import Verifier
 from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.consent import ConsentBook
@@ -313,17 +311,3 @@ class PersonalModel:
             if folder in unfinished:
                 with contextlib.suppress(OSError):
                     personal.remove(folder)
-
-
-def checked_face(pixels: np.ndarray) -> np.ndarray:
-    """Return a face as it was handed out.
-
-    Raises:
-        BadRequestError: it is of another size.
-    """
-    if pixels.shape != (CROP_SIZE, CROP_SIZE, 3):
-        raise BadRequestError(
-            f"A face expects {CROP_SIZE} × {CROP_SIZE} pixels. Received: {pixels.shape[1]} × {pixels.shape[0]}.",
-            "Send the faces as POST /api/v1/own-face/photo returned them.",
-        )
-    return pixels

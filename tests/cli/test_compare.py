@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from weights_files import write_note, write_weights_files
 
-from flaskapp import cli, runtime
+from flaskapp import cli
+from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
 ALWAYS = {"match": (0.0, 0.0), "non_match": (1.0, 1.0), "inconclusive": (0.0, 1.0)}

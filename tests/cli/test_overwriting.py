@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from weights_files import write_weights_files
 
-from flaskapp import cli, runtime
+from flaskapp import cli
+from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 

@@ -236,7 +236,7 @@ def program(tmp_path_factory) -> Path:
     weights = write_weights_files(folder, band=(0.0, 0.0))
     script = folder / "program.py"
     script.write_text(
-        "import signal, sys\nfrom pathlib import Path\nfrom flaskapp import cli, runtime\n"
+        "import signal, sys\nfrom pathlib import Path\nfrom flaskapp import cli\nfrom flaskapp.weights import runtime\n"
         # Whoever runs tests in the background may have had Ctrl-C ignored for all below.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"runtime.default_weights_path = lambda: Path({str(weights)!r})\n"

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli, runtime
+from flaskapp import cli
 from flaskapp.cli import train
+from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
 
