@@ -140,7 +140,9 @@ def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     assert keras.saving.get_registered_name(layers.CertaintyLength) == serving_graph.CERTAINTY
     for layer in (layers.L1Distance, layers.MeanOfViews):
         assert keras.saving.get_registered_name(layer) in serving_graph.OWN_LAYERS
-    assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == serving_graph.VIEWS_OF_LAYER
+    assert {
+        keras.saving.get_registered_name(layer): count for layer, count in views.items()
+    } == serving_graph.VIEWS_OF_LAYER
     assert serving_graph.MOVED_PIXELS == layers.MOVED_PIXELS
 
 
