@@ -27,6 +27,7 @@ from keras import layers
 
 from flaskapp.errors import DataError
 from flaskapp.layers import VIEWS, CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
+from flaskapp.parallel import replacing
 
 INPUT_SHAPE = (100, 100, 3)
 FILTERS = (64, 128, 128, 256)
@@ -299,18 +300,17 @@ def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> N
     """
     if not all(np.isfinite(array).all() for array in siamese.get_weights()):
         raise DataError("The network holds numbers that are not finite: training has gone astray.", "Lower the rate.")
-    weights, beside = out.with_suffix(".part.h5"), out.with_suffix(".part.json")
-    try:
-        with _without_advice():
-            siamese.save(weights)
-    except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by the latter
-        weights.unlink(missing_ok=True)
-        raise DataError(f"{out.name} cannot be written.", "Make room on the disk, or name another place.") from error
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
-    beside.write_text(text + "\n", encoding="utf-8")
-    weights.replace(out)
-    beside.replace(out.with_suffix(".json"))
+    with replacing(out.with_suffix(".json"), ".json") as beside, replacing(out, ".h5") as weights:
+        try:
+            with _without_advice():
+                siamese.save(weights)
+        except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by the latter
+            raise DataError(
+                f"{out.name} cannot be written.", "Make room on the disk, or name another place."
+            ) from error
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
+        beside.write_text(text + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
 from flaskapp.weights.graph import EMBEDDING_SIZE
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, weighted_l1
 
 TRAIN_AGAIN = "Train it again: facial-recognition train."
 
@@ -44,8 +44,23 @@ class Owner:
 
     def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
         """Say whether a photo's embedding (4096,) is near the owner's: the mean of all comparisons."""
-        odds = [runtime.log_odds(template, embedding) for template in self.templates]
-        return bool(sigmoid(np.mean(odds)) >= self.scope)
+        return bool(sigmoid(nearness(self.templates, embedding[None], *runtime.head)[0]) >= self.scope)
+
+
+def nearness(templates: np.ndarray, embeddings: np.ndarray, kernel: np.ndarray, offset: float) -> np.ndarray:
+    """Return how near each embedding is to an owner: the mean log-odds to the templates.
+
+    Args:
+        templates: float32 (N, 4096).
+        embeddings: float32 (M, 4096).
+        kernel: float (4096,), the score's weights.
+        offset: the score's log-odds at distance 0.
+
+    Returns:
+        float64 (M,).
+    """
+    distances = (weighted_l1(templates, embedding, kernel) for embedding in embeddings)
+    return np.array([np.mean(one, dtype=np.float64) for one in distances]) + offset
 
 
 class OwnerCounts(VerdictCounts):

@@ -14,7 +14,7 @@ from flaskapp.evaluation.intervals import REPLICATES, Sources, resampled_weights
 from flaskapp.evaluation.result import Evaluation, evaluate
 from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.loop import Epoch, best_of
-from flaskapp.personal.scoring import Choice, Head, PairList, nearness, scored_pairs
+from flaskapp.personal.scoring import Choice, Head, PairList, scored_pairs
 
 __all__ = ["HardPair", "OwnResult", "Scope", "measure"]
 
@@ -151,7 +151,7 @@ def measure(
     before = sigmoid(shipped[0].log_odds(np.concatenate(shipped_embeddings), pairs.first, pairs.second))
     personal = evaluate(scores, pairs.same, threshold=choice.threshold, band=choice.band, sources=sources)
     base = evaluate(before, pairs.same, threshold=shipped_choice.threshold, band=shipped_choice.band, sources=sources)
-    near = sigmoid(nearness(model[0], embeddings[0], np.concatenate(embeddings))) >= choice.scope
+    near = sigmoid(model[0].nearness(embeddings[0], np.concatenate(embeddings))) >= choice.scope
     people = data.others.people("test")
     decisions = (scores >= choice.threshold, before >= shipped_choice.threshold)
     return OwnResult(

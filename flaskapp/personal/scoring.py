@@ -10,9 +10,10 @@ import numpy as np
 
 from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
+from flaskapp.personal.model import nearness
 from flaskapp.weights.runtime import pair_log_odds
 
-__all__ = ["Choice", "Head", "PairList", "choose", "nearness", "scored_pairs", "tail_error", "validation_pairs"]
+__all__ = ["Choice", "Head", "PairList", "choose", "scored_pairs", "tail_error", "validation_pairs"]
 
 # Of the way from the strangers' mean nearness to the owner's. Beyond the middle, because
 # out_of_scope takes two photos that are far: the owner may be missed in one, strangers in none.
@@ -45,6 +46,10 @@ class Head:
         vectors = features @ self.kernel + self.bias
         length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors / length * (length / full) ** exponent
+
+    def nearness(self, templates: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+        """Return how near each embedding (N, 4096) is to the owner of templates, float64 (N,)."""
+        return nearness(templates, embeddings, self.score_kernel, self.score_bias)
 
     def log_odds(self, embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the log-odds float64 (M,) of pairs of rows."""
@@ -90,14 +95,6 @@ def _all_pairs(training: int, mine: int, others: int) -> tuple[np.ndarray, np.nd
 def _listed(genuine: np.ndarray, impostor: np.ndarray) -> PairList:
     both = np.concatenate([genuine, impostor])
     return PairList(both[:, 0], both[:, 1], np.arange(len(both)) < len(genuine))
-
-
-def nearness(head: Head, templates: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
-    """Return how near each embedding is to the owner: the mean log-odds to the templates, float64 (N,)."""
-    count = len(embeddings)
-    stacked = np.concatenate([templates, embeddings])
-    rows = np.tile(np.arange(len(templates)), count), np.repeat(np.arange(count) + len(templates), len(templates))
-    return head.log_odds(stacked, *rows).reshape(count, -1).mean(axis=1)
 
 
 @dataclass(frozen=True)

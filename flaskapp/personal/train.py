@@ -48,7 +48,7 @@ from flaskapp.personal.loop import (
 )
 from flaskapp.personal.report import own_face_page
 from flaskapp.personal.result import OwnResult, measure
-from flaskapp.personal.scoring import Choice, Head, choose, nearness, tail_error, validation_pairs
+from flaskapp.personal.scoring import Choice, Head, choose, tail_error, validation_pairs
 from flaskapp.personal.split import Shares
 from flaskapp.personal.stand_in import stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
@@ -292,7 +292,7 @@ def validate(head: Head, data: OwnData, trunk: Embed) -> Validated:
     others = head.embed(data.others.features("validation", trunk))
     pairs = validation_pairs(len(templates), len(mine), len(others), np.random.default_rng(data.seed))
     odds = head.log_odds(np.concatenate([templates, mine, others]), pairs.first, pairs.second)
-    near = nearness(head, templates, mine), nearness(head, templates, others)
+    near = head.nearness(templates, mine), head.nearness(templates, others)
     return Validated(odds, pairs.same, templates, *near)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from flaskapp.errors import DataError
+from flaskapp.parallel import replacing
 
 
 def save_checkpoint(path: Path, variables: Sequence[Any], state: dict[str, Any]) -> None:
@@ -24,11 +25,10 @@ def save_checkpoint(path: Path, variables: Sequence[Any], state: dict[str, Any])
         state: what JSON can hold.
     """
     arrays = {f"{index:04d}": ops.convert_to_numpy(variable) for index, variable in enumerate(variables)}
-    with path.with_suffix(".part").open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez(file, state=json.dumps(state), **arrays)
         file.flush()
         os.fsync(file.fileno())
-    path.with_suffix(".part").replace(path)
 
 
 def load_checkpoint(path: Path, variables: Sequence[Any]) -> tuple[list[np.ndarray], dict[str, Any]]:

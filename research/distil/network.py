@@ -26,6 +26,7 @@ from flaskapp.model import (
     build_vector_network,
     unfold_projection,
 )
+from flaskapp.parallel import replacing
 from research.distil.pooling import KernelPooling
 
 __all__ = ["Arrays", "build_student", "grow", "read_start", "save_snapshot", "set_arrays", "unfolded"]
@@ -67,11 +68,9 @@ def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
 
 def save_snapshot(path: Path, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]) -> None:
     """Write arrays in half precision, and what is to be known of them; a kill leaves the old file or the new one."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in arrays.items()}
+    halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in arrays.items()}
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **(halves | {META: np.array(json.dumps(meta))}))
-    part.replace(path)
 
 
 def read_start(path: Path) -> tuple[Arrays, dict[str, Any]]:

@@ -12,6 +12,7 @@ from flaskapp import preprocess
 from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
 from flaskapp.model import features_of
+from flaskapp.parallel import replacing
 from flaskapp.personal.stand_in import fit_stand_in
 from research.sets.labelled import Labelled
 
@@ -43,9 +44,8 @@ def add_stand_in(weights: Path, people: Labelled, crops: np.ndarray, seed: int =
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
     details["stand_in"] = stand_in.to_json(details["sha256"])
-    part = note.with_suffix(".part.json")
-    part.write_text(json.dumps(details, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(note)
+    with replacing(note) as part:
+        part.write_text(json.dumps(details, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _drawn(person: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from flaskapp.errors import DataError, PhotoError
+from flaskapp.parallel import replacing
 from flaskapp.preprocess import TEMPLATE, align_face, decode_photo
 from flaskapp.preprocess.files import read_photo
 from research.sets.crops import Progress, mapping
@@ -83,8 +84,7 @@ def write_blends(
     if not names:
         raise DataError("None of the photos drawn can be read.", "Check the folders in the sets file.")
     # An earlier call's file stays until here: it names photos that are still there.
-    unfinished = folder / f"{LANDMARKS_FILE}.part"
-    with unfinished.open("wb") as file:
+    with replacing(folder / LANDMARKS_FILE) as part, part.open("wb") as file:
         np.savez(
             file,
             paths=np.array(names),
@@ -92,7 +92,6 @@ def write_blends(
             embedding=np.full((len(names), TEACHER_SIZE), np.nan, np.float32),
             ok=np.ones(len(names), bool),
         )
-    unfinished.replace(folder / LANDMARKS_FILE)
     return len(names)
 
 

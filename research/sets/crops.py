@@ -17,6 +17,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import PhotoError
+from flaskapp.parallel import replacing
 from flaskapp.preprocess.files import read_photo
 from research.sets.table import LEFT_OUT, FaceTable
 
@@ -136,10 +137,8 @@ def _known(folder: Path) -> tuple[dict[str, Any] | None, int]:
 
 
 def _describe(folder: Path, description: dict[str, Any], done: int) -> None:
-    note = folder / "crops.json"
-    part = note.with_suffix(".part")
-    part.write_text(json.dumps({**description, "chunks": done}), encoding="utf-8")
-    part.replace(note)
+    with replacing(folder / "crops.json") as part:
+        part.write_text(json.dumps({**description, "chunks": done}), encoding="utf-8")
 
 
 def _fingerprint(table: FaceTable) -> str:
