@@ -25,20 +25,6 @@ from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
 
-__all__ = [
-    "EMBEDDING_SIZE",
-    "FILTERS",
-    "MOVED_PIXELS",
-    "NECK_FILTERS",
-    "VECTOR_SIZE",
-    "Network",
-    "check_arrays",
-    "embedding_graph",
-    "is_grown",
-    "read_network",
-    "residual_units",
-]
-
 # The network of flaskapp.model, which cannot be imported here: it loads Keras. A test holds
 # both to each other.
 FILTERS = (64, 128, 128, 256)
