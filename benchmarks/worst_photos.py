@@ -1,4 +1,4 @@
-"""What the costliest photos cost: seconds of processor time, and memory over the process at rest.
+"""What attacks cost: the costliest photos in processor time and memory, then clients that hold back.
 
 Run it with ``python -m benchmarks.worst_photos`` on Linux, from the folder of the checkout. Each
 case has a fresh process, which first compares the two packaged portraits, as the server does
@@ -25,9 +25,11 @@ import pillow_heif
 from PIL import Image
 
 import flaskapp
+from benchmarks import slow_clients
 
 PORTRAITS = sorted((Path(flaskapp.__file__).parent / "static" / "portraits").glob("*.jpg"))
 GREY = (127, 127, 127)
+CONNECTIONS = 100
 MOST_BYTES = 12 * 1024**2
 PHONE_WH = (8160, 6120)  # 49.9 megapixels
 SQUARE = 7071  # a side; 50 megapixels
@@ -278,6 +280,9 @@ def main() -> None:
     for name in CASES:
         if not options.cases or any(part in name for part in options.cases):
             print(measure_apart(name, options.limit), flush=True)
+    if not options.cases:
+        print("\nClients that hold back:", flush=True)
+        slow_clients.report(slow_clients.measure_all(CONNECTIONS))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from weights_files import write_weights_files
 
 from flaskapp import cli
-from flaskapp.weights import runtime
+from flaskapp.weights import info, runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
@@ -24,7 +24,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     """Stand in a folder of photos, with weights and lists that name some of them."""
     monkeypatch.chdir(tmp_path)
     weights = write_weights_files(tmp_path)
-    monkeypatch.setattr(runtime, "default_weights_path", lambda: weights)
+    for module in (info, runtime):
+        monkeypatch.setattr(module, "default_weights_path", lambda: weights)
     monkeypatch.setattr(runtime, "_default", Runtime(weights))
     for person, portrait in (("grace", "grace_hopper.jpg"), ("eileen", "eileen_collins.jpg")):
         for name in ("1.jpg", "2.jpg", "scores.png"):

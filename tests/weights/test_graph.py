@@ -9,7 +9,6 @@ import pytest
 from weights_files import unsigned_note
 
 from flaskapp.weights import graph as serving_graph
-from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
 pytestmark = pytest.mark.needs_tensorflow
@@ -138,10 +137,12 @@ def test_the_layers_that_make_views_are_called_as_the_model_calls_them():
     from flaskapp import layers
 
     views = {layers.WithMirrorImage: 2, layers.WithOtherViews: layers.VIEWS}
-    assert keras.saving.get_registered_name(layers.CertaintyLength) == runtime.CERTAINTY
+    assert keras.saving.get_registered_name(layers.CertaintyLength) == serving_graph.CERTAINTY
     for layer in (layers.L1Distance, layers.MeanOfViews):
-        assert keras.saving.get_registered_name(layer) in runtime.OWN_LAYERS
-    assert {keras.saving.get_registered_name(layer): count for layer, count in views.items()} == runtime.VIEWS_OF_LAYER
+        assert keras.saving.get_registered_name(layer) in serving_graph.OWN_LAYERS
+    assert {
+        keras.saving.get_registered_name(layer): count for layer, count in views.items()
+    } == serving_graph.VIEWS_OF_LAYER
     assert serving_graph.MOVED_PIXELS == layers.MOVED_PIXELS
 
 

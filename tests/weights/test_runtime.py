@@ -12,12 +12,12 @@ import pytest
 from weights_files import note_for, random_arrays, write_h5, write_note, write_weights_files
 
 from flaskapp.errors import WeightsError
-from flaskapp.weights import runtime
+from flaskapp.weights import graph, info, runtime
 from flaskapp.weights.graph import check_arrays, read_network
 from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
 from flaskapp.weights.runtime import Runtime, weighted_l1
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_missing_note_is_named(copy):
     ids=["no note", "another note", "other bytes", "no weights", "other hash"],
 )
 def test_only_the_shipped_weights_are_to_be_put_back(copy, monkeypatch, shipped, spoil):
-    monkeypatch.setattr(runtime, "default_weights_path", lambda: copy if shipped else ROOT / copy.name)
+    monkeypatch.setattr(info, "default_weights_path", lambda: copy if shipped else ROOT / copy.name)
     spoil(copy)
     with pytest.raises(WeightsError) as caught:
         Runtime(copy)
@@ -312,13 +312,13 @@ def test_the_default_weights_are_loaded_once(monkeypatch, weights):
 
 
 def test_the_shipped_weights_lie_in_the_package_or_beside_it():
-    path = runtime.default_weights_path()
+    path = info.default_weights_path()
     assert path.name == "siamese_model_final.h5"
     assert path.parent in (ROOT, ROOT / "flaskapp")
 
 
 def test_the_shipped_weights_look_at_four_views():
-    path = runtime.default_weights_path()
+    path = info.default_weights_path()
     assert read_network(path, read_info(path).sha256).views == 4
 
 
@@ -342,7 +342,7 @@ def test_weights_with_layers_of_a_later_version_are_refused(copy):
 )
 def test_senseless_lengths_are_refused(copy, settings):
     with h5py.File(copy, "r+") as file:
-        layers = [{"class_name": runtime.CERTAINTY, "config": settings}]
+        layers = [{"class_name": graph.CERTAINTY, "config": settings}]
         file.attrs["model_config"] = json.dumps({"layers": layers})
     write_note(copy)
     with pytest.raises(WeightsError, match="is not a Keras weights file"):
