@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
-__all__ = ["allowed_bytes", "allowed_cores", "photos_at_once"]
-
 OWN_GROUPS = Path("/proc/self/cgroup")
 GROUPS = Path("/sys/fs/cgroup")
 """Where Linux says in which control groups this process is, and what they may use."""

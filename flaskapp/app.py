@@ -42,8 +42,6 @@ from flaskapp.web.process_memory import give_memory_back
 from flaskapp.web.settings import LOCAL_NAMES, Services, Settings, SettingsError, provide, read_settings, services_of
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
-__all__ = ["create_app", "main", "serve"]
-
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
 BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared

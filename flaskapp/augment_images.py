@@ -15,20 +15,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-__all__ = [
-    "TRANSFORMATIONS",
-    "augment",
-    "brighter",
-    "brighter_more_contrast",
-    "darker",
-    "less_contrast",
-    "less_saturation",
-    "mirrored",
-    "mirrored_darker_less_saturation",
-    "more_contrast",
-    "more_saturation",
-]
-
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Transformation = Callable[[np.ndarray, int], np.ndarray]

@@ -61,51 +61,6 @@ if TYPE_CHECKING:
 
     from flaskapp.detection import Face
 
-__all__ = [
-    "AgeRequiredError",
-    "AnimatedPhotoError",
-    "BadFaceIndexError",
-    "BadRequestError",
-    "BusyError",
-    "ConsentRequiredError",
-    "CrossSiteError",
-    "CutOffFaceError",
-    "DataError",
-    "EmptyPhotoError",
-    "FacialRecognitionError",
-    "ForbiddenError",
-    "FormExpiredError",
-    "InternalError",
-    "KeepModelError",
-    "LeakError",
-    "MethodNotAllowedError",
-    "MissingExtraError",
-    "MissingPhotoError",
-    "NoFaceError",
-    "NoModelError",
-    "NotAFileError",
-    "NotEnoughMemoryError",
-    "NotFoundError",
-    "NotRemovedError",
-    "OwnFaceClosedError",
-    "PhotoError",
-    "PhotoTooLargeError",
-    "RateLimitedError",
-    "RequestError",
-    "SeveralFacesError",
-    "SeveralPhotosError",
-    "SlowRequestError",
-    "TooFewPhotosError",
-    "TrainingError",
-    "TruncatedPhotoError",
-    "UnknownHostError",
-    "UnreachableRateError",
-    "UnreadablePhotoError",
-    "UnsupportedFormatError",
-    "WarmingUpError",
-    "WeightsError",
-]
-
 
 class FacialRecognitionError(Exception):
     """Root of the tree: catch it to catch everything that the program foresees.

@@ -13,26 +13,6 @@ MOVED_PIXELS = 2
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")
-class WithMirrorImage(keras.layers.Layer):
-    """Put each face's mirror image into the batch too, behind all faces.
-
-    Weights of earlier versions look so.
-
-    Input shape: ``(batch, height, width, channels)``.
-    Output shape: ``(2 · batch, height, width, channels)``.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Return the faces as they are, and then all of them with left and right exchanged."""
-        return ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape with twice as many faces."""
-        batch, *face = input_shape
-        return (None if batch is None else 2 * batch, *face)
-
-
-@keras.saving.register_keras_serializable(package="flaskapp")
 class WithOtherViews(keras.layers.Layer):
     """Put other views of each face into the batch too: its mirror image, and both moved down a little.
 
@@ -60,16 +40,16 @@ class MeanOfViews(keras.layers.Layer):
     """Return the mean of what is said of all views of a face.
 
     They show one person, so what a network says of them differs by its own errors, and the
-    mean has smaller ones. Behind ``WithMirrorImage`` or ``WithOtherViews``.
+    mean has smaller ones. Behind ``WithOtherViews``.
 
     Args:
-        views: of each face; the two of ``WithMirrorImage`` if not given, as earlier weights have it.
+        views: of each face.
 
     Input shape: ``(views · batch, features)``.
     Output shape: ``(batch, features)``.
     """
 
-    def __init__(self, views: int = 2, **settings: Any) -> None:
+    def __init__(self, views: int = VIEWS, **settings: Any) -> None:
         super().__init__(**settings)
         self.views = views
 

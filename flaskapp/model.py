@@ -44,7 +44,6 @@ DROPOUT_RATE = 0.3
 # As long as the teacher's vectors are when the trunk learns them. A fifth of the length's power is most
 # of what it is worth to people who are not learned from (research/notes/training.md).
 CERTAINTY = 0.2, 128**0.5
-UNIT_LENGTH = 0.0, 1.0
 
 Layers = Callable[..., keras.layers.Layer]
 
@@ -167,7 +166,7 @@ def build_embedding_network(
 
     Args:
         residual_units: how many follow the first convolution of each block.
-        certainty: exponent and full length of ``CertaintyLength``; ``UNIT_LENGTH`` without it.
+        certainty: exponent and full length of ``CertaintyLength``.
         neck: filters of the 1×1 convolution of the grown network, which has the teacher's 128 numbers
             as a layer too; 0 = neither.
 
@@ -187,9 +186,9 @@ def build_embedding_network(
 
 
 def certainty_of(twin: keras.Model) -> tuple[float, float]:
-    """Return exponent and full length of what gives embeddings their length, as of earlier weights too."""
-    last = twin.layers[-1]
-    return (last.exponent, last.full) if isinstance(last, CertaintyLength) else UNIT_LENGTH
+    """Return exponent and full length of what gives embeddings their length."""
+    length = twin.get_layer("certainty_length")
+    return length.exponent, length.full
 
 
 def features_of(twin: keras.Model) -> keras.Model:

@@ -9,8 +9,6 @@ import numpy as np
 
 from flaskapp.errors import NotEnoughMemoryError
 
-__all__ = ["is_shortage", "raise_if_memory_lacks", "tell_shortage"]
-
 OPENCV_NO_MEMORY = -4
 WORDS = ("allocate memory", "bad_alloc", "bad allocation")
 """How ONNX Runtime and its C++ library put it; neither has an error of its own for it."""

@@ -20,18 +20,6 @@ from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, default_runtime
 
-__all__ = [
-    "OUT_OF_SCOPE",
-    "STAGES",
-    "Decision",
-    "FaceInPhoto",
-    "Verification",
-    "Verifier",
-    "decide",
-    "default_verifier",
-    "face_to_json",
-]
-
 OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
 """Of a personal model: neither photo is the person it knows, so its score means nothing."""
 

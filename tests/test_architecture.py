@@ -1,175 +1,102 @@
-"""Who may import whom."""
+"""Who may import whom, for type checkers' eyes apart."""
 
 from __future__ import annotations
 
-import ast
-import functools
 import os
+import re
 import subprocess
 import sys
-from pathlib import Path
 
+import grimp
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.conftest import ROOT
+
 PACKAGE = ROOT / "flaskapp"
-
-# Modules, or folders of modules, that answer a person who waits.
-SERVING = (
-    "app",
-    "web",
-    "verifier",
-    "preprocess",
-    "detection",
-    "runtime",
-    "serving_graph",
-    "errors",
-    "onnx_session",
-)
-# The web door is `app` and, so that no file gets long, the folder `web` behind it.
-WEB = ("app", "web")
-DOORS = (*WEB, "cli", "__main__")
-TRAINING_ONLY = {"tensorflow", "keras"}
-HEAVY = TRAINING_ONLY | {"matplotlib"}
-FLASK = {"flask", "flask_limiter", "limits", "werkzeug"}
-
-
-def name_of(file: Path) -> str:
-    """Return the dotted name of a module of the package."""
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-@functools.cache
-def modules() -> dict[str, Path]:
-    return {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
-
-
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-def running_nodes(tree: ast.AST) -> list[ast.AST]:
-    """Return every node but those that only a type checker reads."""
-    found = [tree]
-    for child in ast.iter_child_nodes(tree):
-        if is_type_checking(child):
-            for other in child.orelse:
-                found += running_nodes(other)
-        else:
-            found += running_nodes(child)
-    return found
-
-
-def names_imported(source: str) -> set[str]:
-    """Return the dotted names of all imports of a source text, also those inside functions.
-
-    ``from a import b`` gives both ``a`` and ``a.b``: b may be a module.
-    """
-    names = set()
-    for node in running_nodes(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports are not used here"
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-@functools.cache
-def imports(module: str) -> frozenset[str]:
-    return frozenset(names_imported(modules()[module].read_text(encoding="utf-8")))
-
-
-def foreign(module: str) -> set[str]:
-    """Return the top-level names of what a module imports from outside the package."""
-    return {name.partition(".")[0] for name in imports(module)} - {"flaskapp"}
-
-
-def own(module: str) -> set[str]:
-    """Return the modules of the package that a module imports."""
-    return {name for name in imports(module) if name in modules()}
-
-
-def below(*tops: str) -> set[str]:
-    """Return the modules named, and those in folders so named."""
-    return {m for m in modules() for top in tops if m == f"flaskapp.{top}" or m.startswith(f"flaskapp.{top}.")}
-
-
-def reached_from(starts: set[str]) -> set[str]:
-    """Return the modules of the package that come along with some, however far the way."""
-    reached, waiting = set(), set(starts)
-    while waiting:
-        module = waiting.pop()
-        reached.add(module)
-        parents = {".".join(module.split(".")[:end]) for end in range(1, module.count(".") + 1)}
-        waiting |= (own(module) | (parents & modules().keys())) - reached
-    return reached
-
-
-def test_imports_are_read_as_python_reads_them():
-    source = """
-import os.path
-from typing import TYPE_CHECKING
-if TYPE_CHECKING:
-    import keras
-else:
-    import numpy
-def later():
-    from flaskapp.model import build_trunk
-"""
-    assert names_imported(source) == {
-        "os.path",
-        "typing",
-        "typing.TYPE_CHECKING",
-        "numpy",
-        "flaskapp.model",
-        "flaskapp.model.build_trunk",
-    }
-
-
-@pytest.mark.parametrize("module", sorted(reached_from(below(*SERVING))))
-def test_nothing_that_serves_imports_the_training_libraries(module):
-    assert not foreign(module) & HEAVY
-
-
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_only_app_and_web_know_flask(module):
-    assert module in below(*WEB) or not foreign(module) & FLASK
-
-
-def test_evaluation_knows_no_model():
-    allowed = below("evaluation", "errors") | {"flaskapp"}
-    assert {module: own(module) - allowed for module in below("evaluation") if own(module) - allowed} == {}
-    assert set().union(*map(foreign, below("evaluation"))) - set(sys.stdlib_module_names) <= {"numpy"}
-
-
-@pytest.mark.parametrize("module", sorted(modules().keys() - below(*DOORS)))
-def test_nothing_imports_a_door(module):
-    assert not own(module) & below(*DOORS)
-
-
-def test_the_web_door_does_not_lead_to_the_command_line():
-    assert not {module for module in below(*WEB) if own(module) & below("cli")}
-
-
-def test_the_product_knows_neither_research_nor_benchmarks():
-    assert not {module for module in modules() if foreign(module) & {"research", "benchmarks"}}
-
-
-def test_the_command_line_starts_app_and_not_what_lies_behind_it():
-    assert not {module for module in below("cli") if own(module) & below("web")}
-
-
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_onnx_runtime_has_one_door(module):
+# From those that people call to those that know nobody; none imports what stands before it,
+# however long the way, and those in one set do not know each other.
+LAYERS = ("cli", "app", "web", {"personal", "pairs"}, "verifier", "weights", "preprocess", "detection")
+# What only some modules, or folders of modules, may import.
+DOORS = {
+    "keras": {"model", "layers", "personal.loop", "personal.train", "personal.worker"},
+    "tensorflow": {"model", "layers", "personal.loop", "personal.train", "personal.worker"},
+    "matplotlib": {"plots"},
+    "flask": {"app", "web"},
+    "flask_limiter": {"app", "web"},
+    "limits": {"app", "web"},
+    "werkzeug": {"app", "web"},
     # It must be told to stay silent before the first import, whichever module comes first.
-    assert module == "flaskapp.onnx_session" or "onnxruntime" not in foreign(module)
+    "onnxruntime": {"onnx_session"},
+}
+COMPARING = ("app", "web", "verifier", "weights", "preprocess", "detection")
+TRAINING = {"tensorflow", "keras"}
+HEAVY = TRAINING | {"matplotlib"}
 
 
-@pytest.mark.parametrize("module", sorted(modules()))
-def test_matplotlib_is_for_plots_only(module):
-    assert module in below("plots") or "matplotlib" not in foreign(module)
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("flaskapp", include_external_packages=True, exclude_type_checking_imports=True)
+
+
+def full(name: str | set[str]) -> str | set[str]:
+    return f"flaskapp.{name}" if isinstance(name, str) else {f"flaskapp.{one}" for one in name}
+
+
+def is_below(module: str, names: set[str]) -> bool:
+    return any(module == full(name) or module.startswith(f"{full(name)}.") for name in names)
+
+
+def test_the_product_knows_neither_research_nor_benchmarks(graph):
+    beside = [name for name in ("research", "benchmarks") if name in graph.modules]
+    assert {name: graph.find_modules_that_directly_import(name) for name in beside} == {}
+
+
+def test_each_large_library_has_its_door(graph):
+    importers = {name: graph.find_modules_that_directly_import(name) for name in DOORS if name in graph.modules}
+    strays = {name: {one for one in found if not is_below(one, DOORS[name])} for name, found in importers.items()}
+    ways = [
+        graph.find_shortest_chain(importer=module, imported=library)
+        for module in sorted(graph.modules)
+        if is_below(module, set(COMPARING))
+        for library in sorted(HEAVY & graph.modules)
+    ]
+    assert {name: found for name, found in strays.items() if found} == {}
+    assert [way for way in ways if way] == []
+
+
+def test_evaluation_knows_numpy_and_errors_alone(graph):
+    imported = graph.find_modules_directly_imported_by("flaskapp.evaluation", as_package=True)
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "flaskapp.errors"}
+
+
+def test_each_layer_knows_only_those_below(graph):
+    wrong = graph.find_illegal_dependencies_for_layers([full(layer) for layer in LAYERS])
+    assert [route for dependency in wrong for route in map(str, dependency.routes)] == []
+    assert graph.find_modules_that_directly_import("flaskapp.app") == {"flaskapp.cli.serve"}
+    assert graph.find_modules_that_directly_import("flaskapp.cli", as_package=True) == set()
+    into_web = graph.find_modules_that_directly_import("flaskapp.web", as_package=True)
+    assert {module for module in into_web if not is_below(module, {"app", "web"})} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle(graph):
+    ways = (
+        graph.find_shortest_chain(importer=other, imported=module)
+        for module in sorted(graph.modules)
+        for other in graph.find_modules_directly_imported_by(module)
+    )
+    assert [way for way in ways if way] == []
+
+
+def test_packages_hand_names_on_and_modules_do_not():
+    own, handed_on = [], []
+    for file in sorted(PACKAGE.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if file.name != "__init__.py" and re.search(r"^__all__\b", text, re.MULTILINE):
+            handed_on.append(file.relative_to(ROOT))
+        # The photo path's verbs may stand in one, and what imports a name late.
+        elif file.name == "__init__.py" and file.parent.name != "preprocess":
+            own += [(file.parent.name, name) for name in re.findall(r"^(?:def|class) (?!__getattr__)(\w+)", text, re.M)]
+    assert (own, handed_on) == ([], [])
 
 
 def modules_loaded_by(statement: str) -> set[str]:
@@ -181,21 +108,19 @@ def modules_loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_package_itself_is_light():
-    assert not modules_loaded_by("import flaskapp") & (HEAVY | {"numpy", "cv2", "PIL", "onnxruntime"})
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("flaskapp", HEAVY | {"numpy", "cv2", "PIL", "onnxruntime"}),
+        ("flaskapp.cli.program", HEAVY | {"cv2", "onnxruntime"}),
+        ("flaskapp.cli.measuring", HEAVY),  # before it draws
+    ],
+)
+def test_what_starts_loads_no_library_before_it_is_needed(name, left_out):
+    assert not modules_loaded_by(f"import {name}") & left_out
 
 
 @pytest.mark.slow
-def test_the_serving_modules_load_no_training_library():
-    serving = sorted(below(*SERVING))
-    assert serving, "there is nothing that serves"
-    assert not modules_loaded_by("\n".join(f"import {module}" for module in serving)) & HEAVY
-
-
-def test_evaluate_loads_no_drawing_library_before_it_draws():
-    assert not modules_loaded_by("import flaskapp.cli.measuring") & HEAVY
-
-
-@pytest.mark.skipif(not below("cli"), reason="there is no command line yet")
-def test_the_command_line_starts_without_loading_a_model_library():
-    assert not modules_loaded_by("import flaskapp.cli") & (HEAVY | {"cv2", "onnxruntime"})
+def test_what_compares_loads_no_training_library(graph):
+    modules = sorted(module for module in graph.modules if is_below(module, set(COMPARING)))
+    assert not modules_loaded_by("\n".join(f"import {module}" for module in modules)) & HEAVY

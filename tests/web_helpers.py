@@ -14,7 +14,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from flaskapp.detection import Face
-from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, decide
+from flaskapp.evaluation.decisions import decide
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification
 from flaskapp.web.settings import Services, services_of
 from flaskapp.weights.info import WeightsInfo
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,27 @@ import numpy as np
 from flaskapp.preprocess import CROP_GEOMETRY
 
 FILTERS = (64, 128, 128, 256)
-RESIDUAL_UNITS = (0, 0, 1, 2)
+RESIDUAL_UNITS = (0, 0, 0, 2)  # where maps are small
 BAND = (0.4, 0.6)
+LAYERS = {
+    "flaskapp>WithOtherViews": {},
+    "flaskapp>MeanOfViews": {"views": 4},
+    "flaskapp>CertaintyLength": {"exponent": 0.2, "full": 25.0},
+    "flaskapp>L1Distance": {},
+}
+"""The network's layers of our own, and what is said of them."""
 
 
-def random_arrays(seed: int = 0, scale: float = 600.0, offset: float = 2.0) -> dict[str, np.ndarray]:
+def random_arrays(
+    seed: int = 0, scale: float = 600.0, offset: float = 2.0, residual_units: Sequence[int] = RESIDUAL_UNITS
+) -> dict[str, np.ndarray]:
     """Return the arrays of a network that has learned nothing, as ``runtime.read_arrays`` does.
 
     Args:
         seed: of the numbers.
         scale: how fast the score falls with the mean L1 distance of two embeddings.
         offset: log odds of the score at distance 0.
+        residual_units: how many follow each block's first convolution.
     """
     rng = np.random.default_rng(seed)
     arrays: dict[str, np.ndarray] = {}
@@ -41,7 +51,7 @@ def random_arrays(seed: int = 0, scale: float = 600.0, offset: float = 2.0) -> d
     for number, (inputs, outputs) in enumerate(pairwise((3, *FILTERS)), start=1):
         side = 5 if number == 1 else 3
         convolution(f"block{number}", side, side, inputs, outputs)
-        for unit in range(1, RESIDUAL_UNITS[number - 1] + 1):
+        for unit in range(1, residual_units[number - 1] + 1):
             for half in (1, 2):
                 convolution(f"block{number}_unit{unit}_{half}", 3, 3, outputs, outputs)
     arrays["global_depthwise/kernel"] = rng.normal(0, 1 / 3, (3, 3, 256, 1))
@@ -79,9 +89,11 @@ def write_note(weights: Path, band: tuple[float, float] = BAND, **changes: Any) 
     return weights
 
 
-def write_h5(weights: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write arrays where Keras puts them; return the path."""
+def write_h5(weights: Path, arrays: Mapping[str, np.ndarray], layers: Mapping[str, Any] = LAYERS) -> Path:
+    """Write arrays and layers of our own where Keras puts them; return the path."""
     with h5py.File(weights, "w") as file:
+        settings = [{"class_name": name, "config": config} for name, config in layers.items()]
+        file.attrs["model_config"] = json.dumps({"layers": settings})
         for name, array in arrays.items():
             layer = name.partition("/")[0]
             twin = layer if layer == "similarity_score" else "embedding_network"

@@ -17,24 +17,6 @@ import click
 
 from flaskapp.errors import MissingExtraError
 
-__all__ = [
-    "EXISTING",
-    "EXISTING_FILE",
-    "EXISTING_FOLDER",
-    "FIGURE",
-    "FIGURES",
-    "FINITE",
-    "OUTPUT_FILE",
-    "OUTPUT_FOLDER",
-    "PAGE",
-    "WEIGHTS",
-    "FiniteRange",
-    "ReadingCommand",
-    "is_output",
-    "refuse_overwriting",
-    "shown",
-]
-
 EXISTING = click.Path(path_type=Path)  # whether it is there, its reader says better
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

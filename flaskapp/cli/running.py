@@ -11,8 +11,7 @@ import os
 import sys
 from typing import NoReturn
 
-STOPPED, BUG, OUT_OF_MEMORY = 130, 70, 71
-"""What a shell gives a program that Ctrl-C ended; ``EX_SOFTWARE`` and ``EX_OSERR`` of ``sysexits.h``."""
+from flaskapp.cli.exit_codes import BUG, OUT_OF_MEMORY, STOPPED
 
 
 def run() -> NoReturn:

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = [
-    "best_of_each_size",
-    "clip_boxes",
-    "mirror_boxes",
-    "overlaps",
-    "shift_boxes",
-    "square_boxes",
-    "suppress",
-    "turn_back",
-]
-
 SMALLEST_AREA = 1e-9
 """Keeps boxes without area from dividing by zero."""
 

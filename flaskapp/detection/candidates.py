@@ -10,8 +10,6 @@ import numpy as np
 
 from flaskapp.detection.boxes import clip_boxes, mirror_boxes, shift_boxes, turn_back
 
-__all__ = ["Candidates", "Face"]
-
 LANDMARKS = 5
 LEAST_DOWN = math.cos(math.radians(60))
 """How far below the eyes the mouth of an upright face is, in parts of their distance. A head on a

@@ -8,8 +8,6 @@ from typing import overload
 
 from flaskapp.detection.candidates import Face
 
-__all__ = ["SMALLEST_FACE", "Detection"]
-
 SMALLEST_FACE = 40
 """Side, in pixels, of the smallest face that is looked for. An aligned face is made of about
 110 pixels across, so below 40 there is little left to compare."""

@@ -15,8 +15,6 @@ from flaskapp.detection.detection import SMALLEST_FACE, Detection
 from flaskapp.detection.networks import load_network
 from flaskapp.detection.pyramid import Level, Pyramid
 
-__all__ = ["LARGEST_IMAGE", "Detector", "default_detector", "detect_faces", "side_that_counts"]
-
 LARGEST_IMAGE = 2048
 """Longer side, in pixels, of the largest photo that is searched as it is: a face in a
 12-megapixel photo of a whole room still has 80 pixels, the smallest it then finds. A strip,

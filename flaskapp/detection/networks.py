@@ -19,8 +19,6 @@ from flaskapp.onnx_session import open_model
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = ["FILES", "FOLDER", "Network", "load_network"]
-
 FOLDER = Path(__file__).resolve().parent / "mtcnn"
 REINSTALL = "Put back the file that belongs to the program, or install it again."
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-__all__ = ["Level", "Pyramid"]
-
 # Where a piece reaches beyond the photo it shows mid-grey, which the networks read as 0.
 OUTSIDE = (128, 128, 128)
 

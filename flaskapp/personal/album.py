@@ -17,8 +17,6 @@ from flaskapp.errors import DataError, MissingExtraError, PhotoError
 from flaskapp.preprocess.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.preprocess.selection import Choice
 
-__all__ = ["ME", "Album", "fetch_lfw", "join", "read_album", "read_people"]
-
 ME = "me"
 MOST_READERS = 2
 FEWEST_LFW_PHOTOS = 20

@@ -19,8 +19,6 @@ from flaskapp.detection import Detector, Face
 from flaskapp.errors import DataError, PhotoError
 from flaskapp.preprocess import Photo
 
-__all__ = ["WANTED", "Glance", "Guide", "Look", "look_at", "read_camera"]
-
 # Of the aligned face. On 41 photos of people whom no training saw it is 0.03 to 0.15 for most,
 # and at most 0.009 after a Gaussian blur of 2.5 pixels; light does not change it.
 LEAST_SHARPNESS = 0.02

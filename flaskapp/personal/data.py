@@ -17,18 +17,6 @@ from flaskapp.personal.split import Shares, Split, split_people, split_photos
 from flaskapp.personal.stand_in import StandIn
 from flaskapp.weights.runtime import Runtime, weighted_l1
 
-__all__ = [
-    "Doubt",
-    "DrawnPeople",
-    "Others",
-    "OwnAmongOthers",
-    "OwnData",
-    "PeopleWithPhotos",
-    "doubt_of_one_person",
-    "own_among_others",
-    "prepare_data",
-]
-
 Embed = Callable[[np.ndarray], np.ndarray]
 PARTS = ("training", "validation", "test")
 # People that the stand-in draws to choose the threshold with, and as many to score with.

@@ -16,8 +16,6 @@ import numpy as np
 from flaskapp.errors import LeakError
 from flaskapp.personal.album import Album
 
-__all__ = ["Alike", "audit", "find_alike", "groups_of", "perceptual_hash"]
-
 HASH_SIDE = 12
 MOST_BITS = 0.06
 LEAST_COSINE = 0.96

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["without_greeting"]
-
 SIEVE = r"""
 import re, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)

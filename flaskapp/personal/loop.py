@@ -28,18 +28,6 @@ from flaskapp.parallel import replacing
 from flaskapp.personal.folder import BACKUP, BEST, LOG, RUN_NOTE
 from flaskapp.personal.stand_in import StandIn
 
-__all__ = [
-    "Epoch",
-    "FacePairs",
-    "FeaturePairs",
-    "OwnRecipe",
-    "Validation",
-    "best_of",
-    "claim_folder",
-    "fit",
-    "log_loss",
-]
-
 Batch = tuple[list[np.ndarray], np.ndarray]
 
 

@@ -10,8 +10,6 @@ from flaskapp.evaluation import Evaluation, error_curve
 from flaskapp.report.page import Picture, Section, Table, page, picture
 from flaskapp.report.rows import NAMES, interval_text, percent
 
-__all__ = ["own_face_page"]
-
 FIGURES = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
 METHOD = (
     "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one. "

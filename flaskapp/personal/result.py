@@ -16,8 +16,6 @@ from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.loop import Epoch, best_of
 from flaskapp.personal.scoring import Choice, Head, PairList, scored_pairs
 
-__all__ = ["HardPair", "OwnResult", "Scope", "measure"]
-
 VERDICTS = ("match", "inconclusive", "non_match", "out_of_scope")
 HARDEST = 5
 STRANGER_PAIRS_AT_MOST = 20_000

@@ -13,8 +13,6 @@ from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.personal.model import nearness
 from flaskapp.weights.runtime import pair_log_odds
 
-__all__ = ["Choice", "Head", "PairList", "choose", "scored_pairs", "tail_error", "validation_pairs"]
-
 # Of the way from the strangers' mean nearness to the owner's. Beyond the middle, because
 # out_of_scope takes two photos that are far: the owner may be missed in one, strangers in none.
 SCOPE_PLACE = 0.6

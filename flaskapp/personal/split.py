@@ -9,8 +9,6 @@ import numpy as np
 
 from flaskapp.errors import DataError
 
-__all__ = ["FEWEST_PHOTOS", "Split", "split_people", "split_photos"]
-
 TEST_SHARE = 0.2
 # Of what is left.
 VALIDATION_SHARE = 0.2

@@ -21,8 +21,6 @@ import numpy as np
 
 from flaskapp.errors import DataError
 
-__all__ = ["StandIn", "fit_stand_in", "stand_in_of"]
-
 PEOPLE_RANK, PHOTO_RANK = 64, 96
 FEWEST_PEOPLE = 2 * PEOPLE_RANK
 FIELDS = ("mean", "people", "people_rest", "photos", "photos_rest")

@@ -55,8 +55,6 @@ from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.weights.info import default_weights_path
 from flaskapp.weights.runtime import Runtime
 
-__all__ = ["OwnReporter", "make_own_model", "train_own_face"]
-
 # Below this AUC, or with scores that differ less than this, nothing was learned.
 LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
 TERMS = "Those of the weights that it started from, and of the photos."

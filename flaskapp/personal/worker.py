@@ -28,8 +28,6 @@ from flaskapp.preprocess import CROP_SIZE
 if TYPE_CHECKING:
     from flaskapp.personal.result import OwnResult
 
-__all__ = ["main", "read_order"]
-
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
 FIGURES = ("accuracy", "precision", "recall", "f1")
 MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."

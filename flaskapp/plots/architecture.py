@@ -11,12 +11,10 @@ from flaskapp.plots.style import GENUINE_COLOUR, INK, PAPER, QUIET_INK, RULE, SM
 
 NAMES = {
     "face": "aligned face",
-    "with_mirror_image": "with its mirror image",
     "with_other_views": "with its mirror image, and both moved down",
     "flatten": "depthwise convolution over the whole map",
     "mean_of_views": "mean of the views",
     "embedding": "Dropout, Dense",
-    "unit_length": "scaled to unit length: the embedding",
     "certainty_length": "scaled, longer where it is surer: the embedding",
 }
 BOX_HEIGHT, STEP = 0.5, 0.82

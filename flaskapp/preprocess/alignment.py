@@ -9,8 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-__all__ = ["CROP_GEOMETRY", "CROP_SIZE", "TEMPLATE", "align_face", "crop_scale", "to_model_input"]
-
 CROP_SIZE = 100
 """Side of an aligned face in pixels."""
 

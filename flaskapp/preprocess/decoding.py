@@ -26,8 +26,6 @@ from flaskapp.errors import (
 from flaskapp.preprocess.jpeg import MOST_SEGMENTS, check_jpeg, decode_jpeg
 from flaskapp.shortage import raise_if_memory_lacks, tell_shortage
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Photo", "decode_photo"]
-
 MAX_BYTES = 12 * 1024 * 1024
 """Largest photo file; a 12-megapixel JPEG from a phone has 3 to 8 MB."""
 

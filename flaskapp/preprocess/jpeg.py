@@ -12,8 +12,6 @@ from PIL import Image
 
 from flaskapp.errors import PhotoTooLargeError, UnsupportedFormatError
 
-__all__ = ["MOST_SEGMENTS", "check_jpeg", "decode_jpeg"]
-
 ORDINARY = "Open it in another program and save it as an ordinary JPEG."
 
 MOST_SCANNED_PIXELS = 1_000_000_000

@@ -8,8 +8,6 @@ from typing import Literal
 from flaskapp.detection import SMALLEST_FACE, Detection, Face
 from flaskapp.errors import BadFaceIndexError, CutOffFaceError, NoFaceError, SeveralFacesError
 
-__all__ = ["Choice", "prominent_faces", "select_face"]
-
 Choice = Literal["refuse", "centre", "largest"]
 
 PROMINENT_HEIGHT = 1 / 3

@@ -13,18 +13,6 @@ from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredEr
 from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
 
-__all__ = [
-    "COOKIE",
-    "check_statements",
-    "check_turn",
-    "cookie_name",
-    "current_consent",
-    "require_consent",
-    "set_cookie",
-    "with_consent",
-    "withdraw",
-]
-
 P = ParamSpec("P")
 
 COOKIE = "consent"

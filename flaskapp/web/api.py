@@ -12,8 +12,6 @@ from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import chosen_face, stated_json, uploaded_photo, wants_pictures
 
-__all__ = ["api"]
-
 api = Blueprint("api", __name__)
 
 

@@ -26,8 +26,6 @@ from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
 from flaskapp.web.process_memory import trim_memory
 from flaskapp.weights.info import WeightsInfo
 
-__all__ = ["Comparer", "Comparison", "FacePicture", "FoundFaces", "LiveAnswer", "faces_json", "picture_faces"]
-
 PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
 WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
 

@@ -19,8 +19,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["NOTICE", "Consent", "ConsentBook", "Notice"]
-
 MOST_CONSENTS = 10_000
 """How many may stand at a time. Beyond that one ends early and its owner is asked again: the
 oldest of whoever has most, so that someone who asks for tokens without end ends their own."""

@@ -21,8 +21,6 @@ from flaskapp.errors import (
 from flaskapp.web.access import cookie_name, set_cookie
 from flaskapp.web.settings import services
 
-__all__ = ["BUSY", "HEADERS", "REFUSED", "SLOW", "check_form_token", "form_token", "guard"]
-
 CSRF_COOKIE = "csrf"
 CSRF_FIELD = "csrf_token"
 

@@ -19,19 +19,6 @@ from flaskapp.web.access import require_consent
 from flaskapp.web.consent import seconds_up
 from flaskapp.web.settings import Settings, services
 
-__all__ = [
-    "caller_network",
-    "comparisons",
-    "consents",
-    "count_stills",
-    "detections",
-    "forget",
-    "frames",
-    "limiter",
-    "network_of",
-    "seconds_to_wait",
-]
-
 IPV6_HOUSEHOLD, IPV6_SITE = 64, 48
 """Bits of an address that one household, and one company or rented network, has in common."""
 

@@ -42,8 +42,6 @@ from flaskapp.web.uploads import SMALL_BODY_BYTES
 if sys.platform != "win32":
     import resource
 
-__all__ = ["Connection", "Listener", "Rules", "check_address", "is_taken", "listen"]
-
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 ASKED = "flaskapp.asked"

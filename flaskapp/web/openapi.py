@@ -10,8 +10,6 @@ from typing import Any
 from flaskapp import __version__
 from flaskapp.errors import FacialRecognitionError
 
-__all__ = ["describe", "every_problem"]
-
 FILE = Path(__file__).parent.parent / "static" / "openapi.json"
 
 

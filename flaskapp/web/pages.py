@@ -21,8 +21,6 @@ from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 from flaskapp.weights.info import WeightsInfo, default_weights_path
 
-__all__ = ["error_page", "pages"]
-
 pages = Blueprint("pages", __name__)
 
 Step = Literal["consent", "photos", "faces", "result"]

@@ -20,12 +20,10 @@ from flaskapp import preprocess
 from flaskapp.errors import BadRequestError, KeepModelError, OwnFaceClosedError, PhotoError
 from flaskapp.personal.capture import Look
 from flaskapp.web import access, limits
-from flaskapp.web.api import api
+from flaskapp.web.api import api as api  # the views below are handed on with it
 from flaskapp.web.personal_model import MOST_PHOTOS, look_at_photo
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import check_form, stated_json, uploaded_photo, uploaded_photos
-
-__all__ = ["api", "check_owner", "is_open"]
 
 P = ParamSpec("P")
 

@@ -28,8 +28,6 @@ from flaskapp.web.comparing import Comparer, Comparison
 from flaskapp.web.consent import ConsentBook
 from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra
 
-__all__ = ["DEFAULT_PLACE", "MOST_PHOTOS", "Looked", "PersonalModel", "look_at_photo", "verifier_of"]
-
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
 

@@ -19,8 +19,6 @@ from flaskapp.errors import FacialRecognitionError, MissingExtraError
 if TYPE_CHECKING:
     from flaskapp.web.personal_model import PersonalModel
 
-__all__ = ["COMMAND", "Training", "check_extra", "missing_extra"]
-
 COMMAND = (sys.executable, "-P", "-m", "flaskapp.personal.worker")
 PACKAGES = Path(__file__).resolve().parent.parent.parent
 NEEDED = ("tensorflow", "keras", "matplotlib")

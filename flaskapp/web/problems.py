@@ -28,8 +28,6 @@ from flaskapp.web.comparing import faces_json
 from flaskapp.web.limits import seconds_to_wait
 from flaskapp.web.uploads import MOST_FORM_BYTES, SMALL_BODY_BYTES
 
-__all__ = ["ExcInfo", "answer_errors", "log_unforeseen", "problem_json"]
-
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 CONTENT_TYPE = "application/problem+json"

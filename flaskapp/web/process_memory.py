@@ -9,8 +9,6 @@ from typing import Any
 
 from flaskapp.onnx_session import give_arena_back
 
-__all__ = ["give_memory_back", "trim_memory"]
-
 # malloc.h of glibc
 M_MMAP_THRESHOLD = -3
 M_ARENA_MAX = -8

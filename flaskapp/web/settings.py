@@ -17,17 +17,6 @@ from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
 from flaskapp.web.personal_model import PersonalModel
 
-__all__ = [
-    "LOCAL_NAMES",
-    "Services",
-    "Settings",
-    "SettingsError",
-    "provide",
-    "read_settings",
-    "services",
-    "services_of",
-]
-
 SERVICES = "facial_recognition"
 PREFIX = "FR_"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")

@@ -18,16 +18,6 @@ from flaskapp.errors import (
 )
 from flaskapp.web.settings import services
 
-__all__ = [
-    "InMemoryRequest",
-    "check_form",
-    "chosen_face",
-    "stated_json",
-    "uploaded_photo",
-    "uploaded_photos",
-    "wants_pictures",
-]
-
 SMALL_BODY_BYTES = 4096
 """Largest body of a request that carries no photo."""
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,31 +25,17 @@ from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
 
-__all__ = [
-    "EMBEDDING_SIZE",
-    "FILTERS",
-    "MOVED_PIXELS",
-    "NECK_FILTERS",
-    "VECTOR_SIZE",
-    "Network",
-    "check_arrays",
-    "embedding_graph",
-    "is_grown",
-    "read_network",
-    "residual_units",
-]
-
 # The network of flaskapp.model, which cannot be imported here: it loads Keras. A test holds
 # both to each other.
 FILTERS = (64, 128, 128, 256)
 EMBEDDING_SIZE = 4096
+VIEWS = 4
 MOVED_PIXELS = 2
 NECK_FILTERS = 512
 VECTOR_SIZE = 128
-# As Keras writes the registered names of the layers that look at more than the face as it is.
-VIEWS_OF_LAYER: dict[str, Literal[2, 4]] = {"flaskapp>WithMirrorImage": 2, "flaskapp>WithOtherViews": 4}
+# The network's layers of our own, as Keras writes their registered names.
 CERTAINTY = "flaskapp>CertaintyLength"
-OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", CERTAINTY, *VIEWS_OF_LAYER})
+OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp>WithOtherViews", CERTAINTY})
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
 
@@ -59,16 +45,11 @@ class Network:
 
     Attributes:
         arrays: float32, by ``layer/variable``, the layers of the twin and the score alike.
-        views: how many views of each face the network looks at, to go on with the mean of what it
-            says of them: 1 is the face alone, as the first versions' weights have it, 2 its mirror
-            image too, 4 both moved down a little as well.
-        certainty: an embedding is as long as ``(length / full) ** exponent``, of exponent and full
-            length; exponent 0 is unit length, as earlier weights have it.
+        certainty: an embedding is as long as ``(length / full) ** exponent``, of exponent and full length.
     """
 
     arrays: Mapping[str, np.ndarray]
-    views: Literal[1, 2, 4] = 1
-    certainty: tuple[float, float] = (0.0, 1.0)
+    certainty: tuple[float, float]
 
 
 def is_grown(arrays: Mapping[str, np.ndarray]) -> bool:
@@ -131,13 +112,11 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
     arrays = network.arrays
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
-    if network.views > 1:
-        # Left and right exchanged: each row's pixels taken from the last to the first.
-        x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
-    if network.views > 2:
-        top = build.add_told("Slice", x, [0], [1], [2])
-        rest = build.add_told("Slice", x, [0], [CROP_SIZE - MOVED_PIXELS], [2])
-        x = build.add("Concat", [x, build.add("Concat", [*[top] * MOVED_PIXELS, rest], axis=2)], axis=0)
+    # Left and right exchanged: each row's pixels taken from the last to the first.
+    x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
+    top = build.add_told("Slice", x, [0], [1], [2])
+    rest = build.add_told("Slice", x, [0], [CROP_SIZE - MOVED_PIXELS], [2])
+    x = build.add("Concat", [x, build.add("Concat", [*[top] * MOVED_PIXELS, rest], axis=2)], axis=0)
     for number in range(1, len(FILTERS) + 1):
         x = _add_block(build, x, f"block{number}")
     channels = FILTERS[-1]
@@ -147,9 +126,8 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
     x = build.add("Flatten", [x])
     if is_grown(arrays):
         x, channels = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"]), VECTOR_SIZE
-    if network.views > 1:
-        views = build.add_told("Reshape", x, [network.views, -1, channels])
-        x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
+    views = build.add_told("Reshape", x, [VIEWS, -1, channels])
+    x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
     x = _add_length(build, x, *network.certainty)
     graph = helper.make_graph(
@@ -164,8 +142,6 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
 
 def _add_length(build: _GraphBuilder, x: str, exponent: float, full: float) -> str:
     unit = build.add("LpNormalization", [x], axis=1, p=2)
-    if exponent == 0:
-        return unit
     share = build.add("Div", [build.add("ReduceL2", [x], axes=[1], keepdims=1)], np.array(full))
     return build.add("Mul", [unit, build.add("Pow", [share], np.array(exponent))])
 
@@ -204,17 +180,11 @@ def read_network(path: Path, sha256: str) -> Network:
         with h5py.File(io.BytesIO(content)) as file:
             layers = _settings_of_layers(json.loads(file.attrs.get("model_config", "{}")))
             arrays = _arrays_below(file["model_weights"])
+        _check_own_layers(path, layers)
         certainty = _certainty(layers)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", remedy(path)) from None
-    # Without a layer that makes views, say, every score would be another one.
-    if unknown := {name for name in layers if name.startswith("flaskapp>")} - OWN_LAYERS:
-        raise WeightsError(
-            f"{path.name} has layers that this version does not know: {', '.join(sorted(unknown))}.",
-            "Use weights and program of one version.",
-        )
-    views: Literal[1, 2, 4] = max((VIEWS_OF_LAYER[name] for name in layers.keys() & VIEWS_OF_LAYER.keys()), default=1)
-    return Network(arrays, views, certainty)
+    return Network(arrays, certainty)
 
 
 def _settings_of_layers(config: Any) -> dict[str, Any]:
@@ -227,10 +197,18 @@ def _settings_of_layers(config: Any) -> dict[str, Any]:
     return found
 
 
+def _check_own_layers(path: Path, layers: Mapping[str, Any]) -> None:
+    """Refuse another network: without the layer that makes views, say, every score would be another one."""
+    own = {name for name in layers if name.startswith("flaskapp>")}
+    if own != OWN_LAYERS:
+        raise WeightsError(
+            f"{path.name} has other layers than this version: {', '.join(sorted(own ^ OWN_LAYERS))}.",
+            "Use weights and program of one version.",
+        )
+
+
 def _certainty(layers: Mapping[str, Any]) -> tuple[float, float]:
     """Return exponent and full length of the layer that gives embeddings their length."""
-    if CERTAINTY not in layers:
-        return 0.0, 1.0
     exponent, full = float(layers[CERTAINTY]["exponent"]), float(layers[CERTAINTY]["full"])
     if not (0 <= exponent <= 1 and 0 < full < math.inf):
         raise ValueError(f"A length expects 0 ≤ exponent ≤ 1 and 0 < full. Received: {exponent}, {full}")

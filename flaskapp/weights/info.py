@@ -12,8 +12,6 @@ from flaskapp.errors import WeightsError
 from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.preprocess import CROP_GEOMETRY
 
-__all__ = ["VerdictCounts", "WeightsInfo", "default_weights_path", "read_info", "remedy"]
-
 WEIGHTS_NAME = "siamese_model_final.h5"
 
 _REINSTALL = "Put back the file that belongs to the program, or install it again."

@@ -14,8 +14,6 @@ from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import EMBEDDING_SIZE, check_arrays, embedding_graph, read_network
 from flaskapp.weights.info import default_weights_path, read_info
 
-__all__ = ["Runtime", "default_runtime", "pair_log_odds", "weighted_l1"]
-
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
 
 

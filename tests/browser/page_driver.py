@@ -28,8 +28,9 @@ from playwright.sync_api import (
 )
 
 from flaskapp.errors import PhotoError
+from flaskapp.evaluation.decisions import decide
 from flaskapp.personal.model import PersonalInfo
-from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier, decide
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier
 from flaskapp.weights.info import WeightsInfo
 from flaskapp.weights.runtime import Runtime
 

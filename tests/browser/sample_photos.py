@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image
+from turned import held
 
 PORTRAITS = Path(__file__).resolve().parent.parent.parent / "flaskapp" / "static" / "portraits"
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
@@ -29,28 +30,6 @@ def heic(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     pillow_heif.from_pillow(image).save(buffer, quality=80)
     return buffer.getvalue()
-
-
-ORIENTATION_TAG = 0x0112
-STORED_AS = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How an upright scene lies in a file of each EXIF orientation."""
-
-
-def held(scene: Image.Image, orientation: int, kind: str) -> bytes:
-    """Return a scene as a camera writes it that was held otherwise, with what EXIF says of that."""
-    exif, turn = Image.Exif(), STORED_AS[orientation]
-    exif[ORIENTATION_TAG] = orientation
-    lying = scene if turn is None else scene.transpose(turn)
-    return encoded(lying, kind, exif=exif.tobytes(), quality=92)
 
 
 def group_photo() -> Image.Image:

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("playwright.sync_api")
 
 import sample_photos
+import turned
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -34,7 +35,7 @@ def long_note(orientation: int) -> bytes:
 
 def late_note(scene: Image.Image, orientation: int) -> bytes:
     """Return a PNG whose EXIF stands behind its pixels."""
-    turn = sample_photos.STORED_AS[orientation]
+    turn = turned.STORED_AS[orientation]
     data = sample_photos.encoded(scene if turn is None else scene.transpose(turn), "PNG")
     note = b"eXIf" + long_note(orientation)[6:].replace(b"\x12\x01\x04\0", b"\x12\x01\x03\0")
     end = data.index(b"IEND") - 4
@@ -42,22 +43,22 @@ def late_note(scene: Image.Image, orientation: int) -> bytes:
 
 
 def with_long_note(scene: Image.Image) -> bytes:
-    lying = scene.transpose(sample_photos.STORED_AS[6])
+    lying = scene.transpose(turned.STORED_AS[6])
     return sample_photos.encoded(lying, "JPEG", quality=92, exif=long_note(6))
 
 
 OTHERWISE: dict[str, tuple[str, Callable[[Image.Image], bytes]]] = {
-    "webp 2": ("WEBP", lambda scene: sample_photos.held(scene, 2, "WEBP")),
-    "webp 3": ("WEBP", lambda scene: sample_photos.held(scene, 3, "WEBP")),
-    "webp 6": ("WEBP", lambda scene: sample_photos.held(scene, 6, "WEBP")),
+    "webp 2": ("WEBP", lambda scene: turned.held(scene, 2, "WEBP")),
+    "webp 3": ("WEBP", lambda scene: turned.held(scene, 3, "WEBP")),
+    "webp 6": ("WEBP", lambda scene: turned.held(scene, 6, "WEBP")),
     "png late 6": ("PNG", lambda scene: late_note(scene, 6)),
     "jpeg long 6": ("JPEG", with_long_note),
     "heic": ("HEIC", sample_photos.heic),
 }
 ALIKE: dict[str, tuple[str, Callable[[Image.Image], bytes]]] = {
-    "jpeg 6": ("JPEG", lambda scene: sample_photos.held(scene, 6, "JPEG")),
-    "jpeg 3": ("JPEG", lambda scene: sample_photos.held(scene, 3, "JPEG")),
-    "png 8": ("PNG", lambda scene: sample_photos.held(scene, 8, "PNG")),
+    "jpeg 6": ("JPEG", lambda scene: turned.held(scene, 6, "JPEG")),
+    "jpeg 3": ("JPEG", lambda scene: turned.held(scene, 3, "JPEG")),
+    "png 8": ("PNG", lambda scene: turned.held(scene, 8, "PNG")),
     "webp": ("WEBP", lambda scene: sample_photos.encoded(scene, "WEBP", quality=92)),
     "cmyk": ("JPEG", lambda scene: sample_photos.encoded(scene.convert("CMYK"), "JPEG", quality=92)),
     "grey": ("PNG", lambda scene: sample_photos.encoded(scene.convert("L"), "PNG")),
@@ -122,7 +123,7 @@ def test_a_photo_that_both_see_alike_is_drawn_as_it_is(page, verifier, collins_f
 
 
 def test_one_face_of_a_photo_that_is_shown_otherwise_is_shown_alone(page, verifier, collins_file):
-    portrait = sample_photos.held(Image.open(sample_photos.HOPPER), 3, "WEBP")
+    portrait = turned.held(Image.open(sample_photos.HOPPER), 3, "WEBP")
     page.choose("reference", {"name": "a.webp", "mimeType": "image/webp", "buffer": portrait})
     expect(page.find("#reference-slot [data-unseen]")).to_contain_text("does not show this photo as it is compared")
     expect(page.find("#reference-slot [data-cuts] canvas")).to_have_count(1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from turned import STORED_AS, held
 from web_helpers import Browser
 from web_process import PATIENCE, WEIGHTS, Server, copy_program, environment
 
@@ -33,18 +34,6 @@ PAGES = (
     "/api/nothing",
     "/static/portraits/grace_hopper.jpg",
 )
-ORIENTATION_TAG = 0x0112
-UNDO = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What was done to a photo that each orientation tag undoes."""
 
 
 @pytest.fixture(scope="module")
@@ -273,15 +262,8 @@ def with_someone_behind(front: bytes, behind: bytes) -> bytes:
 
 def turned(photo: bytes, orientation: int, kind: str = "JPEG") -> bytes:
     """Return a photo whose pixels lie otherwise, and whose tag says how to turn them upright."""
-    buffer = io.BytesIO()
-    exif = Image.Exif()
-    exif[ORIENTATION_TAG] = orientation
     with Image.open(io.BytesIO(photo)) as image:
-        pixels = image.convert("RGB")
-    if UNDO[orientation] is not None:
-        pixels = pixels.transpose(UNDO[orientation])
-    pixels.save(buffer, kind, exif=exif, quality=95)
-    return buffer.getvalue()
+        return held(image.convert("RGB"), orientation, kind)
 
 
 class TestP20Orientation:
@@ -289,7 +271,9 @@ class TestP20Orientation:
 
     @pytest.mark.slow
     def test_no_tag_changes_the_score_of_the_same_pixels(self, working, hopper, collins):
-        scores = {working.verify(turned(hopper, number, "PNG"), collins).json["similarity_score"] for number in UNDO}
+        scores = {
+            working.verify(turned(hopper, number, "PNG"), collins).json["similarity_score"] for number in STORED_AS
+        }
         assert len(scores) == 1
 
     @pytest.mark.slow
@@ -297,7 +281,7 @@ class TestP20Orientation:
     def test_nor_by_more_than_a_hundredth_when_they_are_compressed_anew(self, shipped, photos):
         photo, other = ((photos / name).read_bytes() for name in ("obama.jpg", "obama2.jpg"))
         upright = shipped.verify(photo, other).similarity_score
-        for orientation in UNDO:
+        for orientation in STORED_AS:
             assert shipped.verify(turned(photo, orientation), other).similarity_score == pytest.approx(
                 upright, abs=0.01
             )

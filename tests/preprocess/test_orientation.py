@@ -6,12 +6,12 @@ import io
 
 import numpy as np
 import pytest
+import turned
 from PIL import Image, PngImagePlugin
 
 from flaskapp.preprocess import decode_photo, find_faces
 
 FORMATS = ("JPEG", "WEBP", "PNG")  # HEIC is turned by its own boxes, before anybody reads a note
-ORIENTATION_TAG = 0x0112
 AS_ELEMENT = "<tiff:Orientation>{}</tiff:Orientation>"
 
 
@@ -30,9 +30,7 @@ def noted(pixels: np.ndarray, kind: str, note: bytes, exif: int | None = None) -
     buffer, image = io.BytesIO(), Image.fromarray(pixels)
     settings: dict[str, object] = {"quality": 95}
     if exif is not None:
-        tags = Image.Exif()
-        tags[ORIENTATION_TAG] = exif
-        settings["exif"] = tags.tobytes()
+        settings["exif"] = turned.note(exif)
     if kind == "PNG":
         text = PngImagePlugin.PngInfo()
         text.add_itxt("XML:com.adobe.xmp", note.decode())

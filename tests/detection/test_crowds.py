@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from flaskapp.detection import Detection, Detector, boxes, detector, networks
+from tests.conftest import ROOT
 
 SIDE = 2048
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def collage(hopper_pixels: np.ndarray, face: int) -> np.ndarray:
@@ -115,6 +114,7 @@ PEAK = """
 import re, sys
 import numpy as np
 from flaskapp.detection import default_detector
+from tests.conftest import ROOT
 finder, small, photo = default_detector(), np.load(sys.argv[1]), np.load(sys.argv[2])
 peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) // 1024
 finder.search(small)
