@@ -198,7 +198,7 @@ def strangers(photos: Path, labels_file: Path, options: Options) -> None:
             Section(f"Across {found.strangers.columns[0]}, {point.name}", (), _across(point))
             for point in found.strangers.operating
         ]
-        figure = plot_strangers(found.strangers)
+        figure = plot_strangers(found.strangers.to_json())
         _draw(title, "strangers", "fairness", figure, picture, [*sections, *across], STRANGERS, options)
 
 
@@ -282,7 +282,16 @@ def worse_photos(options: Options, sets: Sets, pairs_a_step: int) -> None:
     _tell("worse-photos", sections, {"measured": title, **robustness.to_json()}, options)
     if options.plots or options.report:
         picture = "FNMR, FMR and failures to acquire over the steps of each way of getting worse, with intervals."
-        _draw(title, "worse-photos", "robustness", plot_robustness(robustness), picture, sections, WORSE, options)
+        _draw(
+            title,
+            "worse-photos",
+            "robustness",
+            plot_robustness(robustness.to_json()),
+            picture,
+            sections,
+            WORSE,
+            options,
+        )
 
 
 def _sections_of_steps(robustness: Robustness) -> list[Section]:

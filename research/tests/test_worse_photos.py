@@ -177,7 +177,7 @@ class TestMeasured:
         assert step.keys() >= {"genuine", "failures", "fnmr", "fmr", "decisions", "intervals"}
 
     def test_each_kind_is_drawn_with_the_photos_as_they_are_in_their_place(self, measured):
-        figure = plot_robustness(measured)
+        figure = plot_robustness(measured.to_json())
         drawn = {axes.get_title("left"): axes for axes in figure.axes}
         assert list(drawn) == [*KIND, "yaw"]
         labels = {kind: [label.get_text() for label in axes.get_xticklabels()] for kind, axes in drawn.items()}
