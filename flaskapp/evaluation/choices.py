@@ -19,20 +19,15 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation.curves import ErrorCurve, error_curve
-from flaskapp.evaluation.decisions import Band, check_band, confusion_at
-from flaskapp.evaluation.inputs import FloatArray, check_share
+from flaskapp.evaluation.decisions import confusion_at
+from flaskapp.evaluation.inputs import FloatArray
 
 # DESIGN, "Score, band, threshold".
 MAX_FMR = 1 / 1000
 MAX_FNMR = 1 / 100
 
 
-def choose_threshold(
-    scores: npt.ArrayLike,
-    same: npt.ArrayLike,
-    band: Band | None = None,
-    genuine_share: float | None = None,
-) -> float:
+def choose_threshold(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
     """Choose the threshold of highest accuracy.
 
     Of several equally accurate ones it takes the one whose FMR and FNMR are nearest to each
@@ -41,9 +36,6 @@ def choose_threshold(
     Args:
         scores: float (N,), higher = more alike; NaN takes no part.
         same: bool (N,), True = genuine.
-        band: the threshold has to lie within it, as ``low ≤ threshold ≤ high``.
-        genuine_share: share of genuine pairs where the threshold will be used; None = as in
-            these pairs. LFW's lists are half genuine (0.5), all pairs of many people hardly.
 
     Raises:
         DataError: the pairs are of one kind only, or there are none.
@@ -52,16 +44,10 @@ def choose_threshold(
         >>> choose_threshold([0.1, 0.3, 0.7, 0.9], [False, False, True, True])
         0.5
     """
-    check_share(genuine_share)
     curve = curve_of_acquired(scores, same)
     cuts = cuts_of(curve)
-    if band is None:
-        return float(cuts[most_accurate(curve, np.arange(cuts.size), genuine_share)])
-    low, high = check_band(band)
-    # The ends are themselves cuts: with them there is always something to choose from.
-    cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
-    indices = np.searchsorted(curve.thresholds, cuts)
-    return float(cuts[np.flatnonzero(indices == most_accurate(curve, indices, genuine_share))[-1]])
+    share = curve.genuine / (curve.genuine + curve.impostor)
+    return float(cuts[most_accurate(curve, np.arange(cuts.size), share)])
 
 
 def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
@@ -84,11 +70,10 @@ def cuts_of(curve: ErrorCurve) -> FloatArray:
     return np.concatenate((scores[:1], halfway, [np.nextafter(scores[-1], np.inf)]))
 
 
-def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float | None) -> int:
-    """Return which of some cuts is the most accurate; see ``choose_threshold``."""
-    share = curve.genuine / (curve.genuine + curve.impostor) if genuine_share is None else genuine_share
+def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float) -> int:
+    """Return which of some cuts is the most accurate where this share of pairs is genuine; see ``choose_threshold``."""
     fmr, fnmr = curve.fmr[indices], curve.fnmr[indices]
-    wrong = share * fnmr + (1 - share) * fmr
+    wrong = genuine_share * fnmr + (1 - genuine_share) * fmr
     best = np.isclose(wrong, wrong.min(), rtol=0, atol=1e-12)
     imbalance = np.where(best, np.abs(fmr - fnmr), np.inf)
     nearest = np.isclose(imbalance, imbalance.min(), rtol=0, atol=1e-12)
