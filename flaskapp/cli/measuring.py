@@ -220,12 +220,12 @@ def measure_photos(listed: Listed, options: Options, written: Sequence[Path] = (
     files = [file for file in (options.scores, options.json_file, options.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
     masks = _masks(listed.pairs, options)
-    scored = score_pairs(listed.pairs, listed.root, runtime, options.face, progress_bar("Reading photos", "photos"))
+    bar = progress_bar("Reading photos", "photos")
+    scores, failed = score_pairs(listed.pairs, listed.root, runtime, options.face, bar)
     info = runtime.info
     settings = {"threshold": info.threshold, "band": info.inconclusive_band, "weights": info.weights_id}
-    figures = _figures(listed.pairs, scored.scores, masks, options.seed, settings)
-    failures = {} if options.without_names else scored.failures
-    return Measured(listed.title, listed.pairs, scored.scores, *figures, failures, len(scored.failures))
+    figures = _figures(listed.pairs, scores, masks, options.seed, settings)
+    return Measured(listed.title, listed.pairs, scores, *figures, {} if options.without_names else failed, len(failed))
 
 
 def measure_scores(file: Path, options: Options) -> Measured:
@@ -283,12 +283,11 @@ def tell(measured: Measured, options: Options, program: str = "facial-recognitio
 
 def _sections(measured: Measured) -> list[Section]:
     result = measured.result
-    decisions = {kind: verdicts.to_json() for kind, verdicts in result.decisions.items()}
     figures = [*report.fold_rows(result), *report.figure_rows(result)]
     sections = [
         Section("What was measured", (), Table(("", ""), [row[:2] for row in report.setting_rows(result)])),
         Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),
-        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(decisions))),
+        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(result))),
     ]
     if measured.groups:
         sections.append(Section("By group", (), Table(report.GROUP_HEAD, report.group_rows(measured.groups))))

@@ -1,17 +1,14 @@
 """Choosing the threshold, on people set aside for it, or for each fold on the other folds.
 
-Neither training nor reporting may have seen these people: a threshold reported on the pairs
-that chose it flatters itself. Failures to acquire have no score and take no part here; where
-figures are reported they count.
-
-A cut between two neighbouring scores is put halfway: every cut between them decides these
-pairs alike, and the middle errs least on others.
+A threshold reported on the pairs that chose it flatters itself. Failures to acquire take no part
+here; where figures are reported they count. A cut between two neighbouring scores lies halfway:
+every cut between them decides these pairs alike, and the middle errs least on others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -58,11 +55,7 @@ def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
 
 
 def cuts_of(curve: ErrorCurve) -> FloatArray:
-    """Return, for each threshold, the value halfway down to the next lower score.
-
-    It decides the pairs as the threshold itself does. Below the lowest score there is nothing
-    to halve, above the highest the next larger number serves.
-    """
+    """Return, for each threshold, the value halfway down to the next lower score; it decides these pairs alike."""
     scores = curve.thresholds[:-1]
     halfway = scores[:-1] + np.diff(scores) / 2
     # Between two neighbouring floating-point numbers the middle rounds to one of them.
@@ -84,14 +77,13 @@ def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_shar
 class Folds:
     """Accuracy of each fold at the threshold of the others: LFW's view 2.
 
-    G. B. Huang, M. Ramesh, T. Berg and E. Learned-Miller, "Labeled Faces in the Wild", University
-    of Massachusetts, Technical Report 07-49, 2007, section IV: the estimated mean accuracy is
-    μ = Σ pᵢ / n, its standard error S = σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1).
+    The mean is μ = Σ pᵢ / n, its standard error σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1): G. B. Huang
+    et al., "Labeled Faces in the Wild", University of Massachusetts, Technical Report 07-49, 2007.
 
     Attributes:
         accuracies: one a fold, 0 to 1.
-        thresholds: likewise, what the other folds chose.
-        pairs: likewise, how many pairs it was counted on.
+        thresholds: what the other folds chose, one a fold.
+        pairs: how many pairs each fold has.
     """
 
     accuracies: tuple[float, ...]
@@ -114,13 +106,8 @@ class Folds:
 
     def to_json(self) -> dict[str, Any]:
         """Return mean, standard error and the folds they come from."""
-        return {
-            "mean_accuracy": self.mean,
-            "standard_error": self.standard_error,
-            "accuracies": list(self.accuracies),
-            "thresholds": list(self.thresholds),
-            "pairs": list(self.pairs),
-        }
+        folds = {name: list(values) for name, values in asdict(self).items()}
+        return {"mean_accuracy": self.mean, "standard_error": self.standard_error, **folds}
 
 
 def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike) -> Folds:
@@ -135,16 +122,10 @@ def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLi
         DataError: there is one fold only, or all other folds together lack a kind of pairs.
     """
     values, truths, folds = np.asarray(scores, np.float64), np.asarray(same, bool), np.asarray(fold)
-    numbers = np.unique(folds)
-    if numbers.size < 2:
+    if np.unique(folds).size < 2:
         raise DataError("View 2 expects two folds or more. Received: one.", "Evaluate the list without its folds.")
-    thresholds = [choose_threshold(values[folds != number], truths[folds != number]) for number in numbers]
-    confusions = [
-        confusion_at(values[folds == number], truths[folds == number], threshold)
-        for number, threshold in zip(numbers, thresholds, strict=True)
-    ]
-    return Folds(
-        accuracies=tuple(confusion.accuracy for confusion in confusions),
-        thresholds=tuple(thresholds),
-        pairs=tuple(confusion.pairs for confusion in confusions),
-    )
+    told = []
+    for here in (folds == number for number in np.unique(folds)):
+        threshold = choose_threshold(values[~here], truths[~here])
+        told.append((confusion_at(values[here], truths[here], threshold).accuracy, threshold, int(here.sum())))
+    return Folds(*zip(*told, strict=True))
