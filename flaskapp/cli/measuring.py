@@ -36,15 +36,15 @@ from flaskapp.weights.runtime import Runtime, default_runtime
 MOST_FAILURES_SHOWN = 20
 
 METHOD = (
-    "Intervals are 95 % intervals by bootstrap: people are drawn, not pairs, and a pair counts as often as both of "
-    "its people were drawn. A figure that so few pairs, errors or people cannot show is not claimed: an FMR of x "
-    "takes 10/x impostor pairs, 10 observed errors and 500 people. A photo without a usable face is a failure to "
-    "acquire; its pairs count as non-match in every rate, and have no part in the figures on calibration."
+    "Intervals are 95 % intervals by bootstrap. It draws people, not pairs; a pair counts as often as both of its "
+    "people were drawn. Figures that need more pairs, errors or people are not claimed: an FMR of x takes 10/x "
+    "impostor pairs, 10 observed errors and 500 people. A photo without a usable face is a failure to acquire. Its "
+    "pairs count as non-match in every rate, and take no part in the figures on calibration."
 )
 CALIBRATION = (
-    "Were every score the chance of “same person” among equally many genuine and impostor pairs, the points would "
-    "lie on the diagonal. ECE is their mean distance from it; Cllr counts in bits what the scores leave unsaid, and "
-    "Cllr − minCllr is the part of it that a better scale would save."
+    "A score claims to be the chance of “same person” among as many genuine as impostor pairs. Where that is right, "
+    "the points lie on the diagonal. ECE is their mean distance from it. Cllr counts, in bits, what the scores leave "
+    "unsaid; a better scale would save Cllr − minCllr of it."
 )
 PICTURES = {
     "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",

@@ -64,12 +64,12 @@ def setting_rows(result: Evaluation) -> list[Row]:
     ]
     population = result.population
     if population:
-        drawn = {"person": "people", "photo": "photos, since the list does not say who is who"}[population.drawn]
+        drawn = {"person": "people", "photo": "photos, because the list does not say who is who"}[population.drawn]
         rows.append(Row("intervals", f"95 %, {population.replicates:,} draws of {population.count:,} {drawn}"))
     return rows
 
 
-CHOSEN_HERE = ", the most accurate on these very pairs: figures at it flatter"
+CHOSEN_HERE = ", chosen on these very pairs as the most accurate: its figures flatter"
 
 
 def figure_rows(result: Evaluation) -> list[Row]:
@@ -150,7 +150,7 @@ def fold_rows(result: Evaluation) -> list[Row]:
             "view 2: mean accuracy",
             f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}",
             f"folds {percent(worst).removesuffix(' %')} to {percent(best)}",
-            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; each threshold from the other folds; "
+            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; the other folds choose each threshold; "
             "± one standard error of the mean",
         )
     ]
