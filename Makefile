@@ -10,7 +10,7 @@
 # make benchmark  how fast, and against whom: PEER=peers/bin/face_recognition, if it is there
 # make benchmark-live  how many times a second live comparison answers, in a real browser
 # make figures    measure everything that the model card tells, hours; see research/notes/measuring.md
-# make model-card write the card from figures that are there
+# make model-card write the card and draw its plots from figures that are there
 # make clean   remove what the targets above made
 #
 # PYTHON=/path/to/python picks the interpreter; PYTEST='-m "not slow"' adds to pytest's call,
@@ -107,10 +107,8 @@ figures: .venv/.research
 	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --pairs-a-step 120 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
-RECIPE = research/notes/recipe.md
 model-card: .venv/.research
-	$(RESEARCH) model-card docs/figures/*.json --out docs/model-card.md \
-		$(if $(wildcard $(RECIPE)),--recipe $(RECIPE))
+	$(RESEARCH) model-card docs/figures/*.json --out docs/model-card.md
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

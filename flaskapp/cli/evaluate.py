@@ -30,14 +30,14 @@ from flaskapp.cli.options import (
     "--impostors",
     type=click.IntRange(min=0),
     metavar="N",
-    help="With --people: so many impostor pairs, drawn by chance; without it, all.",
+    help="With --people: draw so many impostor pairs by chance; otherwise take all.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
 @click.option(
     "--scores-from",
     type=EXISTING_FILE,
     metavar="SCORES.csv",
-    help="A peer's scores in place of photos: reference, probe, same, similarity_score.",
+    help="Another system's scores in place of photos: reference, probe, same, similarity_score.",
 )
 @click.option("--threshold", type=FINITE, help="With --scores-from: match if score ≥ threshold.")
 @click.option("--band", type=(FINITE, FINITE), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
@@ -50,20 +50,20 @@ from flaskapp.cli.options import (
     type=click.Choice(["centre", "largest", "refuse"]),
     default="centre",
     show_default=True,
-    help="Which of several faces is taken; refuse makes it a failure to acquire.",
+    help="Which of several faces to take; refuse makes such a photo a failure to acquire.",
 )
 @click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
 @click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
-@click.option("--without-names", is_flag=True, help="Leave the names of failed photos out of JSON and page.")
+@click.option("--without-names", is_flag=True, help="Keep the names of failed photos out of JSON and page.")
 @click.option("--plots", type=OUTPUT_FOLDER, metavar="DIR", help="Draw ROC, DET, scores and reliability into DIR.")
-@click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page that holds figures and plots.")
+@click.option("--report", type=PAGE, metavar="OUT.html", help="Write one page with figures and plots.")
 def evaluate(**given: Any) -> None:
     """Measure how often the program is wrong on your own pairs of photos.
 
-    The decision is that of `compare`: threshold and band come with the weights and are not
-    adapted to the pairs. A photo without a usable face makes its pairs non-matches, and is
-    reported. Intervals are 95 % intervals by bootstrap over the people of both photos.
+    It decides as `compare` does: threshold and band come with the weights; your pairs never
+    change them. A photo without a usable face is reported, and its pairs count as non-match.
+    Intervals are 95 % intervals by bootstrap over the people of both photos.
 
     \b
     Examples:
@@ -74,7 +74,7 @@ def evaluate(**given: Any) -> None:
       facial-recognition evaluate --scores-from peer.csv --threshold 0.4
 
     \b
-    pairs.csv; persons and folds where you know them:
+    pairs.csv, with people and folds where you know them:
       reference,probe,same,reference_person,probe_person,fold
       anna/1.jpg,anna/2.jpg,1,anna,anna,0
       anna/1.jpg,bert/1.jpg,0,anna,bert,0

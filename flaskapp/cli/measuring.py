@@ -36,15 +36,15 @@ from flaskapp.weights.runtime import Runtime, default_runtime
 MOST_FAILURES_SHOWN = 20
 
 METHOD = (
-    "Intervals are 95 % intervals by bootstrap: people are drawn, not pairs, and a pair counts as often as both of "
-    "its people were drawn. A figure that so few pairs, errors or people cannot show is not claimed: an FMR of x "
-    "takes 10/x impostor pairs, 10 observed errors and 500 people. A photo without a usable face is a failure to "
-    "acquire; its pairs count as non-match in every rate, and have no part in the figures on calibration."
+    "Intervals are 95 % intervals by bootstrap. It draws people, not pairs; a pair counts as often as both of its "
+    "people were drawn. Figures that need more pairs, errors or people are not claimed: an FMR of x takes 10/x "
+    "impostor pairs, 10 observed errors and 500 people. A photo without a usable face is a failure to acquire. Its "
+    "pairs count as non-match in every rate, and take no part in the figures on calibration."
 )
 CALIBRATION = (
-    "Were every score the chance of “same person” among equally many genuine and impostor pairs, the points would "
-    "lie on the diagonal. ECE is their mean distance from it; Cllr counts in bits what the scores leave unsaid, and "
-    "Cllr − minCllr is the part of it that a better scale would save."
+    "A score claims to be the chance of “same person” among as many genuine as impostor pairs. Where that is right, "
+    "the points lie on the diagonal. ECE is their mean distance from it. Cllr counts, in bits, what the scores leave "
+    "unsaid; a better scale would save Cllr − minCllr of it."
 )
 PICTURES = {
     "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",
@@ -220,12 +220,12 @@ def measure_photos(listed: Listed, options: Options, written: Sequence[Path] = (
     files = [file for file in (options.scores, options.json_file, options.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
     masks = _masks(listed.pairs, options)
-    scored = score_pairs(listed.pairs, listed.root, runtime, options.face, progress_bar("Reading photos", "photos"))
+    bar = progress_bar("Reading photos", "photos")
+    scores, failed = score_pairs(listed.pairs, listed.root, runtime, options.face, bar)
     info = runtime.info
     settings = {"threshold": info.threshold, "band": info.inconclusive_band, "weights": info.weights_id}
-    figures = _figures(listed.pairs, scored.scores, masks, options.seed, settings)
-    failures = {} if options.without_names else scored.failures
-    return Measured(listed.title, listed.pairs, scored.scores, *figures, failures, len(scored.failures))
+    figures = _figures(listed.pairs, scores, masks, options.seed, settings)
+    return Measured(listed.title, listed.pairs, scores, *figures, {} if options.without_names else failed, len(failed))
 
 
 def measure_scores(file: Path, options: Options) -> Measured:
@@ -283,12 +283,11 @@ def tell(measured: Measured, options: Options, program: str = "facial-recognitio
 
 def _sections(measured: Measured) -> list[Section]:
     result = measured.result
-    decisions = {kind: verdicts.to_json() for kind, verdicts in result.decisions.items()}
     figures = [*report.fold_rows(result), *report.figure_rows(result)]
     sections = [
         Section("What was measured", (), Table(("", ""), [row[:2] for row in report.setting_rows(result)])),
         Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),
-        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(decisions))),
+        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(result))),
     ]
     if measured.groups:
         sections.append(Section("By group", (), Table(report.GROUP_HEAD, report.group_rows(measured.groups))))

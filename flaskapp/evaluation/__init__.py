@@ -1,12 +1,10 @@
-"""Error rates told honestly: curves, thresholds, calibration and intervals.
+"""Error rates told honestly: curves, thresholds and intervals.
 
 Everything here takes scores and truths as arrays and knows no model, no photo and no file.
 Higher scores mean more alike; a comparison is decided ``match`` if its score ≥ the threshold;
 a failure to acquire is a score of NaN.
 """
 
-from flaskapp.evaluation.bands import BandChoice, choose_band
-from flaskapp.evaluation.calibration import Calibration, fit_calibration
 from flaskapp.evaluation.choices import Folds, choose_threshold, evaluate_folds
 from flaskapp.evaluation.curves import (
     ErrorCurve,
@@ -48,8 +46,6 @@ __all__ = [
     "MATCH",
     "NON_MATCH",
     "Band",
-    "BandChoice",
-    "Calibration",
     "Confusion",
     "Decision",
     "ErrorCurve",
@@ -64,7 +60,6 @@ __all__ = [
     "auc",
     "bootstrap_intervals",
     "check_band",
-    "choose_band",
     "choose_threshold",
     "confusion_at",
     "count_verdicts",
@@ -74,7 +69,6 @@ __all__ = [
     "error_curve",
     "evaluate",
     "evaluate_folds",
-    "fit_calibration",
     "fnmr_at_fmr",
     "no_errors_bound",
     "pairs_needed",

@@ -1,17 +1,14 @@
 """Choosing the threshold, on people set aside for it, or for each fold on the other folds.
 
-Neither training nor reporting may have seen these people: a threshold reported on the pairs
-that chose it flatters itself. Failures to acquire have no score and take no part here; where
-figures are reported they count.
-
-A cut between two neighbouring scores is put halfway: every cut between them decides these
-pairs alike, and the middle errs least on others.
+A threshold reported on the pairs that chose it flatters itself. Failures to acquire take no part
+here; where figures are reported they count. A cut between two neighbouring scores lies halfway:
+every cut between them decides these pairs alike, and the middle errs least on others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,20 +16,15 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation.curves import ErrorCurve, error_curve
-from flaskapp.evaluation.decisions import Band, check_band, confusion_at
-from flaskapp.evaluation.inputs import FloatArray, check_share
+from flaskapp.evaluation.decisions import confusion_at
+from flaskapp.evaluation.inputs import FloatArray
 
 # DESIGN, "Score, band, threshold".
 MAX_FMR = 1 / 1000
 MAX_FNMR = 1 / 100
 
 
-def choose_threshold(
-    scores: npt.ArrayLike,
-    same: npt.ArrayLike,
-    band: Band | None = None,
-    genuine_share: float | None = None,
-) -> float:
+def choose_threshold(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
     """Choose the threshold of highest accuracy.
 
     Of several equally accurate ones it takes the one whose FMR and FNMR are nearest to each
@@ -41,9 +33,6 @@ def choose_threshold(
     Args:
         scores: float (N,), higher = more alike; NaN takes no part.
         same: bool (N,), True = genuine.
-        band: the threshold has to lie within it, as ``low ≤ threshold ≤ high``.
-        genuine_share: share of genuine pairs where the threshold will be used; None = as in
-            these pairs. LFW's lists are half genuine (0.5), all pairs of many people hardly.
 
     Raises:
         DataError: the pairs are of one kind only, or there are none.
@@ -52,16 +41,10 @@ def choose_threshold(
         >>> choose_threshold([0.1, 0.3, 0.7, 0.9], [False, False, True, True])
         0.5
     """
-    check_share(genuine_share)
     curve = curve_of_acquired(scores, same)
     cuts = cuts_of(curve)
-    if band is None:
-        return float(cuts[most_accurate(curve, np.arange(cuts.size), genuine_share)])
-    low, high = check_band(band)
-    # The ends are themselves cuts: with them there is always something to choose from.
-    cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
-    indices = np.searchsorted(curve.thresholds, cuts)
-    return float(cuts[np.flatnonzero(indices == most_accurate(curve, indices, genuine_share))[-1]])
+    share = curve.genuine / (curve.genuine + curve.impostor)
+    return float(cuts[most_accurate(curve, np.arange(cuts.size), share)])
 
 
 def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
@@ -72,11 +55,7 @@ def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
 
 
 def cuts_of(curve: ErrorCurve) -> FloatArray:
-    """Return, for each threshold, the value halfway down to the next lower score.
-
-    It decides the pairs as the threshold itself does. Below the lowest score there is nothing
-    to halve, above the highest the next larger number serves.
-    """
+    """Return, for each threshold, the value halfway down to the next lower score; it decides these pairs alike."""
     scores = curve.thresholds[:-1]
     halfway = scores[:-1] + np.diff(scores) / 2
     # Between two neighbouring floating-point numbers the middle rounds to one of them.
@@ -84,11 +63,10 @@ def cuts_of(curve: ErrorCurve) -> FloatArray:
     return np.concatenate((scores[:1], halfway, [np.nextafter(scores[-1], np.inf)]))
 
 
-def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float | None) -> int:
-    """Return which of some cuts is the most accurate; see ``choose_threshold``."""
-    share = curve.genuine / (curve.genuine + curve.impostor) if genuine_share is None else genuine_share
+def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float) -> int:
+    """Return which of some cuts is the most accurate where this share of pairs is genuine; see ``choose_threshold``."""
     fmr, fnmr = curve.fmr[indices], curve.fnmr[indices]
-    wrong = share * fnmr + (1 - share) * fmr
+    wrong = genuine_share * fnmr + (1 - genuine_share) * fmr
     best = np.isclose(wrong, wrong.min(), rtol=0, atol=1e-12)
     imbalance = np.where(best, np.abs(fmr - fnmr), np.inf)
     nearest = np.isclose(imbalance, imbalance.min(), rtol=0, atol=1e-12)
@@ -99,14 +77,13 @@ def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_shar
 class Folds:
     """Accuracy of each fold at the threshold of the others: LFW's view 2.
 
-    G. B. Huang, M. Ramesh, T. Berg and E. Learned-Miller, "Labeled Faces in the Wild", University
-    of Massachusetts, Technical Report 07-49, 2007, section IV: the estimated mean accuracy is
-    μ = Σ pᵢ / n, its standard error S = σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1).
+    The mean is μ = Σ pᵢ / n, its standard error σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1): G. B. Huang
+    et al., "Labeled Faces in the Wild", University of Massachusetts, Technical Report 07-49, 2007.
 
     Attributes:
         accuracies: one a fold, 0 to 1.
-        thresholds: likewise, what the other folds chose.
-        pairs: likewise, how many pairs it was counted on.
+        thresholds: what the other folds chose, one a fold.
+        pairs: how many pairs each fold has.
     """
 
     accuracies: tuple[float, ...]
@@ -129,13 +106,8 @@ class Folds:
 
     def to_json(self) -> dict[str, Any]:
         """Return mean, standard error and the folds they come from."""
-        return {
-            "mean_accuracy": self.mean,
-            "standard_error": self.standard_error,
-            "accuracies": list(self.accuracies),
-            "thresholds": list(self.thresholds),
-            "pairs": list(self.pairs),
-        }
+        folds = {name: list(values) for name, values in asdict(self).items()}
+        return {"mean_accuracy": self.mean, "standard_error": self.standard_error, **folds}
 
 
 def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike) -> Folds:
@@ -150,16 +122,10 @@ def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLi
         DataError: there is one fold only, or all other folds together lack a kind of pairs.
     """
     values, truths, folds = np.asarray(scores, np.float64), np.asarray(same, bool), np.asarray(fold)
-    numbers = np.unique(folds)
-    if numbers.size < 2:
+    if np.unique(folds).size < 2:
         raise DataError("View 2 expects two folds or more. Received: one.", "Evaluate the list without its folds.")
-    thresholds = [choose_threshold(values[folds != number], truths[folds != number]) for number in numbers]
-    confusions = [
-        confusion_at(values[folds == number], truths[folds == number], threshold)
-        for number, threshold in zip(numbers, thresholds, strict=True)
-    ]
-    return Folds(
-        accuracies=tuple(confusion.accuracy for confusion in confusions),
-        thresholds=tuple(thresholds),
-        pairs=tuple(confusion.pairs for confusion in confusions),
-    )
+    told = []
+    for here in (folds == number for number in np.unique(folds)):
+        threshold = choose_threshold(values[~here], truths[~here])
+        told.append((confusion_at(values[here], truths[here], threshold).accuracy, threshold, int(here.sum())))
+    return Folds(*zip(*told, strict=True))

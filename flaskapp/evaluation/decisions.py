@@ -98,10 +98,6 @@ class Verdicts:
         """All pairs of this kind."""
         return self.match + self.inconclusive + self.non_match
 
-    def to_json(self) -> dict[str, int]:
-        """Return the counts by verdict."""
-        return asdict(self)
-
 
 def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> dict[str, Verdicts]:
     """Count verdicts by the band; failures to acquire (NaN) are non-matches of their kind.
@@ -120,10 +116,7 @@ def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> di
 def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, impostor: int) -> dict[str, FloatArray]:
     """Return the figures of a two-way decision; NaN where a denominator is 0.
 
-    ``accuracy`` = right decisions / pairs; ``precision`` = genuine pairs among those decided match,
-    which depends on the list's share of genuine pairs; ``recall`` = genuine pairs decided match /
-    genuine pairs; ``f1`` = harmonic mean of both; ``fmr`` = impostor pairs decided match / impostor
-    pairs; ``fnmr`` = genuine pairs decided non-match / genuine pairs = 1 − recall.
+    Precision and F1 depend on the list's share of genuine pairs; FNMR is 1 − recall.
 
     Args:
         matches: float of any shape, genuine pairs decided match.
@@ -146,10 +139,7 @@ def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, im
 
 @dataclass(frozen=True)
 class Confusion:
-    """The four counts of a two-way decision, and the rates that follow from them.
-
-    A rate whose denominator is zero is not a number that anybody could have measured: it is
-    None. ``rates`` says what each is.
+    """The four counts of a two-way decision; the rates follow from them, as ``rates`` says.
 
     Attributes:
         true_matches: genuine pairs decided match.
@@ -182,43 +172,15 @@ class Confusion:
         """All pairs."""
         return self.genuine + self.impostor
 
-    @property
-    def _rates(self) -> dict[str, FloatArray]:
-        return rates(self.true_matches, self.false_matches, self.genuine, self.impostor)
-
     def figures(self) -> dict[str, float | None]:
-        """Return all rates by name."""
-        return {name: None if np.isnan(value) else float(value) for name, value in self._rates.items()}
+        """Return all rates by name; None where the denominator is zero."""
+        found = rates(self.true_matches, self.false_matches, self.genuine, self.impostor)
+        return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
 
     @property
     def accuracy(self) -> float:
         """Right decisions / pairs."""
-        return float(self._rates["accuracy"])
-
-    @property
-    def precision(self) -> float | None:
-        """Genuine pairs among those decided match."""
-        return self.figures()["precision"]
-
-    @property
-    def recall(self) -> float | None:
-        """Genuine pairs decided match / genuine pairs."""
-        return self.figures()["recall"]
-
-    @property
-    def f1(self) -> float | None:
-        """Harmonic mean of precision and recall."""
-        return self.figures()["f1"]
-
-    @property
-    def fmr(self) -> float | None:
-        """Impostor pairs decided match / impostor pairs."""
-        return self.figures()["fmr"]
-
-    @property
-    def fnmr(self) -> float | None:
-        """Genuine pairs decided non-match / genuine pairs."""
-        return self.figures()["fnmr"]
+        return (self.true_matches + self.true_non_matches) / self.pairs
 
 
 def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -> Confusion:

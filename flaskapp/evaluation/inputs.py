@@ -56,13 +56,3 @@ def check_both_kinds(same: BoolArray, purpose: str) -> None:
             f"Received: {genuine} genuine, {same.size - genuine} impostor.",
             "Add pairs of the other kind.",
         )
-
-
-def check_share(share: float | None) -> None:
-    """Refuse a share of genuine pairs outside (0, 1).
-
-    Raises:
-        ValueError: the share is not between 0 and 1.
-    """
-    if share is not None and not 0 < share < 1:
-        raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")

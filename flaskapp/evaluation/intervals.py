@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -120,10 +120,6 @@ class Interval:
         if not (0 <= self.low <= self.high < math.inf and 0 < self.level < 1):
             raise ValueError(f"Expected 0 ≤ low ≤ high. Received: {self}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return both ends and how they were found."""
-        return asdict(self)
-
 
 def no_errors_bound(trials: int, level: float = LEVEL) -> float:
     """Return the highest error rate that still often shows no error in so many trials.
@@ -147,11 +143,10 @@ def bootstrap_intervals(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Find 95 % intervals of all figures over people.
+    """Find 95 % intervals of all figures over people: percentiles of the replicates.
 
-    The threshold stays where it is: it was chosen on other people. The share of genuine pairs
-    stays too: it is a choice of whoever made the list. Ends are percentiles of the replicates.
-    A calibration error is bent upwards by any resampling, so its interval lies rather high.
+    Threshold and share of genuine pairs stay as they are. Any resampling bends a calibration
+    error upwards, so its interval lies rather high.
 
     Args:
         scores: float (N,), higher = more alike, NaN = failure to acquire.
@@ -159,15 +154,13 @@ def bootstrap_intervals(
         threshold: ``match`` if score ≥ threshold.
         sources: the people of both photos of each pair.
         stated_fmrs: false match rates ("0.01") at which these pairs can show an FNMR.
-        chances: whether the scores are chances; gives ``brier``, ``ece``, ``cllr``,
-            ``min_cllr`` and ``calibration_loss``.
+        chances: whether the scores are chances; gives the figures of ``quality`` too.
         replicates: how many times people are drawn.
         seed: the same seed draws the same people.
 
     Returns:
-        ``accuracy``, ``precision``, ``recall``, ``f1``, ``fmr``, ``fnmr``, ``eer``, ``auc`` and
-        ``fnmr_at_fmr.…`` as far as they are defined: without impostor pairs no ``fmr``, and so
-        on; none where all draws agree, and nothing at all where a single person leaves nothing to draw.
+        Name of a figure → interval; none where it is undefined or all draws agree, and nothing
+        at all where a single person leaves nothing to draw.
     """
     values, truths = check_pairs(scores, same)
     if sources.reference.shape != values.shape:
@@ -232,7 +225,7 @@ def _bounds(
             continue
         bound = no_errors_bound(sources.combinations(kind))
         seen: Method = "only errors seen" if wrong[kind].all() else "no errors seen"
-        low, high = Interval(0.0, bound, method=seen), Interval(1 - bound, 1.0, method=seen)
+        low, high = _at_most(bound, seen), _at_least(1 - bound, seen)
         found |= dict(zip(names, (high, low) if wrong[kind].all() else (low, high), strict=False))
     found |= _of_both_kinds(truths, wrong, sources)
     if truths.any() and not truths.all():
@@ -272,9 +265,9 @@ def _of_curves(
     return found | {f"fnmr_at_fmr.{key}": _at_most(nobody_missed) for key in perfect}
 
 
-def _at_most(bound: float) -> Interval:
-    return Interval(0.0, bound, method="no errors seen")
+def _at_most(bound: float, seen: Method = "no errors seen") -> Interval:
+    return Interval(0.0, bound, method=seen)
 
 
-def _at_least(bound: float) -> Interval:
-    return Interval(bound, 1.0, method="no errors seen")
+def _at_least(bound: float, seen: Method = "no errors seen") -> Interval:
+    return Interval(bound, 1.0, method=seen)

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs
+from flaskapp.evaluation.inputs import FloatArray, check_both_kinds, check_pairs
 from flaskapp.evaluation.weighing import BINS, Ladder, bin_of
 
 FIGURES = ("brier", "ece", "cllr", "min_cllr", "calibration_loss")
@@ -135,11 +135,3 @@ def _bins(genuine: FloatArray, impostor: FloatArray) -> tuple[ReliabilityBin, ..
         )
         for number in range(BINS)
     )
-
-
-def quality_or_reason(scores: FloatArray, truths: BoolArray) -> tuple[Quality | None, str]:
-    """Return the quality of scores, or why there is none to tell."""
-    try:
-        return score_quality(scores, truths), ""
-    except DataError as error:
-        return None, error.message

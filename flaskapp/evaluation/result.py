@@ -12,18 +12,11 @@ import numpy.typing as npt
 from flaskapp.errors import DataError, UnreachableRateError
 from flaskapp.evaluation.choices import Folds, evaluate_folds
 from flaskapp.evaluation.curves import auc, eer, error_curve, fnmr_at_fmr
-from flaskapp.evaluation.decisions import (
-    Band,
-    Confusion,
-    Verdicts,
-    check_band,
-    confusion_at,
-    count_verdicts,
-)
-from flaskapp.evaluation.inputs import BoolArray, check_pairs
+from flaskapp.evaluation.decisions import Band, Confusion, Verdicts, check_band, confusion_at, count_verdicts
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_pairs
 from flaskapp.evaluation.intervals import REPLICATES, Interval, Sources, bootstrap_intervals
 from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
-from flaskapp.evaluation.quality import Quality, quality_or_reason
+from flaskapp.evaluation.quality import Quality, score_quality
 
 STATED_FMRS = (0.1, 0.01, 0.001, 0.0001)
 
@@ -33,54 +26,42 @@ class Population:
     """Whom the pairs show, and how the intervals drew them again.
 
     Attributes:
-        unit: "person", or "photo" where the people are not known.
+        drawn: "person", or "photo" where the people are not known.
         count: how many people (or photos) all pairs show.
-        count_impostor: how many the impostor pairs show.
+        count_in_impostor_pairs: how many the impostor pairs show.
         replicates: how many times they were drawn.
         seed: what the draws started from.
     """
 
-    unit: str
+    drawn: str
     count: int
-    count_impostor: int
+    count_in_impostor_pairs: int
     replicates: int
     seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the method of the intervals."""
-        return {
-            "drawn": self.unit,
-            "count": self.count,
-            "count_in_impostor_pairs": self.count_impostor,
-            "replicates": self.replicates,
-            "seed": self.seed,
-        }
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What a list of scored pairs says about a system.
 
-    A figure that these pairs cannot give is None, and ``reasons`` says why under its key.
+    A figure that these pairs cannot give is None, and ``reasons`` says why.
 
     Attributes:
         threshold: two-way decisions are ``match`` if score ≥ threshold.
         band: (low, high), the inconclusive band.
-        confusion: the four outcomes at the threshold; accuracy and the rest follow from it.
+        confusion: the four outcomes at the threshold.
         decisions: "genuine" and "impostor" → verdicts by the band.
-        failures: "genuine" and "impostor" → pairs without a score, counted as non-match
-            everywhere.
-        eer: equal error rate.
-        auc: area under the ROC.
+        failures: "genuine" and "impostor" → pairs without a score, a non-match everywhere.
+        eer: equal error rate, in [0, 1].
+        auc: area under the ROC, in [0, 1].
         fnmr_at_fmr: stated FMR ("0.01") → lowest FNMR.
-        quality: Brier, ECE, Cllr and the reliability curve, where the scores are chances.
-        folds: the figures of LFW's view 2, where the list has folds.
+        quality: what the scores are worth as chances, where they are chances.
+        folds: LFW's view 2, where the list has folds.
         intervals: name of a figure → 95 % interval.
-        population: whom the pairs show; None where the caller did not say.
-        reasons: key of a figure that is None → why.
+        population: whom the pairs show, where that is known.
+        reasons: name of a figure that is None → why.
         weights: id of the weights that gave the scores.
-        threshold_chosen_here: whether the threshold was chosen on these very pairs, which
-            flatters every figure that rests on it.
+        threshold_chosen_here: whether these very pairs chose the threshold, which flatters.
     """
 
     threshold: float
@@ -141,11 +122,11 @@ class Evaluation:
             "false_matches": confusion.false_matches,
             "false_non_matches": confusion.false_non_matches,
             "fnmr_at_fmr": dict(self.fnmr_at_fmr),
-            "decisions": {kind: verdicts.to_json() for kind, verdicts in self.decisions.items()},
+            "decisions": {kind: asdict(verdicts) for kind, verdicts in self.decisions.items()},
             "reliability": [asdict(part) for part in self.quality.bins] if self.quality else None,
             "view_2": self.folds.to_json() if self.folds else None,
-            "intervals": {name: interval.to_json() for name, interval in self.intervals.items()},
-            "interval_method": self.population.to_json() if self.population else None,
+            "intervals": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "interval_method": asdict(self.population) if self.population else None,
             "reasons": dict(self.reasons),
         }
 
@@ -167,7 +148,7 @@ def evaluate(
 
     Args:
         scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match at any
-            threshold, in genuine and impostor pairs alike.
+            threshold.
         same: bool (N,), True = genuine.
         threshold: forces the two-way decision; chosen on other people.
         band: (low, high) with low ≤ threshold ≤ high; likewise.
@@ -186,12 +167,11 @@ def evaluate(
     if not low <= threshold <= high:
         raise ValueError(f"Expected low ≤ threshold ≤ high. Received: {threshold} and {band}")
     values, truths = check_pairs(scores, same)
-    reasons: dict[str, str] = {}
+    failed = np.isneginf(values)
     confusion = confusion_at(scores, truths, threshold)
-    reasons |= _reasons_of(confusion)
+    reasons = _reasons_of(confusion)
     curve_figures = _curve_figures(scores, truths, sources, reasons)
-    quality, reason = quality_or_reason(np.where(np.isneginf(values), np.nan, values), truths)
-    reasons |= _quality_reasons(quality, reason)
+    quality = _quality(np.where(failed, np.nan, values), truths, reasons)
     intervals, population = {}, None
     if sources is not None:
         stated = [key for key, value in curve_figures["fnmr_at_fmr"].items() if value is not None]
@@ -213,7 +193,7 @@ def evaluate(
         band=(low, high),
         confusion=confusion,
         decisions=count_verdicts(scores, truths, band),
-        failures=_failures(np.isneginf(values), truths),
+        failures={"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))},
         **curve_figures,
         quality=quality,
         folds=None if folds is None or np.unique(folds).size < 2 else evaluate_folds(scores, truths, folds),
@@ -250,25 +230,24 @@ def _curve_figures(
 
 def _reasons_of(confusion: Confusion) -> dict[str, str]:
     """Say why a rate of the confusion is undefined."""
-    reasons: dict[str, str] = {}
-    if confusion.genuine == 0:
-        reasons |= dict.fromkeys(("recall", "fnmr"), "There are no genuine pairs.")
-    if confusion.impostor == 0:
-        reasons["fmr"] = "There are no impostor pairs."
-    if confusion.precision is None:
-        reasons["precision"] = "No pair was decided match."
-    if confusion.f1 is None:
-        reasons["f1"] = "There are no genuine pairs and none was decided match."
-    return reasons
+    why = {
+        "recall": "There are no genuine pairs.",
+        "fnmr": "There are no genuine pairs.",
+        "fmr": "There are no impostor pairs.",
+        "precision": "No pair was decided match.",
+        "f1": "There are no genuine pairs and none was decided match.",
+    }
+    return {name: why[name] for name, value in confusion.figures().items() if value is None}
 
 
-def _quality_reasons(quality: Quality | None, reason: str) -> dict[str, str]:
-    if quality is None:
-        return dict.fromkeys(QUALITY_FIGURES, reason)
+def _quality(scores: FloatArray, truths: BoolArray, reasons: dict[str, str]) -> Quality | None:
+    """Return what the scores are worth as chances; add to ``reasons`` why something is missing."""
+    try:
+        quality = score_quality(scores, truths)
+    except DataError as error:
+        reasons |= dict.fromkeys(QUALITY_FIGURES, error.message)
+        return None
     if quality.cllr is None:
-        return dict.fromkeys(("cllr", "calibration_loss"), "A score of exactly 0 or 1 was wrong: Cllr is infinite.")
-    return {}
-
-
-def _failures(failed: BoolArray, truths: BoolArray) -> dict[str, int]:
-    return {"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))}
+        infinite = "A score of exactly 0 or 1 was wrong: Cllr is infinite."
+        reasons |= dict.fromkeys(("cllr", "calibration_loss"), infinite)
+    return quality

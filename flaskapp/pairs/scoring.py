@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +19,9 @@ from flaskapp.weights.runtime import Runtime
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
-@dataclass(frozen=True)
-class PairScores:
-    """Scores of a list of pairs.
-
-    Attributes:
-        scores: float64 (N,) in [0, 1]; NaN where a photo of the pair shows no usable face.
-        failures: why each unusable photo failed, by its path in the list.
-    """
-
-    scores: np.ndarray
-    failures: dict[str, str]
-
-
 def score_pairs(
     pairs: list[PhotoPair], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
-) -> PairScores:
+) -> tuple[np.ndarray, dict[str, str]]:
     """Score every pair; each photo is read and embedded once.
 
     Args:
@@ -45,39 +31,32 @@ def score_pairs(
         choice: which of several faces is taken.
         progress: wraps the iteration over photos, a progress bar for example.
 
+    Returns:
+        Scores, float64 (N,) in [0, 1], NaN where a photo shows no usable face; and why each
+        unusable photo failed, by its path in the list.
+
     Raises:
         DataError: a photo of the list does not exist; nothing has been scored then.
     """
     photos = photos_of(pairs)
     check_presence(photos, root)
-    known = embed_photos(photos, root, runtime, choice, progress)
-    return PairScores(np.array([_score(pair, known.embeddings, runtime) for pair in pairs]), known.failures)
-
-
-@dataclass(frozen=True)
-class EmbeddedPhotos:
-    """Embeddings of photos.
-
-    Attributes:
-        embeddings: float32 (4096,) of each usable photo, by its path.
-        failures: why each of the others failed, by its path.
-    """
-
-    embeddings: dict[str, np.ndarray]
-    failures: dict[str, str]
+    embeddings, failures = embed_photos(photos, root, runtime, choice, progress)
+    return np.array([_score(pair, embeddings, runtime) for pair in pairs]), failures
 
 
 def embed_photos(
     photos: Sequence[str], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
-) -> EmbeddedPhotos:
-    """Read, detect and embed each photo; the arguments are those of ``score_pairs``."""
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read, detect and embed each photo; the arguments are those of ``score_pairs``.
+
+    Returns:
+        By its path, the embedding float32 (4096,) of each usable photo, and why each other one failed.
+    """
     threads = min(allowed_cores(), photos_at_once())
     answers = map_in_order(lambda photo: _embed(root / photo, runtime, choice), photos, threads, progress)
     answer_of = dict(zip(photos, answers, strict=True))
-    return EmbeddedPhotos(
-        {photo: answer for photo, answer in answer_of.items() if not isinstance(answer, PhotoError)},
-        {photo: answer.message for photo, answer in answer_of.items() if isinstance(answer, PhotoError)},
-    )
+    failures = {photo: answer.message for photo, answer in answer_of.items() if isinstance(answer, PhotoError)}
+    return {photo: answer for photo, answer in answer_of.items() if not isinstance(answer, PhotoError)}, failures
 
 
 def _embed(path: Path, runtime: Runtime, choice: Choice) -> np.ndarray | PhotoError:

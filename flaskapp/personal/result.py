@@ -155,7 +155,7 @@ def measure(
     return OwnResult(
         personal,
         base,
-        (personal.confusion.f1 or 0.0) - (base.confusion.f1 or 0.0),
+        (personal.figures()["f1"] or 0.0) - (base.figures()["f1"] or 0.0),
         _gain_interval(*decisions, pairs.same, sources, data.seed),
         scores,
         before,

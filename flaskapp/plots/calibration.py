@@ -5,20 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
 from flaskapp.evaluation import Quality
-from flaskapp.plots.style import (
-    GENUINE_COLOUR,
-    IMPOSTOR_COLOUR,
-    INK,
-    QUIET_INK,
-    SMALL_SIZE,
-    TITLE_SIZE,
-    gridded,
-    new_figure,
-    quiet,
-)
+from flaskapp.plots import style
 
 FEW_PAIRS = 10
 """A bin of fewer pairs is drawn hollow: what it shows may be chance."""
@@ -32,52 +21,39 @@ def plot_reliability(quality: Quality) -> Figure:
     Args:
         quality: of the scores.
     """
-    figure = new_figure(7, 7.4)
-    upper = gridded(quiet(figure.add_axes((0.13, 0.4, 0.83, 0.52))))
-    lower = gridded(quiet(figure.add_axes((0.13, 0.09, 0.83, 0.24))))
+    figure = style.new_figure(7, 7.4)
+    upper = style.gridded(style.quiet(figure.add_axes((0.13, 0.4, 0.83, 0.52))))
+    lower = style.gridded(style.quiet(figure.add_axes((0.13, 0.09, 0.83, 0.24))))
     _draw_curve(upper, quality)
     _draw_counts(lower, quality)
     loss = "" if quality.calibration_loss is None else f"   Cllr − minCllr {quality.calibration_loss:.3f} bits"
-    upper.set_title(
-        f"Reliability   ECE {quality.ece:.3f}{loss}", size=TITLE_SIZE - 2, weight="bold", color=INK, loc="left", pad=12
-    )
+    style.titled(upper, f"Reliability   ECE {quality.ece:.3f}{loss}")
     return figure
 
 
 def _draw_curve(axes: Axes, quality: Quality) -> None:
-    axes.plot([0, 1], [0, 1], color=QUIET_INK, linewidth=1, linestyle=":", label="right at every score")
+    axes.plot([0, 1], [0, 1], color=style.QUIET_INK, linewidth=1, linestyle=":", label="right at every score")
     filled = [part for part in quality.bins if part.mean_score is not None]
     points = np.array([(part.mean_score, part.observed) for part in filled], dtype=np.float64).reshape(-1, 2)
     many = np.array([part.genuine + part.impostor >= FEW_PAIRS for part in filled], dtype=bool)
-    axes.plot(*points.T, color=GENUINE_COLOUR, linewidth=1.6, zorder=3)
-    for chosen, fill, label in (
-        (many, GENUINE_COLOUR, "bin of scores"),
-        (~many, "white", f"fewer than {FEW_PAIRS} pairs"),
-    ):
+    colour = style.GENUINE_COLOUR
+    axes.plot(*points.T, color=colour, linewidth=1.6, zorder=3)
+    for chosen, fill, label in ((many, colour, "bin of scores"), (~many, "white", f"fewer than {FEW_PAIRS} pairs")):
         if chosen.any():
             axes.plot(
-                *points[chosen].T,
-                "o",
-                markersize=7,
-                color=GENUINE_COLOUR,
-                markerfacecolor=fill,
-                zorder=4,
-                label=label,
+                *points[chosen].T, "o", markersize=7, color=colour, markerfacecolor=fill, zorder=4, label=label,
                 clip_on=False,
-            )
+            )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of genuine pairs,\nboth kinds weighing the same")
     axes.tick_params(labelbottom=False)
-    axes.legend(loc="upper left", frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
+    style.legend(axes, "upper left")
 
 
 def _draw_counts(axes: Axes, quality: Quality) -> None:
     starts, width = np.array([part.low for part in quality.bins]), 1 / len(quality.bins)
-    kinds = (("genuine", GENUINE_COLOUR, 0.07), ("impostor", IMPOSTOR_COLOUR, 0.5))
-    for kind, colour, offset in kinds:
+    for kind, colour, offset in (("genuine", style.GENUINE_COLOUR, 0.07), ("impostor", style.IMPOSTOR_COLOUR, 0.5)):
         heights = [getattr(part, kind) for part in quality.bins]
         axes.bar(starts + offset * width, heights, 0.42 * width, align="edge", color=colour, label=kind)
-    most = max(max(part.genuine, part.impostor) for part in quality.bins)
-    axes.set(yscale="log", xlim=(0, 1), ylim=(0.7, max(10.0, 3 * most)), xlabel="Similarity score", ylabel="pairs")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=SMALL_SIZE, labelcolor=INK)
+    axes.set(xlim=(0, 1), xlabel="Similarity score")
+    style.on_pairs_axis(axes, 3.0 * max(max(part.genuine, part.impostor) for part in quality.bins))
+    style.legend(axes, "upper center", ncols=2)

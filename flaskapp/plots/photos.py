@@ -13,27 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from flaskapp.evaluation.decisions import INCONCLUSIVE, MATCH, NON_MATCH, Band, Decision, check_band, decide
-from flaskapp.plots.style import (
-    CHOSEN_COLOUR,
-    DOTS_PER_INCH,
-    INCONCLUSIVE_COLOUR,
-    INK,
-    MATCH_COLOUR,
-    NON_MATCH_COLOUR,
-    OTHER_COLOUR,
-    QUIET_INK,
-    SMALL_SIZE,
-    TEXT_SIZE,
-    TITLE_SIZE,
-    halo,
-    new_figure,
-    quiet,
-)
+from flaskapp.plots import style
 
 VERDICTS: dict[Decision, tuple[str, str, str]] = {
-    MATCH: ("Match", "The two faces look like one person.", MATCH_COLOUR),
-    INCONCLUSIVE: ("Inconclusive", "Too close to call; other photos may tell.", INCONCLUSIVE_COLOUR),
-    NON_MATCH: ("Non-match", "The two faces look like two people.", NON_MATCH_COLOUR),
+    MATCH: ("Match", "The two faces look like one person.", style.MATCH_COLOUR),
+    INCONCLUSIVE: ("Inconclusive", "Too close to call; other photos may tell.", style.INCONCLUSIVE_COLOUR),
+    NON_MATCH: ("Non-match", "The two faces look like two people.", style.NON_MATCH_COLOUR),
 }
 CAVEAT = "The score is a measure of likeness, not proof of identity. No liveness check: a photo of a photo would pass."
 
@@ -103,7 +88,7 @@ def plot_comparison(
     page = _Page(PAGE_WIDTH, row + 4.1)
     verdict, in_words, colour = VERDICTS[decide(similarity_score, band)]
     page.write(MARGIN, row + 3.6, verdict, size=24, weight="bold", color=colour)
-    page.write(PAGE_WIDTH - MARGIN, row + 3.6, in_words, size=TITLE_SIZE, color=INK, ha="right")
+    page.write(PAGE_WIDTH - MARGIN, row + 3.6, in_words, size=style.TITLE_SIZE, color=style.INK, ha="right")
     left = (PAGE_WIDTH - row * sum(shapes) - GAP) / 2
     for view, shape in zip((reference, probe), shapes, strict=True):
         axes = page.axes(left, 2.85, row * shape, row)
@@ -114,10 +99,10 @@ def plot_comparison(
     for view, left in ((reference, MARGIN), (probe, MARGIN + ALIGNED_SIDE + 0.15)):
         axes = page.axes(left, 0.75, ALIGNED_SIDE, ALIGNED_SIDE)
         _show(axes, view.aligned)
-        _title(axes, f"Aligned {view.label.lower()}", SMALL_SIZE)
+        _title(axes, f"Aligned {view.label.lower()}", style.SMALL_SIZE)
     scale = page.axes(4.0, 1.25, PAGE_WIDTH - MARGIN - 4.0, 0.8)
     draw_score_scale(scale, similarity_score, band, threshold)
-    page.write(MARGIN, 0.28, CAVEAT, size=SMALL_SIZE, color=QUIET_INK)
+    page.write(MARGIN, 0.28, CAVEAT, size=style.SMALL_SIZE, color=style.QUIET_INK)
     return page.figure
 
 
@@ -170,52 +155,52 @@ def draw_score_scale(axes: Axes, similarity_score: float, band: Band, threshold:
             f"Received: band={band}, threshold={threshold}, similarity_score={similarity_score}"
         )
     zones = (
-        (0.0, low, NON_MATCH_COLOUR, 0.3, f"non-match < {low:.3f}"),
-        (low, high, INCONCLUSIVE_COLOUR, 0.5, "inconclusive"),
-        (high, 1.0, MATCH_COLOUR, 0.3, f"match ≥ {high:.3f}"),
+        (0.0, low, style.NON_MATCH_COLOUR, 0.3, f"non-match < {low:.3f}"),
+        (low, high, style.INCONCLUSIVE_COLOUR, 0.5, "inconclusive"),
+        (high, 1.0, style.MATCH_COLOUR, 0.3, f"match ≥ {high:.3f}"),
     )
     for start, end, colour, opacity, label in zones:
         axes.add_patch(Rectangle((start, 0), end - start, 1, color=colour, alpha=opacity, linewidth=0, label=label))
     axes.plot(
-        [threshold] * 2, [0, 1], color=INK, linewidth=1.3, linestyle=(0, (3, 2)), label=f"threshold {threshold:.3f}"
+        [threshold] * 2,
+        [0, 1],
+        color=style.INK,
+        linewidth=1.3,
+        linestyle=(0, (3, 2)),
+        label=f"threshold {threshold:.3f}",
     )
     _draw_needle(axes, similarity_score)
     axes.set(xlim=(0, 1), ylim=(0, 1), yticks=[], xticks=np.linspace(0, 1, 6))
-    quiet(axes)
+    style.quiet(axes)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.36), ncols=4, frameon=False, fontsize=SMALL_SIZE,
-        labelcolor=INK, handlelength=1.4, columnspacing=1.8, handletextpad=0.5, borderaxespad=0, borderpad=0,
+        loc="upper left", bbox_to_anchor=(0, -0.36), ncols=4, frameon=False, fontsize=style.SMALL_SIZE,
+        labelcolor=style.INK, handlelength=1.4, columnspacing=1.8, handletextpad=0.5, borderaxespad=0, borderpad=0,
     )  # fmt: skip
 
 
 def _draw_needle(axes: Axes, similarity_score: float) -> None:
-    axes.plot([similarity_score] * 2, [-0.08, 1.12], color=INK, linewidth=3.2, clip_on=False, solid_capstyle="round")
+    axes.plot(
+        [similarity_score] * 2, [-0.08, 1.12], color=style.INK, linewidth=3.2, clip_on=False, solid_capstyle="round"
+    )
     # Near an end the words would leave the figure if they stayed centred.
     side = "left" if similarity_score < 0.2 else "right" if similarity_score > 0.8 else "center"
     axes.annotate(
         f"similarity score {similarity_score:.3f}", (similarity_score, 1.12), xytext=(0, 5), textcoords="offset points",
-        size=TITLE_SIZE, weight="bold", color=INK, ha=side, va="bottom", annotation_clip=False,
+        size=style.TITLE_SIZE, weight="bold", color=style.INK, ha=side, va="bottom", annotation_clip=False,
     )  # fmt: skip
 
 
 def _draw_box(axes: Axes, face: FoundFace, stands_out: bool) -> None:
     left, top, right, bottom = face.box_xyxy
     width = np.clip(_points_wide(axes, face) / 30, 1.0, 2.2)
-    axes.add_patch(
-        Rectangle(
-            (left, top),
-            right - left,
-            bottom - top,
-            fill=False,
-            joinstyle="round",
-            edgecolor=CHOSEN_COLOUR if stands_out else OTHER_COLOUR,
-            linewidth=width if stands_out else 0.6 * width,
-            linestyle="-" if stands_out else (0, (4, 2)),
-            path_effects=halo(width + 1.2),
-        )
-    )
+    colour, line = (style.CHOSEN_COLOUR, "-") if stands_out else (style.OTHER_COLOUR, (0, (4, 2)))
+    box = Rectangle(
+        (left, top), right - left, bottom - top, fill=False, joinstyle="round", edgecolor=colour, linestyle=line,
+        linewidth=width if stands_out else 0.6 * width, path_effects=style.halo(width + 1.2),
+    )  # fmt: skip
+    axes.add_patch(box)
 
 
 def _draw_number(axes: Axes, face: FoundFace, index: int, stands_out: bool) -> None:
@@ -230,9 +215,9 @@ def _draw_number(axes: Axes, face: FoundFace, index: int, stands_out: bool) -> N
         offset, side, height = (2.5, -3.5), "left", "top"
     axes.annotate(
         str(index), (max(left, left_edge), max(top, top_edge)), xytext=offset, textcoords="offset points",
-        size=SMALL_SIZE, weight="bold", ha=side, va=height, color="black", bbox={
+        size=style.SMALL_SIZE, weight="bold", ha=side, va=height, color="black", bbox={
             "boxstyle": "round,pad=0.18", "linewidth": 0,
-            "facecolor": CHOSEN_COLOUR if stands_out else OTHER_COLOUR, "alpha": 0.9,
+            "facecolor": style.CHOSEN_COLOUR if stands_out else style.OTHER_COLOUR, "alpha": 0.9,
         },
     )  # fmt: skip
 
@@ -240,7 +225,7 @@ def _draw_number(axes: Axes, face: FoundFace, index: int, stands_out: bool) -> N
 def _draw_landmarks(axes: Axes, face: FoundFace) -> None:
     x, y = np.asarray(face.landmarks, dtype=np.float64).T
     size = np.clip(_points_wide(axes, face) / 16, 2.0, 4.5)
-    axes.plot(x, y, "o", markersize=size, color=CHOSEN_COLOUR, markeredgecolor="black", markeredgewidth=size / 6)
+    axes.plot(x, y, "o", markersize=size, color=style.CHOSEN_COLOUR, markeredgecolor="black", markeredgewidth=size / 6)
 
 
 def _points_wide(axes: Axes, face: FoundFace) -> float:
@@ -252,7 +237,7 @@ def _points_wide(axes: Axes, face: FoundFace) -> float:
 def _points(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> float:
     """Return how far apart two places of a photo are drawn, in points."""
     drawn = axes.transData.transform([start, end])
-    return float(np.linalg.norm(drawn[1] - drawn[0])) * 72 / DOTS_PER_INCH
+    return float(np.linalg.norm(drawn[1] - drawn[0])) * 72 / style.DOTS_PER_INCH
 
 
 def _show(axes: Axes, pixels: npt.NDArray[np.uint8], size_wh: tuple[int, int] | None = None) -> None:
@@ -263,8 +248,8 @@ def _show(axes: Axes, pixels: npt.NDArray[np.uint8], size_wh: tuple[int, int] | 
     axes.set_axis_off()
 
 
-def _title(axes: Axes, text: str, size: float = TEXT_SIZE) -> None:
-    axes.set_title(text, size=size, color=INK, loc="left", pad=5)
+def _title(axes: Axes, text: str, size: float = style.TEXT_SIZE) -> None:
+    axes.set_title(text, size=size, color=style.INK, loc="left", pad=5)
 
 
 def _caption(view: PhotoView) -> str:
@@ -284,7 +269,7 @@ class _Page:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self.figure = new_figure(width, height)
+        self.figure = style.new_figure(width, height)
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
         return self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, Null
 
 from flaskapp.evaluation import ErrorCurve, Evaluation, eer, error_curve
 from flaskapp.evaluation.curves import reachable_rate
+from flaskapp.plots import style
 from flaskapp.plots.calibration import plot_reliability
-from flaskapp.plots.style import (
-    GENUINE_COLOUR,
-    IMPOSTOR_COLOUR,
-    INCONCLUSIVE_COLOUR,
-    INK,
-    QUIET_INK,
-    RULE,
-    SMALL_SIZE,
-    TITLE_SIZE,
-    gridded,
-    new_figure,
-    percent,
-    quiet,
-)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -35,6 +23,7 @@ BINS = 50
 DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FAR_DET_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4)
 HIGHEST_DET_RATE = 0.5
+OVER_CURVES: dict[str, Any] = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
 UNREACHABLE = "fewer than 10 errors: no claim"
 
 
@@ -76,7 +65,7 @@ def plot_roc(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(bottom, 1 + step / 10))
     axes.yaxis.set_major_locator(MultipleLocator(step))
     _shade_unreachable(axes, reachable_rate(curve.impostor), lowest)
-    axes.plot(np.maximum(fmr, lowest), 1 - fnmr, color=GENUINE_COLOUR, linewidth=2.2, zorder=3)
+    axes.plot(np.maximum(fmr, lowest), 1 - fnmr, color=style.GENUINE_COLOUR, linewidth=2.2, zorder=3)
     if threshold is not None:
         at_fmr, at_fnmr = _rates_at(curve, threshold)
         _mark(axes, max(at_fmr, lowest), 1 - at_fnmr, _threshold_label(threshold, at_fmr, at_fnmr))
@@ -84,7 +73,7 @@ def plot_roc(curve: ErrorCurve, threshold: float | None = None) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{round(100 * rate, 9):g} %"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="False match rate (FMR)", ylabel="True match rate (1 − FNMR)")
-    _legend(axes, "lower right")
+    style.legend(axes, "lower right", **OVER_CURVES)
     return figure
 
 
@@ -106,9 +95,11 @@ def plot_det(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     end_fmr, end_fnmr = probit(np.array(reachable))
     _shade_unreachable(axes, end_fmr, limits[0])
     _shade_unreachable(axes, end_fnmr, limits[1], upwards=True)
-    axes.plot(limits[[0, 2]], limits[[0, 2]], color=QUIET_INK, linewidth=1, linestyle=":", zorder=2)
+    axes.plot(limits[[0, 2]], limits[[0, 2]], color=style.QUIET_INK, linewidth=1, linestyle=":", zorder=2)
     fmr, fnmr = corners(curve)
-    axes.plot(_deviate(fmr, lowest_fmr), _deviate(fnmr, lowest_fnmr), color=GENUINE_COLOUR, linewidth=2.2, zorder=3)
+    axes.plot(
+        _deviate(fmr, lowest_fmr), _deviate(fnmr, lowest_fnmr), color=style.GENUINE_COLOUR, linewidth=2.2, zorder=3
+    )
     _mark_equal_errors(axes, eer(curve), lowest_fmr)
     if threshold is not None:
         at_fmr, at_fnmr = _rates_at(curve, threshold)
@@ -117,9 +108,9 @@ def plot_det(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     for axis, lowest in ((axes.xaxis, lowest_fmr), (axes.yaxis, lowest_fnmr)):
         ticks = [rate for rate in (DET_TICKS if lowest > 3e-4 else FAR_DET_TICKS) if rate >= lowest]
         axis.set_major_locator(FixedLocator(probit(np.array(ticks)).tolist()))
-        axis.set_major_formatter(FuncFormatter(lambda deviate, _: percent(NormalDist().cdf(deviate))))
+        axis.set_major_formatter(FuncFormatter(lambda deviate, _: style.percent(NormalDist().cdf(deviate))))
     axes.set(xlabel="False match rate (FMR)", ylabel="False non-match rate (FNMR)")
-    _legend(axes, "upper right")
+    style.legend(axes, "upper right", **OVER_CURVES)
     return figure
 
 
@@ -135,36 +126,31 @@ def plot_scores(scores: npt.ArrayLike, same: npt.ArrayLike, band: tuple[float, f
         threshold: dashed.
     """
     values, truths = np.asarray(scores, dtype=np.float64), np.asarray(same, dtype=bool)
-    figure = new_figure(8, 6)
+    figure = style.new_figure(8, 6)
     edges = _edges(values, (*band, threshold))
-    kinds = (("genuine", truths, GENUINE_COLOUR), ("impostor", ~truths, IMPOSTOR_COLOUR))
+    kinds = (("genuine", truths, style.GENUINE_COLOUR), ("impostor", ~truths, style.IMPOSTOR_COLOUR))
     for bottom, (kind, chosen, colour) in zip((0.545, 0.11), kinds, strict=True):
-        axes = gridded(quiet(figure.add_axes((0.12, bottom, 0.84, 0.335))))
-        axes.axvspan(
-            *band,
-            color=INCONCLUSIVE_COLOUR,
-            alpha=0.28,
-            linewidth=0,
-            label=f"inconclusive {band[0]:.3f} to {band[1]:.3f}",
-        )
+        axes = style.gridded(style.quiet(figure.add_axes((0.12, bottom, 0.84, 0.335))))
+        label = f"inconclusive {band[0]:.3f} to {band[1]:.3f}"
+        axes.axvspan(*band, color=style.INCONCLUSIVE_COLOUR, alpha=0.28, linewidth=0, label=label)
         label = f"threshold {threshold:.3f}"
-        axes.axvline(threshold, color=INK, linewidth=1.3, linestyle=(0, (3, 2)), label=label, zorder=4)
+        axes.axvline(threshold, color=style.INK, linewidth=1.3, linestyle=(0, (3, 2)), label=label, zorder=4)
         acquired = values[chosen & ~np.isnan(values)]
         if acquired.size:
             axes.hist(acquired, edges.tolist(), color=colour, alpha=0.85, zorder=3)
-        axes.set(yscale="log", xlim=edges[[0, -1]], ylabel="pairs")
-        axes.set_ylim(0.7, max(10.0, axes.get_ylim()[1]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_title(_row_title(kind, values[chosen]), size=SMALL_SIZE + 1, weight="bold", color=colour, loc="left")
+        axes.set_xlim(edges[0], edges[-1])
+        style.on_pairs_axis(axes)
+        axes.set_title(
+            _row_title(kind, values[chosen]), size=style.SMALL_SIZE + 1, weight="bold", color=colour, loc="left"
+        )
     figure.axes[0].tick_params(labelbottom=False)
     figure.axes[1].set_xlabel("Similarity score")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper right", bbox_to_anchor=(0.97, 0.99), ncols=2, frameon=False,
-        fontsize=SMALL_SIZE, labelcolor=INK,
+        fontsize=style.SMALL_SIZE, labelcolor=style.INK,
     )  # fmt: skip
-    figure.text(0.12, 0.965, "Scores", size=TITLE_SIZE, weight="bold", color=INK, va="center")
+    figure.text(0.12, 0.965, "Scores", size=style.TITLE_SIZE, weight="bold", color=style.INK, va="center")
     return figure
 
 
@@ -209,9 +195,9 @@ def _rates_at(curve: ErrorCurve, threshold: float) -> tuple[float, float]:
 
 
 def _square(title: str) -> tuple[Figure, Axes]:
-    figure = new_figure(7, 6.4)
-    axes = gridded(quiet(figure.add_axes((0.13, 0.1, 0.83, 0.83))))
-    axes.set_title(title, size=TITLE_SIZE - 2, weight="bold", color=INK, loc="left", pad=12)
+    figure = style.new_figure(7, 6.4)
+    axes = style.gridded(style.quiet(figure.add_axes((0.13, 0.1, 0.83, 0.83))))
+    style.titled(axes, title)
     return figure, axes
 
 
@@ -230,34 +216,29 @@ def _roc_height(curve: ErrorCurve) -> tuple[float, float]:
 
 def _shade_unreachable(axes: Axes, end: float, start: float, *, upwards: bool = False) -> None:
     if upwards:
-        axes.axhspan(start, end, color=RULE, alpha=0.45, linewidth=0)
+        axes.axhspan(start, end, color=style.RULE, alpha=0.45, linewidth=0)
     else:
-        axes.axvspan(start, min(end, axes.get_xlim()[1]), color=RULE, alpha=0.45, linewidth=0, label=UNREACHABLE)
+        axes.axvspan(start, min(end, axes.get_xlim()[1]), color=style.RULE, alpha=0.45, linewidth=0, label=UNREACHABLE)
 
 
 def _mark(axes: Axes, x: float, y: float, label: str) -> None:
     axes.plot(
-        [x], [y], "o", markersize=8, color=IMPOSTOR_COLOUR, markeredgecolor="white", markeredgewidth=1.2,
+        [x], [y], "o", markersize=8, color=style.IMPOSTOR_COLOUR, markeredgecolor="white", markeredgewidth=1.2,
         zorder=4, label=label, clip_on=False,
     )  # fmt: skip
 
 
 def _mark_equal_errors(axes: Axes, rate: float, lowest: float) -> None:
-    if not lowest < rate < HIGHEST_DET_RATE:
-        return
-    where = probit(np.array([rate]))
-    axes.plot(
-        where, where, "D", markersize=11, color=INK, fillstyle="none", markeredgewidth=1.3, zorder=4,
-        label=f"EER {percent(rate)}",
-    )  # fmt: skip
+    if lowest < rate < HIGHEST_DET_RATE:
+        where, label = probit(np.array([rate])), f"EER {style.percent(rate)}"
+        axes.plot(
+            where, where, "D", markersize=11, color=style.INK, fillstyle="none", markeredgewidth=1.3, zorder=4,
+            label=label,
+        )  # fmt: skip
 
 
 def _threshold_label(threshold: float, fmr: float, fnmr: float) -> str:
-    return f"threshold {threshold:.3f}: FMR {percent(fmr)}, FNMR {percent(fnmr)}"
-
-
-def _legend(axes: Axes, where: str) -> None:
-    axes.legend(loc=where, frameon=True, framealpha=0.9, edgecolor="none", fontsize=SMALL_SIZE, labelcolor=INK)
+    return f"threshold {threshold:.3f}: FMR {style.percent(fmr)}, FNMR {style.percent(fnmr)}"
 
 
 def _edges(values: FloatArray, marks: tuple[float, ...]) -> FloatArray:

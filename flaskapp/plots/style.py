@@ -1,18 +1,19 @@
 """How every figure looks, and how it gets into a file.
 
-Figures are made with Matplotlib's own objects, never through pyplot: nothing global is set,
-no window system is looked for, and threads cannot disturb each other. Colours are Okabe and
-Ito's (https://jfly.uni-koeln.de/color/), which people with any kind of colour vision can tell
-apart; whatever a colour says, a word, a number or a line style says too.
+Never through pyplot, whose state is global. Colours are Okabe and Ito's
+(https://jfly.uni-koeln.de/color/), which people with any colour vision can tell apart; whatever a
+colour says, a word, a number or a line style says too.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from flaskapp.errors import DataError
 
@@ -74,6 +75,24 @@ def gridded(axes: Axes) -> Axes:
     """Add a light grid at the major ticks."""
     axes.grid(True, which="major", color=RULE, linewidth=0.7)
     return axes
+
+
+def titled(axes: Axes, text: str) -> None:
+    """Write the title of a figure of one plot."""
+    axes.set_title(text, size=TITLE_SIZE - 2, weight="bold", color=INK, loc="left", pad=12)
+
+
+def legend(axes: Axes, where: str, **style: Any) -> None:
+    """Explain what is drawn."""
+    axes.legend(loc=where, **{"frameon": False, "fontsize": SMALL_SIZE, "labelcolor": INK} | style)
+
+
+def on_pairs_axis(axes: Axes, lowest: float = 10.0) -> None:
+    """Make y a logarithmic count of pairs that reaches ``lowest`` at least."""
+    axes.set(yscale="log", ylabel="pairs")
+    axes.set_ylim(0.7, max(lowest, axes.get_ylim()[1]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def halo(width: float = 2.5) -> list[withStroke]:

@@ -6,16 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from flaskapp.plots.style import (
-    GENUINE_COLOUR,
-    IMPOSTOR_COLOUR,
-    INK,
-    SMALL_SIZE,
-    TITLE_SIZE,
-    gridded,
-    new_figure,
-    quiet,
-)
+from flaskapp.plots import style
 
 
 def plot_training(losses: Sequence[float], validation_losses: Sequence[float], best: int) -> Figure:
@@ -26,23 +17,17 @@ def plot_training(losses: Sequence[float], validation_losses: Sequence[float], b
         validation_losses: as many.
         best: the epoch that was kept.
     """
-    figure = new_figure(7, 4)
-    axes = gridded(quiet(figure.add_axes((0.12, 0.15, 0.83, 0.7))))
+    figure = style.new_figure(7, 4)
+    axes = style.gridded(style.quiet(figure.add_axes((0.12, 0.15, 0.83, 0.7))))
     epochs = range(len(losses))
-    axes.plot(epochs, losses, "--o", markersize=3, color=IMPOSTOR_COLOUR, label="training pairs")
-    axes.plot(epochs, validation_losses, "-o", markersize=3, color=GENUINE_COLOUR, label="validation pairs")
+    axes.plot(epochs, losses, "--o", markersize=3, color=style.IMPOSTOR_COLOUR, label="training pairs")
+    axes.plot(epochs, validation_losses, "-o", markersize=3, color=style.GENUINE_COLOUR, label="validation pairs")
     axes.annotate(
-        f"kept: epoch {best}",
-        (best, validation_losses[best]),
-        xytext=(0, 24),
-        textcoords="offset points",
-        ha="center",
-        size=SMALL_SIZE,
-        color=INK,
-        arrowprops={"arrowstyle": "-", "color": INK},
-    )
+        f"kept: epoch {best}", (best, validation_losses[best]), xytext=(0, 24), textcoords="offset points", ha="center",
+        size=style.SMALL_SIZE, color=style.INK, arrowprops={"arrowstyle": "-", "color": style.INK},
+    )  # fmt: skip
     axes.set(xlabel="epoch (0: before training)", ylabel="binary cross-entropy")
     axes.set_ylim(bottom=0)
-    axes.set_title("Training", size=TITLE_SIZE, color=INK, loc="left")
-    axes.legend(frameon=False, fontsize=SMALL_SIZE)
+    style.titled(axes, "Training")
+    style.legend(axes, "best")
     return figure

@@ -33,7 +33,7 @@ class Row(NamedTuple):
     Attributes:
         name: of the figure.
         value: in words; a dash where there is none.
-        interval: its 95 % interval, or an upper bound; may be empty.
+        interval: 95 %, or a bound; may be empty.
         counts: what it was counted on, or why there is no value; may be empty.
     """
 
@@ -64,12 +64,12 @@ def setting_rows(result: Evaluation) -> list[Row]:
     ]
     population = result.population
     if population:
-        drawn = {"person": "people", "photo": "photos, since the list does not say who is who"}[population.unit]
+        drawn = {"person": "people", "photo": "photos, because the list does not say who is who"}[population.drawn]
         rows.append(Row("intervals", f"95 %, {population.replicates:,} draws of {population.count:,} {drawn}"))
     return rows
 
 
-CHOSEN_HERE = ", the most accurate on these very pairs: figures at it flatter"
+CHOSEN_HERE = ", chosen on these very pairs as the most accurate: its figures flatter"
 
 
 def figure_rows(result: Evaluation) -> list[Row]:
@@ -121,21 +121,22 @@ def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
 
 
 def _counts(result: Evaluation, key: str) -> str:
-    confusion, quality = result.confusion, result.quality
-    if key == "fmr":
-        return f"{confusion.false_matches:,} of {confusion.impostor:,}"
-    if key == "fnmr":
-        return f"{confusion.false_non_matches:,} of {confusion.genuine:,}"
-    if key == "precision":
-        matched = confusion.true_matches + confusion.false_matches
-        return f"{confusion.true_matches:,} of {matched:,} called match"
-    if key == "recall":
-        return f"{confusion.true_matches:,} of {confusion.genuine:,}"
-    if key == "accuracy":
-        return f"{confusion.true_matches + confusion.true_non_matches:,} of {confusion.pairs:,}"
-    if key == "brier" and quality:
-        return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
-    return ""
+    of, quality = result.confusion, result.quality
+    match key:
+        case "fmr":
+            return f"{of.false_matches:,} of {of.impostor:,}"
+        case "fnmr":
+            return f"{of.false_non_matches:,} of {of.genuine:,}"
+        case "precision":
+            return f"{of.true_matches:,} of {of.true_matches + of.false_matches:,} called match"
+        case "recall":
+            return f"{of.true_matches:,} of {of.genuine:,}"
+        case "accuracy":
+            return f"{of.true_matches + of.true_non_matches:,} of {of.pairs:,}"
+        case "brier" if quality:
+            return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
+        case _:
+            return ""
 
 
 def fold_rows(result: Evaluation) -> list[Row]:
@@ -149,7 +150,7 @@ def fold_rows(result: Evaluation) -> list[Row]:
             "view 2: mean accuracy",
             f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}",
             f"folds {percent(worst).removesuffix(' %')} to {percent(best)}",
-            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; each threshold from the other folds; "
+            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; the other folds choose each threshold; "
             "± one standard error of the mean",
         )
     ]
@@ -158,25 +159,24 @@ def fold_rows(result: Evaluation) -> list[Row]:
 VERDICT_HEAD = ("pairs of", "pairs", "match", "inconclusive", "non-match")
 
 
-def verdict_rows(decisions: Mapping[str, Mapping[str, int]]) -> list[tuple[str, ...]]:
+def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
     """Say how many pairs of either kind got which verdict, never how likely a verdict is wrong.
 
-    Args:
-        decisions: "genuine" and "impostor" → verdict → pairs.
-
     Returns:
-        A row for each kind of which there are pairs: name, pairs, and of each verdict count and share.
+        A row for each kind with pairs: name, pairs, and of each verdict count and share.
     """
     rows = []
-    for name, counts in (("one person", decisions["genuine"]), ("two people", decisions["impostor"])):
-        if pairs := sum(counts.values()):
-            shares = (f"{counts[verdict]:,} ({percent(counts[verdict] / pairs)})" for verdict in reversed(DECISIONS))
-            rows.append((name, f"{pairs:,}", *shares))
+    for name, kind in (("one person", "genuine"), ("two people", "impostor")):
+        verdicts = result.decisions[kind]
+        if verdicts.pairs:
+            counts = (getattr(verdicts, verdict) for verdict in reversed(DECISIONS))
+            shares = (f"{count:,} ({percent(count / verdicts.pairs)})" for count in counts)
+            rows.append((name, f"{verdicts.pairs:,}", *shares))
     return rows
 
 
 def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
-    """Return a row for each group: name, FNMR, its interval, counts, FMR, its interval, counts, failures."""
+    """Return a row for each group, under ``GROUP_HEAD``."""
     return [
         (
             name,

@@ -13,9 +13,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError
-from flaskapp.evaluation.bands import choose_band
-from flaskapp.evaluation.calibration import fit_calibration
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, choose_threshold
+from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.curves import reachable_rate
 from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.model import (
@@ -29,6 +27,8 @@ from flaskapp.model import (
 )
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.weights.runtime import pair_log_odds
+from research.distil.bands import choose_band, choose_threshold_within
+from research.distil.calibration import fit_calibration
 from research.distil.centring import centre_rows
 from research.distil.network import unfolded
 from research.sets.crops import crops_as_served
@@ -122,7 +122,7 @@ def ship(
     set_score(siamese, -calibration.scale, calibration.offset)
     scores = calibration.score(-log_odds)
     choice = choose_band(scores, same, *_limits(same))
-    threshold = choose_threshold(scores, same, choice.band, genuine_share=0.5)
+    threshold = choose_threshold_within(scores, same, choice.band, genuine_share=0.5)
     note = {
         "name": out.stem,
         "created": datetime.now(UTC).date().isoformat(),

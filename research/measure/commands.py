@@ -74,17 +74,16 @@ def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given
 
 
 @click.command("model-card", cls=ReadingCommand)
-@click.argument("runs", nargs=-1, metavar="RUN.json...", type=EXISTING_FILE)
-@click.option("--recipe", type=EXISTING_FILE, metavar="FILE.md", help="How the recipe was chosen; told as it is.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=EXISTING_FILE)
 @click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
-def model_card(runs: tuple[Path, ...], weights: Path | None, recipe: Path | None, out: Path) -> None:
-    """Write the model card from the weights' own JSON and from what the other commands wrote by --json.
+def model_card(runs: tuple[Path, ...], weights: Path | None, out: Path) -> None:
+    """Write the model card from what the other commands wrote by --json, and its figures beside them.
 
-    All runs must be of these very weights.
+    All runs must be of these very weights, and have the names that `make figures` gives them.
     """
     from research.measure.card import write_card
 
-    write_card(runs, weights, recipe, out)
+    write_card(runs, weights, out)
 
 
 evaluate.params = [*of_product.params, *evaluate.params]

@@ -198,7 +198,7 @@ def strangers(photos: Path, labels_file: Path, options: Options) -> None:
             Section(f"Across {found.strangers.columns[0]}, {point.name}", (), _across(point))
             for point in found.strangers.operating
         ]
-        figure = plot_strangers(found.strangers)
+        figure = plot_strangers(found.strangers.to_json())
         _draw(title, "strangers", "fairness", figure, picture, [*sections, *across], STRANGERS, options)
 
 
@@ -282,13 +282,22 @@ def worse_photos(options: Options, sets: Sets, pairs_a_step: int) -> None:
     _tell("worse-photos", sections, {"measured": title, **robustness.to_json()}, options)
     if options.plots or options.report:
         picture = "FNMR, FMR and failures to acquire over the steps of each way of getting worse, with intervals."
-        _draw(title, "worse-photos", "robustness", plot_robustness(robustness), picture, sections, WORSE, options)
+        _draw(
+            title,
+            "worse-photos",
+            "robustness",
+            plot_robustness(robustness.to_json()),
+            picture,
+            sections,
+            WORSE,
+            options,
+        )
 
 
 def _sections_of_steps(robustness: Robustness) -> list[Section]:
     unchanged = robustness.unchanged
     pairs, population = unchanged.confusion, unchanged.population
-    people = f" of {population.count:,} {'people' if population.unit == 'person' else 'photos'}" if population else ""
+    people = f" of {population.count:,} {'people' if population.drawn == 'person' else 'photos'}" if population else ""
     settings = [
         ("weights", unchanged.weights or "not named"),
         ("pairs a step", f"{pairs.genuine:,} genuine, {pairs.impostor:,} impostor{people}"),
@@ -309,7 +318,9 @@ def _sections_of_steps(robustness: Robustness) -> list[Section]:
 def _step_row(step: Step) -> tuple[str, ...]:
     result = step.result
     confusion, verdicts = result.confusion, result.decisions["genuine"]
-    fnmr, fmr = ("—" if rate is None else percent(rate) for rate in (confusion.fnmr, confusion.fmr))
+    fnmr, fmr = (
+        "—" if rate is None else percent(rate) for rate in (result.figures()[name] for name in ("fnmr", "fmr"))
+    )
     fnmr_interval, fmr_interval = (interval_text(result.intervals.get(name)) for name in ("fnmr", "fmr"))
     counts = (verdicts.match, verdicts.inconclusive, verdicts.non_match)
     shares = [percent(count / confusion.genuine) if confusion.genuine else "—" for count in counts]

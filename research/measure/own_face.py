@@ -105,8 +105,8 @@ def row_of(me: str, result: OwnResult, ceiling: float | None) -> str:
     cells = [
         me,
         f"{confusion.genuine}, {confusion.impostor}",
-        f"{confusion.f1 or 0:.4f}",
-        f"{result.shipped.confusion.f1 or 0:.4f}",
+        f"{result.personal.figures()['f1'] or 0:.4f}",
+        f"{result.shipped.figures()['f1'] or 0:.4f}",
         f"{result.f1_gain:+.4f} ({told})",
         f"{scope.strangers_out:,} of {scope.stranger_pairs:,}",
         f"{scope.owner_out} of {scope.owner_pairs}",
@@ -118,7 +118,7 @@ def row_of(me: str, result: OwnResult, ceiling: float | None) -> str:
 def summary(results: list[OwnResult]) -> str:
     """Return the means over people, and the counts over all pairs."""
     f1, before = (
-        np.mean([getattr(result, name).confusion.f1 or 0 for result in results]) for name in ("personal", "shipped")
+        np.mean([getattr(result, name).figures()["f1"] or 0 for result in results]) for name in ("personal", "shipped")
     )
     counts = {name: sum(getattr(result.scope, name) for result in results) for name in vars(results[0].scope)}
     return (

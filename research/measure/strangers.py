@@ -12,7 +12,7 @@ group whose faces are often missed must not look safer for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Rate:
 
     def to_json(self) -> dict[str, Any]:
         """Return share, counts and interval."""
-        interval = self.interval.to_json() if self.interval else None
+        interval = asdict(self.interval) if self.interval else None
         return {"rate": self.share, "errors": self.errors, "trials": self.trials, "interval": interval}
 
 
@@ -354,11 +354,11 @@ def measure_strangers(
     """
     photos = list(labels.of_photo)
     check_presence(photos, root)
-    answers = embed_photos(photos, root, runtime, choice, reading)
-    acquired = np.array([photo not in answers.failures for photo in photos])
+    embedded, failures = embed_photos(photos, root, runtime, choice, reading)
+    acquired = np.array([photo not in failures for photo in photos])
     usable = np.flatnonzero(acquired)
     low, high = runtime.info.inconclusive_band
-    embeddings = np.stack([answers.embeddings[photos[row]] for row in usable]) if usable.size else np.empty((0, 4096))
+    embeddings = np.stack([embedded[photos[row]] for row in usable]) if usable.size else np.empty((0, 4096))
     first, second, scores = _pairs_above(embeddings, runtime, low, comparing)
     thresholds = {"at the threshold": runtime.info.threshold, "read match": high}
     stated = _stated_threshold(scores, len(usable))
@@ -367,7 +367,7 @@ def measure_strangers(
     figures = evaluate_strangers(
         usable[first], usable[second], scores, labels.columns, labels.values(photos), acquired, thresholds, seed=seed
     )
-    return Fairness(figures, answers.failures, runtime.info.weights_id)
+    return Fairness(figures, failures, runtime.info.weights_id)
 
 
 def _pairs_above(

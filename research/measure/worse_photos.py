@@ -8,7 +8,7 @@ compared with the references of all other people: worse photos must not look ali
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Robustness:
             "weights": self.unchanged.weights,
             "threshold": self.unchanged.threshold,
             "inconclusive_band": list(self.unchanged.band),
-            "interval_method": self.unchanged.population.to_json() if self.unchanged.population else None,
+            "interval_method": asdict(self.unchanged.population) if self.unchanged.population else None,
             "unchanged": Step("", 0, "unchanged", self.unchanged).to_json(),
             "degraded": {
                 kind: {"label": label, "steps": [step.to_json() for step in self.of(kind)]}

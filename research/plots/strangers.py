@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,50 +24,54 @@ from flaskapp.plots.style import (
     percent,
     quiet,
 )
-from research.measure.strangers import Operating, Rate, Strangers
 
 ROW_HEIGHT = 0.26
 
 
-def plot_strangers(strangers: Strangers) -> Figure:
+def plot_strangers(told: Mapping[str, Any]) -> Figure:
     """Draw who is taken for whom, by the first column, and the rates of every combination of labels.
 
     Args:
-        strangers: as measured; the first threshold is drawn.
+        told: ``Strangers.to_json()``; the first threshold is drawn.
     """
-    point, rows = strangers.operating[0], len(strangers.failures_of_cells)
-    values = list(dict.fromkeys(name for pair in point.across for name in pair))
-    upper, lower = max(3.4, 0.62 * len(values) + 1.5), rows * ROW_HEIGHT
+    point, failures = told["operating_points"][0], told["failures_to_acquire_by_combination"]
+    shares = {tuple(pair["groups"]): pair["rate"] for pair in point["across"]}
+    values = _in_order(dict.fromkeys(name for pair in shares for name in pair))
+    upper, lower = max(3.4, 0.62 * len(values) + 1.5), len(failures) * ROW_HEIGHT
     height = upper + lower + 2.5
     figure = new_figure(11, height)
     figure.text(
-        0.03, 1 - 0.3 / height, f"False matches between strangers, {point.name} {point.threshold:.3f}",
+        0.03, 1 - 0.3 / height, f"False matches between strangers, {point['name']} {point['threshold']:.3f}",
         size=TITLE_SIZE, weight="bold", color=INK, va="center",
     )  # fmt: skip
     heat = figure.add_axes((0.2, 1 - (upper + 0.2) / height, 0.5, (upper - 1.1) / height))
-    _draw_across(figure, heat, point, values)
+    _draw_across(figure, heat, shares, values)
     for left, rates, title, colour in (
-        (0.2, point.cells, "false match rate within the group", IMPOSTOR_COLOUR),
-        (0.62, strangers.failures_of_cells, "failures to acquire", INCONCLUSIVE_COLOUR),
+        (0.2, point["within_combinations"], "false match rate within the group", IMPOSTOR_COLOUR),
+        (0.62, failures, "failures to acquire", INCONCLUSIVE_COLOUR),
     ):
         axes = gridded(quiet(figure.add_axes((left, 0.6 / height, 0.34, lower / height))))
         _draw_rates(axes, rates, title, colour, named=left < 0.5)
     return figure
 
 
-def _draw_across(figure: Figure, axes: Axes, point: Operating, values: list[str]) -> None:
-    shares = np.array([[point.between(a, b).share or np.nan for b in values] for a in values], np.float64)
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Put ages in order of years: 3-9 before 10-19; names without a number stay in place."""
+    return sorted(names, key=lambda name: int((re.findall(r"\d+", name) or ["0"])[0]))
+
+
+def _draw_across(figure: Figure, axes: Axes, known: Mapping[tuple[str, str], float | None], values: list[str]) -> None:
+    rates = [[known.get((a, b), known.get((b, a))) for b in values] for a in values]
+    shares = np.array([[rate or np.nan for rate in row] for row in rates], np.float64)
     seen = shares[np.isfinite(shares)]
     norm = LogNorm(seen.min(), max(seen.max(), 1.01 * seen.min())) if seen.size else None
     axes.imshow(np.ma.masked_invalid(shares), cmap="cividis_r", norm=norm, aspect="auto")
-    for row, a in enumerate(values):
-        for column, b in enumerate(values):
-            known = point.between(a, b).share
-            dark = norm is not None and np.isfinite(shares[row, column]) and float(norm(shares[row, column])) > 0.55
-            axes.text(
-                column, row, "—" if known is None else percent(known), ha="center", va="center", size=SMALL_SIZE - 1,
-                color="white" if dark else INK,
-            )  # fmt: skip
+    for (row, column), share in np.ndenumerate(shares):
+        rate, dark = rates[row][column], norm is not None and np.isfinite(share) and float(norm(share)) > 0.55
+        axes.text(
+            column, row, "—" if rate is None else percent(rate), ha="center", va="center", size=SMALL_SIZE - 1,
+            color="white" if dark else INK,
+        )  # fmt: skip
     axes.set_xticks(range(len(values)), values, rotation=25, ha="right", size=SMALL_SIZE)
     axes.set_yticks(range(len(values)), values, size=SMALL_SIZE)
     axes.tick_params(length=0, labelcolor=INK)
@@ -77,12 +83,13 @@ def _draw_across(figure: Figure, axes: Axes, point: Operating, values: list[str]
     )
 
 
-def _draw_rates(axes: Axes, rates: Mapping[str, Rate], title: str, colour: str, *, named: bool) -> None:
+def _draw_rates(axes: Axes, rates: Mapping[str, Any], title: str, colour: str, *, named: bool) -> None:
+    rates = {name: rates[name] for name in _in_order(rates)}
     places = np.arange(len(rates))[::-1]
-    axes.barh(places, [rate.share or 0 for rate in rates.values()], 0.62, color=colour, alpha=0.75, zorder=2)
+    axes.barh(places, [rate["rate"] or 0 for rate in rates.values()], 0.62, color=colour, alpha=0.75, zorder=2)
     for place, rate in zip(places, rates.values(), strict=True):
-        if rate.interval is not None:
-            axes.plot([rate.interval.low, rate.interval.high], [place, place], color=INK, linewidth=1.3, zorder=3)
+        if interval := rate["interval"]:
+            axes.plot([interval["low"], interval["high"]], [place, place], color=INK, linewidth=1.3, zorder=3)
     axes.set_yticks(places, list(rates) if named else [""] * len(rates), size=SMALL_SIZE)
     axes.set(ylim=(-0.6, len(rates) - 0.4), xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(5))

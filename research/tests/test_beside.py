@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_up_sets import touch, unit, write_teacher
 from scored_pairs import random_pairs, sources_for
-from test_sets import touch, unit, write_teacher
 from weights_files import write_note, write_weights_files
 
 from flaskapp.errors import DataError
@@ -37,9 +37,9 @@ def test_both_see_the_same_draws(two):
         kinds, figures = np.repeat(same, row), []
         for values, cut in ((ours, 0.5), (theirs, 2.5)):
             again = np.repeat(values, row)
-            seen, curve = confusion_at(again, kinds, cut), error_curve(again, kinds)
+            seen, curve = confusion_at(again, kinds, cut).figures(), error_curve(again, kinds)
             fnmr = curve.fnmr[np.argmax(curve.fmr <= 0.1 * (1 + 1e-12))]
-            figures.append((1 - share * seen.fnmr - (1 - share) * seen.fmr, eer(curve), auc(curve), fnmr))
+            figures.append((1 - share * seen["fnmr"] - (1 - share) * seen["fmr"], eer(curve), auc(curve), fnmr))
         for name, first, second in zip(drawn, *figures, strict=True):
             drawn[name].append((first, second))
     for name, pairs in drawn.items():

@@ -128,13 +128,21 @@ class TestRates:
     def test_it_is_drawn_and_written(self, made_up, tmp_path):
         found = measured(made_up, replicates=20)
         assert json.loads(json.dumps(found.to_json(), allow_nan=False)) == found.to_json()
-        figure = plot_strangers(found)
+        figure = plot_strangers(found.to_json())
         heat, rates, failures = figure.axes
         assert [label.get_text() for label in heat.get_xticklabels()] == ["x", "y", "z"]
         cells = found.operating[0].cells
         assert sorted(bar.get_width() for bar in rates.patches) == sorted(rate.share for rate in cells.values())
         assert len(failures.patches) == len(cells)
         plots.save(figure, tmp_path / "a.png")
+
+    def test_ages_are_drawn_in_order_of_years(self, made_up):
+        labels, acquired, pairs, scores = made_up
+        ages = np.array([["10-19"], ["3-9"], ["more than 70"]])[np.arange(len(labels)) % 3]
+        found = evaluate_strangers(*pairs.T, scores, ("age",), ages, acquired, {"here": 0.5}, replicates=5)
+        heat, rates, _ = plot_strangers(found.to_json()).axes
+        for labels in (heat.get_xticklabels(), rates.get_yticklabels()):
+            assert [label.get_text() for label in labels] == ["3-9", "10-19", "more than 70"]
 
 
 @pytest.fixture(scope="module")

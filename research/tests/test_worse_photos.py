@@ -164,7 +164,7 @@ class TestMeasured:
 
     def test_unchanged_photos_score_as_they_do_elsewhere(self, measured, hopper, collins, weights):
         runtime = Runtime(weights)
-        verdicts = measured.unchanged.decisions["impostor"].to_json()
+        verdicts = vars(measured.unchanged.decisions["impostor"])
         expected = dict.fromkeys(verdicts, 0) | {"non_match": 1}  # the probe that cannot be read
         expected[Verifier(runtime).verify(collins, hopper).decision] += 2  # a reference of two pairs counts once
         assert verdicts == expected
@@ -177,7 +177,7 @@ class TestMeasured:
         assert step.keys() >= {"genuine", "failures", "fnmr", "fmr", "decisions", "intervals"}
 
     def test_each_kind_is_drawn_with_the_photos_as_they_are_in_their_place(self, measured):
-        figure = plot_robustness(measured)
+        figure = plot_robustness(measured.to_json())
         drawn = {axes.get_title("left"): axes for axes in figure.axes}
         assert list(drawn) == [*KIND, "yaw"]
         labels = {kind: [label.get_text() for label in axes.get_xticklabels()] for kind, axes in drawn.items()}
@@ -185,8 +185,8 @@ class TestMeasured:
         assert labels["blur"][0] == "as it is"
         rates = {line.get_label(): line.get_ydata() for line in drawn["contrast"].lines}
         steps = [measured.unchanged, *(step.result for step in measured.of("contrast"))]
-        assert list(rates["FNMR"]) == [result.confusion.fnmr for result in steps]
-        assert list(rates["FMR"]) == [result.confusion.fmr for result in steps]
+        assert list(rates["FNMR"]) == [result.figures()["fnmr"] for result in steps]
+        assert list(rates["FMR"]) == [result.figures()["fmr"] for result in steps]
         bars = [bar.get_height() for bar in drawn["contrast"].patches]
         assert bars == [result.failures["genuine"] / 3 for result in steps]
 

@@ -32,23 +32,6 @@ class TestThreshold:
         # FNMR 1/4): the second is the more balanced.
         assert choose_threshold([0.1, 0.4, 0.3, 0.6, 0.7, 0.8], [0, 0, 1, 1, 1, 1]) == pytest.approx(0.5)
 
-    def test_share_of_genuine_pairs_moves_it(self):
-        scores, same = random_pairs(4000)
-        rare, even, common = (choose_threshold(scores, same, genuine_share=share) for share in (0.01, 0.5, 0.99))
-        assert rare > even > common
-        assert choose_threshold(scores, same, genuine_share=same.mean()) == choose_threshold(scores, same)
-        with pytest.raises(ValueError, match="genuine_share"):
-            choose_threshold(scores, same, genuine_share=1)
-
-    @pytest.mark.parametrize("band", [(0.1, 0.2), (0.45, 0.55), (0.8, 0.9), (0.5, 0.5)])
-    def test_stays_within_the_band(self, band):
-        scores, same = random_pairs()
-        chosen = choose_threshold(scores, same, band)
-        assert band[0] <= chosen <= band[1]
-        within = [*scores[(scores >= band[0]) & (scores <= band[1])], *band]
-        best = max(confusion_at(scores, same, cut).accuracy for cut in within)
-        assert confusion_at(scores, same, chosen).accuracy == best
-
     def test_neighbouring_floats_are_still_told_apart(self):
         low = 0.5
         high = np.nextafter(low, 1)

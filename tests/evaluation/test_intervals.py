@@ -67,13 +67,13 @@ class TestBootstrap:
         share = same.mean()
         for row in weights.astype(int):
             again, kinds = np.repeat(scores, row), np.repeat(same, row)
-            found = confusion_at(again, kinds, 0.5)
-            figures["fmr"].append(found.fmr)
-            figures["fnmr"].append(found.fnmr)
-            matched, let_in = share * (1 - found.fnmr), (1 - share) * found.fmr
+            found = confusion_at(again, kinds, 0.5).figures()
+            figures["fmr"].append(found["fmr"])
+            figures["fnmr"].append(found["fnmr"])
+            matched, let_in = share * (1 - found["fnmr"]), (1 - share) * found["fmr"]
             figures["accuracy"].append(matched + 1 - share - let_in)
             figures["precision"].append(matched / (matched + let_in))
-            figures["recall"].append(found.recall)
+            figures["recall"].append(found["recall"])
             figures["f1"].append(2 * matched / (matched + let_in + share))
             curve, quality = error_curve(again, kinds), score_quality(again, kinds)
             figures["eer"].append(eer(curve))

@@ -47,14 +47,14 @@ class TestEvaluate:
         assert (found["pairs"], found["genuine"], found["impostor"]) == (3000, same.sum(), (~same).sum())
         assert found["failures_to_acquire"] == np.isnan(scores).sum() > 0
         for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr"):
-            assert found[name] == getattr(confusion, name)
+            assert found[name] == confusion.figures()[name]
         assert (found["eer"], found["auc"]) == (eer(curve), auc(curve))
         assert found["fnmr_at_fmr"].keys() == {"0.1", "0.01", "0.001", "0.0001"}
         assert found["fnmr_at_fmr"]["0.01"] == fnmr_at_fmr(curve, 0.01)
         assert found["fnmr_at_fmr"]["0.001"] is None
         assert "at least 10000 impostor pairs" in found["reasons"]["fnmr_at_fmr.0.001"]
         verdicts = count_verdicts(scores, same, (0.4, 0.6))
-        assert found["decisions"] == {kind: counts.to_json() for kind, counts in verdicts.items()}
+        assert found["decisions"] == {kind: vars(counts) for kind, counts in verdicts.items()}
         quality = score_quality(scores, same)
         assert [found[name] for name in QUALITY] == [getattr(quality, name) for name in QUALITY]
         assert len(found["reliability"]) == 15
@@ -62,7 +62,7 @@ class TestEvaluate:
             scores, same, 0.5, sources, stated_fmrs=["0.1", "0.01"], chances=True, replicates=50, seed=3
         )
         assert expected.keys() == {*QUALITY, *KEYS_WITH_INTERVALS, "fnmr_at_fmr.0.1", "fnmr_at_fmr.0.01"}
-        assert found["intervals"] == {name: interval.to_json() for name, interval in expected.items()}
+        assert found["intervals"] == {name: vars(interval) for name, interval in expected.items()}
         assert found["weights"] == "abc"
 
     def test_json_holds_no_nan(self):

@@ -51,16 +51,16 @@ PAIRS = [
 
 
 def test_pairs_get_the_score_of_a_comparison(root, runtime, hopper, collins):
-    scored = score_pairs(PAIRS, root, runtime)
-    assert scored.scores[1] == Verifier(runtime).verify(hopper, collins).similarity_score
-    assert scored.scores[0] > scored.scores[1]
+    scores, _ = score_pairs(PAIRS, root, runtime)
+    assert scores[1] == Verifier(runtime).verify(hopper, collins).similarity_score
+    assert scores[0] > scores[1]
 
 
 def test_a_photo_that_cannot_be_used_is_a_failure_to_acquire(root, runtime):
-    scored = score_pairs(PAIRS, root, runtime)
-    assert np.isnan(scored.scores).tolist() == [False, False, True]
-    assert list(scored.failures) == ["broken.jpg"]
-    assert "missing" in scored.failures["broken.jpg"]
+    scores, failures = score_pairs(PAIRS, root, runtime)
+    assert np.isnan(scores).tolist() == [False, False, True]
+    assert list(failures) == ["broken.jpg"]
+    assert "missing" in failures["broken.jpg"]
 
 
 def test_each_photo_is_embedded_once(root, runtime):
@@ -86,10 +86,11 @@ def test_which_of_several_faces_counts_is_the_callers_choice(root, runtime, hopp
 
     Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(root / "both.png")
     pairs = [PhotoPair("both.png", "collins.jpg", same=True)]
-    assert np.isfinite(score_pairs(pairs, root, runtime, choice="largest").scores).all()
-    refused = score_pairs(pairs, root, runtime, choice="refuse")
-    assert np.isnan(refused.scores).all()
-    assert "2 faces" in refused.failures["both.png"]
+    scores, _ = score_pairs(pairs, root, runtime, choice="largest")
+    assert np.isfinite(scores).all()
+    scores, failures = score_pairs(pairs, root, runtime, choice="refuse")
+    assert np.isnan(scores).all()
+    assert "2 faces" in failures["both.png"]
 
 
 def test_an_interruption_does_not_wait_for_the_other_photos(root, runtime):

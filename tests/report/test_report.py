@@ -126,13 +126,12 @@ class TestRows:
 
     def test_verdicts_are_counts_of_pairs(self):
         result = evaluate([0.2, 0.6, 0.4], [False, False, True], threshold=0.5, band=(0.3, 0.7))
-        decisions = {kind: verdicts.to_json() for kind, verdicts in result.decisions.items()}
-        assert report.verdict_rows(decisions) == [
+        assert report.verdict_rows(result) == [
             ("one person", "1", "0 (0.00 %)", "1 (100.00 %)", "0 (0.00 %)"),
             ("two people", "2", "0 (0.00 %)", "1 (50.00 %)", "1 (50.00 %)"),
         ]
-        none = decisions | {"genuine": dict.fromkeys(decisions["genuine"], 0)}
-        assert [row[0] for row in report.verdict_rows(none)] == ["two people"]
+        strangers = evaluate([0.2, 0.6], [False, False], threshold=0.5, band=(0.3, 0.7))
+        assert [row[0] for row in report.verdict_rows(strangers)] == ["two people"]
 
     def test_view_2_has_its_row_where_there_are_folds(self):
         assert report.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []

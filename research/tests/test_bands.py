@@ -9,7 +9,8 @@ import pytest
 from scored_pairs import NAN, random_pairs
 
 from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation import BandChoice, choose_band, choose_threshold, count_verdicts
+from flaskapp.evaluation import choose_threshold, confusion_at, count_verdicts
+from research.distil.bands import BandChoice, choose_band, choose_threshold_within
 
 
 def test_keeps_its_limits():
@@ -29,7 +30,7 @@ def test_keeps_its_limits():
 def test_errs_as_little_as_a_band_of_its_width_can():
     scores, same = random_pairs(20_000, apart=1.5, decimals=2, seed=6)
     choice = choose_band(scores, same, max_fmr=0.002, max_fnmr=0.01, max_inconclusive=0.05)
-    best = choose_threshold(scores, same, genuine_share=0.5)
+    best = choose_threshold_within(scores, same, (0, 1), 0.5)
     assert choice.relaxed
     assert choice.low <= best <= choice.high
     assert choice.inconclusive_genuine <= 0.05 * choice.genuine
@@ -91,7 +92,7 @@ def test_same_scores_same_band_and_threshold_inside():
     scores, same = random_pairs(4000, decimals=2)
     choice = choose_band(scores, same, 0.01, 0.01)
     assert choice == choose_band(scores[::-1], same[::-1], 0.01, 0.01)
-    assert choice.low <= choose_threshold(scores, same, choice.band) <= choice.high
+    assert choice.low <= choose_threshold_within(scores, same, choice.band, same.mean()) <= choice.high
 
 
 def test_json_says_what_was_asked_and_reached():
@@ -109,3 +110,22 @@ def test_validates_itself():
         BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 1, 0, 1, 1, 0, 1, 1)
     with pytest.raises(ValueError, match="relaxed_by"):
         BandChoice(0.4, 0.5, 0.1, 0.1, 0.1, 0.5, 0, 0, 0, 0, 1, 1)
+
+
+class TestThreshold:
+    def test_share_of_genuine_pairs_moves_it(self):
+        scores, same = random_pairs(4000)
+        rare, even, common = (choose_threshold_within(scores, same, (0, 1), share) for share in (0.01, 0.5, 0.99))
+        assert rare > even > common
+        assert choose_threshold_within(scores, same, (0, 1), same.mean()) == choose_threshold(scores, same)
+        with pytest.raises(ValueError, match="genuine_share"):
+            choose_threshold_within(scores, same, (0, 1), 1)
+
+    @pytest.mark.parametrize("band", [(0.1, 0.2), (0.45, 0.55), (0.8, 0.9), (0.5, 0.5)])
+    def test_stays_within_the_band(self, band):
+        scores, same = random_pairs()
+        chosen = choose_threshold_within(scores, same, band, same.mean())
+        assert band[0] <= chosen <= band[1]
+        within = [*scores[(scores >= band[0]) & (scores <= band[1])], *band]
+        best = max(confusion_at(scores, same, cut).accuracy for cut in within)
+        assert confusion_at(scores, same, chosen).accuracy == best

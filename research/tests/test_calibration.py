@@ -9,7 +9,8 @@ import pytest
 from scored_pairs import NAN
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import Calibration, fit_calibration, sigmoid
+from flaskapp.evaluation import sigmoid
+from research.distil.calibration import Calibration, fit_calibration
 
 
 class TestCalibration:

@@ -1,4 +1,4 @@
-"""Choosing the inconclusive band, on people set aside for it, as ``choices`` says of the threshold."""
+"""Choosing the inconclusive band, and the threshold within it, on people set aside for it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flaskapp.errors import UnreachableRateError
 from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, curve_of_acquired, cuts_of, most_accurate
 from flaskapp.evaluation.curves import ErrorCurve, allowed, index_at_fmr, pairs_needed
 from flaskapp.evaluation.decisions import Band, check_band
+from research.distil.calibration import check_share
 
 MAX_INCONCLUSIVE = 0.05
 
@@ -136,6 +137,28 @@ def choose_band(
         genuine=curve.genuine,
         impostor=curve.impostor,
     )
+
+
+def choose_threshold_within(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band, genuine_share: float) -> float:
+    """Choose the threshold of highest accuracy among those with ``low ≤ threshold ≤ high``.
+
+    Args:
+        scores: float (N,), higher = more alike; NaN takes no part.
+        same: bool (N,), True = genuine.
+        band: (low, high).
+        genuine_share: share of genuine pairs where the threshold will be used.
+
+    Raises:
+        DataError: the pairs are of one kind only, or there are none.
+    """
+    low, high = check_band(band)
+    check_share(genuine_share)
+    curve = curve_of_acquired(scores, same)
+    cuts = cuts_of(curve)
+    # The ends are themselves cuts: with them there is always something to choose from.
+    cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
+    indices = np.searchsorted(curve.thresholds, cuts)
+    return float(cuts[np.flatnonzero(indices == most_accurate(curve, indices, genuine_share))[-1]])
 
 
 def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]:

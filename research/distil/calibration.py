@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation.decisions import sigmoid
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs, check_share
+from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs
 
 MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
@@ -98,6 +98,16 @@ def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share:
         impostor=impostor,
         genuine_share=share,
     )
+
+
+def check_share(share: float | None) -> None:
+    """Refuse a share of genuine pairs outside (0, 1).
+
+    Raises:
+        ValueError: the share is not between 0 and 1.
+    """
+    if share is not None and not 0 < share < 1:
+        raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")
 
 
 def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
