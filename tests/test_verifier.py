@@ -114,7 +114,7 @@ def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
         "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"
         "print(answer.similarity_score.hex())"
     )
-    portraits = ROOT / "flaskapp" / "static" / "portraits"
+    portraits = ROOT / "tests" / "portraits"
     arguments = [weights, portraits / "grace_hopper.jpg", portraits / "eileen_collins.jpg"]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True

@@ -28,8 +28,8 @@ from flaskapp.weights.info import WeightsInfo
 
 __all__ = ["Comparer", "Comparison", "FacePicture", "FoundFaces", "LiveAnswer", "faces_json", "picture_faces"]
 
-PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
-WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
+SAMPLES = Path(__file__).parent.parent / "static" / "samples"
+WARM_UP_PHOTOS = ("whitson_portrait.jpg", "whitson_at_work.jpg")
 
 PICTURE_MARGIN = 0.5
 """Of a face's longer side, on each side: room for the aligned face, which the page draws out of it."""
@@ -220,8 +220,8 @@ class Comparer:
         return self.verifier.weights
 
     def warm_up(self) -> None:
-        """Compare the two portraits, so that the first person does not wait for what loads late."""
-        reference, probe = ((PORTRAITS / name).read_bytes() for name in WARM_UP_PHOTOS)
+        """Compare two sample photos, so that the first person does not wait for what loads late."""
+        reference, probe = ((SAMPLES / name).read_bytes() for name in WARM_UP_PHOTOS)
         self.verifier.verify(reference, probe)
         self.warm.set()
         log.info("ready")

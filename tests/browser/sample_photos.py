@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-PORTRAITS = Path(__file__).resolve().parent.parent.parent / "flaskapp" / "static" / "portraits"
+PORTRAITS = Path(__file__).resolve().parent.parent / "portraits"
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
 
 

@@ -11,6 +11,8 @@ pytest.importorskip("playwright.sync_api")
 from PIL import Image
 from playwright.sync_api import expect
 
+from flaskapp.web.pages import PHOTOS, SAMPLES
+
 ONE_FACE = "One face found."
 
 
@@ -96,7 +98,7 @@ def test_a_photo_is_pasted_where_the_focus_is(page, hopper):
 def test_the_paste_button_reads_the_clipboard(page, server):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.address)
     page.page.evaluate("""async () => {
-      const picture = await createImageBitmap(await (await fetch("/static/portraits/grace_hopper.jpg")).blob());
+      const picture = await createImageBitmap(await (await fetch("/static/samples/whitson_portrait.jpg")).blob());
       const canvas = new OffscreenCanvas(picture.width, picture.height);
       canvas.getContext("2d").drawImage(picture, 0, 0);
       await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob() })]);
@@ -106,11 +108,13 @@ def test_the_paste_button_reads_the_clipboard(page, server):
     expect(page.find("#probe-note")).to_have_text(ONE_FACE)
 
 
-def test_sample_photos_fill_both_slots(page):
-    page.page.get_by_role("button", name="Try with sample photos").click()
+@pytest.mark.parametrize("pair", SAMPLES)
+def test_sample_photos_fill_both_slots_by_keyboard(page, pair):
+    page.page.get_by_role("button", name=f"Try with sample photos of {pair}", exact=True).press("Enter")
     page.settled("reference").settled("probe")
-    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
-    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+    for slot, name in zip(PHOTOS, SAMPLES[pair], strict=True):
+        expect(page.find(f"#{slot}-note")).to_have_text(ONE_FACE)
+        assert page.find(f"#{slot}-file").evaluate("(input) => input.files[0].name") == name
 
 
 def test_a_photo_can_be_removed(page, hopper_file):

@@ -365,5 +365,5 @@ def test_damaged_weights_keep_the_server_from_starting(monkeypatch):
         create_app()
 
 
-def test_the_portraits_of_the_warm_up_are_there():
-    assert all((comparing.PORTRAITS / name).is_file() for name in comparing.WARM_UP_PHOTOS)
+def test_the_photos_of_the_warm_up_are_there():
+    assert all((comparing.SAMPLES / name).is_file() for name in comparing.WARM_UP_PHOTOS)

@@ -31,7 +31,7 @@ PAGES = (
     "/api/v1/notice",
     "/nothing",
     "/api/nothing",
-    "/static/portraits/grace_hopper.jpg",
+    "/static/samples/whitson_portrait.jpg",
 )
 ORIENTATION_TAG = 0x0112
 UNDO = {
@@ -91,7 +91,7 @@ class TestP12BrowserHardening:
         assert [answer.headers["Cache-Control"] for answer in (agreed.verify(), form)] == ["no-store"] * 2
 
     def test_static_files_are_asked_for_again(self, browser):
-        response = browser.get("/static/portraits/grace_hopper.jpg")
+        response = browser.get("/static/samples/whitson_portrait.jpg")
         assert response.headers["Cache-Control"] == "no-cache"
         assert response.headers["ETag"]
 
@@ -356,7 +356,7 @@ class TestP26OnlyItsNames:
             "a b",
         ],
     )
-    @pytest.mark.parametrize("path", ["/", "/api/v1/notice", "/healthz", "/static/portraits/grace_hopper.jpg"])
+    @pytest.mark.parametrize("path", ["/", "/api/v1/notice", "/healthz", "/static/samples/whitson_portrait.jpg"])
     def test_others_are_refused(self, browser, host, path):
         response = browser.get(path, headers={"Host": host})
         assert response.status_code == 400
