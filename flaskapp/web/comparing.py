@@ -22,7 +22,7 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
 from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.preprocess import Photo
-from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
+from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json, faces_to_json
 from flaskapp.web.process_memory import trim_memory
 from flaskapp.weights.info import WeightsInfo
 
@@ -66,7 +66,7 @@ class Comparison(Protocol):
 def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
     """Return a photo's faces, left to right, each with a note whether it is large enough to be meant."""
     prominent = preprocess.prominent_faces(faces)
-    return [face_to_json(face) | {"prominent": face in prominent} for face in faces]
+    return [told | {"prominent": face in prominent} for face, told in zip(faces, faces_to_json(faces), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def test_several_faces_are_numbered_and_asked_for(plain, verifier, group_photo, 
     plain.page.get_by_label("Face 2 from the left").check()
     plain.send(hopper_file, group)
     expect(plain.find("#verdict-word")).to_have_text("Match")
-    assert verifier.calls[-1] == (None, 1)
+    assert verifier.calls[-1] == (None, 2)
 
 
 def test_another_photo_can_be_sent_in_place_of_one_with_several_faces(plain, verifier, group_photo, hopper_file):

@@ -233,11 +233,11 @@ class TestP19OneFaceAPhoto:
         response = working.verify(hopper, group)
         assert response.status_code == 422
         assert (response.json["code"], response.json["photo"]) == ("several_faces", "probe")
-        assert [face["prominent"] for face in response.json["faces"]] == [True, True]
-        answers = [working.verify(hopper, group, probe_face=str(index)).json for index in (0, 1)]
+        assert [(face["number"], face["prominent"]) for face in response.json["faces"]] == [(1, True), (2, True)]
+        answers = [working.verify(hopper, group, probe_face=str(number)).json for number in (1, 2)]
         boxes = [answer["faces"]["probe"]["box_xyxy"] for answer in answers]
         assert boxes == [face["box_xyxy"] for face in response.json["faces"]]
-        assert working.verify(hopper, group, probe_face="2").json["code"] == "bad_face_index"
+        assert working.verify(hopper, group, probe_face="3").json["code"] == "bad_face_number"
 
     def test_a_small_one_behind_is_listed_but_forces_no_choice(self, working, hopper, collins):
         photo = with_someone_behind(hopper, collins)

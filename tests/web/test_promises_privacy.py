@@ -153,7 +153,7 @@ def canaries_in(pid: int | str) -> int:
 REFUSED = {
     "no_face": ("verify", "nobody", "hopper", {}),
     "several_faces": ("verify", "both", "hopper", {}),
-    "bad_face_index": ("verify", "hopper", "collins", {"reference_face": "7"}),
+    "bad_face_number": ("verify", "hopper", "collins", {"reference_face": "7"}),
     "truncated_photo": ("verify", "hopper", "cut", {}),
     "unreadable_photo": ("verify", "hopper", "damaged", {}),
     "live, nobody": ("live", "hopper", "nobody", {}),

@@ -43,7 +43,7 @@ export class ResultView {
    * @returns {Promise<boolean>} whether it is shown
    */
   async show(answer, slots, signal) {
-    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].face_index)));
+    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].number - 1)));
     if (signal.aborted) {
       for (const view of views) view?.close();
       return false;
@@ -123,7 +123,7 @@ function numbersOf(answer) {
 }
 
 function faceWords(face) {
-  const number = `Number ${face.face_index + 1} of ${face.other_faces + 1} from the left${face.other_faces ? ` (${face.face_index} in the API and at the command line, which count from 0)` : ""}`;
+  const number = `Number ${face.number} of ${face.other_faces + 1} from the left`;
   const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
   const turned = face.turned ? `, which was turned by ${face.turned} degrees to the right` : "";
   return `${number}, ${box}${turned}, detection score ${face.detection_score}`;

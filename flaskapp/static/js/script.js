@@ -167,7 +167,7 @@ class Page {
       return;
     }
     const photos = { reference: this.reference.file, probe: this.probe.file };
-    const chosen = { reference: this.reference.chosen, probe: this.probe.chosen };
+    const chosen = { reference: this.reference.number, probe: this.probe.number };
     const work = (this.work = new AbortController());
     const done = this.#showWork();
     try {
