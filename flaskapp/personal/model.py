@@ -51,7 +51,7 @@ class Owner:
 class OwnerCounts(VerdictCounts):
     """Of a personal model, whose impostor pairs are its owner with somebody else."""
 
-    impostors, genuine = "its owner with somebody else", "its owner"
+    impostors, genuine = "its owner and somebody else", "its owner"
 
 
 class ScopeCounts(OwnerCounts):

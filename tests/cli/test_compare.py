@@ -82,7 +82,7 @@ class TestCompare:
     def test_the_answer_names_photos_faces_errors_and_weights(self, files):
         told = run("compare", files / "hopper.jpg", files / "collins.jpg").stdout
         assert f"reference {files / 'hopper.jpg'}: face 1: x " in told
-        assert "Of 1,000 pairs of strangers 1, of 100 pairs of one person 90 got this verdict." in told
+        assert all(figure in told for figure in ("(1 of 1,000)", "(90 of 100)"))
         assert "No liveness check" in told
         assert "match@" in told
 

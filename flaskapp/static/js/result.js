@@ -7,7 +7,6 @@ import { drawReport } from "./report.js";
 import { Scale } from "./scale.js";
 
 const LABELS = ["reference", "probe"];
-const whole = new Intl.NumberFormat("en");
 
 export class ResultView {
   constructor(template, cropSize) {
@@ -53,7 +52,7 @@ export class ResultView {
     byId("verdict-word").textContent = this.root.dataset[`word${key}`];
     byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
     setDecision(byId("verdict"), answer.decision);
-    byId("counts").replaceChildren(...countsSentence(answer));
+    byId("counts").textContent = answer.error_counts.sentence;
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
@@ -100,16 +99,6 @@ const wordKey = (decision) => decision.replace(/(^|_)(.)/g, (_, __, letter) => l
 export function setDecision(root, decision) {
   root.dataset.decision = decision;
   for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
-}
-
-function countsSentence({ error_counts: counts }) {
-  const [strangers, strangersSo, same, sameSo] = [
-    counts.impostor_pairs, counts.impostor_with_verdict, counts.genuine_pairs, counts.genuine_with_verdict,
-  ].map((count) => whole.format(count));
-  return [
-    `Of ${strangers} pairs of ${counts.impostors} `, element("b", {}, strangersSo),
-    `, of ${same} pairs of ${counts.genuine} `, element("b", {}, sameSo), ", got this verdict.",
-  ];
 }
 
 function numbersOf(answer) {
