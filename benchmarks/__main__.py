@@ -26,9 +26,7 @@ from typing import Any
 
 from PIL import Image
 
-import flaskapp
-
-PORTRAITS = Path(flaskapp.__file__).parent / "static" / "portraits"
+PORTRAITS = Path(__file__).resolve().parent.parent / "tests" / "portraits"
 PHOTO_SIZE_WH = (1280, 960)
 ANSWERS = (0, 1, 3)  # exit codes of `facial-recognition compare`
 

@@ -29,7 +29,7 @@ from PIL import Image
 
 import flaskapp
 
-PORTRAITS = Path(flaskapp.__file__).parent / "static" / "portraits"
+PORTRAITS = Path(__file__).resolve().parent.parent / "tests" / "portraits"
 PHOTO_SIZE_WH = (4000, 3000)
 MEGABYTE = 1024 * 1024
 

@@ -1,7 +1,7 @@
 """What attacks cost: the costliest photos in processor time and memory, then clients that hold back.
 
 Run it with ``python -m benchmarks.worst_photos`` on Linux, from the folder of the checkout. Each
-case has a fresh process, which first compares the two packaged portraits, as the server does
+case has a fresh process, which first compares two portraits, as the server does
 when it starts, and then looks at one photo, once. Plain photos of 12 megapixels are compared in
 the same run: what the others cost is to be seen beside them.
 """
@@ -24,10 +24,9 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-import flaskapp
 from benchmarks import slow_clients
 
-PORTRAITS = sorted((Path(flaskapp.__file__).parent / "static" / "portraits").glob("*.jpg"))
+PORTRAITS = sorted((Path(__file__).resolve().parent.parent / "tests" / "portraits").glob("*.jpg"))
 GREY = (127, 127, 127)
 CONNECTIONS = 100
 MOST_BYTES = 12 * 1024**2

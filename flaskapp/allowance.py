@@ -16,7 +16,7 @@ GROUPS = Path("/sys/fs/cgroup")
 """Where Linux says in which control groups this process is, and what they may use."""
 
 BYTES_AT_REST = 350_000_000
-"""What a server takes before the first photo, twice the portraits' warm-up."""
+"""What a server takes before the first photo, twice the samples' warm-up."""
 
 BYTES_A_PHOTO = 400_000_000
 """Most that looking at one photo takes."""

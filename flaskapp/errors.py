@@ -13,7 +13,7 @@
     │   ├── NoFaceError                 nobody in it who could be compared
     │   │   └── CutOffFaceError         the photo ends within the face
     │   ├── SeveralFacesError           a face must be chosen first
-    │   └── BadFaceIndexError           the chosen face is not there
+    │   └── BadFaceNumberError          the chosen face is not there
     ├── NotEnoughMemoryError            a photo that there is no room for just now
     ├── WeightsError                    weights that are missing, changed or do not fit
     ├── DataError                       lists of pairs and folders of photos
@@ -176,7 +176,7 @@ class SeveralFacesError(PhotoError):
     """Several faces were found and none was chosen.
 
     Attributes:
-        faces: all of them, left to right; an index into them is what the caller sends back.
+        faces: all of them, left to right; the first has the number 1, which is what the caller sends back.
         other_faces: those of the photo that it was to be compared with, as far as they were found: whoever
             asks which face is meant asks about both photos, and need not look for faces again.
     """
@@ -190,10 +190,10 @@ class SeveralFacesError(PhotoError):
         self.other_faces: tuple[Face, ...] = ()
 
 
-class BadFaceIndexError(PhotoError):
+class BadFaceNumberError(PhotoError):
     """The face that was asked for does not exist."""
 
-    code = "bad_face_index"
+    code = "bad_face_number"
     title = "No face of that number"
 
 

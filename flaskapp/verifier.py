@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,27 +35,32 @@ def face_to_json(face: Face) -> dict[str, Any]:
     }
 
 
+def faces_to_json(faces: Sequence[Face]) -> list[dict[str, Any]]:
+    """Return a photo's faces, given left to right, in JSON's types; numbered from 1."""
+    return [{"number": number, **face_to_json(face)} for number, face in enumerate(faces, start=1)]
+
+
 @dataclass(frozen=True)
 class FaceInPhoto:
     """The face that was compared, and what stood around it.
 
     Attributes:
         faces: all faces of the photo, left to right, in the upright photo's own pixels.
-        face_index: which of them was compared.
+        number: which of them was compared; 1 is the leftmost.
         photo_size_wh: width and height of the upright photo in pixels.
         aligned: uint8 (100, 100, 3) RGB, what the network saw.
         turned: degrees by which the photo had to be turned to the right; see ``Detection``.
     """
 
     faces: tuple[Face, ...]
-    face_index: int
+    number: int
     photo_size_wh: tuple[int, int]
     aligned: np.ndarray = field(repr=False, compare=False)
     turned: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.face_index < len(self.faces):
-            raise ValueError(f"face_index expects 0 to {len(self.faces) - 1}. Received: {self.face_index}")
+        if not 1 <= self.number <= len(self.faces):
+            raise ValueError(f"number expects 1 to {len(self.faces)}. Received: {self.number}")
         expected = (preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3)
         if self.aligned.shape != expected or self.aligned.dtype != np.uint8:
             raise ValueError(f"aligned expects uint8 {expected}. Received: {self.aligned.dtype} {self.aligned.shape}")
@@ -63,7 +68,7 @@ class FaceInPhoto:
     @property
     def face(self) -> Face:
         """The face that was compared: box, landmarks and detection score."""
-        return self.faces[self.face_index]
+        return self.faces[self.number - 1]
 
     @property
     def other_faces(self) -> int:
@@ -73,8 +78,8 @@ class FaceInPhoto:
     def to_json(self) -> dict[str, Any]:
         """Return everything but the pixels, in JSON's types."""
         return {
+            "number": self.number,
             **face_to_json(self.face),
-            "face_index": self.face_index,
             "other_faces": self.other_faces,
             "photo_size_wh": list(self.photo_size_wh),
             "turned": self.turned,
@@ -202,7 +207,7 @@ class Verifier:
         Args:
             reference: bytes of the photo that is compared against (JPEG, PNG, WebP or HEIC).
             probe: bytes of the new photo.
-            reference_face: which face of the reference photo, counted from 0, left to right.
+            reference_face: which face of the reference photo; 1 is the leftmost.
             probe_face: likewise in the probe photo.
             probe_choice: what to do where the probe shows several people and none is chosen: "refuse",
                 or take the "largest".
@@ -253,31 +258,31 @@ class Verifier:
             # held the error, the circle would keep both photos until the collector comes by, maybe never.
             jobs.clear()
 
-    def _embed(self, photo: bytes, face_index: int | None, choice: preprocess.Choice) -> _Embedded:
+    def _embed(self, photo: bytes, number: int | None, choice: preprocess.Choice) -> _Embedded:
         watch = _Stopwatch()
-        found = self._read(photo, face_index, choice, watch)
+        found = self._read(photo, number, choice, watch)
         runtime = self.runtime
         with watch.stage("embed"):
             embedding = runtime.embed(preprocess.to_model_input(found.aligned[None]))[0]
         return _Embedded(found, embedding, watch.timings_ms)
 
-    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
+    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
         """Find the face that is meant in one photo, and cut it out.
 
         Raises:
             PhotoError: the photo or the choice of face cannot be used.
         """
-        return self._read(photo, face_index, "refuse", _Stopwatch())
+        return self._read(photo, number, "refuse", _Stopwatch())
 
-    def _read(self, photo: bytes, face_index: int | None, choice: preprocess.Choice, watch: _Stopwatch) -> FaceInPhoto:
+    def _read(self, photo: bytes, number: int | None, choice: preprocess.Choice, watch: _Stopwatch) -> FaceInPhoto:
         with watch.stage("decode"):
             decoded = preprocess.decode_photo(photo)
         with watch.stage("detect"):
             faces = preprocess.find_faces(decoded, self._detector)
         with watch.stage("align"):
-            face = preprocess.select_face(faces, face_index, choice)
+            face = preprocess.select_face(faces, number, choice)
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        return FaceInPhoto(faces.faces, faces.index(face), decoded.size_wh, aligned, faces.turned)
+        return FaceInPhoto(faces.faces, faces.index(face) + 1, decoded.size_wh, aligned, faces.turned)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from flaskapp.preprocess import decode_photo
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
+PORTRAITS = ROOT / "tests" / "portraits"
 SHARED = Path(os.environ.get("FR_SHARED", ROOT.parent / "shared"))
 
 

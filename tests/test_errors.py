@@ -25,7 +25,7 @@ EXPECTED = {
     "NoFaceError": ("no_face", 422),
     "CutOffFaceError": ("face_cut_off", 422),
     "SeveralFacesError": ("several_faces", 422),
-    "BadFaceIndexError": ("bad_face_index", 422),
+    "BadFaceNumberError": ("bad_face_number", 422),
     "NotEnoughMemoryError": ("not_enough_memory", 503),
     "WeightsError": ("weights_unusable", 500),
     "DataError": ("unusable_data", 422),

@@ -16,7 +16,7 @@ from weights_files import write_weights_files
 
 from flaskapp import preprocess
 from flaskapp.errors import (
-    BadFaceIndexError,
+    BadFaceNumberError,
     NoFaceError,
     PhotoError,
     SeveralFacesError,
@@ -101,7 +101,7 @@ def soon(holds: Callable[[], bool]) -> bool:
         ("verify", None),
         ("nobody", NoFaceError),
         ("several", SeveralFacesError),
-        ("index", BadFaceIndexError),
+        ("index", BadFaceNumberError),
         ("cut", TruncatedPhotoError),
         ("live, nobody", None),
         ("live, several", None),

@@ -25,6 +25,7 @@ from turned import STORED_AS, held
 
 from flaskapp.errors import NoFaceError, SeveralFacesError
 from flaskapp.verifier import Verification, Verifier, default_verifier
+from flaskapp.web import pages
 from flaskapp.weights.info import default_weights_path
 
 WEIGHTS_ARE_THERE = default_weights_path().exists()
@@ -33,7 +34,7 @@ WEIGHTS_ARE_THERE = default_weights_path().exists()
 pytestmark = pytest.mark.skipif(not WEIGHTS_ARE_THERE, reason="the weights have not been trained yet")
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
+PORTRAITS = ROOT / "tests" / "portraits"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,15 @@ VARIANTS: dict[str, Change] = {
 }
 
 
-class TestPackagedPortraits:
+SAMPLES = ROOT / "flaskapp" / "static" / "samples"
+
+
+@pytest.mark.parametrize(("pair", "decision"), [("one person", "match"), ("two people", "non_match")])
+def test_the_samples_of_the_page_read_clearly(verifier, pair, decision):
+    assert verifier.verify(*((SAMPLES / name).read_bytes() for name in pages.SAMPLES[pair])).decision == decision
+
+
+class TestPortraits:
     @pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
     def test_a_changed_copy_is_a_match(self, verifier, portrait, change):
         assert verifier.verify(portrait, encoded(change(picture(portrait)))).decision == "match"

@@ -17,7 +17,7 @@ from weights_files import BAND, write_weights_files
 from flaskapp import verifier
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import (
-    BadFaceIndexError,
+    BadFaceNumberError,
     EmptyPhotoError,
     NoFaceError,
     SeveralFacesError,
@@ -114,7 +114,7 @@ def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
         "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"
         "print(answer.similarity_score.hex())"
     )
-    portraits = ROOT / "flaskapp" / "static" / "portraits"
+    portraits = ROOT / "tests" / "portraits"
     arguments = [weights, portraits / "grace_hopper.jpg", portraits / "eileen_collins.jpg"]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -124,7 +124,7 @@ def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
 
 def test_both_faces_are_described(answer, hopper_pixels):
     found = answer.reference
-    assert found.face_index == 0
+    assert found.number == 1
     assert found.other_faces == 0
     assert found.photo_size_wh == (hopper_pixels.shape[1], hopper_pixels.shape[0])
     left, top, right, bottom = found.face.box_xyxy
@@ -165,7 +165,7 @@ def test_the_answer_is_plain_json(answer):
         "box_xyxy",
         "landmarks",
         "detection_score",
-        "face_index",
+        "number",
         "other_faces",
         "photo_size_wh",
         "turned",
@@ -173,11 +173,11 @@ def test_the_answer_is_plain_json(answer):
 
 
 def test_a_face_of_several_can_be_chosen(verify, both, hopper, collins):
-    left, right = (verify(both, collins, reference_face=index) for index in (0, 1))
-    assert (left.reference.face_index, left.reference.other_faces) == (0, 1)
+    left, right = (verify(both, collins, reference_face=number) for number in (1, 2))
+    assert (left.reference.number, left.reference.other_faces) == (1, 1)
     assert left.reference.face.box_xyxy[0] < right.reference.face.box_xyxy[0]
     assert right.similarity_score > left.similarity_score
-    assert verify(hopper, both, probe_face=0).probe == left.reference
+    assert verify(hopper, both, probe_face=1).probe == left.reference
 
 
 def test_several_faces_are_listed_when_none_was_chosen(verify, both, hopper):
@@ -233,8 +233,8 @@ def test_nobody_to_compare_is_an_error_of_that_photo(verify, hopper, nobody):
 
 
 def test_a_face_that_is_not_there_is_an_error_of_that_photo(verify, hopper):
-    with pytest.raises(BadFaceIndexError) as caught:
-        verify(hopper, hopper, probe_face=1)
+    with pytest.raises(BadFaceNumberError) as caught:
+        verify(hopper, hopper, probe_face=2)
     assert caught.value.photo == "probe"
 
 
@@ -286,7 +286,7 @@ class TestResultsValidateThemselves:
         with pytest.raises(dataclasses.FrozenInstanceError):
             good.decision = "non_match"
         with pytest.raises(dataclasses.FrozenInstanceError):
-            found.face_index = 0
+            found.number = 1
 
     @pytest.mark.parametrize(
         "changes",
@@ -309,8 +309,8 @@ class TestResultsValidateThemselves:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"face_index": 2},
-            {"face_index": -1},
+            {"number": 3},
+            {"number": 0},
             {"faces": ()},
             {"aligned": np.zeros((112, 112, 3), np.uint8)},
             {"aligned": np.zeros((100, 100, 3), np.float32)},

@@ -76,8 +76,8 @@ class FakeVerifier:
             timings_ms=dict.fromkeys(STAGES, 1.0),
         )
 
-    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:  # noqa: ARG002
-        return FaceInPhoto((face_at(10.0),), 0, (200, 100), np.zeros((100, 100, 3), np.uint8))
+    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:  # noqa: ARG002
+        return FaceInPhoto((face_at(10.0),), 1, (200, 100), np.zeros((100, 100, 3), np.uint8))
 
 
 class Browser:

@@ -37,13 +37,13 @@ VERDICTS = {
     "out_of_scope": "out of scope: neither photo is the person this model knows",
 }
 
-FACE_NUMBER = click.IntRange(min=0)
+FACE_NUMBER = click.IntRange(min=1)
 
 
 @click.command(cls=ReadingCommand)
 @click.argument("reference", type=EXISTING_FILE)
 @click.argument("probe", type=EXISTING_FILE)
-@click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE, from 0, left to right.")
+@click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE; 1 is the leftmost.")
 @click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE, likewise.")
 @click.option("--model", type=EXISTING, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
@@ -119,18 +119,20 @@ def _verify(
 
 def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, Path], as_json: bool) -> None:
     """Say which photo cannot be used, list the faces to choose from, and end."""
+    from flaskapp.verifier import faces_to_json
+
     label = error.photo or ""
     faces = error.faces if isinstance(error, SeveralFacesError) else ()
     if as_json:
         problem = {"code": error.code, "photo": label, "message": error.message, "hint": error.hint}
-        click.echo(json.dumps({"error": problem | ({"faces": _faces_json(faces)} if faces else {})}, indent=2))
+        click.echo(json.dumps({"error": problem | ({"faces": faces_to_json(faces)} if faces else {})}, indent=2))
     if label in paths:
         error.for_photo(f"{label} {shown(paths[label])}")
     click.echo(f"Error: {error}", err=True)
-    for index, face in enumerate(faces):
-        click.echo(f"  {_face_line(index, face)}", err=True)
+    for number, face in enumerate(faces, start=1):
+        click.echo(f"  {_face_line(number, face)}", err=True)
     if faces and label in paths:
-        click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 0})}", err=True)
+        click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 1})}", err=True)
     ctx.exit(error.exit_code)
 
 
@@ -170,12 +172,12 @@ def _score_line(verification: Verification) -> str:
 def _found_line(found: FaceInPhoto) -> str:
     others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
     turned = f"; the photo was turned by {found.turned} degrees to the right" if found.turned else ""
-    return f"face {_face_line(found.face_index, found.face)}{others}{turned}"
+    return f"face {_face_line(found.number, found.face)}{others}{turned}"
 
 
-def _face_line(index: int, face: Face) -> str:
+def _face_line(number: int, face: Face) -> str:
     left, top, right, bottom = (round(value) for value in face.box_xyxy)
-    return f"{index}: x {left} to {right}, y {top} to {bottom}, detection score {face.detection_score:.3f}"
+    return f"{number}: x {left} to {right}, y {top} to {bottom}, detection score {face.detection_score:.3f}"
 
 
 def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
@@ -196,9 +198,7 @@ def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
     from flaskapp.plots import PhotoView
     from flaskapp.preprocess import decode_photo
 
-    return PhotoView(
-        label, decode_photo(photo).pixels, found.faces, found.face_index, found.aligned, found.photo_size_wh
-    )
+    return PhotoView(label, decode_photo(photo).pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
 
 
 @click.command(cls=ReadingCommand)
@@ -207,7 +207,7 @@ def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
 def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:
-    """List the faces of photos, numbered from 0, left to right.
+    """List the faces of photos, numbered from 1, left to right.
 
     Boxes and landmarks are in pixels of the upright photo. Photos that cannot be used are
     reported, and the others are still listed.
@@ -256,17 +256,19 @@ class _Detected:
 
     def __str__(self) -> str:
         count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
-        lines = [f"  {_face_line(index, face)}" for index, face in enumerate(self.faces)]
+        lines = [f"  {_face_line(number, face)}" for number, face in enumerate(self.faces, start=1)]
         return "\n".join([f"{shown(self.path)}: {count}", *lines, *(f"  {note}" for note in self.notes)])
 
     def to_json(self) -> dict[str, Any]:
+        from flaskapp.verifier import faces_to_json
+
         if self.error:
             problem = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
             return {"photo": str(self.path), "error": problem}
         return {
             "photo": str(self.path),
             "photo_size_wh": self.size_wh,
-            "faces": _faces_json(self.faces),
+            "faces": faces_to_json(self.faces),
             "more_faces": self.found is not None and self.found.more_faces,
             "turned": self.found.turned if self.found else 0,
             "notes": self.notes,
@@ -311,9 +313,3 @@ def _figure_names(photos: tuple[Path, ...]) -> list[str]:
 
 def _is_free(stem: str, ending: str, taken: set[str], stems: list[str]) -> bool:
     return stem + ending not in taken and (not ending or stem + ending not in stems)
-
-
-def _faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
-    from flaskapp.verifier import face_to_json
-
-    return [face_to_json(face) for face in faces]

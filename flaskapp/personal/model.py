@@ -66,7 +66,7 @@ def nearness(templates: np.ndarray, embeddings: np.ndarray, kernel: np.ndarray, 
 class OwnerCounts(VerdictCounts):
     """Of a personal model, whose impostor pairs are its owner with somebody else."""
 
-    impostors, genuine = "its owner with somebody else", "its owner"
+    impostors, genuine = "its owner and somebody else", "its owner"
 
 
 class ScopeCounts(OwnerCounts):

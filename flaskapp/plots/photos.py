@@ -52,7 +52,7 @@ class PhotoView:
         label: what stands above it, for example "Reference".
         pixels: uint8 (height, width, 3) RGB, upright; may be reduced.
         faces: all faces of the photo, left to right.
-        chosen: index of the face that was compared.
+        chosen: number of the face that was compared; 1 is the leftmost.
         aligned: uint8 (100, 100, 3) RGB, that face as the network saw it.
         size_wh: width and height in which the faces are given; None = those of ``pixels``.
     """
@@ -67,8 +67,8 @@ class PhotoView:
     def __post_init__(self) -> None:
         _check_pixels(self.pixels)
         _check_pixels(self.aligned)
-        if not 0 <= self.chosen < len(self.faces):
-            raise ValueError(f"Expected chosen from 0 to {len(self.faces) - 1}. Received: {self.chosen}")
+        if not 1 <= self.chosen <= len(self.faces):
+            raise ValueError(f"Expected chosen from 1 to {len(self.faces)}. Received: {self.chosen}")
 
 
 def plot_comparison(
@@ -113,7 +113,7 @@ def plot_detection(
 
     Args:
         pixels: uint8 (height, width, 3) RGB, upright; may be reduced.
-        faces: left to right; numbered from 0.
+        faces: left to right; numbered from 1.
         size_wh: width and height in which the faces are given; None = those of ``pixels``.
     """
     _check_pixels(pixels)
@@ -124,7 +124,7 @@ def plot_detection(
     page = _Page(photo_width + 0.2, photo_height + 0.5)
     axes = page.axes(0.1, 0.1, photo_width, photo_height)
     _show(axes, pixels, size_wh)
-    several = f"{len(faces)} faces, numbered from 0, left to right"
+    several = f"{len(faces)} faces, numbered from left to right"
     _title(axes, {0: "No face found", 1: "1 face"}.get(len(faces), several))
     draw_faces(axes, faces)
     return page.figure
@@ -135,13 +135,13 @@ def draw_faces(axes: Axes, faces: Sequence[FoundFace], chosen: int | None = None
 
     Args:
         axes: where the photo is shown, in the faces' own pixels.
-        faces: numbered from 0.
-        chosen: the one to stand out; None = all of them alike.
+        faces: numbered from 1.
+        chosen: number of the one to stand out; None = all of them alike.
     """
-    for index, face in enumerate(faces):
-        stands_out = chosen is None or index == chosen
+    for number, face in enumerate(faces, start=1):
+        stands_out = chosen is None or number == chosen
         _draw_box(axes, face, stands_out)
-        _draw_number(axes, face, index, stands_out)
+        _draw_number(axes, face, number, stands_out)
         if stands_out:
             _draw_landmarks(axes, face)
 
@@ -203,7 +203,7 @@ def _draw_box(axes: Axes, face: FoundFace, stands_out: bool) -> None:
     axes.add_patch(box)
 
 
-def _draw_number(axes: Axes, face: FoundFace, index: int, stands_out: bool) -> None:
+def _draw_number(axes: Axes, face: FoundFace, number: int, stands_out: bool) -> None:
     """Write a face's number above its box; beside or in it where the photo ends too soon."""
     left, top, *_ = face.box_xyxy
     left_edge, top_edge = axes.get_xlim()[0], axes.get_ylim()[1]
@@ -214,7 +214,7 @@ def _draw_number(axes: Axes, face: FoundFace, index: int, stands_out: bool) -> N
     else:
         offset, side, height = (2.5, -3.5), "left", "top"
     axes.annotate(
-        str(index), (max(left, left_edge), max(top, top_edge)), xytext=offset, textcoords="offset points",
+        str(number), (max(left, left_edge), max(top, top_edge)), xytext=offset, textcoords="offset points",
         size=style.SMALL_SIZE, weight="bold", ha=side, va=height, color="black", bbox={
             "boxstyle": "round,pad=0.18", "linewidth": 0,
             "facecolor": style.CHOSEN_COLOUR if stands_out else style.OTHER_COLOUR, "alpha": 0.9,
@@ -255,7 +255,7 @@ def _title(axes: Axes, text: str, size: float = style.TEXT_SIZE) -> None:
 def _caption(view: PhotoView) -> str:
     if len(view.faces) == 1:
         return view.label
-    return f"{view.label}: face {view.chosen} (of {len(view.faces)}, numbered from 0)"
+    return f"{view.label}: face {view.chosen} of {len(view.faces)}, from the left"
 
 
 def _shape(view: PhotoView) -> float:

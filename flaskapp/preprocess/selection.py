@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from flaskapp.detection import SMALLEST_FACE, Detection, Face
-from flaskapp.errors import BadFaceIndexError, CutOffFaceError, NoFaceError, SeveralFacesError
+from flaskapp.errors import BadFaceNumberError, CutOffFaceError, NoFaceError, SeveralFacesError
 
 Choice = Literal["refuse", "centre", "largest"]
 
@@ -16,7 +16,7 @@ PROMINENT_HEIGHT = 1 / 3
 
 def select_face(
     faces: Sequence[Face],
-    face_index: int | None = None,
+    number: int | None = None,
     choice: Choice = "refuse",
     size_wh: tuple[float, float] | None = None,
 ) -> Face:
@@ -25,7 +25,7 @@ def select_face(
     Args:
         faces: all faces of the photo, left to right; as a ``Detection`` the refusal also says what
             else is known of the search.
-        face_index: the caller's own choice, counted from 0 in the order of ``faces``.
+        number: the caller's own choice; 1 is the first of ``faces``, the leftmost.
         choice: what to do when several prominent faces are left and none was chosen:
             "refuse", take the one nearest to the photo's "centre", or take the "largest".
         size_wh: width and height of the photo, needed for "centre" and to see whether the photo ends
@@ -34,7 +34,7 @@ def select_face(
     Raises:
         NoFaceError: ``faces`` is empty.
         CutOffFaceError: the photo ends within the face.
-        BadFaceIndexError: there is no face of that number.
+        BadFaceNumberError: there is no face of that number.
         SeveralFacesError: several prominent faces, and ``choice`` is "refuse".
     """
     if not faces:
@@ -44,7 +44,7 @@ def select_face(
             f"In a photo of this size it must be at least {_smallest(faces)} pixels wide.",
         )
     size_wh = faces.size_wh if isinstance(faces, Detection) else size_wh
-    face = _meant(faces, face_index, choice, size_wh)
+    face = _meant(faces, number, choice, size_wh)
     if size_wh and not face.is_whole_in(size_wh):
         raise CutOffFaceError(
             "The photo ends within the face.", "Use a photo that shows the whole face, with some room around it."
@@ -52,9 +52,9 @@ def select_face(
     return face
 
 
-def _meant(faces: Sequence[Face], face_index: int | None, choice: Choice, size_wh: tuple[float, float] | None) -> Face:
-    if face_index is not None:
-        return _face_at(faces, face_index)
+def _meant(faces: Sequence[Face], number: int | None, choice: Choice, size_wh: tuple[float, float] | None) -> Face:
+    if number is not None:
+        return _face_of(faces, number)
     candidates = prominent_faces(faces)
     if len(candidates) == 1:
         return candidates[0]
@@ -65,9 +65,9 @@ def _meant(faces: Sequence[Face], face_index: int | None, choice: Choice, size_w
             raise ValueError('size_wh is needed for the choice "centre".')
         return min(candidates, key=lambda face: _distance_to_centre(face, size_wh))
     raise SeveralFacesError(
-        f"{len(faces)} faces were found, and which one is meant is unclear.",
+        f"{len(faces)} faces were found, and it is not clear which one you mean.",
         _and_notes(
-            f"Choose one by its number, 0 to {len(faces) - 1} from left to right, or use a photo of one person.", faces
+            f"Choose one by its number, 1 to {len(faces)} from left to right, or use a photo of one person.", faces
         ),
         faces=faces,
     )
@@ -87,11 +87,11 @@ def _and_notes(hint: str, faces: Sequence[Face]) -> str:
     return " ".join([hint, *(faces.notes if isinstance(faces, Detection) else ())])
 
 
-def _face_at(faces: Sequence[Face], face_index: int) -> Face:
-    if 0 <= face_index < len(faces):
-        return faces[face_index]
-    found = "one face was found, number 0" if len(faces) == 1 else f"faces 0 to {len(faces) - 1} were found"
-    raise BadFaceIndexError(f"There is no face number {face_index}: {found}.", "Faces count from 0, left to right.")
+def _face_of(faces: Sequence[Face], number: int) -> Face:
+    if 1 <= number <= len(faces):
+        return faces[number - 1]
+    found = "only face 1 was found" if len(faces) == 1 else f"faces 1 to {len(faces)} were found"
+    raise BadFaceNumberError(f"There is no face {number}: {found}.", "Faces are numbered from 1, left to right.")
 
 
 def _distance_to_centre(face: Face, size_wh: tuple[float, float]) -> float:

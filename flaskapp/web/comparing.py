@@ -22,12 +22,12 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detection, Face
 from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.preprocess import Photo
-from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json
+from flaskapp.verifier import OUT_OF_SCOPE, Verification, face_to_json, faces_to_json
 from flaskapp.web.process_memory import trim_memory
 from flaskapp.weights.info import WeightsInfo
 
-PORTRAITS = Path(__file__).parent.parent / "static" / "portraits"
-WARM_UP_PHOTOS = ("grace_hopper.jpg", "eileen_collins.jpg")
+SAMPLES = Path(__file__).parent.parent / "static" / "samples"
+WARM_UP_PHOTOS = ("whitson_portrait.jpg", "whitson_at_work.jpg")
 
 PICTURE_MARGIN = 0.5
 """Of a face's longer side, on each side: room for the aligned face, which the page draws out of it."""
@@ -64,7 +64,7 @@ class Comparison(Protocol):
 def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
     """Return a photo's faces, left to right, each with a note whether it is large enough to be meant."""
     prominent = preprocess.prominent_faces(faces)
-    return [face_to_json(face) | {"prominent": face in prominent} for face in faces]
+    return [told | {"prominent": face in prominent} for face, told in zip(faces, faces_to_json(faces), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ class Comparer:
         return self.verifier.weights
 
     def warm_up(self) -> None:
-        """Compare the two portraits, so that the first person does not wait for what loads late."""
-        reference, probe = ((PORTRAITS / name).read_bytes() for name in WARM_UP_PHOTOS)
+        """Compare two sample photos, so that the first person does not wait for what loads late."""
+        reference, probe = ((SAMPLES / name).read_bytes() for name in WARM_UP_PHOTOS)
         self.verifier.verify(reference, probe)
         self.warm.set()
         log.info("ready")

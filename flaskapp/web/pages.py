@@ -26,7 +26,11 @@ pages = Blueprint("pages", __name__)
 Step = Literal["consent", "photos", "faces", "result"]
 PHOTOS = ("reference", "probe")
 
-SAMPLES = (("Grace Hopper", "grace_hopper.jpg"), ("Eileen Collins", "eileen_collins.jpg"))
+SAMPLES = {
+    "one person": ("whitson_portrait.jpg", "whitson_at_work.jpg"),
+    "two people": ("whitson_portrait.jpg", "coleman_portrait.jpg"),
+}
+"""The pairs of photos to try the page with; each reads clearly."""
 
 TICKED = "yes"
 
@@ -145,7 +149,9 @@ def _page(step: Step, **more: Any) -> Response:
         "notice": shared.consents.notice,
         "own_face_open": personal_api.is_open(),
         "obstacle": missing_extra(),
-        "samples": [{"name": name, "url": url_for("static", filename=f"portraits/{file}")} for name, file in SAMPLES],
+        "samples": {
+            words: [url_for("static", filename=f"samples/{file}") for file in pair] for words, pair in SAMPLES.items()
+        },
         "weights": {
             "id": weights.weights_id,
             "personal": weights.name if weights.is_personal else "",

@@ -9,7 +9,7 @@ from flask import Request, request
 from werkzeug.datastructures import FileStorage
 
 from flaskapp.errors import (
-    BadFaceIndexError,
+    BadFaceNumberError,
     BadRequestError,
     MissingPhotoError,
     NotAFileError,
@@ -30,8 +30,8 @@ buffer of 64 KiB as well."""
 
 FORM = "multipart/form-data"
 
-LONGEST_INDEX = 4
-"""Digits of the largest number of a face that is read at all."""
+LONGEST_NUMBER = 4
+"""Digits of a face's number, at most."""
 
 
 class PhotoBuffer(io.BytesIO):
@@ -147,17 +147,19 @@ def _content_of(upload: FileStorage, field: str) -> bytes:
 
 
 def chosen_face(photo: str) -> int | None:
-    """Return which face of a photo the caller means, from the field ``<photo>_face``.
+    """Return the number of the face that the caller means, from the field ``<photo>_face``; 1 is the leftmost.
 
     Raises:
-        BadFaceIndexError: the field is no number.
+        BadFaceNumberError: the field is no whole number, or it is 0.
     """
     text = request.form.get(f"{photo}_face", "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_INDEX):
-        raise BadFaceIndexError(
-            "The number of a face must be a whole number from 0 on.", "Faces count from 0, left to right.", photo=photo
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) >= 1):
+        raise BadFaceNumberError(
+            "A face is chosen by a whole number, 1 or higher.",
+            "Faces are numbered from 1, left to right.",
+            photo=photo,
         )
     return int(text)
 

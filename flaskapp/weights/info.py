@@ -30,7 +30,7 @@ class VerdictCounts:
     """
 
     impostors: ClassVar[str] = "strangers"
-    genuine: ClassVar[str] = "one person"
+    genuine: ClassVar[str] = "the same person"
 
     impostor_pairs: int
     impostor_with_verdict: int
@@ -45,14 +45,24 @@ class VerdictCounts:
             raise ValueError(f"Verdicts cannot outnumber pairs. Received: {self}")
 
     def __str__(self) -> str:
-        return (
-            f"Of {self.impostor_pairs:,} pairs of {self.impostors} {self.impostor_with_verdict:,}, "
-            f"of {self.genuine_pairs:,} pairs of {self.genuine} {self.genuine_with_verdict:,} got this verdict."
-        )
+        impostor = _share(self.impostor_with_verdict, self.impostor_pairs, self.impostors)
+        genuine = _share(self.genuine_with_verdict, self.genuine_pairs, self.genuine)
+        return f"In testing, this verdict was given to {impostor} and to {genuine}."
 
     def to_json(self) -> dict[str, int | str]:
-        """Return the counts, and whom they are of, in JSON's types."""
-        return {**vars(self), "impostors": self.impostors, "genuine": self.genuine}
+        """Return the counts, whom they are of, and the sentence that tells them, in JSON's types."""
+        return {**vars(self), "impostors": self.impostors, "genuine": self.genuine, "sentence": str(self)}
+
+
+def _share(part: int, whole: int, people: str) -> str:
+    """Say which share of pairs it is, with as many digits as keep some from reading as none, and most as all."""
+    if not part:
+        return f"none of {whole:,} pairs of {people}"
+    share = 100 * part / whole
+    digits = 1 if share >= 1 else 2
+    while part < whole and float(f"{share:.{digits}f}") in (0, 100):
+        digits += 1
+    return f"{share:.{digits}f} % of pairs of {people} ({part:,} of {whole:,})"
 
 
 @dataclass(frozen=True)

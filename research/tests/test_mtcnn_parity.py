@@ -24,7 +24,7 @@ from flaskapp.preprocess import decode_photo
 from research import mtcnn_weights
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
+PORTRAITS = ROOT / "tests" / "portraits"
 SHARED = Path(os.environ.get("FR_SHARED", ROOT.parent / "shared")) / "photos"
 PACKAGE_SMALLEST_FACE = 20
 NAMES = ("pnet", "rnet", "onet")

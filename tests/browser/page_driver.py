@@ -104,8 +104,8 @@ class SteeredVerifier:
         self.calls: list[tuple[int | None, int | None]] = []
         self.weights, self.knows = WEIGHTS, True
 
-    def read(self, photo: bytes, face_index: int | None = None) -> FaceInPhoto:
-        return self._reader.read(photo, face_index)
+    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
+        return self._reader.read(photo, number)
 
     def verify(
         self,
@@ -135,9 +135,9 @@ class SteeredVerifier:
         counts = weights.verdict_counts(decision)
         return Verification(decision, self.score, band, weights.threshold, *faces, weights.weights_id, counts, times)
 
-    def _read_as(self, label: str, photo: bytes, index: int | None) -> FaceInPhoto:
+    def _read_as(self, label: str, photo: bytes, number: int | None) -> FaceInPhoto:
         try:
-            return self.read(photo, index)
+            return self.read(photo, number)
         except PhotoError as error:
             error.for_photo(label)
             raise

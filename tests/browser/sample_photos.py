@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from turned import held
 
-PORTRAITS = Path(__file__).resolve().parent.parent.parent / "flaskapp" / "static" / "portraits"
+PORTRAITS = Path(__file__).resolve().parent.parent / "portraits"
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
 
 

@@ -39,12 +39,12 @@ def opened() -> Iterator[tuple[Browser, str]]:
 
 
 def take_for_readme(browser: Browser, address: str) -> None:
-    """Take the page at the start, and the page with the result of the two portraits."""
+    """Take the page at the start, and the page with a match of two sample photos."""
     window = Driver(browser.new_context(locale="en-GB", **README_WINDOW), address)
     window.open().page.screenshot(path=IMAGES / "image1.png", full_page=True)
-    window.agree().page.get_by_role("button", name="Try with sample photos").click()
+    window.agree().page.get_by_role("button", name="Try with sample photos of one person").click()
     window.settled("reference").settled("probe").compare()
-    expect(window.find("#result")).to_be_visible()
+    expect(window.find("#verdict-word")).to_have_text("Match")
     window.page.screenshot(path=IMAGES / "image2.png", full_page=True)
     window.context.close()
 

@@ -10,7 +10,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import expect
 
-from flaskapp.errors import BadFaceIndexError, BusyError, NoFaceError, WeightsError
+from flaskapp.errors import BadFaceNumberError, BusyError, NoFaceError, WeightsError
 
 GIF = b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"
 
@@ -91,12 +91,12 @@ def test_a_clipboard_that_stays_closed_is_explained(visit):
     ("error", "photo", "words"),
     [
         (NoFaceError("No face was found.", "Use another photo."), "probe", "Use another photo."),
-        (BadFaceIndexError("There is no face number 3.", "Faces count from 0."), "reference", "no face number 3"),
+        (BadFaceNumberError("There is no face 3.", "Choose another."), "reference", "no face 3"),
         (BusyError("Too many comparisons are under way.", "Try again."), "compare", "Too many comparisons"),
         (WeightsError("The weights were changed.", "Install them again."), "compare", "The weights were changed."),
         (RuntimeError("secret"), "compare", "Something went wrong on the server"),
     ],
-    ids=["no_face", "bad_face_index", "busy", "weights", "unforeseen"],
+    ids=["no_face", "bad_face_number", "busy", "weights", "unforeseen"],
 )
 def test_what_the_comparison_finds_wrong_stands_where_it_belongs(
     page, verifier, hopper_file, collins_file, error, photo, words
@@ -149,7 +149,7 @@ def test_several_faces_first_seen_by_the_comparison_are_offered_then(page, verif
     page.page.get_by_role("button", name="Face 1 of 2").click()
     page.compare()
     expect(page.find("#verdict-word")).to_have_text("Match")
-    assert verifier.calls[-1] == (None, 0)
+    assert verifier.calls[-1] == (None, 1)
 
 
 def test_faces_are_offered_where_they_are_in_this_photo_whatever_was_there_before(

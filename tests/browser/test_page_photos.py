@@ -11,6 +11,8 @@ pytest.importorskip("playwright.sync_api")
 from PIL import Image
 from playwright.sync_api import expect
 
+from flaskapp.web.pages import PHOTOS, SAMPLES
+
 ONE_FACE = "One face found."
 
 
@@ -96,7 +98,7 @@ def test_a_photo_is_pasted_where_the_focus_is(page, hopper):
 def test_the_paste_button_reads_the_clipboard(page, server):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.address)
     page.page.evaluate("""async () => {
-      const picture = await createImageBitmap(await (await fetch("/static/portraits/grace_hopper.jpg")).blob());
+      const picture = await createImageBitmap(await (await fetch("/static/samples/whitson_portrait.jpg")).blob());
       const canvas = new OffscreenCanvas(picture.width, picture.height);
       canvas.getContext("2d").drawImage(picture, 0, 0);
       await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob() })]);
@@ -106,11 +108,13 @@ def test_the_paste_button_reads_the_clipboard(page, server):
     expect(page.find("#probe-note")).to_have_text(ONE_FACE)
 
 
-def test_sample_photos_fill_both_slots(page):
-    page.page.get_by_role("button", name="Try with sample photos").click()
+@pytest.mark.parametrize("pair", SAMPLES)
+def test_sample_photos_fill_both_slots_by_keyboard(page, pair):
+    page.page.get_by_role("button", name=f"Try with sample photos of {pair}", exact=True).press("Enter")
     page.settled("reference").settled("probe")
-    expect(page.find("#reference-note")).to_have_text(ONE_FACE)
-    expect(page.find("#probe-note")).to_have_text(ONE_FACE)
+    for slot, name in zip(PHOTOS, SAMPLES[pair], strict=True):
+        expect(page.find(f"#{slot}-note")).to_have_text(ONE_FACE)
+        assert page.find(f"#{slot}-file").evaluate("(input) => input.files[0].name") == name
 
 
 def test_a_photo_can_be_removed(page, hopper_file):
@@ -199,7 +203,7 @@ def test_in_a_group_photo_the_person_clicks_the_face_they_mean(page, verifier, g
     expect(page.find("#probe-note")).to_have_text("2 faces found; face 2 from the left is compared.")
     page.compare()
     expect(page.find("#verdict-word")).to_have_text("Match")
-    assert verifier.calls == [(0, 1)]
+    assert verifier.calls == [(1, 2)]
 
 
 def test_a_photo_that_the_browser_cannot_show_is_compared_all_the_same(page, heic_portrait, hopper_file):
@@ -217,7 +221,7 @@ def test_faces_of_a_photo_that_cannot_be_shown_can_be_chosen(page, verifier, hei
     page.page.get_by_role("button", name="Face 2 of 2").click()
     page.compare()
     expect(page.find("#verdict-word")).to_have_text("Match")
-    assert verifier.calls == [(1, 0)]
+    assert verifier.calls == [(2, 1)]
 
 
 def test_choosing_again_while_the_first_photo_is_looked_at_keeps_the_second(page, landscape, hopper_file):

@@ -81,8 +81,8 @@ class TestCompare:
 
     def test_the_answer_names_photos_faces_errors_and_weights(self, files):
         told = run("compare", files / "hopper.jpg", files / "collins.jpg").stdout
-        assert f"reference {files / 'hopper.jpg'}: face 0: x " in told
-        assert "Of 1,000 pairs of strangers 1, of 100 pairs of one person 90 got this verdict." in told
+        assert f"reference {files / 'hopper.jpg'}: face 1: x " in told
+        assert all(figure in told for figure in ("(1 of 1,000)", "(90 of 100)"))
         assert "No liveness check" in told
         assert "match@" in told
 
@@ -98,7 +98,7 @@ class TestCompare:
         assert 0 < told["similarity_score"] < 1
         assert told["inconclusive_band"] == [0, 1]
         assert told["error_counts"]["impostor_with_verdict"] == 19
-        assert told["faces"]["reference"]["face_index"] == 0
+        assert told["faces"]["reference"]["number"] == 1
         assert told["faces"]["reference"]["turned"] == 0
         assert told["liveness"] == "not_checked"
         assert set(told["timing_ms"]) == {"decode", "detect", "align", "embed", "compare", "total"}
@@ -113,24 +113,24 @@ class TestCompare:
         assert (result.exit_code, result.stdout) == (2, "")
         first, *faces, example = result.stderr.splitlines()
         assert first.startswith(f"Error: probe {files / 'both women.png'}: 2 faces were found")
-        assert [line.split(":")[0] for line in faces] == ["  0", "  1"]
+        assert [line.split(":")[0] for line in faces] == ["  1", "  2"]
         assert example == (
             "For example: facial-recognition compare "
-            f"{files / 'hopper.jpg'} '{files / 'both women.png'}' --probe-face 0"
+            f"{files / 'hopper.jpg'} '{files / 'both women.png'}' --probe-face 1"
         )
 
     def test_what_the_example_says_works(self, files):
         names = files / "both women.png", files / "hopper.jpg"
-        assert run("compare", *names, "--reference-face", "1").exit_code == 0
-        told = json.loads(run("compare", *names, "--reference-face", "0", "--json").stdout)
-        assert (told["faces"]["reference"]["face_index"], told["faces"]["reference"]["other_faces"]) == (0, 1)
+        assert run("compare", *names, "--reference-face", "2").exit_code == 0
+        told = json.loads(run("compare", *names, "--reference-face", "1", "--json").stdout)
+        assert (told["faces"]["reference"]["number"], told["faces"]["reference"]["other_faces"]) == (1, 1)
 
     def test_several_faces_in_json(self, files):
         result = run("compare", files / "both women.png", files / "hopper.jpg", "--json")
         error = json.loads(result.stdout)["error"]
         assert (result.exit_code, error["code"], error["photo"]) == (2, "several_faces", "reference")
-        assert len(error["faces"]) == 2
-        assert set(error["faces"][0]) == {"box_xyxy", "landmarks", "detection_score"}
+        assert [face["number"] for face in error["faces"]] == [1, 2]
+        assert set(error["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score"}
 
     @pytest.mark.parametrize(("bad", "place"), list(zip(BAD, (0, 1) * 3, strict=True)))
     def test_a_bad_file_is_one_clean_line(self, files, bad, place):
@@ -147,7 +147,7 @@ class TestCompare:
     def test_a_face_that_is_not_there(self, files):
         result = run("compare", files / "hopper.jpg", files / "hopper.jpg", "--probe-face", "7")
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
-        assert "no face number 7" in result.stderr
+        assert "no face 7" in result.stderr
 
     @pytest.mark.parametrize(
         "arguments",
@@ -156,7 +156,7 @@ class TestCompare:
             ["hopper.jpg"],
             ["hopper.jpg", "none.jpg"],
             ["hopper.jpg", "."],
-            ["hopper.jpg", "hopper.jpg", "--probe-face", "-1"],
+            ["hopper.jpg", "hopper.jpg", "--probe-face", "0"],
             ["hopper.jpg", "hopper.jpg", "--probe-face", "left"],
             ["hopper.jpg", "hopper.jpg", "--plot", "no/folder/out.png"],
             ["hopper.jpg", "hopper.jpg", "--plot", "out.jpeg2000"],
@@ -173,7 +173,7 @@ class TestCompare:
     def test_the_answer_can_be_drawn(self, files, tmp_path):
         pytest.importorskip("matplotlib")
         result = run(
-            "compare", files / "hopper.jpg", files / "both women.png", "--probe-face", "1", "--plot", tmp_path / "a.png"
+            "compare", files / "hopper.jpg", files / "both women.png", "--probe-face", "2", "--plot", tmp_path / "a.png"
         )
         assert (result.exit_code, result.stderr) == (0, f"Drawn: {tmp_path / 'a.png'}\n")
         with Image.open(tmp_path / "a.png") as image:
@@ -193,7 +193,7 @@ class TestDetect:
         lines = result.stdout.splitlines()
         assert result.exit_code == 0
         assert lines[0] == f"{files / 'both women.png'}: 2 faces"
-        assert [line.split(":")[0] for line in lines[1:3]] == ["  0", "  1"]
+        assert [line.split(":")[0] for line in lines[1:3]] == ["  1", "  2"]
         assert lines[3:5] == [f"{files / 'nobody.png'}: no face", f"{files / 'hopper.jpg'}: 1 face"]
 
     def test_that_a_photo_was_turned_is_told(self, files):
@@ -217,7 +217,7 @@ class TestDetect:
         assert result.exit_code == 2
         assert good["photo"] == str(files / "hopper.jpg")
         assert good["photo_size_wh"] == [512, 600]
-        assert set(good["faces"][0]) == {"box_xyxy", "landmarks", "detection_score"}
+        assert set(good["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score"}
         assert (good["more_faces"], good["notes"]) == (False, [])
         assert bad["error"]["code"] == "truncated_photo"
         assert nobody["faces"] == []

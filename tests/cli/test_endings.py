@@ -16,7 +16,7 @@ from weights_files import write_note, write_weights_files
 from flaskapp import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-HOPPER = ROOT / "flaskapp" / "static" / "portraits" / "grace_hopper.jpg"
+HOPPER = ROOT / "tests" / "portraits" / "grace_hopper.jpg"
 STOPPED, BUG, OUT_OF_MEMORY = 130, 70, 71
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections, limits and signals are a Unix habit")

@@ -22,7 +22,7 @@ from flaskapp.cli import options, progress
 from flaskapp.errors import FacialRecognitionError
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTRAITS = ROOT / "flaskapp" / "static" / "portraits"
+PORTRAITS = ROOT / "tests" / "portraits"
 COMMANDS = sorted(cli.main.commands)
 VARIABLE = "_FACIAL_RECOGNITION_COMPLETE"
 

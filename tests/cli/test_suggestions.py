@@ -59,14 +59,14 @@ def suggested(result: Result) -> list[str]:
 def test_whatever_a_photo_is_called_the_suggestion_reads_it(photos, names):
     done = compare(*suggested(compare("--", *names)))
     assert done.exit_code != 2, done.stderr
-    assert all(f" {name}: face 0" in done.stdout for name in names)
+    assert all(f" {name}: face 1" in done.stdout for name in names)
 
 
 def test_what_was_chosen_already_stays_chosen(photos, weights):
-    words = suggested(compare("both women.png", "both women.png", "--probe-face", "1", "--model", str(weights)))
+    words = suggested(compare("both women.png", "both women.png", "--probe-face", "2", "--model", str(weights)))
     assert words == [
         *("both women.png", "both women.png"),
-        *("--reference-face", "0", "--probe-face", "1", "--model", str(weights)),
+        *("--reference-face", "1", "--probe-face", "2", "--model", str(weights)),
     ]
     done = compare(*words)
     assert done.exit_code != 2, done.stderr

@@ -45,17 +45,18 @@ class TestScope:
         assert done.exit_code == 4
         assert "neither photo is the person this model knows" in done.output
         assert "similarity score 0" not in done.output
-        assert "of 12 pairs of its owner 2 got this verdict" in done.output
+        assert "pairs of its owner (2 of 12)" in done.output
 
     def test_its_counts_are_those_of_pairs_of_two_strangers(self, tmp_path):
         model = write_model(tmp_path / "m", ONLY_THE_VERY_PHOTO)
         scope = {"stranger_pairs": 20000, "strangers_out": 19990, "owner_pairs": 21, "owner_out": 1}
         change_note(model, figures={"scope": scope})
         told = compare(COLLINS, COLLINS, model).output
-        assert "Of 20,000 pairs of two strangers 19,990, of 21 pairs of its owner 1 got this verdict." in told
+        assert "99.95 % of pairs of two strangers (19,990 of 20,000)" in told
+        assert "pairs of its owner (1 of 21)" in told
         counts = json.loads(compare(COLLINS, COLLINS, model, "--json").output)["error_counts"]
-        assert list(counts.values()) == [20000, 19990, 21, 1, "two strangers", "its owner"]
-        assert "Of 12 pairs of its owner with somebody else" in compare(HOPPER, COLLINS, model).output
+        assert list(counts.values()) == [20000, 19990, 21, 1, "two strangers", "its owner", counts["sentence"]]
+        assert "pairs of its owner and somebody else" in compare(HOPPER, COLLINS, model).output
 
     @pytest.mark.parametrize("scope", [{"stranger_pairs": 1}, "much", {"stranger_pairs": []}, 3])
     def test_damaged_counts_are_noticed_when_it_is_loaded(self, tmp_path, scope):

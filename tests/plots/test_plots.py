@@ -42,7 +42,7 @@ def gradient(height: int = 120, width: int = 160) -> np.ndarray:
     return np.tile(np.linspace(0, 255, width, dtype=np.uint8)[None, :, None], (height, 1, 3))
 
 
-def view(label: str, faces: int = 1, chosen: int = 0, **more) -> plots.PhotoView:
+def view(label: str, faces: int = 1, chosen: int = 1, **more) -> plots.PhotoView:
     found = [face_at(10 + 45 * index) for index in range(faces)]
     return plots.PhotoView(label, gradient(), found, chosen, gradient(100, 100), **more)
 
@@ -75,11 +75,11 @@ class TestDetection:
         assert [(box.get_x(), box.get_y(), box.get_width(), box.get_height()) for box in boxes_of(axes)] == [
             (10, 50, 30, 30), (60, 50, 30, 30), (110, 50, 30, 30),
         ]  # fmt: skip
-        assert [text.get_text() for text in axes.texts] == ["0", "1", "2"]
+        assert [text.get_text() for text in axes.texts] == ["1", "2", "3"]
         for line, face in zip(axes.lines, faces, strict=True):
             np.testing.assert_array_equal(line.get_xydata(), face.landmarks)
 
-    @pytest.mark.parametrize(("faces", "said"), [(0, "No face found"), (1, "1 face"), (2, "2 faces, numbered from 0")])
+    @pytest.mark.parametrize(("faces", "said"), [(0, "No face found"), (1, "1 face"), (2, "2 faces, numbered")])
     def test_the_title_counts_them(self, faces, said):
         figure = plots.plot_detection(gradient(), [face_at(10 + 40 * index) for index in range(faces)])
         assert figure.axes[0].get_title("left").startswith(said)
@@ -126,9 +126,9 @@ class TestComparison:
         assert any("a photo of a photo would pass" in text for text in said)
 
     def test_the_chosen_face_stands_out(self):
-        figure = plots.plot_comparison(view("Reference", faces=3, chosen=1), view("Probe"), 0.8, (0.4, 0.6), 0.5)
+        figure = plots.plot_comparison(view("Reference", faces=3, chosen=2), view("Probe"), 0.8, (0.4, 0.6), 0.5)
         photo = figure.axes[0]
-        assert photo.get_title("left") == "Reference: face 1 (of 3, numbered from 0)"
+        assert photo.get_title("left") == "Reference: face 2 of 3, from the left"
         chosen = [same_color(box.get_edgecolor(), CHOSEN_COLOUR) for box in boxes_of(photo)]
         assert chosen == [False, True, False]
         assert same_color(boxes_of(photo)[0].get_edgecolor(), OTHER_COLOUR)
@@ -137,7 +137,7 @@ class TestComparison:
         np.testing.assert_array_equal(landmarks.get_xydata(), face_at(55).landmarks)
 
     def test_photos_are_equally_high_and_within_the_page(self):
-        tall = plots.PhotoView("Probe", gradient(300, 100), [face_at(10)], 0, gradient(100, 100))
+        tall = plots.PhotoView("Probe", gradient(300, 100), [face_at(10)], 1, gradient(100, 100))
         figure = plots.plot_comparison(view("Reference"), tall, 0.8, (0.4, 0.6), 0.5)
         first, second = (axes.get_position() for axes in figure.axes[:2])
         assert first.height == second.height
@@ -148,11 +148,12 @@ class TestComparison:
         plots.save(plots.plot_comparison(view("Reference"), view("Probe", faces=3), 1.0, (0.5, 0.5), 0.5), path)
         assert imread(path).shape[1] == 1584
 
-    def test_a_view_validates_itself(self):
-        with pytest.raises(ValueError, match="from 0 to 1"):
-            view("Probe", faces=2, chosen=2)
+    @pytest.mark.parametrize("chosen", [0, 3])
+    def test_a_view_validates_itself(self, chosen):
+        with pytest.raises(ValueError, match="from 1 to 2"):
+            view("Probe", faces=2, chosen=chosen)
         with pytest.raises(ValueError, match="Expected uint8"):
-            plots.PhotoView("Probe", gradient(), [face_at(10)], 0, gradient(100, 100) / 255)
+            plots.PhotoView("Probe", gradient(), [face_at(10)], 1, gradient(100, 100) / 255)
 
 
 class TestScoreScale:

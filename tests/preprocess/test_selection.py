@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flaskapp.detection import Detection, Face
-from flaskapp.errors import BadFaceIndexError, CutOffFaceError, NoFaceError, SeveralFacesError
+from flaskapp.errors import BadFaceNumberError, CutOffFaceError, NoFaceError, SeveralFacesError
 from flaskapp.preprocess import prominent_faces, select_face
 
 
@@ -40,7 +40,7 @@ def test_several_faces_of_a_crowd_say_that_there_may_be_more():
 
 
 def test_several_faces_are_refused_and_listed():
-    with pytest.raises(SeveralFacesError, match=r"2 faces were found.*0 to 1") as caught:
+    with pytest.raises(SeveralFacesError, match=r"2 faces were found.*1 to 2") as caught:
         select_face([LEFT, RIGHT])
     assert caught.value.faces == (LEFT, RIGHT)
 
@@ -60,20 +60,20 @@ def test_background_faces_are_listed_with_the_others():
     assert caught.value.faces == (LEFT, BACKGROUND, RIGHT)
 
 
-@pytest.mark.parametrize(("index", "face"), [(0, LEFT), (1, BACKGROUND), (2, RIGHT)])
-def test_the_callers_choice_counts_all_faces(index, face):
-    assert select_face([LEFT, BACKGROUND, RIGHT], index) is face
+@pytest.mark.parametrize(("number", "face"), [(1, LEFT), (2, BACKGROUND), (3, RIGHT)])
+def test_the_callers_choice_counts_all_faces(number, face):
+    assert select_face([LEFT, BACKGROUND, RIGHT], number) is face
 
 
-@pytest.mark.parametrize("index", [-1, 3])
-def test_a_face_that_is_not_there_is_refused(index):
-    with pytest.raises(BadFaceIndexError, match=f"no face number {index}: faces 0 to 2 were found"):
-        select_face([LEFT, MIDDLE, RIGHT], index)
+@pytest.mark.parametrize("number", [-1, 0, 4])
+def test_a_face_that_is_not_there_is_refused(number):
+    with pytest.raises(BadFaceNumberError, match=f"no face {number}: faces 1 to 3 "):
+        select_face([LEFT, MIDDLE, RIGHT], number)
 
 
 def test_a_wrong_number_for_a_single_face_says_which_is_right():
-    with pytest.raises(BadFaceIndexError, match="one face was found, number 0"):
-        select_face([LEFT], 1)
+    with pytest.raises(BadFaceNumberError, match="no face 2: only face 1 "):
+        select_face([LEFT], 2)
 
 
 def test_no_face_is_told_before_a_wrong_number():
@@ -94,7 +94,7 @@ def test_a_background_face_is_never_the_most_central():
 
 
 def test_the_callers_choice_comes_before_the_rule():
-    assert select_face([LEFT, RIGHT], 0, choice="largest") is LEFT
+    assert select_face([LEFT, RIGHT], 1, choice="largest") is LEFT
 
 
 def test_centre_needs_the_photos_size():
@@ -129,9 +129,9 @@ def test_a_face_near_the_edge_is_not_cut_off(x, y):
 
 def test_a_cut_off_face_may_be_in_a_photo_of_another():
     whole = moved(0, 0)
-    assert select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 0) is whole
+    assert select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 1) is whole
     with pytest.raises(CutOffFaceError):
-        select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 1)
+        select_face(Detection((whole, moved(128, 0)), (200, 200), 40), 2)
 
 
 def test_a_thumbnails_landmarks_are_a_pixel_inside():

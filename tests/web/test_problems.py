@@ -148,7 +148,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
         400,
         "probe",
     ),
-    "bad_face_index": (lambda scene: scene.verify(probe_face="7"), 422, "probe"),
+    "bad_face_number": (lambda scene: scene.verify(probe_face="7"), 422, "probe"),
     "too_large": (lambda scene: scene.verify(scene.collins + bytes(12 * MEGABYTE)), 413, "probe"),
     "unsupported_format": (lambda scene: scene.verify(b"GIF89a"), 415, "probe"),
     "animated_photo": (lambda scene: scene.verify(animation()), 415, "probe"),

@@ -32,7 +32,7 @@ PAGES = (
     "/api/v1/notice",
     "/nothing",
     "/api/nothing",
-    "/static/portraits/grace_hopper.jpg",
+    "/static/samples/whitson_portrait.jpg",
 )
 
 
@@ -80,7 +80,7 @@ class TestP12BrowserHardening:
         assert [answer.headers["Cache-Control"] for answer in (agreed.verify(), form)] == ["no-store"] * 2
 
     def test_static_files_are_asked_for_again(self, browser):
-        response = browser.get("/static/portraits/grace_hopper.jpg")
+        response = browser.get("/static/samples/whitson_portrait.jpg")
         assert response.headers["Cache-Control"] == "no-cache"
         assert response.headers["ETag"]
 
@@ -222,11 +222,11 @@ class TestP19OneFaceAPhoto:
         response = working.verify(hopper, group)
         assert response.status_code == 422
         assert (response.json["code"], response.json["photo"]) == ("several_faces", "probe")
-        assert [face["prominent"] for face in response.json["faces"]] == [True, True]
-        answers = [working.verify(hopper, group, probe_face=str(index)).json for index in (0, 1)]
+        assert [(face["number"], face["prominent"]) for face in response.json["faces"]] == [(1, True), (2, True)]
+        answers = [working.verify(hopper, group, probe_face=str(number)).json for number in (1, 2)]
         boxes = [answer["faces"]["probe"]["box_xyxy"] for answer in answers]
         assert boxes == [face["box_xyxy"] for face in response.json["faces"]]
-        assert working.verify(hopper, group, probe_face="2").json["code"] == "bad_face_index"
+        assert working.verify(hopper, group, probe_face="3").json["code"] == "bad_face_number"
 
     def test_a_small_one_behind_is_listed_but_forces_no_choice(self, working, hopper, collins):
         photo = with_someone_behind(hopper, collins)
@@ -340,7 +340,7 @@ class TestP26OnlyItsNames:
             "a b",
         ],
     )
-    @pytest.mark.parametrize("path", ["/", "/api/v1/notice", "/healthz", "/static/portraits/grace_hopper.jpg"])
+    @pytest.mark.parametrize("path", ["/", "/api/v1/notice", "/healthz", "/static/samples/whitson_portrait.jpg"])
     def test_others_are_refused(self, browser, host, path):
         response = browser.get(path, headers={"Host": host})
         assert response.status_code == 400

@@ -51,7 +51,7 @@ class Trace:
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory) -> Trace:
+def trace(tmp_path_factory, hopper) -> Trace:
     """Return the trace of a program that was started, used and stopped."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed: apt-get install strace")
@@ -62,15 +62,14 @@ def trace(tmp_path_factory) -> Trace:
     calls = "%file,socket,connect,bind,sendto,sendmsg"
     strace = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={calls}", "-o", str(out))
     program = copy_program(folder)
-    portrait = (program / "flaskapp" / "static" / "portraits" / "grace_hopper.jpg").read_bytes()
     with Server(program, home, wrapper=strace) as server:
-        assert server.agree().verify(portrait + bytes(8 * MEGABYTE), portrait).status == 200
-        assert server.send("/api/v1/live", {"reference": portrait, "frame": camera_frame()}).status == 200
-        assert server.send("/api/v1/detect", {"photo": portrait}).status == 200
-        assert server.verify(bytes(13 * MEGABYTE), portrait).status == 413
+        assert server.agree().verify(hopper + bytes(8 * MEGABYTE), hopper).status == 200
+        assert server.send("/api/v1/live", {"reference": hopper, "frame": camera_frame()}).status == 200
+        assert server.send("/api/v1/detect", {"photo": hopper}).status == 200
+        assert server.verify(bytes(13 * MEGABYTE), hopper).status == 413
         assert server.verify(bytes(14 * MEGABYTE), bytes(14 * MEGABYTE)).status == 413
-        assert server.verify(portrait, b"damaged").status == 415
-        assert server.send("/api/v1/own-face/photo", {"photo": portrait}).status == 200
+        assert server.verify(hopper, b"damaged").status == 415
+        assert server.send("/api/v1/own-face/photo", {"photo": hopper}).status == 200
     return Trace(out.read_text(encoding="utf-8", errors="replace").splitlines(), list(home.rglob("*")))
 
 
@@ -86,7 +85,7 @@ def test_p1_no_file_is_written_or_made(trace):
     """P1. Breaks: no ``_get_file_stream`` of ours; waitress's own ``inbuf_overflow``; no
     ``ORT_DISABLE_TELEMETRY``.
     """
-    assert trace.matching(re.compile(r"grace_hopper\.jpg")), "the trace shows what was opened"
+    assert trace.matching(re.compile(r"whitson_portrait\.jpg")), "the trace shows what was opened"
     assert [line for line in trace.matching(OPENED_FOR_WRITING) if '"/dev/null"' not in line] == []
     assert trace.matching(CHANGES_FILES) == []
     assert trace.home == []
@@ -154,7 +153,7 @@ def canaries_in(pid: int | str) -> int:
 REFUSED = {
     "no_face": ("verify", "nobody", "hopper", {}),
     "several_faces": ("verify", "both", "hopper", {}),
-    "bad_face_index": ("verify", "hopper", "collins", {"reference_face": "7"}),
+    "bad_face_number": ("verify", "hopper", "collins", {"reference_face": "7"}),
     "truncated_photo": ("verify", "hopper", "cut", {}),
     "unreadable_photo": ("verify", "hopper", "damaged", {}),
     "live, nobody": ("live", "hopper", "nobody", {}),
@@ -376,5 +375,5 @@ def test_p11_a_name_that_is_a_path_is_not_used(agreed, verifier, opened):
 
 
 def test_the_watch_over_files_sees_them(opened):
-    (comparing.PORTRAITS / comparing.WARM_UP_PHOTOS[0]).read_bytes()
-    assert [Path(str(name)).name for _, name in opened] == ["grace_hopper.jpg"]
+    (comparing.SAMPLES / comparing.WARM_UP_PHOTOS[0]).read_bytes()
+    assert [Path(str(name)).name for _, name in opened] == ["whitson_portrait.jpg"]

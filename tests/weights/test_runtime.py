@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -286,8 +287,26 @@ def test_verdict_counts_say_who_got_the_verdict(loaded):
     assert counts == VerdictCounts(
         impostor_pairs=1000, impostor_with_verdict=1, genuine_pairs=100, genuine_with_verdict=90
     )
-    assert str(counts) == "Of 1,000 pairs of strangers 1, of 100 pairs of one person 90 got this verdict."
     assert counts.to_json()["impostor_with_verdict"] == 1
+    assert counts.to_json()["sentence"] == str(counts)
+    assert figures_of(counts) == ["0.10 %", "1 of 1,000", "90.0 %", "90 of 100"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "figures"),
+    [
+        ((592_437, 26_378, 11_299, 473), ["4.5 %", "26,378 of 592,437", "4.2 %", "473 of 11,299"]),
+        ((592_437, 1, 20_000, 19_999), ["0.0002 %", "1 of 592,437", "99.995 %", "19,999 of 20,000"]),
+        ((300, 0, 20, 20), ["none of 300", "100.0 %", "20 of 20"]),
+        ((0, 0, 0, 0), ["none of 0", "none of 0"]),
+    ],
+)
+def test_shares_of_verdicts_stand_beside_their_counts(counts, figures):
+    assert figures_of(VerdictCounts(*counts)) == figures
+
+
+def figures_of(counts: VerdictCounts) -> list[str]:
+    return re.findall(r"none of \d+|[\d.]+ %|[\d,]+ of [\d,]+", str(counts))
 
 
 def test_verdicts_cannot_outnumber_pairs():

@@ -7,7 +7,6 @@ import { drawReport } from "./report.js";
 import { Scale } from "./scale.js";
 
 const LABELS = ["reference", "probe"];
-const whole = new Intl.NumberFormat("en");
 
 export class ResultView {
   constructor(template, cropSize) {
@@ -43,7 +42,7 @@ export class ResultView {
    * @returns {Promise<boolean>} whether it is shown
    */
   async show(answer, slots, signal) {
-    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].face_index)));
+    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].number - 1)));
     if (signal.aborted) {
       for (const view of views) view?.close();
       return false;
@@ -53,7 +52,7 @@ export class ResultView {
     byId("verdict-word").textContent = this.root.dataset[`word${key}`];
     byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
     setDecision(byId("verdict"), answer.decision);
-    byId("counts").replaceChildren(...countsSentence(answer));
+    byId("counts").textContent = answer.error_counts.sentence;
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
@@ -102,16 +101,6 @@ export function setDecision(root, decision) {
   for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
 }
 
-function countsSentence({ error_counts: counts }) {
-  const [strangers, strangersSo, same, sameSo] = [
-    counts.impostor_pairs, counts.impostor_with_verdict, counts.genuine_pairs, counts.genuine_with_verdict,
-  ].map((count) => whole.format(count));
-  return [
-    `Of ${strangers} pairs of ${counts.impostors} `, element("b", {}, strangersSo),
-    `, of ${same} pairs of ${counts.genuine} `, element("b", {}, sameSo), ", got this verdict.",
-  ];
-}
-
 function numbersOf(answer) {
   const rows = [
     ...(answer.similarity_score === null ? [] : [["Score", answer.similarity_score]]),
@@ -123,7 +112,7 @@ function numbersOf(answer) {
 }
 
 function faceWords(face) {
-  const number = `Number ${face.face_index + 1} of ${face.other_faces + 1} from the left${face.other_faces ? ` (${face.face_index} in the API and at the command line, which count from 0)` : ""}`;
+  const number = `Number ${face.number} of ${face.other_faces + 1} from the left`;
   const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
   const turned = face.turned ? `, which was turned by ${face.turned} degrees to the right` : "";
   return `${number}, ${box}${turned}, detection score ${face.detection_score}`;

@@ -48,7 +48,9 @@ class Page {
       this.#compare();
     });
     byId("cancel").addEventListener("click", () => this.#cancel());
-    byId("samples").addEventListener("click", () => this.#takeSamples());
+    for (const button of byId("samples").querySelectorAll("button")) {
+      button.addEventListener("click", () => this.#takeSamples(JSON.parse(button.dataset.samples)));
+    }
     byId("modes").addEventListener("change", (event) => this.#setMode(event.target.value));
     for (const button of document.querySelectorAll("[data-start-over]")) {
       button.addEventListener("click", () => this.#startOver());
@@ -150,9 +152,8 @@ class Page {
     this.camera.open(`Take the ${slot.name.toLowerCase()}`, (photo) => slot.take(photo));
   }
 
-  async #takeSamples() {
-    const samples = JSON.parse(byId("samples").dataset.samples);
-    await Promise.all(this.slots.map((slot, index) => takeSample(slot, samples[index].url)));
+  async #takeSamples(urls) {
+    await Promise.all(this.slots.map((slot, index) => takeSample(slot, urls[index])));
   }
 
   async #compare() {
@@ -166,7 +167,7 @@ class Page {
       return;
     }
     const photos = { reference: this.reference.file, probe: this.probe.file };
-    const chosen = { reference: this.reference.chosen, probe: this.probe.chosen };
+    const chosen = { reference: this.reference.number, probe: this.probe.number };
     const work = (this.work = new AbortController());
     const done = this.#showWork();
     try {

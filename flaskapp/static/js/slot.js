@@ -116,6 +116,11 @@ export class PhotoSlot extends EventTarget {
     return null;
   }
 
+  /** The chosen face's number, as the server counts them: 1 is the leftmost. */
+  get number() {
+    return this.chosen === null ? null : this.chosen + 1;
+  }
+
   get box() {
     return this.chosen === null ? null : this.faces[this.chosen];
   }
@@ -248,7 +253,7 @@ export class PhotoSlot extends EventTarget {
     const more = (this.notes ?? []).map((note) => ` ${note}`).join("");
     if (count === 1) return `One face found.${more}`;
     if (this.chosen === null) return `${count} faces found. Choose the one you mean.${more}`;
-    return `${count} faces found; face ${this.chosen + 1} from the left is compared.${more}`;
+    return `${count} faces found; face ${this.number} from the left is compared.${more}`;
   }
 
   #askForFace() {
