@@ -7,9 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-VIEWS = 4
-MOVED_PIXELS = 2
-"""How many views ``WithOtherViews`` makes of a face, and how far down it moves two of them."""
+from flaskapp.weights.shape import MOVED_PIXELS, VIEWS
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

@@ -26,20 +26,16 @@ import numpy as np
 from keras import layers
 
 from flaskapp.errors import DataError
-from flaskapp.layers import VIEWS, CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
+from flaskapp.layers import CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
 from flaskapp.parallel import replacing
+from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, NECK_FILTERS, VECTOR_SIZE, VIEWS
 
-INPUT_SHAPE = (100, 100, 3)
-FILTERS = (64, 128, 128, 256)
 # Further residual units per block: early layers work on large maps and cost most, late ones hold
 # most of the weights. From nothing (0, 0, 1, 2) learned fastest per minute of two cores; two units
 # more came when its learning had slowed down (research/notes/recipe.md).
 RESIDUAL_UNITS = (0, 0, 3, 2)
 # Of the network that the next weights have (research/README.md).
 GROWN_UNITS = (0, 2, 4, 3)
-NECK_FILTERS = 512
-VECTOR_SIZE = 128
-EMBEDDING_SIZE = 4096
 DROPOUT_RATE = 0.3
 # As long as the teacher's vectors are when the trunk learns them. A fifth of the length's power is most
 # of what it is worth to people who are not learned from (research/notes/training.md).

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flaskapp import preprocess
+from flaskapp.weights import shape
 
 pytestmark = pytest.mark.needs_tensorflow
 
@@ -45,7 +46,7 @@ def layers_of(network, kind: str) -> list:
 def test_the_twin_has_four_blocks_of_convolution_normalisation_and_pooling(model, siamese):
     twin = siamese.get_layer("embedding_network")
     firsts = [twin.get_layer(f"block{number}_conv") for number in (1, 2, 3, 4)]
-    assert tuple(layer.filters for layer in firsts) == model.FILTERS == (64, 128, 128, 256)
+    assert tuple(layer.filters for layer in firsts) == shape.FILTERS == (64, 128, 128, 256)
     assert len(layers_of(twin, "MaxPooling2D")) == 4
     assert len(layers_of(twin, "BatchNormalization")) == len(layers_of(twin, "Conv2D")) + 1
     assert [layer.rate for layer in layers_of(twin, "Dropout")] == [0.3]

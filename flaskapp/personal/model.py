@@ -17,9 +17,9 @@ import numpy as np
 from flaskapp.errors import WeightsError
 from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
-from flaskapp.weights.graph import EMBEDDING_SIZE
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, weighted_l1
+from flaskapp.weights.shape import EMBEDDING_SIZE
 
 TRAIN_AGAIN = "Train it again: facial-recognition train."
 

@@ -20,7 +20,7 @@ from flaskapp import preprocess
 from flaskapp.errors import DataError, MissingExtraError
 from flaskapp.evaluation.curves import auc, error_curve
 from flaskapp.layers import CertaintyLength, L1Distance
-from flaskapp.model import DROPOUT_RATE, EMBEDDING_SIZE, certainty_of, features_of, write_weights
+from flaskapp.model import DROPOUT_RATE, certainty_of, features_of, write_weights
 from flaskapp.personal import folder as folders
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import (
@@ -54,6 +54,7 @@ from flaskapp.personal.stand_in import stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.weights.info import default_weights_path
 from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.shape import EMBEDDING_SIZE
 
 # Below this AUC, or with scores that differ less than this, nothing was learned.
 LEAST_AUC, LEAST_SPREAD = 0.65, 0.001

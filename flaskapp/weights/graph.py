@@ -24,15 +24,8 @@ from flaskapp.errors import WeightsError
 from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
+from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, MOVED_PIXELS, NECK_FILTERS, VECTOR_SIZE, VIEWS
 
-# The network of flaskapp.model, which cannot be imported here: it loads Keras. A test holds
-# both to each other.
-FILTERS = (64, 128, 128, 256)
-EMBEDDING_SIZE = 4096
-VIEWS = 4
-MOVED_PIXELS = 2
-NECK_FILTERS = 512
-VECTOR_SIZE = 128
 # The network's layers of our own, as Keras writes their registered names.
 CERTAINTY = "flaskapp>CertaintyLength"
 OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp>WithOtherViews", CERTAINTY})

@@ -11,8 +11,9 @@ from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
-from flaskapp.weights.graph import EMBEDDING_SIZE, check_arrays, embedding_graph, read_network
+from flaskapp.weights.graph import check_arrays, embedding_graph, read_network
 from flaskapp.weights.info import default_weights_path, read_info
+from flaskapp.weights.shape import EMBEDDING_SIZE
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
 

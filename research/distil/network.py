@@ -20,13 +20,12 @@ from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
 from flaskapp.model import (
     GROWN_UNITS,
-    NECK_FILTERS,
-    VECTOR_SIZE,
     Parts,
     build_vector_network,
     unfold_projection,
 )
 from flaskapp.parallel import replacing
+from flaskapp.weights.shape import NECK_FILTERS, VECTOR_SIZE
 from research.distil.pooling import KernelPooling
 
 __all__ = ["Arrays", "build_student", "grow", "read_start", "save_snapshot", "set_arrays", "unfolded"]

@@ -17,7 +17,6 @@ from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.curves import reachable_rate
 from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.model import (
-    VECTOR_SIZE,
     build_embedding_network,
     build_siamese_network,
     features_of,
@@ -27,6 +26,7 @@ from flaskapp.model import (
 )
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.weights.runtime import pair_log_odds
+from flaskapp.weights.shape import VECTOR_SIZE
 from research.distil.bands import choose_band, choose_threshold_within
 from research.distil.calibration import fit_calibration
 from research.distil.centring import centre_rows

@@ -24,8 +24,8 @@ from flaskapp.parallel import map_in_order
 from flaskapp.preprocess import Photo
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
-from flaskapp.weights.graph import EMBEDDING_SIZE
 from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.shape import EMBEDDING_SIZE
 from research.measure.degrading import KINDS, estimated_yaw
 from research.measure.similarities import similarities
 
