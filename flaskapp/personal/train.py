@@ -394,7 +394,7 @@ def build_head(features: int, certainty: tuple[float, float]) -> keras.Model:
     """
     vector = keras.Input((features,))
     x = layers.Dropout(DROPOUT_RATE)(vector)
-    x = CertaintyLength(*certainty)(layers.Dense(EMBEDDING_SIZE, name="embedding")(x))
+    x = CertaintyLength(*certainty, name="certainty_length")(layers.Dense(EMBEDDING_SIZE, name="embedding")(x))
     twin = keras.Model(vector, x, name="twin")
     reference, probe = keras.Input((features,)), keras.Input((features,))
     distance = L1Distance()([twin(reference), twin(probe)])

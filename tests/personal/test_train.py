@@ -6,6 +6,7 @@ import errno
 import html
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,7 +96,14 @@ def train(out: Path, base: Path, recipe=None, others: Album | None = None, **run
 def trained(base, tmp_path_factory):
     """A model trained with others' photos: its folder, the result, and what was said."""
     out = tmp_path_factory.mktemp("trained") / "my_model"
-    return out, *train(out, base, others=others_album(), tensorboard=TENSORBOARD)
+    return out, *train(out, base, small_recipe(seed=7), others_album(), tensorboard=TENSORBOARD)
+
+
+@pytest.fixture(scope="module")
+def by_the_stand_in(base, tmp_path_factory):
+    """A model trained without photos of others: its folder, the result, and what was said."""
+    out = tmp_path_factory.mktemp("stand_in") / "my_model"
+    return out, *train(out, base)
 
 
 class TestModel:
@@ -161,12 +169,11 @@ class TestModel:
 
 
 class TestRecipes:
-    def test_the_stand_in_serves_somebody_without_photos_of_others(self, base, tmp_path):
-        result, said = train(tmp_path / "m", base)
+    def test_the_stand_in_serves_somebody_without_photos_of_others(self, by_the_stand_in):
+        out, result, said = by_the_stand_in
         assert any("stand-in" in line for line in said)
         assert result.personal.confusion.genuine == 16
-        report = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
-        assert "who do not exist" in report
+        assert "who do not exist" in (out / "report.html").read_text(encoding="utf-8")
 
     def test_what_is_doubtful_is_said_first_and_stays_in_report_and_model(self, base, tmp_path, monkeypatch):
         """Two people in one album: what helps to tell them from others is no gain for either."""
@@ -278,9 +285,8 @@ train(Path({out!r}), Path({base!r}), small_recipe(seed=7), others_album(), tell=
 """
 
 
-def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, trained, tmp_path):
-    out = tmp_path / "my_model"
-    train(out, base)
+def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, trained, by_the_stand_in, tmp_path):
+    out = shutil.copytree(by_the_stand_in[0], tmp_path / "my_model")
     older = load_model(out)[0].info
     assert older.details["training"]["others"] != "photos"
     code = KILLED.format(tests=str(Path(__file__).parent), shared=str(ROOT / "tests"), out=str(out), base=str(base))
@@ -292,7 +298,7 @@ def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, t
     resumed, said = train(out, base, small_recipe(seed=7), others_album(), tell=steps.append)
     assert "Going on where an earlier run was stopped." in said
     assert len(steps) == 3, "the epoch that was saved is not run again"
-    through, _ = train(tmp_path / "other", base, small_recipe(seed=7), others_album())
+    _, through, _ = trained
     assert [epoch.validation_loss for epoch in resumed.log] == pytest.approx(
         [e.validation_loss for e in through.log], rel=0.02
     )
