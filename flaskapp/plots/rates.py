@@ -28,16 +28,11 @@ UNREACHABLE = "fewer than 10 errors: no claim"
 
 
 def plot_evaluation(scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Evaluation) -> dict[str, Figure]:
-    """Draw all figures of one evaluation.
-
-    Args:
-        scores: float (N,), as they were evaluated.
-        same: bool (N,), likewise.
-        evaluation: what came of it; gives threshold and band.
+    """Draw all figures of one evaluation of scores float (N,), ``same`` bool (N,).
 
     Returns:
-        "scores", where there are pairs of both kinds "roc" and "det", and where the scores
-        are chances "reliability".
+        "scores"; "roc" and "det" where there are pairs of both kinds; "reliability" where the
+        scores are chances.
     """
     figures = {"scores": plot_scores(scores, same, evaluation.band, evaluation.threshold)}
     if evaluation.confusion.genuine and evaluation.confusion.impostor:
@@ -155,13 +150,9 @@ def plot_scores(scores: npt.ArrayLike, same: npt.ArrayLike, band: tuple[float, f
 
 
 def corners(curve: ErrorCurve) -> tuple[FloatArray, FloatArray]:
-    """Return the points where the staircase of (FMR, FNMR) turns, FMR ascending.
+    """Return FMR float64 (M,), ascending, and FNMR float64 (M,) where the staircase turns.
 
-    A curve of a million thresholds turns a few thousand times; the rest lies on straight
-    lines and would only make the file large.
-
-    Returns:
-        FMR float64 (M,) ascending, and FNMR float64 (M,) descending.
+    A curve of a million thresholds turns a few thousand times; the rest lies on straight lines.
     """
     # On the way to a lower threshold FMR is paid first, then FNMR falls: a stair, also where
     # tied scores of both kinds would make it a slope that no threshold reaches.
