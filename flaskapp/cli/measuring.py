@@ -47,9 +47,9 @@ CALIBRATION = (
     "unsaid; a better scale would save Cllr − minCllr of it."
 )
 PICTURES = {
-    "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",
     "roc": "ROC: true match rate over false match rate, on a logarithmic scale.",
     "det": "DET: false non-match rate over false match rate, on axes of normal deviates.",
+    "scores": "Histograms of the scores of genuine and impostor pairs, with band and threshold.",
     "reliability": "Reliability curve: share of genuine pairs over the score, and how many pairs lie in each bin.",
 }
 
@@ -77,33 +77,21 @@ class Options:
     report: Path | None = None
 
     def check(self, **more: Path | None) -> None:
-        """Refuse options that do not belong together.
+        """Refuse options that do not belong together, by click.UsageError.
 
         Args:
             **more: other sources of photos, by the names of their options.
-
-        Raises:
-            click.UsageError: there is not one source of pairs, or an option lacks what it goes with.
         """
-        sources = {"pairs": self.pairs, "people": self.people, **more, "scores_from": self.scores_from}
+        photos = {"pairs": self.pairs, "people": self.people, **more}
+        sources = {**photos, "scores_from": self.scores_from}
         given = [name for name, source in sources.items() if source is not None]
         if len(given) != 1:
             raise click.UsageError(f"Give one of {', '.join(map(_option, sources))}.")
-        photos = ("pairs", "people", *more)
-        goes_with = {
-            "root": ("pairs",),
-            "impostors": ("people", *more),
-            "threshold": ("scores_from",),
-            "band": ("scores_from",),
-            "weights": photos,
-            "scores": photos,
-        }
+        goes_with = {"root": ["pairs"], "impostors": ["people", *more], "weights": photos, "scores": photos}
+        goes_with |= {"threshold": ["scores_from"], "band": ["scores_from"]}
         for name, those in goes_with.items():
             if getattr(self, name) is not None and given[0] not in those:
                 raise click.UsageError(f"{_option(name)} goes with {' or '.join(map(_option, those))}.")
-        self._check_labels_and_band()
-
-    def _check_labels_and_band(self) -> None:
         if self.by and self.labels is None:
             raise click.UsageError("--by goes with --labels.")
         if self.band:
@@ -120,13 +108,7 @@ def _option(name: str) -> str:
 
 @dataclass(frozen=True)
 class Listed:
-    """Pairs of photos to be scored.
-
-    Attributes:
-        pairs: N pairs.
-        root: folder that their paths start from.
-        title: what they are called, in a few words.
-    """
+    """Pairs of photos to be scored, the folder that their paths start from, and what to call them."""
 
     pairs: list[PhotoPair]
     root: Path
@@ -141,12 +123,10 @@ class Measured:
         title: what was measured, in a few words.
         pairs: N pairs.
         scores: float64 (N,), NaN = failure to acquire.
-        result: the figures.
-        groups: figures of groups of pairs, by name.
-        failures: why a photo failed, by its path; empty where names are to be left out.
+        result: the figures; groups: those of groups of pairs, by name.
+        failures: why a photo failed, by its path; empty where names are left out.
         failed: how many photos failed.
-        sections: what else is told, behind the groups.
-        more: what else the JSON holds.
+        sections, more: what else is told, and what else the JSON holds.
     """
 
     title: str
@@ -185,11 +165,7 @@ def measure(options: Options) -> Measured:
 
 
 def list_pairs(options: Options) -> Listed:
-    """Read or make the pairs of photos.
-
-    Raises:
-        click.UsageError: there is a list, and no folder that its paths start from.
-    """
+    """Read or make the pairs of photos."""
     folder = options.people
     if folder is not None:
         pairs = pairs_of_people(folder, options.impostors, options.seed, report_left_out)
@@ -208,13 +184,7 @@ def impostors_in_words(options: Options) -> str:
 
 
 def measure_photos(listed: Listed, options: Options, written: Sequence[Path] = ()) -> Measured:
-    """Score the pairs, and evaluate the scores.
-
-    Args:
-        listed: the pairs.
-        options: what was asked for.
-        written: files to be written beside those of the options, none of them a photo.
-    """
+    """Score the pairs, and evaluate the scores; ``written`` will be written too, and must be no photo."""
     runtime = runtime_of(options.weights)
     plots = [options.plots / f"{name}.png" for name in PICTURES] if options.plots else []
     files = [file for file in (options.scores, options.json_file, options.report, *plots, *written) if file]
@@ -309,12 +279,9 @@ def write_json(path: Path, told: dict[str, Any], program: str) -> None:
 
 
 def command_line(program: str) -> str:
-    """Return the command that now runs; paths by their last names, so that no machine's folders are told.
+    """Return the command that now runs, called ``program``, without what it writes and without defaults.
 
-    What it writes is left out, and what it would do anyway.
-
-    Args:
-        program: how the command is called.
+    Paths stand by their last names, so that no machine's folders are told.
     """
     context = click.get_current_context()
     words = program.split()
@@ -324,15 +291,9 @@ def command_line(program: str) -> str:
             continue
         flags = [max(param.opts, key=len)] if isinstance(param, click.Option) else []
         for one in value if flags and param.multiple else (value,):
-            words += [*flags, *_words(one)]
+            parts = one if isinstance(one, tuple) else (one,)
+            words += [*flags, *(part.resolve().name if isinstance(part, Path) else str(part) for part in parts)]
     return shlex.join(words)
-
-
-def _words(value: Any) -> list[str]:
-    """Return the value of an option as words of a command."""
-    if isinstance(value, Path):
-        return [value.resolve().name]
-    return [str(part) for part in (value if isinstance(value, tuple) else (value,))]
 
 
 def _draw(measured: Measured, sections: list[Section], options: Options, program: str) -> None:
@@ -345,11 +306,11 @@ def _draw(measured: Measured, sections: list[Section], options: Options, program
         for name, figure in figures.items():
             plots.save(figure, options.plots / f"{name}.png")
     if options.report:
-        pictures = {name: report.picture(figure, PICTURES[name]) for name, figure in figures.items()}
-        reliability = [pictures.pop("reliability")] if "reliability" in pictures else []
-        drawn = [Section("Curves", pictures=[pictures[name] for name in ("roc", "det", "scores") if name in pictures])]
+        pictures = {name: report.picture(figures[name], text) for name, text in PICTURES.items() if name in figures}
+        reliability = pictures.pop("reliability", None)
+        drawn = [Section("Curves", pictures=list(pictures.values()))]
         if reliability:
-            drawn.append(Section("Calibration", (CALIBRATION,), None, reliability))
+            drawn.append(Section("Calibration", (CALIBRATION,), None, [reliability]))
         if measured.failures:
             failures = Table(("photo", "why"), list(measured.failures.items()))
             drawn.append(Section("Failures to acquire", (), failures))

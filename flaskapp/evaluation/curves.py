@@ -5,12 +5,9 @@ A comparison is decided ``match`` if its score ≥ the threshold. So, of a list 
     FMR(t)  = impostor pairs with score ≥ t / impostor pairs
     FNMR(t) = genuine pairs with score < t / genuine pairs
 
-as in ISO/IEC 19795-1, with failures to acquire counted as non-matches in both (strictly the
-standard then speaks of generalised rates). The curves change at scores only, so thresholds
-are the scores themselves: nothing is sampled, nothing is smoothed.
-
-Each figure is a function of the errors at all thresholds, float or int (..., T): those of a list,
-or of many replicates of it, in which pairs count more than once or not at all.
+as in ISO/IEC 19795-1, with failures to acquire counted as non-matches in both. The curves change
+at scores only, so the thresholds are the scores themselves. Each figure is a function of the
+errors at all thresholds, float or int (..., T), of a list or of many replicates of it.
 """
 
 from __future__ import annotations
@@ -98,8 +95,7 @@ def error_curve(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
 def eer(curve: ErrorCurve) -> float:
     """Return the equal error rate: where FMR and FNMR cross, on straight lines between points.
 
-    Where so many photos failed that the two never cross, the line goes on to the point at
-    which everything matches.
+    If too many photos failed for that, the line goes on to the point where everything matches.
 
     >>> eer(error_curve([0.2, 0.6, 0.4, 0.9], [False, False, True, True]))
     0.5
@@ -127,10 +123,9 @@ def crossing(fmr: FloatArray, fnmr: FloatArray) -> FloatArray:
 
 
 def auc(curve: ErrorCurve) -> float:
-    """Return the area under the ROC: how often a genuine pair outscores an impostor pair.
+    """Return the area under the ROC: Mann and Whitney's U over the number of (genuine, impostor) combinations.
 
-    This is Mann and Whitney's U over the number of (genuine, impostor) combinations, ties
-    counted half; two failures to acquire are a tie.
+    Ties count half; two failures to acquire are a tie.
 
     >>> auc(error_curve([0.2, 0.6, 0.4, 0.9], [False, False, True, True]))
     0.75

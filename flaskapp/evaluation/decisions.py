@@ -36,12 +36,11 @@ def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
 
 
 def decide(score: float, band: Band) -> Decision:
-    """Decide one comparison.
+    """Decide one comparison: ``match`` from high on, ``non_match`` below low, else ``inconclusive``.
 
     Args:
         score: similarity score, higher = more alike.
-        band: (low, high): from high on ``match``, below low ``non_match``, between them
-            ``inconclusive``.
+        band: (low, high).
 
     Raises:
         ValueError: the score is no number, or the band is upside down.

@@ -58,17 +58,12 @@ class Sources:
     count: int
 
     def __post_init__(self) -> None:
-        if self.reference.ndim != 1 or self.reference.shape != self.probe.shape:
-            raise ValueError(
-                f"Expected reference and probe of one shape (N,). "
-                f"Received: {self.reference.shape} and {self.probe.shape}"
-            )
-        if self.reference.size and not 0 <= self._both.min() <= self._both.max() < self.count:
+        shapes = self.reference.shape, self.probe.shape
+        if self.reference.ndim != 1 or shapes[0] != shapes[1]:
+            raise ValueError(f"Expected reference and probe of one shape (N,). Received: {shapes[0]} and {shapes[1]}")
+        both = np.concatenate((self.reference, self.probe))
+        if both.size and not 0 <= both.min() <= both.max() < self.count:
             raise ValueError(f"Expected numbers from 0 to {self.count - 1}")
-
-    @property
-    def _both(self) -> IntArray:
-        return np.concatenate((self.reference, self.probe))
 
     def taken(self, order: IntArray) -> Sources:
         """Return the sources of some of the pairs, or of all in another order."""
@@ -85,13 +80,7 @@ class Sources:
 
 
 def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object]) -> Sources:
-    """Number the people (or photos) of both sides of the pairs.
-
-    Args:
-        unit: what the names stand for.
-        reference: N names.
-        probe: N names.
-    """
+    """Number the people (or photos) of both sides of the pairs, given N names each."""
     numbers: dict[object, int] = {}
     first, second = (
         np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
@@ -174,22 +163,14 @@ def bootstrap_intervals(
 
 
 def replicated(ladder: Ladder, sources: Sources, replicates: int = REPLICATES, seed: int = 0) -> dict[str, FloatArray]:
-    """Return the figures of every replicate, float64 (replicates,) each.
-
-    Args:
-        ladder: the pairs.
-        sources: their people, in the list's own order.
-        replicates: how many times people are drawn.
-        seed: the same seed draws the same people.
-    """
+    """Return the figures of every replicate, float64 (replicates,) each; sources in the list's own order."""
     parts = [ladder.figures(weights) for weights in resampled_weights(sources.taken(ladder.order), replicates, seed)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def resampled_weights(sources: Sources, replicates: int, seed: int) -> Iterator[FloatArray]:
-    """Yield the pairs' weights in each replicate, float64 (b, N), a few replicates at a time.
+    """Yield how often each pair counts in each replicate, float64 (b, N), a few replicates at a time.
 
-    A statistic of one replicate is the same statistic with each pair counted so many times.
     The draws do not depend on how many replicates are made at a time.
     """
     if replicates < 1:

@@ -1,9 +1,8 @@
-"""All figures of a list of pairs that count as often as one likes: of many bootstrap replicates at once.
+"""All figures of many bootstrap replicates at once: the list itself, each pair counted so many times.
 
-A replicate is the list itself with each pair counted so many times; the list itself counts each
-once. Pairs are sorted by score once and summed up in *cells*: runs of neighbouring scores of one
-kind, scores that pairs of both kinds share, cut further at the threshold and at the bins of the
-reliability curve. Error curves turn at the ends of such runs only, so nothing is lost by summing.
+Pairs are sorted by score once and summed up in *cells*: runs of neighbouring scores of one kind,
+and scores of both kinds, cut further at the threshold and at the bins of the reliability curve.
+Error curves turn at the ends of such runs only, so summing loses nothing.
 """
 
 from __future__ import annotations
@@ -76,8 +75,7 @@ class Ladder:
     def figures(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Return the figures of each row of weights, float64 (b,) each; NaN where nobody counts.
 
-        A list's share of genuine pairs is a choice of whoever made it, so it is kept: counts of
-        each kind are taken of as many pairs as the list has of it.
+        The list's share of genuine pairs is kept.
 
         Args:
             weights: float64 (b, N), how often each pair counts, pairs in the order of ``order``.
@@ -167,11 +165,7 @@ def pooled_cllr(genuine: FloatArray, impostor: FloatArray) -> float:
 
 
 def _pooled(genuine: FloatArray, impostor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Pool adjacent violators until the share of genuine pairs rises from pool to pool.
-
-    In whichever order violators are pooled, the answer is the same; so a whole run of shares
-    that do not rise becomes one pool at once.
-    """
+    """Pool adjacent violators, whole runs at once, until the share of genuine pairs rises from pool to pool."""
     present = genuine + impostor > 0
     genuine, impostor = genuine[present], impostor[present]
     while genuine.size:

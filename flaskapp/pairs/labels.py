@@ -52,10 +52,9 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
         reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         rows = list(reader)
-    except OSError as error:
-        raise DataError(f"The labels {path.name} cannot be read: {error.strerror}.", "Give a CSV in UTF-8.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The labels {path.name} cannot be read: {error}.", "Give a CSV in UTF-8.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"The labels {path.name} cannot be read: {why}.", "Give a CSV in UTF-8.") from None
     place = next((name for name in PATH_COLUMNS if name in names), None)
     columns = tuple(by) or tuple(name for name in names if name not in (place, ""))
     if place is None or not columns or set(columns) - set(names):
@@ -68,9 +67,8 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
     }
     for number, name in enumerate(columns):
         if len({values[number] for values in cells.values()}) > MOST_VALUES:
-            raise DataError(
-                f"{path.name}: the column {name} has more than {MOST_VALUES} values.", "Choose others by --by."
-            )
+            many = f"{path.name}: the column {name} has more than {MOST_VALUES} values."
+            raise DataError(many, "Choose others by --by.")
     return Labels(columns, cells)
 
 
@@ -88,12 +86,9 @@ def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndar
     number = {photo: index for index, photo in enumerate(photos)}
     values = labels.values(photos)
     if not (values != "").any():
-        raise DataError(
-            f"The labels name none of the {len(photos):,} photos.",
-            "Write their paths as the list of pairs does.",
-        )
-    sides = [np.array([number[path] for path in side], np.intp) for side in sides_of(pairs)]
-    first, second = (values[side] for side in sides)
+        none = f"The labels name none of the {len(photos):,} photos."
+        raise DataError(none, "Write their paths as the list of pairs does.")
+    first, second = (values[[number[path] for path in side]] for side in sides_of(pairs))
     masks = {
         f"{column}={value}": (first[:, place] == value) & (second[:, place] == value)
         for place, column in enumerate(labels.columns)

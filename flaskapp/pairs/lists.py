@@ -38,7 +38,7 @@ LONGEST_ECHO = 200
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
 
 GENUINE_LINE = "a name and two photo numbers"
-IMPOSTOR_LINE = "a name and a photo number, twice"
+IMPOSTOR_LINE = "a name and a photo number, twice, of two people"
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,13 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
         PhotoPair(reference='Abdullah_Gul/Abdullah_Gul_0013.jpg', ..., same=True, fold=None)
     """
     path = Path(path)
-    lines = _lines_of(path)
-    first = lines[0].strip() if lines else ""
-    numbers = first.split()
-    pairs: Iterable[PhotoPair]
+    first, lines = _lines_of(path)
     if re.fullmatch(r"\d+(\s+\d+)?", first, re.ASCII):
-        pairs = _lfw_pairs(_Place(path.name), lines, [int(number) for number in numbers])
-    elif set(COLUMNS) <= _header(first):
-        pairs = (pair for pair, _ in _csv_pairs(_Place(path.name), lines))
-    else:
-        commas = ", with commas between them" if ";" in first else ""
-        raise _Place(path.name, 1).error(FIRST_LINES + commas, first)
-    return list(pairs)
+        return list(_lfw_pairs(_Place(path.name), lines, [int(number) for number in first.split()]))
+    if set(COLUMNS) <= _header(first):
+        return [pair for pair, _ in _csv_pairs(_Place(path.name), lines)]
+    commas = ", with commas between them" if ";" in first else ""
+    raise _Place(path.name, 1).error(FIRST_LINES + commas, first)
 
 
 def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
@@ -114,9 +109,8 @@ def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
         DataError: as of ``read_pairs``, or a score is no number.
     """
     path = Path(path)
-    lines = _lines_of(path)
+    first, lines = _lines_of(path)
     expected = {*COLUMNS, SCORE_COLUMN}
-    first = lines[0].strip() if lines else ""
     if not expected <= _header(first):
         raise _Place(path.name, 1).error(f"the columns {', '.join(sorted(expected))}", first)
     pairs, scores = zip(*_csv_pairs(_Place(path.name), lines), strict=True)
@@ -147,25 +141,17 @@ def sides_of(pairs: Sequence[PhotoPair]) -> tuple[list[str], list[str]]:
 def sources_of(pairs: Sequence[PhotoPair]) -> Sources:
     """Find out whom the pairs are made of.
 
-    The people that the pairs name; else folders are taken for people where the list itself
-    bears that out: every genuine pair within one folder, every impostor pair across two, and
-    both kinds present (LFW's lists are like this). Otherwise nobody knows who is who, and
-    photos are drawn in place of people.
+    The people that the pairs name; else folders, where the list bears that out: every genuine pair
+    within one folder, every impostor pair across two, both kinds present (as in LFW). Else photos.
     """
     if pairs and all(pair.reference_person is not None and pair.probe_person is not None for pair in pairs):
         return sources_by("person", [p.reference_person for p in pairs], [p.probe_person for p in pairs])
-    references, probes = ([_folder(path) for path in side] for side in sides_of(pairs))
-    agree = all(
-        first != "" and second != "" and (first == second) == pair.same
-        for first, second, pair in zip(references, probes, pairs, strict=True)
-    )
+    references, probes = ([posixpath.dirname(path) for path in side] for side in sides_of(pairs))
+    folders = zip(references, probes, pairs, strict=True)
+    agree = all(one and other and (one == other) == pair.same for one, other, pair in folders)
     if agree and len({pair.same for pair in pairs}) == 2:
         return sources_by("person", references, probes)
     return sources_by("photo", *sides_of(pairs))
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.ArrayLike, band: Band) -> None:
@@ -214,10 +200,12 @@ class _Place:
             raise DataError(f"{self.file}, line {self.line}: {error.message}", error.hint) from None
 
 
-def _lines_of(path: Path) -> list[str]:
+def _lines_of(path: Path) -> tuple[str, list[str]]:
+    """Return the first line, stripped, and all lines."""
     try:
         # A spreadsheet's CSV often opens with a byte order mark, which "utf-8-sig" takes off.
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return (lines[0].strip() if lines else ""), lines
     except FileNotFoundError:
         raise DataError(f"There is no list of pairs {path.name}.", "Check the path.") from None
     except UnicodeDecodeError:
@@ -235,22 +223,16 @@ def _lfw_pairs(place: _Place, lines: list[str], numbers: list[int]) -> Iterator[
         raise place.error(wanted, f"{len(body)} lines")
     for index, (number, line) in enumerate(body):
         fold, within = divmod(index, 2 * each)
-        parse = _genuine_line if within < each else _impostor_line
-        yield parse(_Place(place.file, number), line, None if folds is None else fold)
+        yield _lfw_pair(_Place(place.file, number), line, within < each, None if folds is None else fold)
 
 
-def _genuine_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
+def _lfw_pair(place: _Place, line: str, same: bool, fold: int | None) -> PhotoPair:
     match _fields(line):
-        case [name, first, second] if _are_numbers(first, second):
+        case [name, first, second] if same and _are_numbers(first, second):
             return place.pair(_lfw_path(name, first), _lfw_path(name, second), True, fold)
-    raise place.error(GENUINE_LINE, line)
-
-
-def _impostor_line(place: _Place, line: str, fold: int | None) -> PhotoPair:
-    match _fields(line):
-        case [name, first, other, second] if _are_numbers(first, second) and name != other:
+        case [name, first, other, second] if not same and _are_numbers(first, second) and name != other:
             return place.pair(_lfw_path(name, first), _lfw_path(other, second), False, fold)
-    raise place.error(f"{IMPOSTOR_LINE}, of two people", line)
+    raise place.error(GENUINE_LINE if same else IMPOSTOR_LINE, line)
 
 
 def _fields(line: str) -> list[str]:

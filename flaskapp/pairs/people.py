@@ -69,9 +69,8 @@ def pairs_among(of_sets: list[dict[str, str]], impostors: int | None, seed: int)
 class _Photos:
     """The photos of one set, sorted by person.
 
-    Impostor pairs are numbered: each photo's partners are the photos of all later people. So a
-    draw of numbers is a draw of pairs, and nobody has to write down the millions that are not
-    drawn.
+    Impostor pairs are numbered, each photo's partners being the photos of all later people: a draw of
+    numbers is a draw of pairs, without writing down the millions of others.
     """
 
     def __init__(self, person_of: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from matplotlib.patches import Rectangle
 
 from flaskapp.evaluation.decisions import INCONCLUSIVE, MATCH, NON_MATCH, Band, Decision, check_band, decide
 from flaskapp.plots import style
+
+if TYPE_CHECKING:
+    from flaskapp.detection import Face
 
 VERDICTS: dict[Decision, tuple[str, str, str]] = {
     MATCH: ("Match", "The two faces look like one person.", style.MATCH_COLOUR),
@@ -32,18 +35,6 @@ ALIGNED_SIDE = 1.45
 NUMBER_SIDE = 20
 
 
-class FoundFace(Protocol):
-    """What is drawn of a face; coordinates in the photo's own pixels."""
-
-    @property
-    def box_xyxy(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom."""
-
-    @property
-    def landmarks(self) -> Sequence[tuple[float, float]]:
-        """Five points (x, y)."""
-
-
 @dataclass(frozen=True, eq=False)
 class PhotoView:
     """One photo of a comparison, as it is to be shown.
@@ -59,7 +50,7 @@ class PhotoView:
 
     label: str
     pixels: npt.NDArray[np.uint8]
-    faces: Sequence[FoundFace]
+    faces: Sequence[Face]
     chosen: int
     aligned: npt.NDArray[np.uint8]
     size_wh: tuple[int, int] | None = None
@@ -107,7 +98,7 @@ def plot_comparison(
 
 
 def plot_detection(
-    pixels: npt.NDArray[np.uint8], faces: Sequence[FoundFace], size_wh: tuple[int, int] | None = None
+    pixels: npt.NDArray[np.uint8], faces: Sequence[Face], size_wh: tuple[int, int] | None = None
 ) -> Figure:
     """Draw every face of a photo with its number, box and landmarks.
 
@@ -130,7 +121,7 @@ def plot_detection(
     return page.figure
 
 
-def draw_faces(axes: Axes, faces: Sequence[FoundFace], chosen: int | None = None) -> None:
+def draw_faces(axes: Axes, faces: Sequence[Face], chosen: int | None = None) -> None:
     """Draw boxes, numbers and landmarks over a photo.
 
     Args:
@@ -192,7 +183,7 @@ def _draw_needle(axes: Axes, similarity_score: float) -> None:
     )  # fmt: skip
 
 
-def _draw_box(axes: Axes, face: FoundFace, stands_out: bool) -> None:
+def _draw_box(axes: Axes, face: Face, stands_out: bool) -> None:
     left, top, right, bottom = face.box_xyxy
     width = np.clip(_points_wide(axes, face) / 30, 1.0, 2.2)
     colour, line = (style.CHOSEN_COLOUR, "-") if stands_out else (style.OTHER_COLOUR, (0, (4, 2)))
@@ -203,7 +194,7 @@ def _draw_box(axes: Axes, face: FoundFace, stands_out: bool) -> None:
     axes.add_patch(box)
 
 
-def _draw_number(axes: Axes, face: FoundFace, number: int, stands_out: bool) -> None:
+def _draw_number(axes: Axes, face: Face, number: int, stands_out: bool) -> None:
     """Write a face's number above its box; beside or in it where the photo ends too soon."""
     left, top, *_ = face.box_xyxy
     left_edge, top_edge = axes.get_xlim()[0], axes.get_ylim()[1]
@@ -222,13 +213,13 @@ def _draw_number(axes: Axes, face: FoundFace, number: int, stands_out: bool) -> 
     )  # fmt: skip
 
 
-def _draw_landmarks(axes: Axes, face: FoundFace) -> None:
+def _draw_landmarks(axes: Axes, face: Face) -> None:
     x, y = np.asarray(face.landmarks, dtype=np.float64).T
     size = np.clip(_points_wide(axes, face) / 16, 2.0, 4.5)
     axes.plot(x, y, "o", markersize=size, color=style.CHOSEN_COLOUR, markeredgecolor="black", markeredgewidth=size / 6)
 
 
-def _points_wide(axes: Axes, face: FoundFace) -> float:
+def _points_wide(axes: Axes, face: Face) -> float:
     """Return how wide a face is drawn, in points (1/72 inch)."""
     left, top, right, _ = face.box_xyxy
     return _points(axes, (left, top), (right, top))

@@ -22,12 +22,7 @@ DOTS_PER_INCH = 110
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words.
-
-    Attributes:
-        head: of the columns.
-        rows: as many words each; the first names the row.
-    """
+    """Rows of words under as many heads; the first word names its row."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -35,14 +30,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page holds it.
-
-    Attributes:
-        base64: the PNG.
-        text: what it shows, for whoever cannot see it.
-        width: in pixels.
-        height: likewise.
-    """
+    """A figure as the page holds it: a PNG, what it shows in words, and its size in pixels."""
 
     base64: str
     text: str
@@ -52,14 +40,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report.
-
-    Attributes:
-        title: its heading.
-        paragraphs: what is said first.
-        table: then this.
-        pictures: then these.
-    """
+    """One part of a report: heading, paragraphs, a table, pictures."""
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -82,12 +63,7 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def as_text(sections: Sequence[Section], *, titled: bool = False) -> str:
-    """Return the tables of sections as text, a blank line between them.
-
-    Args:
-        sections: in order; paragraphs and pictures are for the page.
-        titled: whether titles stand above the tables.
-    """
+    """Return the tables of sections as text, with blank lines between and titles above if ``titled``."""
     lines: list[str] = []
     for section in sections:
         if section.table:

@@ -9,7 +9,8 @@ import pytest
 from scored_pairs import NAN, random_pairs
 
 from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation import choose_threshold, confusion_at, count_verdicts
+from flaskapp.evaluation import choose_threshold, confusion_at
+from flaskapp.evaluation.decisions import count_verdicts
 from research.distil.bands import BandChoice, choose_band, choose_threshold_within
 
 

@@ -12,7 +12,8 @@ from scored_pairs import random_pairs, sources_for
 from weights_files import write_note, write_weights_files
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import auc, confusion_at, eer, error_curve, resampled_weights
+from flaskapp.evaluation import auc, confusion_at, eer, error_curve
+from flaskapp.evaluation.intervals import resampled_weights
 from flaskapp.pairs.lists import PhotoPair
 from research.__main__ import main
 from research.measure.beside import beside_rows, compare, peer_scores

@@ -143,7 +143,7 @@ class TestViews:
         )
         view_2 = json.loads((tmp_path / "a.json").read_text())["view_2"]
         _, scores = read_scores(tmp_path / "a.csv")
-        expected = evaluation.evaluate_folds(scores, [p.same for p in pairs], [p.fold for p in pairs])
+        expected = evaluation.choices.evaluate_folds(scores, [p.same for p in pairs], [p.fold for p in pairs])
         assert view_2 == expected.to_json()
         assert "view 2: mean accuracy" in told.stdout
         assert "10 folds, 40 pairs" in told.stdout

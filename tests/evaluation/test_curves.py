@@ -9,7 +9,8 @@ import pytest
 from scored_pairs import CASES, NAN, SAME, SCORES, random_pairs
 
 from flaskapp.errors import DataError, UnreachableRateError
-from flaskapp.evaluation import ErrorCurve, auc, eer, error_curve, fnmr_at_fmr, pairs_needed, reachable_rate
+from flaskapp.evaluation import ErrorCurve, auc, eer, error_curve, fnmr_at_fmr, pairs_needed
+from flaskapp.evaluation.curves import reachable_rate
 
 
 class TestCurve:

@@ -7,7 +7,8 @@ import pytest
 from scored_pairs import CASES, NAN, SAME, SCORES, random_pairs
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import Confusion, Verdicts, confusion_at, count_verdicts, decide, decide_all
+from flaskapp.evaluation import confusion_at, decide_all
+from flaskapp.evaluation.decisions import Confusion, Verdicts, count_verdicts, decide
 
 
 class TestDecisions:

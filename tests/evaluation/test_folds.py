@@ -9,7 +9,8 @@ import pytest
 from scored_pairs import random_pairs, ten_folds
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import Folds, choose_threshold, confusion_at, evaluate_folds
+from flaskapp.evaluation import choose_threshold, confusion_at
+from flaskapp.evaluation.choices import Folds, evaluate_folds
 from flaskapp.pairs.lists import read_pairs
 
 

@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 from scored_pairs import CASES, SAME, SCORES, random_pairs, sources_for
 
-from flaskapp.evaluation import (
-    Interval,
-    Sources,
-    auc,
-    bootstrap_intervals,
-    confusion_at,
-    eer,
-    error_curve,
-    no_errors_bound,
-    resampled_weights,
-    score_quality,
-    sources_by,
-)
+from flaskapp.evaluation import Interval, Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
+from flaskapp.evaluation.intervals import bootstrap_intervals, resampled_weights
+from flaskapp.evaluation.quality import score_quality
 from flaskapp.evaluation.weighing import Ladder
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")

@@ -10,7 +10,8 @@ import pytest
 from scored_pairs import CASES, NAN, SAME, random_pairs
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import score_quality, sigmoid
+from flaskapp.evaluation import sigmoid
+from flaskapp.evaluation.quality import score_quality
 
 
 def halves(same):

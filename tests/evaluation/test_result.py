@@ -9,22 +9,11 @@ import pytest
 from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import (
-    Confusion,
-    Evaluation,
-    Verdicts,
-    auc,
-    bootstrap_intervals,
-    confusion_at,
-    count_verdicts,
-    eer,
-    error_curve,
-    evaluate,
-    evaluate_folds,
-    fnmr_at_fmr,
-    score_quality,
-    sources_by,
-)
+from flaskapp.evaluation import Evaluation, auc, confusion_at, eer, error_curve, evaluate, fnmr_at_fmr, sources_by
+from flaskapp.evaluation.choices import evaluate_folds
+from flaskapp.evaluation.decisions import Confusion, Verdicts, count_verdicts
+from flaskapp.evaluation.intervals import bootstrap_intervals
+from flaskapp.evaluation.quality import score_quality
 
 KEYS = {
     "pairs", "genuine", "impostor", "failures_to_acquire", "threshold", "accuracy", "precision", "recall",

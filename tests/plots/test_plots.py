@@ -20,7 +20,8 @@ from scipy.stats import norm
 
 from flaskapp import plots
 from flaskapp.errors import DataError
-from flaskapp.evaluation import eer, error_curve, evaluate, score_quality, sigmoid
+from flaskapp.evaluation import eer, error_curve, evaluate, sigmoid
+from flaskapp.evaluation.quality import score_quality
 from flaskapp.plots.photos import draw_score_scale
 from flaskapp.plots.rates import corners, probit
 from flaskapp.plots.style import CHOSEN_COLOUR, OTHER_COLOUR, percent
