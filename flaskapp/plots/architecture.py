@@ -11,12 +11,10 @@ from flaskapp.plots import style
 
 NAMES = {
     "face": "aligned face",
-    "with_mirror_image": "with its mirror image",
     "with_other_views": "with its mirror image, and both moved down",
     "flatten": "depthwise convolution over the whole map",
     "mean_of_views": "mean of the views",
     "embedding": "Dropout, Dense",
-    "unit_length": "scaled to unit length: the embedding",
     "certainty_length": "scaled, longer where it is surer: the embedding",
 }
 BOX_HEIGHT, STEP = 0.5, 0.82
@@ -43,15 +41,8 @@ def plot_architecture(network: Any) -> Figure:
             last = row == len(stages) - 1
             aim = 4.6 + (column - 4.6) * 0.3 if last else column
             _arrow(axes, (column, top - BOX_HEIGHT), (aim, top - STEP))
-    axes.text(
-        4.6,
-        height / 2 + STEP,
-        "the same\nweights",
-        ha="center",
-        va="center",
-        color=style.QUIET_INK,
-        size=style.SMALL_SIZE,
-    )
+    small: dict[str, Any] = {"ha": "center", "va": "center", "color": style.QUIET_INK, "size": style.SMALL_SIZE}
+    axes.text(4.6, height / 2 + STEP, "the same\nweights", **small)
     top = height - 0.6 - len(stages) * STEP
     _box(axes, 4.6, top, f"L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}")
     _arrow(axes, (4.6, top - BOX_HEIGHT), (4.6, top - STEP))
