@@ -41,15 +41,8 @@ def plot_architecture(network: Any) -> Figure:
             last = row == len(stages) - 1
             aim = 4.6 + (column - 4.6) * 0.3 if last else column
             _arrow(axes, (column, top - BOX_HEIGHT), (aim, top - STEP))
-    axes.text(
-        4.6,
-        height / 2 + STEP,
-        "the same\nweights",
-        ha="center",
-        va="center",
-        color=style.QUIET_INK,
-        size=style.SMALL_SIZE,
-    )
+    small: dict[str, Any] = {"ha": "center", "va": "center", "color": style.QUIET_INK, "size": style.SMALL_SIZE}
+    axes.text(4.6, height / 2 + STEP, "the same\nweights", **small)
     top = height - 0.6 - len(stages) * STEP
     _box(axes, 4.6, top, f"L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}")
     _arrow(axes, (4.6, top - BOX_HEIGHT), (4.6, top - STEP))

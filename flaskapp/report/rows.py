@@ -145,15 +145,11 @@ def fold_rows(result: Evaluation) -> list[Row]:
     if folds is None:
         return []
     worst, best = min(folds.accuracies), max(folds.accuracies)
-    return [
-        Row(
-            "view 2: mean accuracy",
-            f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}",
-            f"folds {percent(worst).removesuffix(' %')} to {percent(best)}",
-            f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; the other folds choose each threshold; "
-            "± one standard error of the mean",
-        )
-    ]
+    value = f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}"
+    spread = f"folds {percent(worst).removesuffix(' %')} to {percent(best)}"
+    how = "the other folds choose each threshold; ± one standard error of the mean"
+    counts = f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; {how}"
+    return [Row("view 2: mean accuracy", value, spread, counts)]
 
 
 VERDICT_HEAD = ("pairs of", "pairs", "match", "inconclusive", "non-match")
@@ -178,12 +174,7 @@ def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
 def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     """Return a row for each group, under ``GROUP_HEAD``."""
     return [
-        (
-            name,
-            *_rate(result, "fnmr", result.confusion.false_non_matches, result.confusion.genuine),
-            *_rate(result, "fmr", result.confusion.false_matches, result.confusion.impostor),
-            f"{result.failures_to_acquire:,}",
-        )
+        (name, *_rate(result, "fnmr"), *_rate(result, "fmr"), f"{result.failures_to_acquire:,}")
         for name, result in groups.items()
     ]
 
@@ -191,7 +182,7 @@ def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
 GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
 
 
-def _rate(result: Evaluation, key: str, errors: int, pairs: int) -> tuple[str, str, str]:
+def _rate(result: Evaluation, key: str) -> tuple[str, str, str]:
     value = result.figures()[key]
     shown = "—" if value is None else percent(value)
-    return shown, interval_text(result.intervals.get(key)), f"{errors:,} of {pairs:,}"
+    return shown, interval_text(result.intervals.get(key)), _counts(result, key)
