@@ -242,6 +242,11 @@ class _Watch(keras.callbacks.Callback):
         """Go on from the last backup: an epoch that was measured after it is learned again."""
         del self.log[epoch + 1 :]
         self.batches.epoch, self.steps = epoch, 0
+        for (
+            variable
+        ) in self.model.variables:  # Dropout's, which no backup has: each epoch draws its own, always the same
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign([self.recipe.seed, epoch])
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Tell how far it is; end when the time is up."""

@@ -150,7 +150,7 @@ class TestModel:
         assert sum(note["error_counts"]["genuine"].values()) == 16
         assert note["figures"]["personal"]["f1"] == result.personal.figures()["f1"]
         out_of_scope = load_model(out)[0].info.verdict_counts("out_of_scope")
-        assert list(out_of_scope.to_json().values()) == list(result.scope.to_json().values())
+        assert list(vars(out_of_scope).values()) == list(result.scope.to_json().values())
         report = (out / "report.html").read_text(encoding="utf-8")
         for wanted in (
             "Confusion matrix",
