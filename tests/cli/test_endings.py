@@ -172,7 +172,7 @@ class TestInside:
         ],
         ids=repr,
     )
-    @pytest.mark.parametrize("place", ["click.Path.convert", "flaskapp.cli.compare._verify"])
+    @pytest.mark.parametrize("place", ["click.Path.convert", "flaskapp.verifier.Verifier.verify"])
     def test_whatever_is_raised_wherever_is_no_verdict(self, monkeypatch, error, code, place):
         def fail(*_):
             raise error

@@ -106,7 +106,7 @@ class TestAccidents:
             raise error
 
         photo = PORTRAITS / "grace_hopper.jpg"
-        monkeypatch.setattr("flaskapp.cli.compare._verify", fail)
+        monkeypatch.setattr("flaskapp.verifier.Verifier.verify", fail)
         return CliRunner().invoke(cli.main, ["compare", str(photo), str(photo)])
 
     def test_an_error_of_ours_is_its_message_and_hint(self, monkeypatch):

@@ -91,11 +91,11 @@ def broken(scene: Scene) -> TestResponse:
 
 
 def short_of_memory(scene: Scene) -> TestResponse:
-    def decode(data: bytes) -> None:
+    def decode(*_: object) -> None:
         raise MemoryError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flaskapp.preprocess.decoding._decode_webp", decode)
+        patch.setattr("cv2.imdecode", decode)
         return scene.verify(picture(kind="WEBP"))
 
 

@@ -30,7 +30,7 @@ BOTH = {"reference": b"one", "probe": b"two"}
 @pytest.mark.slow
 @needs_proc
 def test_p3_memory_is_given_back(tmp_path, hopper, collins):
-    """P3. Breaks: a verifier that remembers its photos; ``jobs`` not cleared in ``_embed_both``."""
+    """P3. Break: a verifier that remembers its photos."""
     answered = [((hopper + bytes(size * MEGABYTE), collins), {}, 200) for size in range(4)]
     nobody, both = picture((1500, 1000)), side_by_side(hopper, collins)
     refused = [
