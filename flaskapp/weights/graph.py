@@ -211,7 +211,7 @@ def read_network(path: Path, sha256: str) -> Network:
     if unknown := {name for name in layers if name.startswith("flaskapp>")} - OWN_LAYERS:
         raise WeightsError(
             f"{path.name} has layers that this version does not know: {', '.join(sorted(unknown))}.",
-            "Use weights and program of one version.",
+            "Use weights that fit this version of the program.",
         )
     views: Literal[1, 2, 4] = max((VIEWS_OF_LAYER[name] for name in layers.keys() & VIEWS_OF_LAYER.keys()), default=1)
     return Network(arrays, views, certainty)
@@ -261,7 +261,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
             raise WeightsError(
                 f"The weights do not hold the expected network: {name} expects "
                 f"{expected.get(name, 'not to be there')}. Received: {received.get(name, 'nothing')}.",
-                "Use weights and program of one version.",
+                "Use weights that fit this version of the program.",
             )
 
 
