@@ -169,7 +169,7 @@ class CutOffFaceError(NoFaceError):
     """The photo ends within the face that is meant: an eye or the mouth is not in it."""
 
     code = "face_cut_off"
-    title = "The photo ends within the face"
+    title = "The face is cut off"
 
 
 class SeveralFacesError(PhotoError):
@@ -182,7 +182,7 @@ class SeveralFacesError(PhotoError):
     """
 
     code = "several_faces"
-    title = "Several faces were found; one must be chosen"
+    title = "Several faces were found; choose one"
 
     def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
@@ -194,14 +194,14 @@ class BadFaceNumberError(PhotoError):
     """The face that was asked for does not exist."""
 
     code = "bad_face_number"
-    title = "No face of that number"
+    title = "No face with that number"
 
 
 class NotEnoughMemoryError(FacialRecognitionError):
     """There is no room to look at a photo just now; it is no fault of the photo, so it is no ``PhotoError``."""
 
     code = "not_enough_memory"
-    title = "Not enough memory for a photo just now"
+    title = "Not enough memory for a photo right now"
     http_status = 503
     retry_after = 10
 
@@ -265,21 +265,21 @@ class SeveralPhotosError(BadRequestError):
     """Several photos stand where one is expected, and none of them is chosen."""
 
     code = "several_photos"
-    title = "Several photos stand where one is expected"
+    title = "Several photos where one is expected"
 
 
 class NotAFileError(BadRequestError):
     """Text stands where a photo is expected; names of files and addresses are never opened."""
 
     code = "not_a_file"
-    title = "Text stands where a photo is expected"
+    title = "Text where a photo is expected"
 
 
 class UnknownHostError(BadRequestError):
     """The request is addressed to a name that this server does not serve."""
 
     code = "unknown_host"
-    title = "Addressed to a name that is not served"
+    title = "This server does not answer to that name"
 
 
 class ForbiddenError(RequestError):
@@ -307,7 +307,7 @@ class KeepModelError(ForbiddenError):
     """Nobody has agreed that a model of their face is kept, which training does."""
 
     code = "keep_model_required"
-    title = "Agreement to keeping a model is required"
+    title = "Agreement to keep a model is required"
 
 
 class CrossSiteError(ForbiddenError):
@@ -343,7 +343,7 @@ class TrainingError(RequestError):
     """A training is under way already."""
 
     code = "training_under_way"
-    title = "A training is under way"
+    title = "A training is running already"
     http_status = 409
 
 
@@ -359,7 +359,7 @@ class NotRemovedError(RequestError):
     """What stands in the place of the personal model is something else, or the disk does not let it go."""
 
     code = "not_removed"
-    title = "What stands in the place of the personal model cannot be removed"
+    title = "The personal model cannot be removed"
     http_status = 409
 
 
@@ -375,7 +375,7 @@ class BusyError(RequestError):
     """Too many comparisons are under way."""
 
     code = "busy"
-    title = "Too many comparisons are under way"
+    title = "Too many comparisons at once"
     http_status = 503
     retry_after = 2
 

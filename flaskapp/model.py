@@ -294,14 +294,14 @@ def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> N
         DataError: a weight is not finite, or the file cannot be written.
     """
     if not all(np.isfinite(array).all() for array in siamese.get_weights()):
-        raise DataError("The network holds numbers that are not finite: training has gone astray.", "Lower the rate.")
+        raise DataError("The network holds numbers that are not finite: the training went wrong.", "Lower the rate.")
     with replacing(out.with_suffix(".json"), ".json") as beside, replacing(out, ".h5") as weights:
         try:
             with _without_advice():
                 siamese.save(weights)
         except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by the latter
             raise DataError(
-                f"{out.name} cannot be written.", "Make room on the disk, or name another place."
+                f"{out.name} cannot be written.", "Free some space on the disk, or name another place."
             ) from error
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)

@@ -26,7 +26,7 @@ def tell_shortage() -> Iterator[None]:
     except Exception as error:
         if is_shortage(error):
             raise NotEnoughMemoryError(
-                "There is not enough memory for this photo just now.",
+                "There is not enough memory for this photo right now.",
                 "Try again in a moment, or make the photo smaller.",
             ) from None
         raise

@@ -25,15 +25,17 @@ QUALITY = 95
 @click.argument("folder", type=EXISTING_FOLDER)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
 @click.option("--sheet", type=FIGURE, metavar="OUT.png", help="Draw the first photos with their nine changes.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws how strong each is.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of how strong each change is."
+)
 @click.pass_context
 def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, seed: int) -> None:
     """Write the nine changed versions of every photo of FOLDER.
 
     They show what training does to photos on the fly: brighter, darker, more and less
-    contrast, mirrored, more and less saturation, and two of these combined. `train` needs
-    none of them on the disk; do not put them among the photos that it gets. --out must lie
-    outside FOLDER, or the next run would change what this one wrote.
+    contrast, mirrored, more and less saturation, and two of these combined. `train` makes
+    its own, so do not mix these with the photos you give it. --out must lie outside FOLDER,
+    or the next run would change what this one wrote.
 
     \b
     Examples:

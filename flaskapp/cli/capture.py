@@ -18,15 +18,18 @@ QUALITY = 95
 @click.option("--video", type=EXISTING_FILE, metavar="FILE", help="A film in place of the camera.")
 @click.option("--photos", type=click.IntRange(min=11), default=15, show_default=True, help="How many to take.")
 @click.option("--every", type=click.IntRange(min=1), default=5, show_default=True, help="Look at every N-th frame.")
-@click.option("--seconds", type=FiniteRange(min=1), default=180, show_default=True, help="Give up after so long.")
+@click.option(
+    "--seconds", type=FiniteRange(min=1), default=180, show_default=True, help="Give up after this many seconds."
+)
 @click.pass_context
 def capture(
     ctx: click.Context, out: Path, camera: int, video: Path | None, photos: int, every: int, seconds: float
 ) -> None:
     """Take photos of yourself for `train`, guided: turn, come closer, change the light.
 
-    A frame is kept if it shows one face, sharp and neither dark nor glaring, unlike those
-    before it. What is still missing is said at the end. Ctrl-C ends it; what was taken stays.
+    A frame is kept if it shows one sharp face, neither too dark nor too bright, and differs
+    from those before it. At the end it says what is still missing. Ctrl-C stops it; the
+    photos taken so far stay.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
 
 VERDICTS = {
     "match": "match: the photos seem to show the same person",
-    "non_match": "non-match: the photos seem to show two people",
+    "non_match": "non-match: the photos seem to show two different people",
     "inconclusive": "inconclusive: too close to call, try other photos",
     "out_of_scope": "out of scope: neither photo is the person this model knows",
 }
@@ -44,7 +44,7 @@ FACE_NUMBER = click.IntRange(min=1)
 @click.argument("reference", type=EXISTING_FILE)
 @click.argument("probe", type=EXISTING_FILE)
 @click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE; 1 is the leftmost.")
-@click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE, likewise.")
+@click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE; 1 is the leftmost.")
 @click.option("--model", type=EXISTING, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
@@ -85,7 +85,7 @@ def compare(
         return
     click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
     if plot and verification.decision == "out_of_scope":
-        click.echo("Nothing is drawn: out of scope there is no score to show.", err=True)
+        click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
     elif plot:
         _plot(verification, *photos, plot)
     ctx.exit(EXIT_CODES[verification.decision])
@@ -163,9 +163,9 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
 
 def _score_line(verification: Verification) -> str:
     if verification.decision == "out_of_scope":
-        return "  no similarity score: this model was trained to tell its owner from others, not strangers"
+        return "  no similarity score: this model can tell its owner from others, but not strangers apart"
     low, high = verification.inconclusive_band
-    below = f"non-match below {low:.4f}, between them inconclusive" if low < high else "else non-match"
+    below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
     return f"  similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
 
 
@@ -203,7 +203,7 @@ def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
 
 @click.command(cls=ReadingCommand)
 @click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
-@click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry a photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry for each photo.")
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
 def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:

@@ -61,7 +61,7 @@ def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
     notes = [file.with_suffix(".json") for file in files if file.suffix == ".h5"]
     if doomed := there.keys() & _identities([*files, *notes]):
         path = there[min(doomed)]
-        raise click.UsageError(f"{shown(path)} is read, and would be written over. Name another file to write.")
+        raise click.UsageError(f"{shown(path)} is an input and would be overwritten. Name another file to write.")
 
 
 def _shipped_weights() -> list[Path]:

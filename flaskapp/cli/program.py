@@ -96,7 +96,7 @@ def main() -> None:
     \b
     Are these two the same person?
       facial-recognition compare passport.jpg selfie.heic
-    Who is in this photo, and which number has the face I mean?
+    Several people in a photo: which number is the face I mean?
       facial-recognition detect group.jpg --plot boxes/
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
     How often is it wrong, on photos of my own?

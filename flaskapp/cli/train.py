@@ -37,9 +37,11 @@ OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
 @click.option(
     "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
 )
-@click.option("--minutes", type=FiniteRange(min=0, min_open=True), default=5.0, show_default=True, help="At most.")
-@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="At most.")
-@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of split, pairs, all.")
+@click.option(
+    "--minutes", type=FiniteRange(min=0, min_open=True), default=5.0, show_default=True, help="Longest training."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="Most epochs.")
+@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Seed of every draw.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
 def train(
     me: Path,
@@ -52,11 +54,11 @@ def train(
     seed: int,
     tensorboard: bool,
 ) -> None:
-    """Train a model on your own face, and say honestly what came of it.
+    """Train a model on your own face, and say honestly how good it is.
 
-    A fifth of your photos and of the other people is kept back and scored once. Stop it at
-    any time: the same command goes on where it was, and a model that stood in --out serves
-    until the new one is finished. It needs the training extra:
+    A fifth of your photos and of the other people is kept aside and scored once, at the end.
+    Stop it whenever you like: the same command carries on where it stopped, and an earlier
+    model in --out stays in use until the new one is finished. It needs the training extra:
     pip install -e ".[train]"
 
     \b
@@ -149,8 +151,8 @@ def describe(result: OwnResult) -> str:
         lines.append(f"  {name:<9} {now:>9}  {interval_text(result.personal.intervals.get(name)):<36}  ({then})")
     lines += [
         f"  {result.gain_in_words()}",
-        f"  Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope,"
-        f" of {scope.owner_pairs:,} pairs of you {scope.owner_out:,}.",
+        f"  out_of_scope: {scope.strangers_out:,} of {scope.stranger_pairs:,} pairs of two strangers,"
+        f" {scope.owner_out:,} of {scope.owner_pairs:,} pairs of you.",
     ]
     return "\n".join(lines)
 
@@ -160,8 +162,8 @@ def describe(result: OwnResult) -> str:
 def forget(model: Path) -> None:
     """Remove every trace of a personal model: weights, templates, report, checkpoints, logs.
 
-    Photos stay where they are: training reads them and copies none. So does whatever else
-    you put into the model's folder.
+    Your photos stay where they are: training reads them and copies none. Anything else you
+    put into the model's folder stays too.
 
     \b
     Examples:
@@ -178,5 +180,5 @@ def forget(model: Path) -> None:
     for path in removed:
         click.echo(f"removed: {shown(path)}")
     yours = ", ".join(path.name for path in personal.foreign(model))
-    left = f"what is yours stays in {shown(model)}: {yours}" if yours else f"nothing of {shown(model)} is left"
+    left = f"your own files stay in {shown(model)}: {yours}" if yours else f"nothing is left of {shown(model)}"
     click.echo(f"{len(removed)} files and folders removed; {left}.")

@@ -13,11 +13,11 @@ SMALLEST_FACE = 40
 110 pixels across, so below 40 there is little left to compare."""
 
 TURNED = {
-    90: "The photo lies on its side: it was turned to the right to look at it.",
-    180: "The photo stands on its head: it was turned to look at it.",
-    270: "The photo lies on its side: it was turned to the left to look at it.",
+    90: "The photo lies on its side, so it was turned to the right to find faces.",
+    180: "The photo is upside down, so it was turned to find faces.",
+    270: "The photo lies on its side, so it was turned to the left to find faces.",
 }
-CROWD = "There may be more faces: in a crowd not everybody is looked at."
+CROWD = "There may be more faces: in a crowd, not everybody is searched for."
 SMALL = "In a photo this large, faces under {pixels} pixels are not found."
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FOLDER = Path(__file__).resolve().parent / "mtcnn"
-REINSTALL = "Put back the file that belongs to the program, or install it again."
+REINSTALL = "Restore the file, or install the program again."
 
 
 class File(NamedTuple):
@@ -89,5 +89,5 @@ def load_network(name: str, folder: Path = FOLDER) -> Network:
     except OSError as error:
         raise WeightsError(f"The detector's weights {path.name} cannot be read.", REINSTALL) from error
     if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise WeightsError(f"The detector's weights {path.name} are not the known ones.", REINSTALL)
+        raise WeightsError(f"The detector's weights {path.name} are not the expected ones.", REINSTALL)
     return Network(open_model(content), file.input_size, file.at_once)

@@ -107,8 +107,8 @@ def read_people(
     photos = [photo for person in chosen for photo in person[:most]]
     if not photos:
         raise DataError(
-            f"{folder.name} holds no folders of people with photos.",
-            "Put each person's photos into a folder of their own, below it.",
+            f"{folder.name} contains no folders with people's photos.",
+            "Put each person's photos in a folder of their own inside it.",
         )
     album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
     stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
@@ -129,7 +129,7 @@ def fetch_lfw(home: Path | None = None) -> Path:
         from sklearn.datasets import fetch_lfw_people, get_data_home
     except ModuleNotFoundError:
         raise MissingExtraError(
-            "LFW is fetched by scikit-learn, which is not installed.", "Try: pip install scikit-learn"
+            "Fetching LFW needs scikit-learn, which is not installed.", "Try: pip install scikit-learn"
         ) from None
     try:
         # Few and small, because they are thrown away: what counts is that the photos lie on the disk.
@@ -137,7 +137,7 @@ def fetch_lfw(home: Path | None = None) -> Path:
     except OSError as error:
         raise DataError(
             f"LFW could not be fetched ({type(error).__name__}).",
-            "Give --others a folder with other people's photos, or nothing at all.",
+            "Give --others a folder with other people's photos, or leave it out.",
         ) from None
     return Path(get_data_home(home)) / LFW_FOLDER
 

@@ -106,6 +106,6 @@ def audit(album: Album, parts: np.ndarray, embeddings: np.ndarray) -> None:
     if evidence:
         more = f" … and {len(evidence) - MOST_SHOWN} more." if len(evidence) > MOST_SHOWN else ""
         raise LeakError(
-            f"Photos stand on both sides of a split. {'; '.join(evidence[:MOST_SHOWN])}.{more}",
-            "Take one of each pair away: what was learned by heart would be measured as knowledge.",
+            f"The same photos are on both sides of a split. {'; '.join(evidence[:MOST_SHOWN])}.{more}",
+            "Remove one of each pair. Otherwise the model would be tested on photos that it has memorised.",
         )

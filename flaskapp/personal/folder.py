@@ -33,7 +33,7 @@ LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
 MOST_NAMED = 3
 
-NAME_A_MODEL = f"Name the folder that train wrote to (it holds {NOTE}), or weights (.h5)."
+NAME_A_MODEL = f"Name the folder that train wrote (with {NOTE} in it), or weights (.h5)."
 
 
 class UnwritableError(DataError):
@@ -55,7 +55,7 @@ def writing(model: Path) -> Iterator[None]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise UnwritableError(
             f"{named(model).name} cannot be written: {error.strerror or type(error).__name__}.",
-            "Make room on its disk, and run the same again: it goes on where it was."
+            "Free some space on the disk and run the same command again: it carries on where it stopped."
             if full
             else "Make its folder writable, or name another.",
         ) from None
@@ -71,7 +71,7 @@ def named(model: Path) -> Path:
         return model
     name = model.resolve().name
     if not name:
-        raise WeightsError("The root of all folders is no personal model.", NAME_A_MODEL)
+        raise WeightsError("The root folder is not a personal model.", NAME_A_MODEL)
     return model / ".." / name
 
 
@@ -172,21 +172,22 @@ def check_out(out: Path) -> None:
         raise DataError(f"{out.name} is a link to another folder.", "Name the folder that it leads to.")
     if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
-            f"{out.name} exists and is no personal model.", "Name a new folder, or that of an earlier model."
+            f"{out.name} exists and is not a personal model.", "Name a new folder, or that of an earlier model."
         )
     if is_personal(out) and (others := foreign(out)):
         raise DataError(
-            f"{out.name} would be replaced, but holds {_listed(others)}, which training has not made.",
-            "Move what is yours elsewhere, or name a new folder.",
+            f"{out.name} would be replaced, but it contains {_listed(others)}, which training did not make.",
+            "Move your own files elsewhere, or name a new folder.",
         )
     if Path.cwd().is_relative_to(out.resolve()):
         raise DataError(
-            f"{out.name} would be replaced, but this runs in it.", "Go to another folder first, or name a new one."
+            f"{out.name} would be replaced, but you are running this inside it.",
+            "Go to another folder first, or name a new one.",
         )
     if taken := in_the_way(out):
         raise DataError(
-            f"Training would replace {' and '.join(path.name for path in taken)}, which it has not made.",
-            f"Move what is yours elsewhere, or name another folder than {out.name}.",
+            f"Training would replace {' and '.join(path.name for path in taken)}, which it did not make.",
+            f"Move your own files elsewhere, or name a folder other than {out.name}.",
         )
 
 
@@ -254,7 +255,7 @@ def forget(model: Path) -> list[Path]:
     something_else = place not in known and place.exists() and not _is_empty(place)
     if something_else or not any(map(_is_ours, known)):
         raise WeightsError(
-            f"{place.name} is no personal model, so nothing was removed.", "Name the folder that train wrote to."
+            f"{place.name} is not a personal model, so nothing was removed.", "Name the folder that train wrote."
         )
     removed = []
     for folder in known:

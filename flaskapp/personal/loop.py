@@ -323,7 +323,7 @@ def fit(
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(
             f"What an earlier run left in {folder.name} is damaged ({type(error).__name__}).",
-            "Take that folder away, and train anew.",
+            "Remove that folder and train again.",
         ) from None
     watch.begin(network)
     logging = [keras.callbacks.TensorBoard(tensorboard, write_graph=False)] if tensorboard else []

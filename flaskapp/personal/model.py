@@ -120,12 +120,12 @@ def _check_folder(folder: Path) -> None:
     elif not folder.is_dir():
         reason = "it is a file"
     elif not (folder / NOTE).exists():
-        reason = f"it holds no {NOTE}"
+        reason = f"it contains no {NOTE}"
     elif not is_personal(folder):
         reason = f"its {NOTE} is damaged or names no owner"
     else:
         return
-    raise WeightsError(f"{folder.name} is no personal model: {reason}.", NAME_A_MODEL)
+    raise WeightsError(f"{folder.name} is not a personal model: {reason}.", NAME_A_MODEL)
 
 
 def _read_owner(path: Path, note: dict[str, object]) -> Owner:

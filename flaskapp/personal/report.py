@@ -36,7 +36,7 @@ def own_face_page(result: Any, note: Mapping[str, Any]) -> str:
         f"of {scope.owner_pairs:,} pairs of two test photos of the owner {scope.owner_out:,} did."
     )
     sections = [
-        Section("What came of it", (result.gain_in_words(), note["personal"]["warning"], "No liveness check.")),
+        Section("How well it works", (result.gain_in_words(), note["personal"]["warning"], "No liveness check.")),
         Section("Figures", (scored, METHOD), _figures(result.personal, result.shipped)),
         Section("Confusion matrix", (), _confusion(result.personal)),
         Section("Out of scope", (out_of_scope,)),

@@ -55,9 +55,9 @@ def split_photos(groups: np.ndarray, rng: np.random.Generator, shares: Shares | 
     kinds = np.unique(groups)
     if len(kinds) < FEWEST_PHOTOS:
         raise DataError(
-            f"Training on your own face expects at least {FEWEST_PHOTOS} different photos of you. "
+            f"Training on your own face needs at least {FEWEST_PHOTOS} different photos of you. "
             f"Received: {len(groups)} usable ones, of {len(kinds)} different moments.",
-            "Add photos from other days, in other light; copies and bursts count once.",
+            "Add photos from other days and in other light; copies and bursts count as one.",
         )
     return _dealt(groups, rng.permutation(kinds), shares or Shares())
 
@@ -76,8 +76,8 @@ def split_people(people: np.ndarray, rng: np.random.Generator, shares: Shares | 
     names = np.unique(people)
     if len(names) < FEWEST_PEOPLE:
         raise DataError(
-            f"Training with other people's photos expects at least {FEWEST_PEOPLE} of them. Received: {len(names)}.",
-            "Add people, or leave --others away: then the program's own stand-in serves.",
+            f"Training with other people's photos needs at least {FEWEST_PEOPLE} people. Received: {len(names)}.",
+            "Add people, or leave out --others to use the program's own stand-in.",
         )
     return _dealt(people, rng.permutation(names), shares or Shares())
 

@@ -119,14 +119,14 @@ def stand_in_of(details: Mapping[str, Any], sha256: str) -> StandIn:
         sha256: hash of the weights in use.
 
     Raises:
-        DataError: there is none, it is damaged, or it belongs to other weights.
+        DataError: there is none, it is damaged, or it belongs to different weights.
     """
     note = details.get("stand_in")
     if note is None:
-        raise DataError("These weights come without a stand-in for other people's photos.", MAKE)
+        raise DataError("These weights have no stand-in for other people's photos.", MAKE)
     try:
         if note["sha256"] != sha256:
-            raise DataError("The stand-in for other people's photos belongs to other weights.", MAKE)
+            raise DataError("The stand-in for other people's photos belongs to different weights.", MAKE)
         arrays = {name: _array(note["arrays"][name]) for name in FIELDS}
         return StandIn(**arrays, count=(int(note["people"]), int(note["photos"])))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -183,7 +183,7 @@ def _data(
     if others is None and recipe.kind == "whole":
         raise DataError(
             "The stand-in for other people has no photos, so only the head can be trained with it.",
-            "Give photos of other people with --others, or take --recipe head.",
+            "Give photos of other people with --others, or use --recipe head.",
         )
     info, embed = base.info, _Cached(lambda faces: base.embed(preprocess.to_model_input(faces)))
     doubts = []

@@ -62,7 +62,7 @@ INTERLACED = b"\x01"
 """PNG's word for a picture in seven passes, which takes half as long again."""
 
 ACCEPTED = "Use a JPEG, PNG, WebP or HEIC photo."
-DAMAGED = "Copy the file again from where it came from, or use another photo."
+DAMAGED = "Copy the file again from its source, or use another photo."
 
 ORIENTATION_TAG = 0x0112
 TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -160,7 +160,7 @@ def _decode(data: bytes, *, reduce: bool) -> Photo:
         raise EmptyPhotoError("The file is empty.", DAMAGED)
     if len(data) > MAX_BYTES:
         raise PhotoTooLargeError(
-            f"The file has {len(data) / 1024**2:.1f} MB; at most {MAX_BYTES // 1024**2} MB are accepted.",
+            f"The file has {len(data) / 1024**2:.1f} MB; the limit is {MAX_BYTES // 1024**2} MB.",
             "Save it as JPEG, or make it smaller.",
         )
     kind = _sniff(data)
@@ -353,8 +353,8 @@ def _sniff(data: bytes) -> str:
         return _sniff_boxes(data)
     for place, magic, name in KNOWN_OTHERS:
         if data.startswith(magic, place):
-            raise UnsupportedFormatError(f"This is {name}, which is not accepted.", ACCEPTED)
-    raise UnsupportedFormatError("This is not a photo of a known format.", ACCEPTED)
+            raise UnsupportedFormatError(f"This is {name}, which cannot be used here.", ACCEPTED)
+    raise UnsupportedFormatError("This file is not a photo in a known format.", ACCEPTED)
 
 
 def _sniff_boxes(data: bytes) -> str:
@@ -367,7 +367,7 @@ def _sniff_boxes(data: bytes) -> str:
     if brands & HEIC_BRANDS:
         return "HEIF"
     name = "an AVIF" if brands & {b"avif", b"avis"} else "a video or another relative of HEIC"
-    raise UnsupportedFormatError(f"This is {name}, which is not accepted.", ACCEPTED)
+    raise UnsupportedFormatError(f"This is {name}, which cannot be used here.", ACCEPTED)
 
 
 def _check_size(size_wh: tuple[int, int]) -> None:
@@ -375,13 +375,13 @@ def _check_size(size_wh: tuple[int, int]) -> None:
         raise _too_many_pixels(size_wh)
     if max(size_wh) > MAX_SIDE:
         raise PhotoTooLargeError(
-            f"The photo has {size_wh[0]}×{size_wh[1]} pixels; at most {MAX_SIDE:,} a side are accepted.",
-            "Cut a part out of it.",
+            f"The photo has {size_wh[0]}×{size_wh[1]} pixels; the limit is {MAX_SIDE:,} on each side.",
+            "Crop it.",
         )
 
 
 def _animated() -> AnimatedPhotoError:
-    return AnimatedPhotoError("The file is an animation.", f"Save one picture of it. {ACCEPTED}")
+    return AnimatedPhotoError("The file is an animation.", f"Save a single picture from it. {ACCEPTED}")
 
 
 def _check_png(data: bytes) -> None:
@@ -393,8 +393,8 @@ def _check_png(data: bytes) -> None:
     if width * height <= MAX_PIXELS and unpacked > MOST_PNG_BYTES:
         raise PhotoTooLargeError(
             f"The pixels of this PNG photo take {unpacked // 10**6} MB to read; "
-            f"at most {MOST_PNG_BYTES // 10**6} MB are accepted.",
-            "Save it with 8 bits a colour in place of 16, not interlaced, or make it smaller.",
+            f"the limit is {MOST_PNG_BYTES // 10**6} MB.",
+            "Save it with 8 bits per colour instead of 16 and without interlacing, or make it smaller.",
         )
     position = 8
     for _ in range(MOST_SEGMENTS):
@@ -402,14 +402,14 @@ def _check_png(data: bytes) -> None:
             return
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     raise PhotoTooLargeError(
-        f"This PNG photo is built of more than {MOST_SEGMENTS:,} parts.",
-        "Open it in another program and save it anew.",
+        f"This PNG photo is made of more than {MOST_SEGMENTS:,} parts.",
+        "Open it in another program and save it again.",
     )
 
 
 def _too_much_memory() -> PhotoTooLargeError:
     return PhotoTooLargeError(
-        "A photo of this kind and so many pixels takes too much memory to decode.",
+        "A photo of this kind with so many pixels takes too much memory to decode.",
         "Make it smaller, or save it as an ordinary JPEG, not a progressive one.",
     )
 
@@ -417,7 +417,7 @@ def _too_much_memory() -> PhotoTooLargeError:
 def _too_many_pixels(size_wh: tuple[int, int] | None = None) -> PhotoTooLargeError:
     received = f"{size_wh[0]}×{size_wh[1]} pixels" if size_wh else "far too many pixels"
     return PhotoTooLargeError(
-        f"The photo has {received}; at most {MAX_PIXELS // 10**6} million are accepted.", "Make it smaller."
+        f"The photo has {received}; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
     )
 
 

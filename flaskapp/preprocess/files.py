@@ -59,8 +59,8 @@ def check_photos(content: FolderContent) -> None:
     if content.photos:
         return
     first = next(iter(content.passed_over.items()), None)
-    instead = f" What it holds is none, {first[0]} for example: {first[1]}" if first else ""
-    raise DataError(f"{content.folder.name} holds no photos.{instead}", "Photos are JPEG, PNG, WebP or HEIC.")
+    instead = f" It holds other files, {first[0]} for example: {first[1]}" if first else ""
+    raise DataError(f"There are no photos in {content.folder.name}.{instead}", "Photos are JPEG, PNG, WebP or HEIC.")
 
 
 def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, str]]:
@@ -119,11 +119,11 @@ def read_photo(path: Path) -> bytes:
             data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadablePhotoError(
-            f"The file cannot be read: {error.strerror}.", "Check its path and rights."
+            f"The file cannot be read: {error.strerror}.", "Check its path and permissions."
         ) from None
     if max(size, len(data)) > MAX_BYTES:
         raise PhotoTooLargeError(
-            f"The file has more than {MAX_BYTES // 1024**2} MB, the most that is accepted.",
+            f"The file has more than {MAX_BYTES // 1024**2} MB, which is the limit.",
             "Save it as JPEG, or make it smaller.",
         )
     return data
@@ -138,6 +138,6 @@ def check_presence(photos: Sequence[str], root: Path) -> None:
     missing = [photo for photo in photos if not (root / photo).is_file()]
     if missing:
         raise DataError(
-            f"{len(missing):,} of {len(photos):,} photos of the list do not exist, the first is {missing[0]}.",
+            f"{len(missing):,} of {len(photos):,} photos in the list do not exist; the first is {missing[0]}.",
             "Give the folder that the list's paths start from.",
         )

@@ -63,7 +63,7 @@ def check_jpeg(data: bytes) -> int:
             raise _too_costly(f"more than {MOST_SEGMENTS:,} parts")
         if marker in FRAMES and not frame:
             if marker not in DECODED:
-                raise UnsupportedFormatError("This is a JPEG of a rare kind, which is not accepted.", ORDINARY)
+                raise UnsupportedFormatError("This is a rare kind of JPEG, which cannot be used here.", ORDINARY)
             frame, pixels = content, _pixels_of(content)
         scans += marker == START_OF_SCAN
         if scans > 1 and scans * pixels > MOST_SCANNED_PIXELS:
@@ -145,6 +145,6 @@ def _mix_inks(inks: np.ndarray) -> np.ndarray:
 
 def _too_costly(found: str) -> PhotoTooLargeError:
     return PhotoTooLargeError(
-        f"This JPEG photo is built of {found}, which would take far too long to decode.",
+        f"This JPEG photo is made of {found}, which would take far too long to decode.",
         ORDINARY,
     )

@@ -41,13 +41,14 @@ def select_face(
         raise NoFaceError(
             "No face was found.",
             "Use a photo that shows one face from the front, upright, well lit and not cut off. "
-            f"In a photo of this size it must be at least {_smallest(faces)} pixels wide.",
+            f"In a photo of this size the face must be at least {_smallest(faces)} pixels wide.",
         )
     size_wh = faces.size_wh if isinstance(faces, Detection) else size_wh
     face = _meant(faces, number, choice, size_wh)
     if size_wh and not face.is_whole_in(size_wh):
         raise CutOffFaceError(
-            "The photo ends within the face.", "Use a photo that shows the whole face, with some room around it."
+            "The face is cut off by the edge of the photo.",
+            "Use a photo that shows the whole face with some room around it.",
         )
     return face
 

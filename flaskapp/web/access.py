@@ -119,16 +119,18 @@ def check_statements(notice_version: object, consent: bool, age_confirmed: bool)
         BadRequestError: the version is something else than text.
     """
     if not consent:
-        raise ConsentRequiredError("The privacy notice was not agreed to.", "Tick the box, or leave: nothing was kept.")
+        raise ConsentRequiredError(
+            "You have not agreed to the privacy notice.", "Tick the box, or leave; nothing was kept."
+        )
     if not age_confirmed:
         raise AgeRequiredError("Only people who are 18 or older may use this.", "Tick the box if you are.")
     if not isinstance(notice_version, str | None):
         raise BadRequestError(
-            'The field "notice_version" expects the version of the privacy notice, a text.',
-            "GET /api/v1/notice tells it.",
+            'The field "notice_version" expects the version of the privacy notice, as text.',
+            "GET /api/v1/notice returns it.",
         )
     if notice_version != services().consents.notice.version:
         raise ConsentRequiredError(
-            "The privacy notice in force is of another version than the one agreed to: it may have changed.",
-            "Load the page anew, or GET /api/v1/notice, read the notice and agree to it.",
+            "That is not the current version of the privacy notice, which may have changed.",
+            "Reload the page, or get /api/v1/notice, then read the notice and agree to it.",
         )

@@ -86,7 +86,7 @@ def refuse_as_told() -> None:
 def _refusal(reason: str) -> RequestError:
     if reason == SLOW:
         return SlowRequestError(
-            "The request did not arrive in time, so it was not waited for any longer.",
+            "The request took too long to arrive.",
             "Try again over a faster connection, or with smaller photos.",
         )
     return BusyError("Too many photos are on their way to this server.", "Try again in a few seconds.")
@@ -112,7 +112,7 @@ def check_host() -> None:
     known = match is not None and match["name"].lower() in services().settings.allowed_hosts
     if match is None or not known or not 0 < int(match["port"] or 80) <= LARGEST_PORT:
         raise UnknownHostError(
-            "This server does not go by that name.", "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
+            "This server does not answer to that name.", "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
         )
 
 
@@ -129,7 +129,7 @@ def check_origin() -> None:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site not in (None, "same-origin", "none") or (origin is not None and _host_of(origin) != request.host):
-        raise CrossSiteError("The request came from the page of another site.", "Use this server's own page.")
+        raise CrossSiteError("The request came from another site's page.", "Use this server's own page.")
 
 
 def _host_of(origin: str) -> str | None:
@@ -177,5 +177,6 @@ def check_form_token() -> None:
     seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get(CSRF_FIELD, "")
     if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
         raise FormExpiredError(
-            "The form is from an earlier start of the server, or cookies are off.", "Load the page anew and try again."
+            "The server was restarted after this form was loaded, or cookies are turned off.",
+            "Reload the page and try again.",
         )

@@ -139,8 +139,8 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
         for begun in list(dispatchers.values()):
             begun.close()
         raise SettingsError(
-            f"{host}:{port} cannot be listened on: {error.strerror}.",
-            "Set PORT to another, or HOST to an address of this computer.",
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            "Set PORT to another port, or HOST to an address of this computer.",
         ) from None
     threads.set_thread_count(settings.threads)
     addresses = [(listener.effective_host, listener.effective_port) for listener in listeners]
@@ -157,8 +157,8 @@ def rules_of(settings: Settings) -> Rules:
     if connections < FEWEST_CONNECTIONS:
         needed = OTHER_FILES + FILES_A_CONNECTION * FEWEST_CONNECTIONS
         raise SettingsError(
-            f"The server needs {needed} open files at least. The system allows {most_open_files()}.",
-            "Raise the limit, by ulimit -n 1024 before it is started.",
+            f"The server needs {needed} open files at least, but the system allows only {most_open_files()}.",
+            "Raise the limit before you start it: ulimit -n 1024.",
         )
     return Rules(
         connections=connections,

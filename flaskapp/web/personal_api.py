@@ -98,7 +98,8 @@ def check_owner() -> None:
     if not is_open():
         raise OwnFaceClosedError(
             "A personal model is only for whoever sits at the computer that runs this server.",
-            "Open the page there as http://localhost, through no proxy; or whoever runs it sets FR_OWN_FACE=everyone.",
+            "Open the page there as http://localhost, without a proxy. "
+            "To open it to others, whoever runs the server sets FR_OWN_FACE=everyone.",
         )
 
 
@@ -132,7 +133,7 @@ def _looks() -> list[Look]:
         return [Look(**{name: float(value) for name, value in one.items()}) for one in _listed()]
     except (AttributeError, OverflowError, TypeError, ValueError, RecursionError):
         raise BadRequestError(
-            'The field "looks" expects a JSON list of what "look" was in earlier answers.', "Leave it out to begin."
+            'The field "looks" expects a JSON list of the "look" of earlier answers.', "Leave it out to begin."
         ) from None
 
 
@@ -160,7 +161,7 @@ def train_own_face() -> Response:
     if request.form.get("keep_model") != AGREED:
         raise KeepModelError(
             "Training keeps a model of your face on the computer that runs this server, until it is forgotten.",
-            'Agree to that, by the box on the page or by keep_model = "yes".',
+            'Agree to that with the box on the page, or with keep_model = "yes".',
         )
     faces = services().comparer.run(lambda: [_face(data) for data in uploaded_photos("face")])
     training = services().personal_model.train(faces, g.consent_key)

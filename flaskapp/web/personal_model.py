@@ -31,7 +31,7 @@ from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
 
-_NAME_ITS_FOLDER = "Whoever runs this server can start it with the folder that train wrote to: serve --model."
+_NAME_ITS_FOLDER = "Whoever runs this server can start it with the folder that train wrote: serve --model."
 _REMOVE_IT_THERE = "Whoever runs this server can remove it: facial-recognition forget."
 
 ROOM_FOR_ALL = 1000
@@ -162,14 +162,18 @@ class PersonalModel:
         if len(faces) < FEWEST_PHOTOS:
             missing = FEWEST_PHOTOS - len(faces)
             raise TooFewPhotosError(
-                f"Training expects at least {FEWEST_PHOTOS} photos of you. Received: {len(faces)}.",
-                f"Add {missing} more, of other moments: 15 are better.",
+                f"Training needs at least {FEWEST_PHOTOS} photos of you. Received: {len(faces)}.",
+                f"Add {missing} more, taken at other times; 15 photos are better.",
             )
         with self.lock, self._consents.held(consent) as standing:
             if standing is None:
-                raise ConsentRequiredError("Your consent has ended, so no training was begun.", "Agree again to train.")
+                raise ConsentRequiredError(
+                    "Your consent has ended, so the training was not started.", "Agree again to train."
+                )
             if self._training and self._training.is_running:
-                raise TrainingError("A training is under way on this server.", "Wait for it to end, or cancel it.")
+                raise TrainingError(
+                    "A training is already running on this server.", "Wait for it to end, or cancel it."
+                )
             self._training = Training(np.stack(faces), consent, self)
             self._end_after(self._consents.seconds_left(standing), consent)
             return self._training
@@ -253,7 +257,7 @@ class PersonalModel:
             raise NotRemovedError(error.message, _NAME_ITS_FOLDER) from None
         except OSError as error:
             raise NotRemovedError(
-                f"{self.place.name} cannot be removed whole: {error.strerror}.", _REMOVE_IT_THERE
+                f"{self.place.name} could not be removed completely: {error.strerror}.", _REMOVE_IT_THERE
             ) from None
         return [path.relative_to(self.place.parent).as_posix() for path in removed]
 
@@ -266,7 +270,7 @@ class PersonalModel:
         try:
             return (personal.standing(self.place) / personal.REPORT).read_bytes()
         except OSError:
-            raise NoModelError("There is no report of a personal model on this server.", "Train one.") from None
+            raise NoModelError("There is no report on a personal model on this server.", "Train one.") from None
 
     def to_json(self, consent: str) -> dict[str, Any]:
         """Return what there is, as it may be told to whoever holds a consent."""

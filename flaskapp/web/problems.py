@@ -64,15 +64,15 @@ def _how_long_to_wait() -> str:
 def _how_to_shrink() -> str:
     most = request.max_content_length
     if most is not None and most <= SMALL_BODY_BYTES:
-        return f"This request takes {most:,} bytes at most, and no photo."
+        return f"This request may have {most:,} bytes at most, and no photo."
     if most is not None and (request.content_length or 0) <= most:
         # As a whole it is small enough, and a file that is too large is named.
         most_text = f"{request.max_form_parts} fields and {MOST_FORM_BYTES // 1024} kB of text"
         return (
-            f"This form takes {most_text} at most. Send each photo as a file, as curl -F reference=@photo.jpg does; "
-            "base64 is not read."
+            f"This form may have {most_text} at most. Send each photo as a file, as curl -F reference=@photo.jpg does; "
+            "base64 does not work."
         )
-    return "Send less: photos can be saved as JPEG, or made smaller."
+    return "Send less: save the photos as JPEG, or make them smaller."
 
 
 def answer_errors(app: Flask) -> None:

@@ -68,7 +68,9 @@ def stated_json(example: str) -> dict[str, Any]:
     request.max_content_length = SMALL_BODY_BYTES
     stated = request.get_json(silent=True)
     if not isinstance(stated, dict):
-        raise BadRequestError("A JSON object is expected, with Content-Type: application/json.", f"Send {example}.")
+        raise BadRequestError(
+            "The request must be a JSON object with Content-Type: application/json.", f"Send {example}."
+        )
     return stated
 
 
@@ -81,13 +83,13 @@ def check_form() -> None:
     if request.mimetype != FORM:
         received = request.mimetype or "a request without Content-Type"
         raise BadRequestError(
-            f"Photos are expected as files of a form, {FORM}. Received: {received}.",
-            "Send each photo as a file in its field, as curl -F does.",
+            f"Photos must be files in a form, {FORM}. Received: {received}.",
+            "Send each photo as a file in its own field, as curl -F does.",
         )
     if not request.files and not request.form:
         raise BadRequestError(
-            f"The body cannot be read as {FORM}: it holds no field.",
-            "Let the program that sends it write Content-Type and its boundary itself, as curl -F does.",
+            f"The body cannot be read as {FORM}: it has no fields.",
+            "Let your program write Content-Type and its boundary by itself, as curl -F does.",
         )
 
 
@@ -105,20 +107,18 @@ def uploaded_photo(field: str) -> bytes:
     if not uploads and field in request.form:
         raise NotAFileError(
             "The field holds text, not a file.",
-            "Upload the photo itself, as a file with a name; addresses and names are never opened.",
+            "Upload the photo itself, as a file with a name; paths and web addresses are never opened.",
             photo=field,
         )
     check_form()
     if len(uploads) > 1:
         raise SeveralPhotosError(
-            f'One photo is expected in the field "{field}". Received: {len(uploads)}.',
-            "Send one file in each field, and compare the others apart.",
+            f'The field "{field}" takes one photo. Received: {len(uploads)}.',
+            "Send one file per field, and compare the others separately.",
             photo=field,
         )
     if not uploads or _is_left_empty(uploads[0]):
-        raise MissingPhotoError(
-            f'One photo is expected in the field "{field}". Received: none.', "Choose a photo.", photo=field
-        )
+        raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
     return _content_of(uploads[0], field)
 
 
@@ -142,7 +142,9 @@ def _content_of(upload: FileStorage, field: str) -> bytes:
         raise TypeError(f"Uploads expect InMemoryRequest. Received a {type(buffer).__name__}.")
     if buffer.overflowed:
         most = f"{buffer.limit / 1024**2:.3g} MB"
-        raise PhotoTooLargeError(f"The file has more than {most}.", "Save it as JPEG, or make it smaller.", photo=field)
+        raise PhotoTooLargeError(
+            f"The file is larger than {most}, the limit.", "Save it as JPEG, or make it smaller.", photo=field
+        )
     return buffer.getvalue()
 
 

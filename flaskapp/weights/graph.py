@@ -232,7 +232,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray]) -> None:
             raise WeightsError(
                 f"The weights do not hold the expected network: {name} expects "
                 f"{expected.get(name, 'not to be there')}. Received: {received.get(name, 'nothing')}.",
-                "Use weights and program of one version.",
+                "Use weights that fit this version of the program.",
             )
 
 

@@ -14,8 +14,8 @@ from flaskapp.preprocess import CROP_GEOMETRY
 
 WEIGHTS_NAME = "siamese_model_final.h5"
 
-_REINSTALL = "Put back the file that belongs to the program, or install it again."
-_NAME_OURS = "Name weights that train of this program wrote, with their .json beside them, both unchanged."
+_REINSTALL = "Restore the file, or install the program again."
+_NAME_OURS = "Use weights that this program's train wrote, with their .json beside them and both unchanged."
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ def read_info(path: Path) -> WeightsInfo:
         raise WeightsError(f"{note.name} cannot be read: {error.strerror}.", remedy(path)) from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise WeightsError(
-            f"{note.name} is damaged, or of another program ({type(error).__name__}).", remedy(path)
+            f"{note.name} is damaged, or comes from another program ({type(error).__name__}).", remedy(path)
         ) from None
     if geometry != CROP_GEOMETRY:
         raise WeightsError(
-            f"{path.name} was trained on faces cut otherwise than this program cuts them.",
-            "Use weights and program of one version.",
+            f"{path.name} was trained on faces that were cut out differently.",
+            "Use weights that fit this version of the program.",
         )
     return info
 

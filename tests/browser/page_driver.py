@@ -243,8 +243,10 @@ class Driver:
         self.find("#probe-file").set_input_files(probe)
         return self.compare()
 
-    def expect_error(self, where: str, *words: str) -> None:
-        """Hold the error text beside a photo, and that assistive technology is told of it."""
+    def expect_error(self, where: str, code: str, *words: str) -> None:
+        """Hold the error beside a photo by its code and words, and that assistive technology is told of it."""
+        expect(self.find(f"#{where}-error")).to_be_visible()
+        expect(self.find(f"#{where}-error")).to_have_attribute("data-code", code)
         for part in words:
             expect(self.find(f"#{where}-error")).to_contain_text(part)
         if where in ("reference", "probe"):

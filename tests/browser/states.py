@@ -45,7 +45,7 @@ def at_pictures(window: Driver, files: Files) -> None:
 
 def at_pictures_to_choose_from(window: Driver, files: Files) -> None:
     window.agree().choose("reference", files["turned"]).choose("probe", files["heic"]).compare()
-    window.expect_error("reference", "2 faces could be meant.")
+    window.expect_error("reference", "several_faces", "2 faces")
 
 
 def at_result_of_pictures(window: Driver, files: Files) -> None:
@@ -68,7 +68,7 @@ def at_progress(window: Driver, files: Files) -> None:
 def at_failure(window: Driver, files: Files) -> None:
     window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"])
     window.page.route("**/api/v1/verify", lambda route: route.abort())
-    window.compare().expect_error("compare", "The server does not answer.")
+    window.compare().expect_error("compare", "unreachable")
 
 
 def at_result(window: Driver, files: Files) -> None:
@@ -97,7 +97,7 @@ def at_still(window: Driver, files: Files) -> None:
 def at_camera_error(window: Driver, files: Files) -> None:
     window.break_camera("NotAllowedError").agree()
     window.page.get_by_role("button", name="Webcam for the reference photo").click()
-    window.expect_error("camera", "The camera was not allowed.")
+    window.expect_error("camera", "camera_denied")
 
 
 def at_live_start(window: Driver, files: Files) -> None:
@@ -207,7 +207,7 @@ def at_plain_faces(window: Driver, files: Files) -> None:
 def at_plain_error(window: Driver, files: Files) -> None:
     at_plain_photos(window, files)
     window.send(files["hopper"], files["landscape"])
-    window.expect_error("probe", "No face was found.")
+    window.expect_error("probe", "no_face")
 
 
 def at_plain_result(window: Driver, files: Files) -> None:

@@ -17,7 +17,7 @@ from flaskapp.web.settings import services_of
 def test_the_page_opens_on_two_unticked_boxes_and_the_reason(visit):
     window = visit().open()
     assert [box.is_checked() for box in window.find("#consent-form input[type=checkbox]").all()] == [False, False]
-    expect(window.find("#consent")).to_contain_text("Nothing below works before you agree.")
+    expect(window.find("#consent")).to_contain_text("Nothing works until you agree.")
     expect(window.find("#consent")).to_contain_text("biometric data")
     expect(window.find("#photos")).to_be_hidden()
     assert not [url for url in window.requests if "/api/" in url]
@@ -69,7 +69,7 @@ def test_withdrawing_without_an_answer_of_the_server_still_forgets(page, hopper_
     page.choose("reference", hopper_file)
     page.page.route("**/api/v1/consent", lambda route: route.abort())
     page.page.get_by_role("button", name="Withdraw consent").click()
-    page.expect_error("consent", "This page has forgotten everything", "ends by itself")
+    page.expect_error("consent", "unreachable", "This page has forgotten everything")
     assert page.find("#reference-file").evaluate("(input) => input.files.length") == 0
 
 
@@ -79,7 +79,7 @@ def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait
     page.choose("reference", hopper_file).choose("probe", collins_file)
     services_of(server.app).consents._consents.clear()
     page.compare()
-    page.expect_error("consent", "Your consent has ended.", "Agree again")
+    page.expect_error("consent", "consent_required")
     expect(page.find("#photos")).to_be_hidden()
     page.find("#consent-box").check()
     page.find("#age-box").check()
@@ -92,7 +92,7 @@ def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait
 def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page, hopper_file, server):
     services_of(server.app).consents._consents.clear()
     page.find("#reference-file").set_input_files(hopper_file)
-    page.expect_error("consent", "Your consent has ended.")
+    page.expect_error("consent", "consent_required")
     page.find("#consent-box").check()
     page.find("#age-box").check()
     page.page.get_by_role("button", name="Agree and continue").click()
@@ -102,7 +102,7 @@ def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page
 def test_consent_that_runs_out_under_an_open_page_is_asked_for_again(visit, server, monkeypatch):
     monkeypatch.setattr(services_of(server.app).consents, "lifetime", timedelta(seconds=3))
     window = visit().agree()
-    window.expect_error("consent", "Your consent has ended.")
+    window.expect_error("consent", "consent_required")
 
 
 def test_a_consent_of_weeks_says_its_day_and_does_not_ask_the_server_all_the_time(visit, server, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_notice_that_changed_must_be_read_anew(visit, server, monkeypatch):
     window.find("#consent-box").check()
     window.find("#age-box").check()
     window.page.get_by_role("button", name="Agree and continue").click()
-    window.expect_error("consent", "The privacy notice in force is of another version")
+    window.expect_error("consent", "consent_required")
     expect(window.find("#photos")).to_be_hidden()
 
 

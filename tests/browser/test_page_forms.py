@@ -26,7 +26,7 @@ def test_two_files_lead_to_the_result(plain, hopper_file, collins_file):
     expect(plain.find("#counts")).to_contain_text("0.07 % of pairs of strangers (7 of 10,000)")
     expect(plain.find("#counts")).to_contain_text("94.0 % of pairs of the same person (4,700 of 5,000)")
     expect(plain.find("#result-scale .marker-number")).to_have_text("0.900")
-    expect(plain.find("#result")).to_contain_text("this is no liveness check")
+    expect(plain.find("#result")).to_contain_text("not a liveness check")
     plain.page.get_by_role("link", name="Compare two other photos").click()
     expect(plain.find("#photos")).to_be_visible()
 
@@ -58,7 +58,7 @@ def test_several_faces_are_numbered_and_asked_for(plain, verifier, group_photo, 
 
 def test_another_photo_can_be_sent_in_place_of_one_with_several_faces(plain, verifier, group_photo, hopper_file):
     plain.send(hopper_file, {"name": "group.jpg", "mimeType": "image/jpeg", "buffer": group_photo})
-    plain.page.get_by_label("None of them: I choose another photo").check()
+    plain.page.get_by_label("None of these: I will choose another photo").check()
     plain.send(hopper_file, hopper_file)
     expect(plain.find("#verdict-word")).to_have_text("Match")
     assert verifier.calls[-1] == (None, None)
@@ -73,7 +73,7 @@ def test_several_faces_leave_a_way_back_to_the_start(plain, group_photo, hopper_
 
 def test_an_error_stands_beside_its_photo(plain, landscape, hopper_file):
     plain.send(hopper_file, {"name": "sky.png", "mimeType": "image/png", "buffer": landscape})
-    plain.expect_error("probe", "No face was found.")
+    plain.expect_error("probe", "no_face")
     expect(plain.find("#reference-error")).to_be_hidden()
     assert plain.page.title().startswith("Error: ")
 
@@ -88,5 +88,5 @@ def test_consent_can_be_withdrawn(plain, server):
 def test_consent_that_ended_is_asked_for_again(plain, server, hopper_file):
     services_of(server.app).consents._consents.clear()
     plain.send(hopper_file, hopper_file)
-    plain.expect_error("consent", "No photo is looked at without your consent.")
+    plain.expect_error("consent", "consent_required")
     expect(plain.find("#photos")).to_be_hidden()

@@ -125,7 +125,7 @@ def test_a_photo_that_both_see_alike_is_drawn_as_it_is(page, verifier, collins_f
 def test_one_face_of_a_photo_that_is_shown_otherwise_is_shown_alone(page, verifier, collins_file):
     portrait = turned.held(Image.open(sample_photos.HOPPER), 3, "WEBP")
     page.choose("reference", {"name": "a.webp", "mimeType": "image/webp", "buffer": portrait})
-    expect(page.find("#reference-slot [data-unseen]")).to_contain_text("does not show this photo as it is compared")
+    expect(page.find("#reference-slot [data-unseen]")).to_contain_text("shows this photo differently")
     expect(page.find("#reference-slot [data-cuts] canvas")).to_have_count(1)
     expect(page.find("#reference-slot [data-cuts] button")).to_have_count(0)
     expect(page.find("#reference-note")).to_have_text("One face found.")
@@ -136,7 +136,7 @@ def test_one_face_of_a_photo_that_is_shown_otherwise_is_shown_alone(page, verifi
 
 def test_who_compares_without_choosing_is_led_to_the_pictures(page, verifier, collins_file):
     page.choose("reference", as_file(OTHERWISE["webp 6"])).choose("probe", collins_file).compare()
-    page.expect_error("reference", "2 faces could be meant.", "Choose one of their pictures.")
+    page.expect_error("reference", "several_faces", "2 faces")
     expect(page.page.get_by_role("button", name="Face 1 of 2")).to_be_focused()
     assert verifier.calls == []
 

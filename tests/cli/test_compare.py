@@ -333,7 +333,7 @@ class TestEvaluate:
     def test_missing_photos_are_one_clean_line(self, lists):
         result = run("evaluate", "--pairs", lists / "pairs.csv", "--root", lists)
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
-        assert "5 of 5 photos of the list do not exist" in result.stderr
+        assert "5 of 5 photos in the list" in result.stderr
 
     @pytest.mark.parametrize("option", ["--scores", "--json"])
     def test_a_place_that_cannot_be_written_is_noticed_first(self, lists, monkeypatch, option):

@@ -172,7 +172,7 @@ class TestOptions:
             (tmp_path / name).write_bytes(b"dear to me")
         told = CliRunner().invoke(cli.main, arguments)
         assert told.exit_code == 2
-        assert "is read, and would be written over" in told.output
+        assert "would be overwritten" in told.output
         assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes() == b"dear to me"
 
     def test_a_new_folder_may_lie_in_a_new_folder(self, tmp_path, monkeypatch):

@@ -251,7 +251,7 @@ class TestWeights:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        with pytest.raises(WeightsError, match=rf"{name}\.onnx are not the known ones"):
+        with pytest.raises(WeightsError, match=rf"{name}\.onnx are not the expected ones"):
             networks.load_network(name, copied_weights)
 
     def test_a_missing_file_is_told_by_name(self, copied_weights):

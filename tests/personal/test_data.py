@@ -75,7 +75,7 @@ class TestAlbum:
         assert len(read_album(tmp_path)) == 1
 
     def test_an_empty_folder_is_refused(self, tmp_path):
-        with pytest.raises(DataError, match="holds no photos"):
+        with pytest.raises(DataError, match="no photos in"):
             read_album(tmp_path)
 
     def test_people_are_folders_and_a_stray_photo_is_nobodys(self, tmp_path):
@@ -334,12 +334,12 @@ class TestStandIn:
         again = stand_in_of(details, "a" * 64)
         assert np.abs(again.people - stand_in.people).max() < 0.01
         assert again.count == (400, 2400)
-        with pytest.raises(DataError, match="other weights"):
+        with pytest.raises(DataError, match="different weights"):
             stand_in_of(details, "b" * 64)
         details["stand_in"]["arrays"]["mean"]["float16"] = "?"
         with pytest.raises(DataError, match="damaged"):
             stand_in_of(details, "a" * 64)
-        with pytest.raises(DataError, match="without a stand-in"):
+        with pytest.raises(DataError, match="no stand-in"):
             stand_in_of({}, "a" * 64)
 
     def test_a_few_people_cannot_hide_in_it(self, features):

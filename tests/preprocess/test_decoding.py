@@ -289,7 +289,7 @@ class TestRefusals:
             decode_photo(data)
 
     def test_too_many_bytes(self):
-        with pytest.raises(PhotoTooLargeError, match=r"12\.0 MB; at most 12 MB"):
+        with pytest.raises(PhotoTooLargeError, match=r"12\.0 MB.* 12 MB"):
             decode_photo(b"\xff\xd8\xff" + bytes(decoding.MAX_BYTES))
 
     @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ class TestRefusals:
     def test_each_bad_file_at_hand_has_its_own_answer(self, photos, name):
         kind, words = {
             "corrupted.png": (UnreadablePhotoError, "PNG photo is damaged"),
-            "empty.png": (UnsupportedFormatError, "not a photo of a known format"),
+            "empty.png": (UnsupportedFormatError, "not a photo in a known format"),
             "einstein.gif": (UnsupportedFormatError, "GIF"),
             "einstein.bmp": (UnsupportedFormatError, "BMP"),
             "truncated.jpg": (TruncatedPhotoError, "end of this JPEG"),

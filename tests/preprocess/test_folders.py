@@ -54,12 +54,12 @@ PHOTOS = {
     "ends in a dot.": "PNG",
 }
 OTHERS = {
-    "notes.txt": (b"for myself", "This is not a photo of a known format."),
-    "moving.gif": (b"GIF89a" + bytes(20), "This is a GIF, which is not accepted."),
-    "paper": (b"%PDF-1.7", "This is a PDF, which is not accepted."),
+    "notes.txt": (b"for myself", "This file is not a photo in a known format."),
+    "moving.gif": (b"GIF89a" + bytes(20), "This is a GIF, which cannot be used here."),
+    "paper": (b"%PDF-1.7", "This is a PDF, which cannot be used here."),
     "below/film.mov": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "This is a video or another relative of HEIC"),
     "empty": (b"", "The file is empty."),
-    "._plain.jpg": (b"\0\x05\x16\7\0\2\0\0Mac OS X", "This is not a photo of a known format."),
+    "._plain.jpg": (b"\0\x05\x16\7\0\2\0\0Mac OS X", "This file is not a photo in a known format."),
 }
 
 
@@ -128,7 +128,7 @@ def test_a_folder_that_may_not_be_looked_into_is_told(album):
 
 def test_a_folder_without_photos_is_told_by_what_it_holds(tmp_path):
     (tmp_path / "moving.gif").write_bytes(b"GIF89a")
-    with pytest.raises(DataError, match=r"holds no photos\. .*moving\.gif for example: This is a GIF"):
+    with pytest.raises(DataError, match=r"no photos in .*moving\.gif for example: This is a GIF"):
         check_photos(look_through(tmp_path))
     for read in (read_album, read_people):
         with pytest.raises(DataError, match=r"moving\.gif"):
@@ -151,7 +151,7 @@ class TestReaders:
         monkeypatch.setattr(runtime, "_default", Runtime(weights))
         return folder
 
-    TOLD = ("  left out: grace/moving.gif: This is a GIF", "  left out: readme: This is not a photo")
+    TOLD = ("  left out: grace/moving.gif: This is a GIF", "  left out: readme: This file is not a photo")
 
     def test_ones_own_album(self, people):
         album = read_album(people / "grace")

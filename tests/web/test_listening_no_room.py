@@ -86,7 +86,7 @@ class TestNoRoom:
 
     def test_for_a_server_at_all_is_said(self, monkeypatch):
         monkeypatch.setattr(listening, "most_open_files", lambda: 20)
-        with pytest.raises(SettingsError, match="allows 20"):
+        with pytest.raises(SettingsError, match="allows only 20"):
             rules_of(Settings())
 
     def test_for_as_many_as_threads_is_there_by_default(self):

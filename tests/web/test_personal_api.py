@@ -146,7 +146,7 @@ class TestTraining:
         after = owner.get(URL).json
         assert (after["exists"], after["in_use"], after["model"]) == (True, True, "my_model")
         assert after["comparing_with"].startswith("my_model@")
-        assert "Compared by the personal model my_model." in owner.get("/").get_data(as_text=True)
+        assert "the personal model my_model." in owner.get("/").get_data(as_text=True)
 
     def test_faces_arrive_as_they_were_sent(self, owner):
         check = 'import hashlib; tell(problem={"code": "x", "detail": hashlib.sha256(pixels).hexdigest(), "hint": ""})'

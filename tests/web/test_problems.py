@@ -211,7 +211,7 @@ def test_a_form_of_an_earlier_start_says_so_on_the_page(scene):
     photos = {"reference": scene.hopper, "probe": scene.collins}
     response = scene.browser.send("/compare", photos, csrf_token="0" * 64)
     assert (response.status_code, response.content_type) == (403, "text/html; charset=utf-8")
-    assert "Load the page anew" in response.get_data(as_text=True)
+    assert "Reload the page" in response.get_data(as_text=True)
 
 
 def test_no_code_is_left_out():

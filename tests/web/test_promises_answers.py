@@ -319,7 +319,7 @@ def test_p23_every_result_says_that_liveness_was_not_checked(agreed):
     assert agreed.send("/api/v1/live", frames).json["liveness"] == "not_checked"
     page = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
     result, live = page.split('id="result"')[1], page.split('id="live-result"')[1]
-    assert all("A photo of a photo would pass: this is no liveness check." in part for part in (result, live))
+    assert all("A photo of a photo would pass" in part for part in (result, live))
 
 
 class TestP26OnlyItsNames:

@@ -43,7 +43,7 @@ export async function compareFrame(reference, frame, signal) {
 // Band, name and warnings on the page are those of the weights that it was loaded with.
 function ofThisPage(answer) {
   if (answer.model === document.getElementById("main").dataset.model) return answer;
-  throw new Problem({ code: "weights_changed", detail: "The server compares with other weights by now.", hint: "Load the page anew." });
+  throw new Problem({ code: "weights_changed", detail: "The server now compares with different weights.", hint: "Reload the page." });
 }
 
 /** Ask what the server thinks of a photo of oneself, beside those whose looks go along. */
@@ -111,7 +111,7 @@ async function ask(path, { signal, ...options } = {}) {
 function unreachable() {
   return new Problem({
     code: "unreachable",
-    detail: "The server does not answer.",
+    detail: "The server is not answering.",
     hint: "Check that it is running and that you are connected to it, then try again.",
   });
 }

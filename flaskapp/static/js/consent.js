@@ -4,13 +4,13 @@ import { Problem, giveConsent, readConsent, withdrawConsent } from "./api.js";
 import { announce, byId, markTick, showProblem } from "./dom.js";
 
 const TICKS = [
-  ["consent-box", "Tick this box if you agree; without it no photo is looked at."],
-  ["age-box", "Tick this box if you are 18 or older; the page is for adults only."],
+  ["consent-box", "Tick this box if you agree. Without it, no photo is looked at."],
+  ["age-box", "Tick this box if you are 18 or older. This page is for adults only."],
 ];
 const ENDED = {
   code: "consent_required",
   detail: "Your consent has ended.",
-  hint: "Agree again to go on. Photos that you had chosen are still on your screen only.",
+  hint: "Agree again to carry on. The photos you chose are still on this page and nowhere else.",
 };
 
 const LEAST_WAIT_MS = 3000;
@@ -96,8 +96,8 @@ export class Consent extends EventTarget {
       announce("Consent withdrawn. Everything on this page was forgotten.");
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      const detail = "This page has forgotten everything, but the server could not be told.";
-      this.askAgain(new Problem({ ...error, detail, hint: "Your consent there ends by itself, at the latest when the server stops." }));
+      const detail = "This page has forgotten everything, but it could not reach the server.";
+      this.askAgain(new Problem({ ...error, detail, hint: "Your consent there will end by itself, when the server stops at the latest." }));
     }
   }
 }

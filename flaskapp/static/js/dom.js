@@ -47,6 +47,7 @@ export function focusOn(target) {
 
 /** Fill one of the page's error boxes; with null, empty and hide it. */
 export function showProblem(box, problem) {
+  box.dataset.code = problem?.code ?? "";
   box.querySelector(".error-message").textContent = problem?.detail ?? "";
   box.querySelector(".error-hint").textContent = problem ? hintOf(problem) : "";
   box.hidden = !problem;

@@ -22,21 +22,21 @@ const RATE_WINDOW_MS = 2000;
 const STILL_MS = 100; // how long to wait for another frame where the camera stands still
 
 const WORDS = {
-  match: ["Match", "Alike enough to count as one person."],
-  non_match: ["Non-match", "Too different to count as one person."],
-  inconclusive: ["Inconclusive", "Neither alike nor different enough to decide."],
+  match: ["Match", "Alike enough to count as the same person."],
+  non_match: ["Non-match", "Too different to count as the same person."],
+  inconclusive: ["Inconclusive", "Neither alike enough nor different enough to tell."],
   out_of_scope: ["Out of scope", "Neither face is the person this model knows."],
 };
 const UNSEEN = {
   code: "reference_unseen",
-  detail: "Live comparison needs a reference photo that this browser can show.",
+  detail: "Live comparison needs a reference photo that your browser can show.",
   hint: "Save the photo as JPEG and choose it again.",
 };
 
 const CROWDED = {
   code: "several_faces",
-  detail: "Beside the face chosen in the reference photo there is another one that could be meant.",
-  hint: "Choose a photo, or cut one out, that shows this face alone.",
+  detail: "In the reference photo, another face is too close to the one you chose.",
+  hint: "Choose a photo that shows this face alone, or crop this one.",
 };
 
 export class LiveComparison {
@@ -133,7 +133,7 @@ export class LiveComparison {
   async #waitOrThrow(error) {
     const waits = error instanceof Problem && ["busy", "not_enough_memory", "rate_limited", "warming_up"].includes(error.code);
     if (!waits) throw error;
-    byId("live-note").textContent = "The server is busy; going on in a moment.";
+    byId("live-note").textContent = "The server is busy. Carrying on in a moment.";
     await pause(1000 * Math.min(error.retryAfter ?? 1, 10));
     byId("live-note").textContent = "";
   }
@@ -160,7 +160,7 @@ export class LiveComparison {
     this.scale.show(this.score);
     setDecision(byId("live-verdict"), decision);
     [byId("live-word").textContent, byId("live-words").textContent] = WORDS[decision];
-    if (answer.other_faces) byId("live-words").textContent += " Several faces are in view; the largest counts.";
+    if (answer.other_faces) byId("live-words").textContent += " There are several faces in view; the largest is compared.";
     this.#announceSteady(decision, now);
   }
 

@@ -52,10 +52,10 @@ class OwnPage {
   #sayWhatIsNeeded() {
     const { lacking } = this;
     byId("train-note").textContent = this.model.isTraining
-      ? "What compared before goes on comparing until the new model is there. You may leave this page open and come back."
+      ? "The current model stays in use until the new one is ready. You can leave this page open and come back."
       : lacking
         ? `${lacking} more ${lacking === 1 ? "photo is" : "photos are"} needed; 15 are better.`
-        : "It takes a few minutes. What compared before goes on comparing until the new model is there.";
+        : "It takes a few minutes. The current model stays in use until the new one is ready.";
     const train = byId("train");
     if (this.model.isTraining) train.setAttribute("aria-disabled", "true");
     else train.removeAttribute("aria-disabled");
@@ -69,13 +69,13 @@ class OwnPage {
       const [count, copies] = [this.album.counted.length, this.album.photos.length > this.album.counted.length];
       const detail = `There ${count === 1 ? "is 1 photo" : `are ${count} photos`} to train on; ${this.lacking} more ${this.lacking === 1 ? "is" : "are"} needed.`;
       const hint = `Take them with the webcam, or choose some${copies ? "; those with a note below them do not count" : ""}.`;
-      showProblem(byId("train-error"), { detail, hint });
+      showProblem(byId("train-error"), { code: "too_few_photos", detail, hint });
       announce(detail);
       byId("capture-toggle").focus();
       return;
     }
     if (!byId("keep-box").checked) {
-      markTick("keep-box", "Tick this box if you agree; without it no model is made.");
+      markTick("keep-box", "Tick this box if you agree. Without it, no model is made.");
       byId("keep-box").focus();
       return;
     }
@@ -96,7 +96,7 @@ function doubtIn(numbers, sent) {
   const named = `${alone ? "Photo" : "Photos"} ${new Intl.ListFormat("en").format(numbers.map(String))}`;
   const what = 2 * numbers.length > sent && sent
     ? `The photos seem to show several people: ${numbers.length} of ${sent} do not match most of the others.`
-    : `${named} ${alone ? "looks" : "look"} like somebody else than most of the others.`;
+    : `${named} ${alone ? "looks" : "look"} like a different person from most of the others.`;
   return `${what} If ${alone ? "it does" : "they do"} not show you, remove ${alone ? "it" : "them"} and train again.`;
 }
 

@@ -60,8 +60,8 @@ export class Album extends EventTarget {
   async #addFile(file) {
     const generation = this.#generation;
     try {
-      if (this.isFull) throw new Problem({ code: "too_many", detail: `A training takes ${this.most} photos.` });
-      if (file.size > this.mostBytes) throw new Problem({ code: "too_large", detail: `The file has more than ${this.mostBytes / 1024 ** 2} MB.` });
+      if (this.isFull) throw new Problem({ code: "too_many", detail: `Training can use ${this.most} photos at most.` });
+      if (file.size > this.mostBytes) throw new Problem({ code: "too_large", detail: `The file is larger than ${this.mostBytes / 1024 ** 2} MB, the limit.` });
       const seen = await lookAtOwnPhoto(file, this.#looks());
       if (generation === this.#generation) await this.add(file, seen, false);
     } catch (error) {

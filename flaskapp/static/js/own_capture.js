@@ -52,7 +52,7 @@ export class Capture {
 
   async #run(generation) {
     while (generation === this.#generation) {
-      if (this.album.isFull) return this.stop("That is all that a training takes. The camera is off.");
+      if (this.album.isFull) return this.stop("That is as many photos as training can use. The camera is off.");
       const flight = (this.flight = new AbortController());
       try {
         const seen = await this.album.offer(await this.#grab(), flight.signal);
@@ -72,7 +72,7 @@ export class Capture {
     if (!(error instanceof Problem)) throw error;
     if (error.photo === "photo") this.#say(`${error.detail} ${error.hint}`);
     else if (["busy", "not_enough_memory", "rate_limited", "warming_up"].includes(error.code)) {
-      this.#say("The server is busy; going on in a moment.");
+      this.#say("The server is busy. Carrying on in a moment.");
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.retryAfter ?? 1, MOST_WAIT_S)));
     } else throw error;
   }

@@ -120,8 +120,8 @@ export class Model extends EventTarget {
     byId("gain").textContent = gain;
     byId("figures").replaceChildren(...Object.entries(NAMES).map(([key, name]) => element("tr", {},
       element("th", { scope: "row" }, name), element("td", {}, withInterval(figures[key])), element("td", {}, percent(figures[key].shipped)))));
-    byId("scored-on").textContent = `Scored once on photos that training never saw: ${whole.format(genuine)} pairs of you and ${whole.format(impostor)} of you and somebody who does not exist. `
-      + `Out of scope read ${whole.format(scope.strangers_out)} of ${whole.format(scope.stranger_pairs)} pairs of two strangers, and ${whole.format(scope.owner_out)} of ${whole.format(scope.owner_pairs)} of two photos of you.`;
+    byId("scored-on").textContent = `Tested once on photos that training never saw: ${whole.format(genuine)} pairs of you and ${whole.format(impostor)} of you and a made-up person. `
+      + `The answer was out of scope for ${whole.format(scope.strangers_out)} of ${whole.format(scope.stranger_pairs)} pairs of two strangers, and for ${whole.format(scope.owner_out)} of ${whole.format(scope.owner_pairs)} pairs of you.`;
     show(true, byId("outcome"));
     if (!this.#watched) return;
     focusOn(byId("outcome-heading"));
@@ -135,6 +135,6 @@ const percent = (share) => (share === null ? "—" : `${(100 * share).toFixed(2)
 
 function wordsOf({ model, exists, in_use: used, comparing_with: weights }) {
   if (used) return `This server compares with ${weights}. It is optimised for its owner and may not generalise.`;
-  const there = exists ? `There is a personal model, ${model}, and it is not in use.` : "There is none.";
+  const there = exists ? `There is a personal model, ${model}, but it is not in use.` : "There is no personal model yet.";
   return `${there} This server compares with ${weights}.`;
 }

@@ -31,7 +31,7 @@ export function drawReport({ answer, faces, word, sentence, counts, note }) {
   writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, 26, INK);
   const scored = answer.similarity_score !== null;
   if (scored) drawScale(context, answer);
-  const lines = [counts, "A photo of a photo would pass: this is no liveness check.", note].filter(Boolean);
+  const lines = [counts, "A photo of a photo would pass: this is not a liveness check.", note].filter(Boolean);
   lines.reduce((y, line) => writeWrapped(context, line, EDGE, y, WIDTH - 2 * EDGE, 26, INK) + 8, scored ? 645 : 490);
   const made = new Date(answer.compared_at).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
   write(context, `Compared ${made} with the weights ${answer.model}`, EDGE, HEIGHT - 56, `20px ${FONT}`, QUIET);

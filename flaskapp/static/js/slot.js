@@ -7,8 +7,8 @@ import { decode, paint } from "./pictures.js";
 import { View, closePictures, decodePictures, showsAlike } from "./views.js";
 
 // Of a photo with faces that this browser shows not at all, or not as the server read it.
-const UNSEEN = "This browser cannot show this photo (HEIC, perhaps). It can be compared all the same.";
-const SEEN_OTHERWISE = "This browser does not show this photo as it is compared: it turns it otherwise, perhaps.";
+const UNSEEN = "Your browser cannot show this photo, perhaps because it is HEIC. It can still be compared.";
+const SEEN_OTHERWISE = "Your browser shows this photo differently from how it is compared, perhaps turned another way.";
 const FOUND_ONE = "Here is the face that the server found.";
 const FOUND_SEVERAL = "Here are the faces that the server found, from left to right.";
 
@@ -82,7 +82,7 @@ export class PhotoSlot extends EventTarget {
     this.clear();
     if (file.size > this.mostBytes) {
       const size = (file.size / 1024 ** 2).toFixed(1);
-      return this.refuse({ code: "too_large", detail: `The file has ${size} MB; at most ${this.mostBytes / 1024 ** 2} MB are accepted.`, hint: "Save it as JPEG, or make it smaller." });
+      return this.refuse({ code: "too_large", detail: `The file has ${size} MB; the limit is ${this.mostBytes / 1024 ** 2} MB.`, hint: "Save it as JPEG, or make it smaller." });
     }
     this.file = file;
     this.#fillInput(file);
@@ -110,7 +110,7 @@ export class PhotoSlot extends EventTarget {
 
   /** What stands in the way of comparing this photo, or null. */
   get obstacle() {
-    if (!this.file) return this.problem ?? { code: "missing_photo", detail: "A photo is missing here.", hint: "Choose a file, drop one, paste one or use the webcam." };
+    if (!this.file) return this.problem ?? { code: "missing_photo", detail: "There is no photo here yet.", hint: "Choose a file, drop one, paste one or use the webcam." };
     if (this.problem && !this.problem.passing) return this.problem;
     if (this.faces && this.chosen === null) return this.#askForFace();
     return null;
@@ -259,8 +259,8 @@ export class PhotoSlot extends EventTarget {
   #askForFace() {
     return new Problem({
       code: "several_faces",
-      detail: `${prominent(this.faces).length} faces could be meant.`,
-      hint: this.alike ? "Choose one of them in the photo." : "Choose one of their pictures.",
+      detail: `This photo shows ${prominent(this.faces).length} faces.`,
+      hint: this.alike ? "Choose the one you mean in the photo." : "Choose the picture of the one you mean.",
       faces: this.faces,
     });
   }

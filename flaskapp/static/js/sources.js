@@ -3,9 +3,9 @@
 const NOT_A_FILE = {
   code: "not_a_file",
   detail: "That is not a file.",
-  hint: "Addresses of pictures are never opened. Save the picture first, then choose the file.",
+  hint: "Web addresses are never opened. Save the picture first, then choose the file.",
 };
-const ONE_AT_A_TIME = { code: "several_files", detail: "Those are several files.", hint: "Give one photo at a time." };
+const ONE_AT_A_TIME = { code: "several_files", detail: "That is more than one file.", hint: "Add one photo at a time." };
 const NOTHING_TO_PASTE = {
   code: "nothing_to_paste",
   detail: "The clipboard holds no picture.",
@@ -13,7 +13,7 @@ const NOTHING_TO_PASTE = {
 };
 const CLIPBOARD_CLOSED = {
   code: "clipboard_closed",
-  detail: "The browser did not open its clipboard to this page.",
+  detail: "Your browser did not let this page read the clipboard.",
   hint: "Press Ctrl+V (on a Mac ⌘V) instead.",
 };
 
