@@ -80,7 +80,7 @@ def test_what_is_read_is_never_written_over(folder, command):
     before = contents(folder)
     told = run(*command.split())
     assert (told.exit_code, told.stdout) == (2, "")
-    assert "is read, and would be written over" in told.stderr
+    assert "is an input and would be overwritten" in told.stderr
     assert contents(folder) == before
 
 

@@ -76,7 +76,7 @@ def test_progress_goes_over_the_photos(root, runtime):
 
 def test_missing_photos_are_noticed_before_anything_is_embedded(root, runtime):
     pairs = [*PAIRS, PhotoPair("collins.jpg", "nobody.jpg", same=True), PhotoPair("no.jpg", "one.jpg", same=False)]
-    with pytest.raises(DataError, match=r"3 of 7 photos of the list do not exist, the first is nobody\.jpg"):
+    with pytest.raises(DataError, match=r"3 of 7 photos in the list do not exist; the first is nobody\.jpg"):
         score_pairs(pairs, root, runtime)
     assert runtime.embedded == 0
 

@@ -200,7 +200,7 @@ class TestRecipes:
 
     @pytest.mark.usefixtures("ever_better")
     def test_every_weight_learns_by_the_original_recipe(self, base, trained, tmp_path):
-        recipe = small_recipe(kind="whole", batch_size=4, steps=2, epochs=1)
+        recipe = small_recipe(kind="whole", batch_size=4, steps=2, epochs=1, seed=7)
         result, _ = train(tmp_path / "m", base, recipe, others_album())
         np.testing.assert_allclose(result.shipped_scores, trained[1].shipped_scores, atol=1e-5)  # as before training
         before, after = (_arrays(path) for path in (base, tmp_path / "m" / "model.h5"))
@@ -240,13 +240,13 @@ class TestRecipes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(f"flaskapp.personal.{writer}", full)
-        with pytest.raises(UnwritableError, match=r"^my_model cannot be written: No space left on device\. Make room"):
+        with pytest.raises(UnwritableError, match=r"^my_model cannot be written: No space left on device\. Free some space"):
             train(tmp_path / "my_model", base)
 
     def test_a_folder_that_is_no_model_is_not_written_over(self, base, tmp_path):
         (tmp_path / "m").mkdir()
         (tmp_path / "m" / "thesis.txt").touch()
-        with pytest.raises(DataError, match="no personal model"):
+        with pytest.raises(DataError, match="not a personal model"):
             train(tmp_path / "m", base)
 
     def test_a_photo_of_mine_among_the_others_stops_it(self, base, tmp_path):

@@ -230,7 +230,7 @@ class TestBytesOfPixels:
 class TestShape:
     @pytest.mark.parametrize(("width", "height"), [(1, 65_501), (65_501, 1), (1, 2_000_000), (700, 70_000)])
     def test_a_side_longer_than_any_photo_is_refused(self, width, height):
-        with pytest.raises(PhotoTooLargeError, match="65,500 a side"):
+        with pytest.raises(PhotoTooLargeError, match="65,500 on each side"):
             decode_photo(empty_png(width, height, 1, 0))
 
     @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])

@@ -160,8 +160,8 @@ def test_only_the_shipped_weights_are_to_be_put_back(copy, monkeypatch, shipped,
     spoil(copy)
     with pytest.raises(WeightsError) as caught:
         Runtime(copy)
-    assert ("belongs to the program" in caught.value.hint) == shipped
-    assert ("of this program wrote" in caught.value.hint) != shipped
+    assert ("install the program again" in caught.value.hint) == shipped
+    assert ("program's train wrote" in caught.value.hint) != shipped
 
 
 def test_a_folder_is_no_weights(tmp_path):
@@ -227,7 +227,7 @@ def test_band_and_threshold_must_fit_together(copy, changes):
 def test_weights_for_other_crops_are_refused(copy):
     geometry = note_for(copy)["crop_geometry"]
     write_note(copy, crop_geometry=geometry | {"crop_size": 112})
-    with pytest.raises(WeightsError, match="cut otherwise"):
+    with pytest.raises(WeightsError, match="cut out differently"):
         Runtime(copy)
 
 
