@@ -114,7 +114,7 @@ def test_options_that_do_not_belong_together_are_refused(folder, command, said):
 def test_what_is_read_is_never_written_over(folder, command):
     Path("linked").mkdir()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert "is read, and would be written over" in run(*command.split(), code=2).stderr
+    assert "is an input and would be overwritten" in run(*command.split(), code=2).stderr
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

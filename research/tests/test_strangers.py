@@ -205,4 +205,4 @@ class TestCommand:
     def test_missing_photos_are_one_clean_line(self, faces):
         (faces / "val" / "2.jpg").unlink()
         told = self.run(faces, "--labels", faces / "labels.csv", "--by", "race", code=2)
-        assert "1 of 4 photos of the list do not exist, the first is val/2.jpg" in told.stderr
+        assert "1 of 4 photos in the list do not exist; the first is val/2.jpg" in told.stderr

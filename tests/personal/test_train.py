@@ -240,7 +240,9 @@ class TestRecipes:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(f"flaskapp.personal.{writer}", full)
-        with pytest.raises(UnwritableError, match=r"^my_model cannot be written: No space left on device\. Free some space"):
+        with pytest.raises(
+            UnwritableError, match=r"^my_model cannot be written: No space left on device\. Free some space"
+        ):
             train(tmp_path / "my_model", base)
 
     def test_a_folder_that_is_no_model_is_not_written_over(self, base, tmp_path):
