@@ -18,10 +18,6 @@ from flaskapp.detection import Face
 
 Change = Callable[[np.ndarray, float, Face, np.random.Generator], np.ndarray]
 
-NOSE_DEPTH = 0.6
-"""How far the tip of the nose stands before the line through the eyes, in distances between the
-eyes: about 38 of 63 millimetres in adults. A rough number for a rough estimate."""
-
 COVER = (127, 127, 127)
 
 
@@ -46,21 +42,6 @@ class Kind:
     def shown(self, value: float) -> str:
         """Write one step."""
         return f"{value:g}{self.unit}"
-
-
-def estimated_yaw(face: Face) -> float:
-    """Estimate how far a head is turned aside, in degrees: 0 = straight, positive = nose to the photo's right.
-
-    A nose that stands ``NOSE_DEPTH`` before the middle of the eyes moves by
-    ``NOSE_DEPTH · sin(yaw)`` along their line, while their distance shrinks by ``cos(yaw)``.
-    """
-    left, right, nose = (np.array(face.landmarks[index]) for index in range(3))
-    eyes = right - left
-    length = float(eyes @ eyes)
-    if length == 0:
-        return 90.0
-    aside = float((nose - (left + right) / 2) @ eyes) / length
-    return math.degrees(math.atan(aside / NOSE_DEPTH))
 
 
 def eye_distance(face: Face) -> float:

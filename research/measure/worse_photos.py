@@ -24,9 +24,10 @@ from flaskapp.parallel import map_in_order
 from flaskapp.preprocess import Photo
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
+from flaskapp.quality import estimated_yaw
 from flaskapp.weights.runtime import Runtime
 from flaskapp.weights.shape import EMBEDDING_SIZE
-from research.measure.degrading import KINDS, estimated_yaw
+from research.measure.degrading import KINDS
 from research.measure.similarities import similarities
 
 YAW_BINS = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 90))

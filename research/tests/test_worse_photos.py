@@ -15,7 +15,7 @@ from flaskapp.pairs.lists import PhotoPair
 from flaskapp.verifier import Verifier
 from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
-from research.measure.degrading import KINDS, estimated_yaw, expose, eye_distance
+from research.measure.degrading import KINDS, expose, eye_distance
 from research.measure.similarities import similarities
 from research.measure.worse_photos import measure_robustness
 from research.plots.worse_photos import plot_robustness
@@ -100,20 +100,6 @@ class TestKinds:
         inside = np.zeros_like(covered)
         inside[30:110, 40:100] = True
         assert not (covered & ~inside).any()
-
-
-class TestYaw:
-    @pytest.mark.parametrize("degrees", [-60, -20, 0, 35, 50])
-    def test_is_that_of_a_head_in_space(self, degrees):
-        turn = np.radians(degrees)
-        eyes, nose = np.array([[-0.5, 0], [0.5, 0]]), np.array([0, 0.6])  # across, and towards the viewer
-        across = [x * np.cos(turn) + z * np.sin(turn) for x, z in (*eyes, nose)]
-        landmarks = (*((100 + 40 * x, 50.0) for x in across), (90.0, 90.0), (110.0, 90.0))
-        assert estimated_yaw(Face((50, 20, 150, 120), landmarks, 0.9)) == pytest.approx(degrees, abs=1e-9)
-
-    def test_a_head_tilted_sideways_is_not_turned(self):
-        landmarks = ((50, 50), (80, 80), (55, 75), (40, 80), (60, 100))
-        assert estimated_yaw(Face((40, 30, 100, 110), landmarks, 0.9)) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.fixture(scope="module")
