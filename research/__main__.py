@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from flaskapp.errors import FacialRecognitionError
-from research.distil.commands import measure, ship, stand_in, train
+from research.distil.commands import measure, reasons, ship, stand_in, train
 from research.measure.commands import COMMANDS
 from research.sets.commands import audit, blend, lay_out, often
 
@@ -44,7 +44,7 @@ def mtcnn_weights() -> None:
         click.echo(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
 
 
-for command in (audit, blend, lay_out, measure, mtcnn_weights, often, ship, stand_in, train, *COMMANDS):
+for command in (audit, blend, lay_out, measure, mtcnn_weights, often, reasons, ship, stand_in, train, *COMMANDS):
     main.add_command(command)
 
 for command in COMMANDS:

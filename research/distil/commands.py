@@ -1,4 +1,4 @@
-"""The commands about weights: train, measure, ship, stand-in."""
+"""The commands about weights: train, measure, ship, stand-in; and about what is said of photos: reasons."""
 
 from __future__ import annotations
 
@@ -174,6 +174,23 @@ def stand_in(sets_file: Path, crops: Path, weights: Path | None) -> None:
     weights = weights or default_weights_path()
     add_stand_in(weights, labelled(table, TRAINING), faces)
     click.echo(f"Written: {weights.with_suffix('.json').name}")
+
+
+@click.command()
+@SETS
+@CROPS
+@click.option(
+    "--role", type=click.Choice(["validation", "calibration", "reporting"]), default="validation", show_default=True
+)
+@click.option("--photos", type=click.IntRange(min=1), default=300, show_default=True, help="So many, drawn by chance.")
+def reasons(sets_file: Path, crops: Path, role: str, photos: int) -> None:
+    """Print what is said of spoiled photos, and the limits beside photos as they come: choose them by validation."""
+    from research.measure.reasons import MEASURES_HEAD, count_reasons, draw_faces, look_at_limits
+
+    table, faces, _ = _prepare(sets_file, crops)
+    some = draw_faces(table, faces, role, photos)
+    for line in (MEASURES_HEAD, *look_at_limits(*some), *count_reasons(*some)):
+        click.echo(line)
 
 
 def _counts(units: str) -> tuple[int, ...]:
