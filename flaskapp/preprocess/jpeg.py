@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 
@@ -32,14 +31,8 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITH_CONTENT = frozenset([*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE])
 """Markers followed by a length and so many bytes. Others stand alone or are damage, which the decoder walks over."""
 
-COMMON_SAMPLING = ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1))
-"""How often lightness is sampled across and down, where each colour is once."""
-
 UNNAMED_SAMPLING = "subsampling"
-"""In what TurboJPEG says of a picture whose sampling it has no name for."""
-
-PILLOW_BYTES = 4
-"""What Pillow takes for a pixel."""
+"""In what TurboJPEG says of a picture whose colours are sampled in a way that it has no name for."""
 
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """Ends a scan's data. FF 00 is data, restarts are part of it, and any number of FF may stand before a marker."""
@@ -63,17 +56,17 @@ def check_jpeg(data: bytes) -> int:
             raise _too_costly(f"more than {MOST_SEGMENTS:,} parts")
         if marker in FRAMES and not frame:
             if marker not in DECODED:
-                raise UnsupportedFormatError("This is a rare kind of JPEG, which cannot be used here.", ORDINARY)
-            frame, pixels = content, _pixels_of(content)
+                raise _rare()
+            frame = content
+            pixels = int.from_bytes(frame[3:5], "big") * int.from_bytes(frame[5:7], "big")
         scans += marker == START_OF_SCAN
         if scans > 1 and scans * pixels > MOST_SCANNED_PIXELS:
             raise _too_costly(f"more than {scans - 1} scans")
     sampling = [(byte >> 4, byte & 15) for byte in frame[9::3][: frame[7]]] if frame else []
-    if not sampling or (0, 0) in sampling:
+    if scans < 2 or not sampling or (0, 0) in sampling:
         return 0
     largest = max(x for x, _ in sampling) * max(y for _, y in sampling)
-    kept = 2 * pixels * sum(x * y for x, y in sampling) // largest if scans > 1 else 0
-    return kept if _is_common(sampling) else kept + PILLOW_BYTES * pixels
+    return 2 * pixels * sum(x * y for x, y in sampling) // largest
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -86,16 +79,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield marker, data[position : position + 32]
         if marker in WITH_CONTENT:
             position += max(int.from_bytes(data[position : position + 2], "big"), 2)
-
-
-def _pixels_of(frame: bytes) -> int:
-    return int.from_bytes(frame[3:5], "big") * int.from_bytes(frame[5:7], "big")
-
-
-def _is_common(sampling: list[tuple[int, int]]) -> bool:
-    """Say whether the colours are sampled in a way that TurboJPEG has a name for."""
-    lightness, colours, black = sampling[:1], sampling[1:3], sampling[3:]
-    return lightness[0] in COMMON_SAMPLING and set(colours) <= {(1, 1)} and black in ([], lightness)
 
 
 def decode_jpeg(data: bytes, mode: str, size_wh: tuple[int, int]) -> np.ndarray:
@@ -115,23 +98,16 @@ def decode_jpeg(data: bytes, mode: str, size_wh: tuple[int, int]) -> np.ndarray:
 
     Raises:
         ValueError: the data is damaged, or its end is missing.
+        UnsupportedFormatError: the colours are sampled as hardly any program does.
     """
     width, height = size_wh
     try:
         decoded = simplejpeg.decode_jpeg(data, "CMYK" if mode == "CMYK" else "RGB", min_width=width, min_height=height)
     except ValueError as error:
-        if UNNAMED_SAMPLING not in str(error):
-            raise
-        return _decode_unnamed(data, size_wh)
+        if UNNAMED_SAMPLING in str(error):
+            raise _rare() from error
+        raise
     return _mix_inks(decoded) if mode == "CMYK" else decoded
-
-
-def _decode_unnamed(data: bytes, size_wh: tuple[int, int]) -> np.ndarray:
-    """Decode a JPEG with colours sampled as hardly any program does; damage inside is not told of these."""
-    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        part = round(max(image.size) / max(size_wh))
-        image.draft(None, (max(image.width // part, 1), max(image.height // part, 1)))
-        return np.asarray(image.convert("RGB"))
 
 
 def _mix_inks(inks: np.ndarray) -> np.ndarray:
@@ -141,6 +117,10 @@ def _mix_inks(inks: np.ndarray) -> np.ndarray:
     for row, part in zip(pixels, inks, strict=True):
         row[:] = np.asarray(Image.fromarray(part[None], "CMYK").convert("RGB"))[0]
     return pixels
+
+
+def _rare() -> UnsupportedFormatError:
+    return UnsupportedFormatError("This is a rare kind of JPEG, which cannot be used here.", ORDINARY)
 
 
 def _too_costly(found: str) -> PhotoTooLargeError:

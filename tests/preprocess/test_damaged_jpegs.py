@@ -76,8 +76,14 @@ def test_what_follows_the_picture_is_no_damage(hopper, after):
     np.testing.assert_array_equal(decode_photo(hopper + after).pixels, decode_photo(hopper).pixels)
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}], ids=str)
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        *((mode, options) for mode in ("RGB", "L", "CMYK") for options in ({}, {"progressive": True})),
+        *(("RGB", {"subsampling": name}) for name in ("4:4:4", "4:2:2")),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("size_wh", [(640, 481), (321, 240), (5001, 41), (9, 7000)])
 def test_pixels_are_those_of_pillow_at_any_scale(hopper_pixels, mode, size_wh, options):
     data = encoded(Image.fromarray(hopper_pixels).resize(size_wh).convert(mode), quality=88, **options)

@@ -133,6 +133,18 @@ class TestParts:
         with pytest.raises(UnsupportedFormatError, match="rare kind"):
             decode_photo(data)
 
+    @pytest.mark.parametrize("sampling", ["31 11 11", "42 11 11", "11 21 11"])
+    def test_a_jpeg_whose_damage_could_not_be_told_is_refused(self, sampling):
+        data = bytearray(encoded(grain()))
+        of_first_colour = data.index(b"\xff\xc0") + 11
+        data[of_first_colour : of_first_colour + 9 : 3] = bytes.fromhex(sampling)
+        with pytest.raises(UnsupportedFormatError, match="rare kind"):
+            decode_photo(bytes(data))
+
+    def test_so_are_inks_of_which_black_is_sampled_less_than_cyan(self):
+        with pytest.raises(UnsupportedFormatError, match="rare kind"):
+            decode_photo(encoded(grain().convert("CMYK"), subsampling="4:2:0"))
+
 
 def png_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
