@@ -45,10 +45,9 @@
     │   └── InternalError               nobody foresaw this
     └── MissingExtraError               an optional part that is not installed
 
-Each class carries what a door needs to answer with: ``code`` for programs,
-``http_status`` and ``title`` for the web, ``exit_code`` for the command line. Each error carries what a
-person needs: what was wrong, which photo, and what to try. No message ever holds image
-data.
+Each class carries what a door needs to answer with: ``code`` for programs, ``http_status`` and ``title``
+for the web, ``exit_code`` for the command line. Each error carries what a person needs: what was wrong,
+which photo, and what to try. No message ever holds image data.
 """
 
 from __future__ import annotations
@@ -82,6 +81,15 @@ class FacialRecognitionError(Exception):
     exit_code: ClassVar[int] = 2
     retry_after: ClassVar[int | None] = None
 
+    def __init_subclass__(
+        cls, *, code: str = "", title: str = "", status: int = 0, retry_after: int | None = None
+    ) -> None:
+        """Take what is given on a class's first line; the rest is as in the class above it."""
+        given = {"code": code, "title": title, "http_status": status, "retry_after": retry_after}
+        for name, value in given.items():
+            if value:
+                setattr(cls, name, value)
+
     def __init__(self, message: str, hint: str = "", *, photo: str | None = None) -> None:
         super().__init__(message, hint)
         self.message = message
@@ -107,72 +115,45 @@ class FacialRecognitionError(Exception):
         return self
 
 
-class PhotoError(FacialRecognitionError):
+class PhotoError(FacialRecognitionError, code="unusable_photo", status=422):
     """One photo cannot be used."""
 
-    code = "unusable_photo"
-    http_status = 422
 
-
-class UnsupportedFormatError(PhotoError):
+class UnsupportedFormatError(
+    PhotoError, code="unsupported_format", title="Not a JPEG, PNG, WebP or HEIC photo", status=415
+):
     """The bytes are not of a format on the allow-list."""
 
-    code = "unsupported_format"
-    title = "Not a JPEG, PNG, WebP or HEIC photo"
-    http_status = 415
 
-
-class AnimatedPhotoError(UnsupportedFormatError):
+class AnimatedPhotoError(UnsupportedFormatError, code="animated_photo", title="An animation, not a photo"):
     """The file shows several pictures one after another; which one is meant is unclear."""
 
-    code = "animated_photo"
-    title = "An animation, not a photo"
 
-
-class UnreadablePhotoError(PhotoError):
+class UnreadablePhotoError(PhotoError, code="unreadable_photo", title="The photo is damaged"):
     """The format is accepted, but the content is damaged."""
 
-    code = "unreadable_photo"
-    title = "The photo is damaged"
 
-
-class EmptyPhotoError(UnreadablePhotoError):
+class EmptyPhotoError(UnreadablePhotoError, code="empty_photo", title="The file is empty"):
     """The file holds no bytes."""
 
-    code = "empty_photo"
-    title = "The file is empty"
 
-
-class TruncatedPhotoError(UnreadablePhotoError):
+class TruncatedPhotoError(UnreadablePhotoError, code="truncated_photo", title="The end of the photo is missing"):
     """The file begins well and its end is missing."""
 
-    code = "truncated_photo"
-    title = "The end of the photo is missing"
 
-
-class PhotoTooLargeError(PhotoError):
+class PhotoTooLargeError(PhotoError, code="too_large", title="Too large", status=413):
     """The photo has more bytes or pixels than are accepted."""
 
-    code = "too_large"
-    title = "Too large"
-    http_status = 413
 
-
-class NoFaceError(PhotoError):
+class NoFaceError(PhotoError, code="no_face", title="No face was found"):
     """No face was found."""
 
-    code = "no_face"
-    title = "No face was found"
 
-
-class CutOffFaceError(NoFaceError):
+class CutOffFaceError(NoFaceError, code="face_cut_off", title="The face is cut off"):
     """The photo ends within the face that is meant: an eye or the mouth is not in it."""
 
-    code = "face_cut_off"
-    title = "The face is cut off"
 
-
-class SeveralFacesError(PhotoError):
+class SeveralFacesError(PhotoError, code="several_faces", title="Several faces were found; choose one"):
     """Several faces were found and none was chosen.
 
     Attributes:
@@ -181,241 +162,141 @@ class SeveralFacesError(PhotoError):
             asks which face is meant asks about both photos, and need not look for faces again.
     """
 
-    code = "several_faces"
-    title = "Several faces were found; choose one"
-
     def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
         self.faces = tuple(faces)
         self.other_faces: tuple[Face, ...] = ()
 
 
-class BadFaceNumberError(PhotoError):
+class BadFaceNumberError(PhotoError, code="bad_face_number", title="No face with that number"):
     """The face that was asked for does not exist."""
 
-    code = "bad_face_number"
-    title = "No face with that number"
 
-
-class NotEnoughMemoryError(FacialRecognitionError):
+class NotEnoughMemoryError(
+    FacialRecognitionError,
+    code="not_enough_memory",
+    title="Not enough memory for a photo right now",
+    status=503,
+    retry_after=10,
+):
     """There is no room to look at a photo just now; it is no fault of the photo, so it is no ``PhotoError``."""
 
-    code = "not_enough_memory"
-    title = "Not enough memory for a photo right now"
-    http_status = 503
-    retry_after = 10
 
-
-class WeightsError(FacialRecognitionError):
+class WeightsError(FacialRecognitionError, code="weights_unusable", title="The weights cannot be used"):
     """Weights are missing, were changed, or do not fit this program."""
 
-    code = "weights_unusable"
-    title = "The weights cannot be used"
 
-
-class DataError(FacialRecognitionError):
+class DataError(FacialRecognitionError, code="unusable_data", status=422):
     """A list of pairs or a folder of photos cannot be used."""
 
-    code = "unusable_data"
-    http_status = 422
 
-
-class LeakError(DataError):
+class LeakError(DataError, code="leaked_data"):
     """A person or photo stands on both sides of a split."""
 
-    code = "leaked_data"
 
-
-class UnreachableRateError(DataError):
+class UnreachableRateError(DataError, code="unreachable_rate"):
     """There are too few pairs to state the error rate that was asked for."""
 
-    code = "unreachable_rate"
 
-
-class MissingExtraError(FacialRecognitionError):
+class MissingExtraError(
+    FacialRecognitionError, code="missing_extra", title="A part of the program is not installed", status=501
+):
     """The command needs an optional part of the program that is not installed."""
 
-    code = "missing_extra"
-    title = "A part of the program is not installed"
-    http_status = 501
 
-
-class RequestError(FacialRecognitionError):
+class RequestError(FacialRecognitionError, code="request_error", status=400):
     """A request cannot be answered, whatever its photos show."""
 
-    code = "request_error"
-    http_status = 400
 
-
-class BadRequestError(RequestError):
+class BadRequestError(RequestError, code="bad_request", title="The request cannot be understood"):
     """The request cannot be understood."""
 
-    code = "bad_request"
-    title = "The request cannot be understood"
 
-
-class MissingPhotoError(BadRequestError):
+class MissingPhotoError(BadRequestError, code="missing_photo", title="A photo is missing"):
     """A photo is not there."""
 
-    code = "missing_photo"
-    title = "A photo is missing"
 
-
-class SeveralPhotosError(BadRequestError):
+class SeveralPhotosError(BadRequestError, code="several_photos", title="Several photos where one is expected"):
     """Several photos stand where one is expected, and none of them is chosen."""
 
-    code = "several_photos"
-    title = "Several photos where one is expected"
 
-
-class NotAFileError(BadRequestError):
+class NotAFileError(BadRequestError, code="not_a_file", title="Text where a photo is expected"):
     """Text stands where a photo is expected; names of files and addresses are never opened."""
 
-    code = "not_a_file"
-    title = "Text where a photo is expected"
 
-
-class UnknownHostError(BadRequestError):
+class UnknownHostError(BadRequestError, code="unknown_host", title="This server does not answer to that name"):
     """The request is addressed to a name that this server does not serve."""
 
-    code = "unknown_host"
-    title = "This server does not answer to that name"
 
-
-class ForbiddenError(RequestError):
+class ForbiddenError(RequestError, code="forbidden", status=403):
     """The request may not be answered."""
 
-    code = "forbidden"
-    http_status = 403
 
-
-class ConsentRequiredError(ForbiddenError):
+class ConsentRequiredError(ForbiddenError, code="consent_required", title="Consent is required"):
     """Nobody has agreed to the privacy notice, or no longer."""
 
-    code = "consent_required"
-    title = "Consent is required"
 
-
-class AgeRequiredError(ForbiddenError):
+class AgeRequiredError(ForbiddenError, code="age_required", title="Confirmation of age is required"):
     """Nobody has said that they are 18 or older."""
 
-    code = "age_required"
-    title = "Confirmation of age is required"
 
-
-class KeepModelError(ForbiddenError):
+class KeepModelError(ForbiddenError, code="keep_model_required", title="Agreement to keep a model is required"):
     """Nobody has agreed that a model of their face is kept, which training does."""
 
-    code = "keep_model_required"
-    title = "Agreement to keep a model is required"
 
-
-class CrossSiteError(ForbiddenError):
+class CrossSiteError(ForbiddenError, code="cross_site", title="Sent from another site"):
     """The page of another site sent the request."""
 
-    code = "cross_site"
-    title = "Sent from another site"
 
-
-class FormExpiredError(ForbiddenError):
+class FormExpiredError(ForbiddenError, code="form_expired", title="The form has expired"):
     """The form is not one that this server gave to this browser."""
 
-    code = "form_expired"
-    title = "The form has expired"
 
-
-class OwnFaceClosedError(ForbiddenError):
+class OwnFaceClosedError(
+    ForbiddenError, code="own_face_closed", title="Personal models are for whoever runs the server"
+):
     """A personal model is for whoever sits at the computer, or for nobody."""
 
-    code = "own_face_closed"
-    title = "Personal models are for whoever runs the server"
 
-
-class TooFewPhotosError(RequestError):
+class TooFewPhotosError(RequestError, code="too_few_photos", title="Too few photos to train on", status=422):
     """There are too few photos to train on."""
 
-    code = "too_few_photos"
-    title = "Too few photos to train on"
-    http_status = 422
 
-
-class TrainingError(RequestError):
+class TrainingError(RequestError, code="training_under_way", title="A training is running already", status=409):
     """A training is under way already."""
 
-    code = "training_under_way"
-    title = "A training is running already"
-    http_status = 409
 
-
-class NoModelError(RequestError):
+class NoModelError(RequestError, code="no_model", title="There is no personal model", status=404):
     """There is no personal model."""
 
-    code = "no_model"
-    title = "There is no personal model"
-    http_status = 404
 
-
-class NotRemovedError(RequestError):
+class NotRemovedError(RequestError, code="not_removed", title="The personal model cannot be removed", status=409):
     """What stands in the place of the personal model is something else, or the disk does not let it go."""
 
-    code = "not_removed"
-    title = "The personal model cannot be removed"
-    http_status = 409
 
-
-class SlowRequestError(RequestError):
+class SlowRequestError(RequestError, code="too_slow", title="The request took too long to arrive", status=408):
     """The request took too long to arrive."""
 
-    code = "too_slow"
-    title = "The request took too long to arrive"
-    http_status = 408
 
-
-class BusyError(RequestError):
+class BusyError(RequestError, code="busy", title="Too many comparisons at once", status=503, retry_after=2):
     """Too many comparisons are under way."""
 
-    code = "busy"
-    title = "Too many comparisons at once"
-    http_status = 503
-    retry_after = 2
 
-
-class WarmingUpError(RequestError):
+class WarmingUpError(RequestError, code="warming_up", title="The server has just started", status=503, retry_after=1):
     """The server has started and is not yet ready."""
 
-    code = "warming_up"
-    title = "The server has just started"
-    http_status = 503
-    retry_after = 1
 
-
-class NotFoundError(RequestError):
+class NotFoundError(RequestError, code="not_found", title="Not found", status=404):
     """There is nothing at that address."""
 
-    code = "not_found"
-    title = "Not found"
-    http_status = 404
 
-
-class MethodNotAllowedError(RequestError):
+class MethodNotAllowedError(RequestError, code="method_not_allowed", title="Method not allowed", status=405):
     """What stands at that address does not answer to that method."""
 
-    code = "method_not_allowed"
-    title = "Method not allowed"
-    http_status = 405
 
-
-class RateLimitedError(RequestError):
+class RateLimitedError(RequestError, code="rate_limited", title="Too many requests", status=429):
     """There were too many requests."""
 
-    code = "rate_limited"
-    title = "Too many requests"
-    http_status = 429
 
-
-class InternalError(RequestError):
+class InternalError(RequestError, code="internal_error", title="Something went wrong on the server", status=500):
     """Nobody foresaw this."""
-
-    code = "internal_error"
-    title = "Something went wrong on the server"
-    http_status = 500
