@@ -17,7 +17,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from keras import layers
 from flaskapp.errors import DataError
 from flaskapp.layers import CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
 from flaskapp.parallel import replacing
-from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, NECK_FILTERS, VECTOR_SIZE, VIEWS
+from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, VECTOR_SIZE, VIEWS
 
 # Further residual units per block: early layers work on large maps and cost most, late ones hold
 # most of the weights. From nothing (0, 0, 1, 2) learned fastest per minute of two cores; two units
@@ -41,115 +40,65 @@ DROPOUT_RATE = 0.3
 # of what it is worth to people who are not learned from (research/notes/training.md).
 CERTAINTY = 0.2, 128**0.5
 
-Layers = Callable[..., keras.layers.Layer]
 
-
-@dataclass(frozen=True)
-class Parts:
-    """What makes the trunk's layers; other classes with the same variables may compute the same quicker.
-
-    Attributes:
-        convolution: takes the arguments of ``Conv2D``.
-        normalization: takes the arguments of ``BatchNormalization``; None where convolutions
-            have a bias in its place.
-        pooling: takes the arguments of ``MaxPooling2D``.
-    """
-
-    convolution: Layers = layers.Conv2D
-    normalization: Layers | None = layers.BatchNormalization
-    pooling: Layers = layers.MaxPooling2D
-
-
-def _convolve(x: Any, filters: int, name: str, parts: Parts, kernel_size: int = 3, strides: int = 1) -> Any:
-    bias = parts.normalization is None
-    x = parts.convolution(filters, kernel_size, strides, padding="same", use_bias=bias, name=f"{name}_conv")(x)
-    return _normalize(x, f"{name}_norm", parts)
-
-
-def _normalize(x: Any, name: str, parts: Parts) -> Any:
-    if parts.normalization is None:
-        return x
-    channels = 1 if keras.config.image_data_format() == "channels_first" else -1
-    return parts.normalization(axis=channels, name=name)(x)
-
-
-def _residual_unit(x: Any, filters: int, name: str, parts: Parts) -> Any:
-    """Two 3×3 convolutions and the way around them (He et al., "Deep Residual Learning", 2016)."""
-    y = layers.ReLU(name=f"{name}_relu1")(_convolve(x, filters, f"{name}_1", parts))
-    y = _convolve(y, filters, f"{name}_2", parts)
-    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, y]))
-
-
-def _block(x: Any, number: int, filters: int, residual_units: int, parts: Parts) -> Any:
-    name = f"block{number}"
-    first = number == 1
-    x = _convolve(x, filters, name, parts, kernel_size=5 if first else 3, strides=2 if first else 1)
-    relu, pool = layers.ReLU(name=f"{name}_relu"), parts.pooling(name=f"{name}_pool")
-    if not residual_units:
-        # The largest of a window stays the largest when all below 0 become 0: either order gives
-        # the same numbers, and this one has a quarter of them to go through.
-        return relu(pool(x))
-    x = relu(x)
-    for unit in range(1, residual_units + 1):
-        x = _residual_unit(x, filters, f"{name}_unit{unit}", parts)
-    return pool(x)
-
-
-PLAIN_PARTS = Parts()
-
-
-def build_trunk(residual_units: Sequence[int] = RESIDUAL_UNITS, parts: Parts = PLAIN_PARTS) -> keras.Model:
-    """Build the convolutional part of the embedding network.
+def face_features(
+    x: Any,
+    residual_units: Sequence[int],
+    neck: int = 0,
+    normalization: Callable[..., keras.layers.Layer] | None = layers.BatchNormalization,
+    pooling: Callable[..., keras.layers.Layer] = layers.MaxPooling2D,
+) -> Any:
+    """Add the convolutional part of the embedding network, the trunk, to a model.
 
     Args:
-        residual_units: how many residual units follow the first convolution of each block.
-        parts: what makes its layers.
-
-    Returns:
-        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 256)``. Its
-        input is channels-last whatever Keras's image data format; the weights are the same.
-
-    Raises:
-        ValueError: ``residual_units`` does not have one number per block.
-    """
-    face = keras.Input(INPUT_SHAPE, name="face")
-    return keras.Model(face, _features(face, residual_units, parts), name="trunk")
-
-
-def build_vector_network(
-    residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS, parts: Parts = PLAIN_PARTS
-) -> keras.Model:
-    """Build what is trained of the grown network: a face in, the teacher's 128 numbers out.
-
-    Args:
+        x: float32 ``(batch, 100, 100, 3)`` RGB in [0, 1], channels last whatever Keras's image data
+            format; the weights are the same.
         residual_units: how many residual units follow the first convolution of each block.
         neck: filters of the 1×1 convolution before the depthwise one; 0 = none.
-        parts: what makes its layers.
+        normalization: what stands behind each convolution; None = they have a bias in its place.
+        pooling: what ends each block; another layer may compute the same quicker.
 
     Returns:
-        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 128)``.
+        float32 ``(batch, 256)``, or ``(batch, neck)``.
 
     Raises:
         ValueError: ``residual_units`` does not have one number per block.
     """
-    face = keras.Input(INPUT_SHAPE, name="face")
-    x = _features(face, residual_units, parts, neck)
-    return keras.Model(face, layers.Dense(VECTOR_SIZE, name="vector")(x), name="vector_network")
-
-
-def _features(x: Any, residual_units: Sequence[int], parts: Parts, neck: int = 0) -> Any:
     if len(residual_units) != len(FILTERS):
         raise ValueError(f"residual_units expects {len(FILTERS)} numbers. Received: {tuple(residual_units)}")
-    if keras.config.image_data_format() == "channels_first":
+    channels_first, bias = keras.config.image_data_format() == "channels_first", normalization is None
+
+    def normalize(x: Any, name: str) -> Any:
+        return normalization(axis=1 if channels_first else -1, name=f"{name}_norm")(x) if normalization else x
+
+    def convolve(x: Any, filters: int, name: str, kernel_size: int = 3, strides: int = 1) -> Any:
+        convolution = layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=bias, name=f"{name}_conv")
+        return normalize(convolution(x), name)
+
+    if channels_first:
         x = layers.Permute((3, 1, 2), name="channels_first")(x)
     for number, (filters, units) in enumerate(zip(FILTERS, residual_units, strict=True), start=1):
-        x = _block(x, number, filters, units, parts)
+        name = f"block{number}"
+        x = convolve(x, filters, name, kernel_size=5, strides=2) if number == 1 else convolve(x, filters, name)
+        relu, pool = layers.ReLU(name=f"{name}_relu"), pooling(name=f"{name}_pool")
+        if not units:
+            # The largest of a window stays the largest when all below 0 become 0: either order gives
+            # the same numbers, and this one has a quarter of them to go through.
+            x = relu(pool(x))
+            continue
+        x = relu(x)
+        for unit in range(1, units + 1):
+            # Two 3×3 convolutions and the way around them (He et al., "Deep Residual Learning", 2016).
+            y = layers.ReLU(name=f"{name}_unit{unit}_relu1")(convolve(x, filters, f"{name}_unit{unit}_1"))
+            y = layers.Add(name=f"{name}_unit{unit}_add")([x, convolve(y, filters, f"{name}_unit{unit}_2")])
+            x = layers.ReLU(name=f"{name}_unit{unit}_relu2")(y)
+        x = pool(x)
     if neck:
-        x = layers.ReLU(name="expand_relu")(_convolve(x, neck, "expand", parts, kernel_size=1))
+        x = layers.ReLU(name="expand_relu")(convolve(x, neck, "expand", kernel_size=1))
     # One weight per place and channel instead of a flattened 2,304-wide Dense layer, as
     # MobileFaceNet's global depthwise convolution (Chen et al., 2018).
-    x = layers.DepthwiseConv2D(3, use_bias=parts.normalization is None, name="global_depthwise")(x)
-    return layers.Flatten(name="flatten")(_normalize(x, "global_norm", parts))
+    x = layers.DepthwiseConv2D(3, use_bias=bias, name="global_depthwise")(x)
+    return layers.Flatten(name="flatten")(normalize(x, "global"))
 
 
 def build_embedding_network(
@@ -171,7 +120,7 @@ def build_embedding_network(
         ``(batch, 4096)``, the longer the surer.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = _features(WithOtherViews(name="with_other_views")(face), residual_units, PLAIN_PARTS, neck)
+    x = face_features(WithOtherViews(name="with_other_views")(face), residual_units, neck)
     if neck:
         x = layers.Dense(VECTOR_SIZE, name="vector")(x)
     x = MeanOfViews(VIEWS, name="mean_of_views")(x)
@@ -179,17 +128,6 @@ def build_embedding_network(
     x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
     x = CertaintyLength(*certainty, name="certainty_length")(x)
     return keras.Model(face, x, name="embedding_network")
-
-
-def certainty_of(twin: keras.Model) -> tuple[float, float]:
-    """Return exponent and full length of what gives embeddings their length."""
-    length = twin.get_layer("certainty_length")
-    return length.exponent, length.full
-
-
-def features_of(twin: keras.Model) -> keras.Model:
-    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256 or 128) out."""
-    return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 
 def build_siamese_network(embedding_network: keras.Model | None = None) -> keras.Model:
@@ -203,74 +141,28 @@ def build_siamese_network(embedding_network: keras.Model | None = None) -> keras
         to the similarity score ``(batch, 1)`` in [0, 1]; the higher, the more alike.
     """
     twin = embedding_network or build_embedding_network()
-    reference = keras.Input(INPUT_SHAPE, name="reference")
-    probe = keras.Input(INPUT_SHAPE, name="probe")
+    reference, probe = (keras.Input(INPUT_SHAPE, name=name) for name in ("reference", "probe"))
     distance = L1Distance(name="l1_distance")([twin(reference), twin(probe)])
     score = layers.Dense(1, activation="sigmoid", name="similarity_score")(distance)
     return keras.Model([reference, probe], score, name="siamese_network")
 
 
-def random_projection(inputs: int, outputs: int = EMBEDDING_SIZE, seed: int = 2026) -> np.ndarray:
-    """Return a fixed Gaussian matrix that keeps distances.
-
-    For a difference d the mean of ``|d · column|`` over Gaussian columns is
-    ``|d| · sqrt(2/π)``: the L1 distance of 4,096 projections is the Euclidean distance of
-    what was projected up to a constant and an error of about 1 %
-    (Johnson and Lindenstrauss, 1984; Vempala, "The Random Projection Method", 2004).
-
-    Returns:
-        float32 ``(inputs, outputs)``, entries of mean 0 and variance ``1 / outputs``.
-    """
-    values = np.random.default_rng(seed).standard_normal((inputs, outputs))
-    return (values / np.sqrt(outputs)).astype(np.float32)
+def certainty_of(twin: keras.Model) -> tuple[float, float]:
+    """Return exponent and full length of what gives embeddings their length."""
+    length = twin.get_layer("certainty_length")
+    return length.exponent, length.full
 
 
-def fold_projection(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
-    """Put a learned linear projection, spread over 4,096 outputs, into the Dense layer.
-
-    Args:
-        network: an embedding network.
-        kernel: float ``(256, n)``, the projection learned behind the trunk.
-        bias: float ``(n,)``.
-
-    Raises:
-        ValueError: the kernel does not fit the trunk's output.
-    """
-    dense = network.get_layer("embedding")
-    expected = dense.kernel.shape[0]
-    if kernel.shape[0] != expected:
-        raise ValueError(f"kernel expects {expected} rows. Received: {kernel.shape}")
-    spread = random_projection(kernel.shape[1])
-    dense.set_weights([kernel @ spread, bias @ spread])
-
-
-def unfold_projection(network: keras.Model, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the projection that ``fold_projection`` spread over 4,096 outputs.
-
-    Args:
-        network: an embedding network.
-        outputs: of the projection, n.
-
-    Returns:
-        float32 kernel ``(256, n)`` and bias ``(n,)``: exactly those that were folded in, or,
-        when the head has been trained since, the nearest by least squares.
-    """
-    spread = random_projection(outputs)
-    kernel, bias = network.get_layer("embedding").get_weights()
-    solution = np.linalg.lstsq(spread.T, np.vstack([kernel, bias]).T, rcond=None)[0].T
-    return solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
+def features_of(twin: keras.Model) -> keras.Model:
+    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256 or 128) out."""
+    return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 
 def set_score(network: keras.Model, scale: float, offset: float) -> None:
-    """Make the score ``sigmoid(offset - scale · mean |reference - probe|)``.
-
-    Args:
-        network: a Siamese network.
-        scale: how fast the score falls with the mean L1 distance; more than 0.
-        offset: the score's log-odds at distance 0.
+    """Make a Siamese network's score ``sigmoid(offset - scale · mean |reference - probe|)``.
 
     Raises:
-        ValueError: ``scale`` is not positive.
+        ValueError: ``scale`` is not positive: the score would not fall with the distance.
     """
     if not scale > 0:
         raise ValueError(f"scale expects a number above 0. Received: scale={scale}")

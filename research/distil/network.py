@@ -1,4 +1,4 @@
-"""The network that is trained, as arrays: folded, grown, in half precision, and back into Keras's layers.
+"""The network that is trained, as layers and as arrays: folded, grown, in half precision, and back again.
 
 It trains *folded*: convolutions with a bias and no normalisation behind them, a quarter faster
 and as well. Weights that ship have the normalisation layers, which then change nothing but add
@@ -15,26 +15,52 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
-from flaskapp.model import (
-    GROWN_UNITS,
-    Parts,
-    build_vector_network,
-    unfold_projection,
-)
+from flaskapp.model import GROWN_UNITS, face_features
 from flaskapp.parallel import replacing
-from flaskapp.weights.shape import NECK_FILTERS, VECTOR_SIZE
+from flaskapp.weights.shape import EMBEDDING_SIZE, INPUT_SHAPE, NECK_FILTERS, VECTOR_SIZE
 from research.distil.pooling import KernelPooling
 
-__all__ = ["Arrays", "build_student", "grow", "read_start", "save_snapshot", "set_arrays", "unfolded"]
+__all__ = [
+    "Arrays",
+    "build_student",
+    "build_vector_network",
+    "fold_projection",
+    "grow",
+    "random_projection",
+    "read_start",
+    "save_snapshot",
+    "set_arrays",
+    "unfold_projection",
+    "unfolded",
+]
 
 Arrays = dict[str, np.ndarray]
 META = "meta"
 
 
-FOLDED_PARTS = Parts(normalization=None, pooling=KernelPooling)
+def build_vector_network(
+    residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS, **kinds: Any
+) -> keras.Model:
+    """Build what is trained of the grown network: a face in, the teacher's 128 numbers out.
+
+    Args:
+        residual_units: how many residual units follow the first convolution of each block.
+        neck: filters of the 1×1 convolution before the depthwise one; 0 = none.
+        kinds: of layers, as ``model.face_features`` takes them.
+
+    Returns:
+        A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to ``(batch, 128)``.
+
+    Raises:
+        ValueError: ``residual_units`` does not have one number per block.
+    """
+    face = keras.Input(INPUT_SHAPE, name="face")
+    x = face_features(face, residual_units, neck, **kinds)
+    return keras.Model(face, layers.Dense(VECTOR_SIZE, name="vector")(x), name="vector_network")
 
 
 def build_student(residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS) -> keras.Model:
@@ -42,9 +68,60 @@ def build_student(residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_
     layout = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        return build_vector_network(residual_units, neck, FOLDED_PARTS)
+        return build_vector_network(residual_units, neck, normalization=None, pooling=KernelPooling)
     finally:
         keras.config.set_image_data_format(layout)
+
+
+def random_projection(inputs: int, outputs: int = EMBEDDING_SIZE, seed: int = 2026) -> np.ndarray:
+    """Return a fixed Gaussian matrix that keeps distances.
+
+    For a difference d the mean of ``|d · column|`` over Gaussian columns is
+    ``|d| · sqrt(2/π)``: the L1 distance of 4,096 projections is the Euclidean distance of
+    what was projected up to a constant and an error of about 1 %
+    (Johnson and Lindenstrauss, 1984; Vempala, "The Random Projection Method", 2004).
+
+    Returns:
+        float32 ``(inputs, outputs)``, entries of mean 0 and variance ``1 / outputs``.
+    """
+    values = np.random.default_rng(seed).standard_normal((inputs, outputs))
+    return (values / np.sqrt(outputs)).astype(np.float32)
+
+
+def fold_projection(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
+    """Put a learned linear projection, spread over 4,096 outputs, into the Dense layer.
+
+    Args:
+        network: an embedding network.
+        kernel: float ``(256, n)``, the projection learned behind the trunk.
+        bias: float ``(n,)``.
+
+    Raises:
+        ValueError: the kernel does not fit the trunk's output.
+    """
+    dense = network.get_layer("embedding")
+    expected = dense.kernel.shape[0]
+    if kernel.shape[0] != expected:
+        raise ValueError(f"kernel expects {expected} rows. Received: {kernel.shape}")
+    spread = random_projection(kernel.shape[1])
+    dense.set_weights([kernel @ spread, bias @ spread])
+
+
+def unfold_projection(network: keras.Model, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the projection that ``fold_projection`` spread over 4,096 outputs.
+
+    Args:
+        network: an embedding network.
+        outputs: of the projection, n.
+
+    Returns:
+        float32 kernel ``(256, n)`` and bias ``(n,)``: exactly those that were folded in, or,
+        when the head has been trained since, the nearest by least squares.
+    """
+    spread = random_projection(outputs)
+    kernel, bias = network.get_layer("embedding").get_weights()
+    solution = np.linalg.lstsq(spread.T, np.vstack([kernel, bias]).T, rcond=None)[0].T
+    return solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
 
 
 def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

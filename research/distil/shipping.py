@@ -20,7 +20,6 @@ from flaskapp.model import (
     build_embedding_network,
     build_siamese_network,
     features_of,
-    fold_projection,
     set_score,
     write_weights,
 )
@@ -30,7 +29,7 @@ from flaskapp.weights.shape import VECTOR_SIZE
 from research.distil.bands import choose_band, choose_threshold_within
 from research.distil.calibration import fit_calibration
 from research.distil.centring import centre_rows
-from research.distil.network import unfolded
+from research.distil.network import fold_projection, unfolded
 from research.sets.crops import crops_as_served
 from research.sets.labelled import embed_crops, labelled
 from research.sets.roles import CALIBRATION, REPORTING, ROLE_NAMES

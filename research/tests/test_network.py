@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flaskapp.errors import DataError
+from flaskapp.model import GROWN_UNITS, build_embedding_network
 from flaskapp.preprocess import to_model_input
 from flaskapp.weights.info import default_weights_path
 from research.distil import network as networks
@@ -23,6 +24,15 @@ def small():
     arrays = {name: array + rng.normal(0, 0.02, array.shape).astype(np.float32) for name, array in arrays.items()}
     networks.set_arrays(network, arrays)
     return network, arrays
+
+
+def test_the_grown_network_says_the_teachers_128_numbers():
+    network = networks.build_vector_network()
+    added = [layer.name for layer in network.layers if layer.name.endswith("_add")]
+    assert tuple(sum(f"block{block}_unit" in name for name in added) for block in (1, 2, 3, 4)) == GROWN_UNITS
+    assert (network.input_shape, network.output_shape) == ((None, 100, 100, 3), (None, 128))
+    assert network.get_layer("expand_conv").kernel.shape == (1, 1, 256, 512)
+    assert 5_900_000 < network.count_params() < 6_200_000
 
 
 @pytest.mark.parametrize("neck", [0, 512])
@@ -97,12 +107,11 @@ def test_the_shipped_weights_are_a_start(faces):
     import keras
 
     from flaskapp.layers import L1Distance
-    from flaskapp.model import unfold_projection
 
     path = default_weights_path()
     siamese = keras.models.load_model(path, custom_objects={"L1Distance": L1Distance}, compile=False)
     twin = siamese.get_layer("embedding_network")
-    kernel, bias = unfold_projection(twin, 128)
+    kernel, bias = networks.unfold_projection(twin, 128)
     one_view = keras.Model(twin.get_layer("block1_conv").input, twin.get_layer("flatten").output)
     expected = say(one_view, faces[:4]) @ kernel + bias
 
@@ -110,3 +119,36 @@ def test_the_shipped_weights_are_a_start(faces):
     grown = networks.build_student()
     networks.set_arrays(grown, networks.grow(arrays, grown))
     np.testing.assert_allclose(say(grown, faces[:4]), expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_projections_keep_distances():
+    # The mean |Gaussian projection| of a difference d is |d| · sqrt(2/π); for 4,096 of them
+    # its own spread is sqrt(1 − 2/π) / sqrt(4096) of that, over sqrt(2/π): 1.2 %.
+    vectors = np.random.default_rng(3).normal(size=(200, 128))
+    differences = vectors[::2] - vectors[1::2]
+    matrix = networks.random_projection(128).astype(np.float64)
+    measured = np.abs(differences @ matrix).mean(axis=1) * np.sqrt(4096)
+    errors = measured / (np.linalg.norm(differences, axis=1) * np.sqrt(2 / np.pi)) - 1
+    assert np.abs(errors).max() < 0.05
+    assert 0.008 < np.sqrt(np.mean(errors**2)) < 0.017
+
+
+def test_projections_of_one_seed_are_one_matrix():
+    np.testing.assert_array_equal(networks.random_projection(8, 16), networks.random_projection(8, 16))
+    assert not np.array_equal(networks.random_projection(8, 16), networks.random_projection(8, 16, seed=1))
+    assert networks.random_projection(8, 16).dtype == np.float32
+
+
+def test_a_folded_projection_is_spread_over_the_embedding_and_found_again():
+    rng, network = np.random.default_rng(4), build_embedding_network(SMALL)
+    kernel, bias = rng.normal(size=(256, 128)), rng.normal(size=128)
+    networks.fold_projection(network, kernel, bias)
+    features = rng.normal(size=(5, 256)).astype(np.float32)
+    folded, offset = network.get_layer("embedding").get_weights()
+    expected = (features @ kernel + bias) @ networks.random_projection(128)
+    np.testing.assert_allclose(features @ folded + offset, expected, rtol=1e-3, atol=1e-3)
+    found = networks.unfold_projection(network, 128)
+    np.testing.assert_allclose(found[0], kernel, atol=1e-4)
+    np.testing.assert_allclose(found[1], bias, atol=1e-4)
+    with pytest.raises(ValueError, match=r"256 rows.*\(255, 128\)"):
+        networks.fold_projection(network, kernel[:255], bias)

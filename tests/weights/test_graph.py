@@ -109,13 +109,6 @@ def test_the_layers_of_our_own_are_called_as_the_model_calls_them():
     assert set(names) == serving_graph.OWN_LAYERS
 
 
-def test_shape_constants_are_those_of_the_model():
-    from flaskapp import model
-
-    for name in ("FILTERS", "EMBEDDING_SIZE", "NECK_FILTERS", "VECTOR_SIZE"):
-        assert getattr(serving_graph, name) == getattr(model, name)
-
-
 def test_no_half_written_file_is_left(keras_file):
     assert sorted(path.name for path in keras_file.parent.iterdir()) == ["keras.h5", "keras.json"]
 
