@@ -27,11 +27,6 @@ class WithOtherViews(keras.layers.Layer):
         moved = ops.concatenate([*[upright[:, :1]] * MOVED_PIXELS, upright[:, :-MOVED_PIXELS]], axis=1)
         return ops.concatenate([upright, moved], axis=0)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape with four times as many faces."""
-        batch, *face = input_shape
-        return (None if batch is None else VIEWS * batch, *face)
-
 
 @keras.saving.register_keras_serializable(package="flaskapp")
 class MeanOfViews(keras.layers.Layer):
@@ -56,7 +51,7 @@ class MeanOfViews(keras.layers.Layer):
         return ops.mean(ops.reshape(inputs, (self.views, -1, inputs.shape[-1])), axis=0)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape with one row for each face."""
+        """Return the shape with one row for each face; by itself Keras may try batches that no view count divides."""
         batch, features = input_shape
         return (None if batch is None else batch // self.views, features)
 
@@ -89,10 +84,6 @@ class CertaintyLength(keras.layers.Layer):
         """Return the vectors in their new lengths."""
         length = ops.sqrt(ops.maximum(ops.sum(ops.square(inputs), axis=-1, keepdims=True), 1e-24))
         return inputs / length * (length / self.full) ** self.exponent
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the same shape."""
-        return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return how the layer is made again."""
@@ -132,7 +123,3 @@ class L1Distance(keras.layers.Layer):
         """Return ``|reference - probe|`` for ``inputs = [reference, probe]``."""
         reference, probe = inputs
         return ops.absolute(ops.subtract(reference, probe))
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape of one embedding."""
-        return tuple(input_shape[0])
