@@ -57,30 +57,42 @@ def suppress(
     return np.array(kept, dtype=np.intp)
 
 
-def best_of_each_size(boxes_xyxy: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
-    """Choose boxes by turns from all sizes, the best of each size first.
-
-    Whoever stands in front of a crowd is larger than the crowd and must not be lost among its
-    many good boxes, nor the crowd for a few large boxes that are no faces. Two boxes are of one
-    size if both lie between the same two powers of two.
+class Limits:
+    """Keeps to how much of a photo is looked at, and remembers whether that left anything out.
 
     Args:
-        boxes_xyxy: (N, 4).
-        scores: (N,), higher is better.
-        most: how many are kept.
-
-    Returns:
-        Indices of the kept boxes, in their order.
+        share: of what is allowed; three searches of a third cost as much as one.
     """
-    if len(boxes_xyxy) <= most:
-        return np.arange(len(boxes_xyxy))
-    sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1)
-    sizes = np.floor(np.log2(np.maximum(sides, 1)))
-    ranks = np.empty(len(sizes), dtype=np.intp)
-    for size in np.unique(sizes):
-        of_size = np.flatnonzero(sizes == size)
-        ranks[of_size[np.argsort(-scores[of_size], kind="stable")]] = np.arange(len(of_size))
-    return np.sort(np.lexsort((-sizes, ranks))[:most])
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.share = share
+        self.reached = False
+
+    def keep(self, boxes_xyxy: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
+        """Choose boxes by turns from all sizes, the best of each size first.
+
+        Whoever stands in front of a crowd is larger than the crowd and must not be lost among its
+        many good boxes, nor the crowd for a few large boxes that are no faces. Two boxes are of one
+        size if both lie between the same two powers of two.
+
+        Args:
+            boxes_xyxy: (N, 4).
+            scores: (N,), higher is better.
+            most: how many are kept, or of how many the share.
+
+        Returns:
+            Indices of the kept boxes, in their order.
+        """
+        most = round(most * self.share)
+        if len(boxes_xyxy) <= most:
+            return np.arange(len(boxes_xyxy))
+        self.reached = True
+        sizes = np.floor(np.log2(np.maximum((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1), 1)))
+        ranks = np.empty(len(sizes), dtype=np.intp)
+        for size in np.unique(sizes):
+            of_size = np.flatnonzero(sizes == size)
+            ranks[of_size[np.argsort(-scores[of_size], kind="stable")]] = np.arange(len(of_size))
+        return np.sort(np.lexsort((-sizes, ranks))[:most])
 
 
 def square_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
@@ -93,11 +105,8 @@ def square_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
 def shift_boxes(boxes_xyxy: np.ndarray, offsets: np.ndarray, *, count_ends: bool = False) -> np.ndarray:
     """Return boxes (N, 4) whose corners moved by ``offsets`` (N, 4), in parts of their sides.
 
-    Args:
-        boxes_xyxy: (N, 4).
-        offsets: (N, 4), one for each edge.
-        count_ends: a box from pixel 3 to pixel 5 has the side 3, as the mtcnn package counts;
-            else 2, as the distance between two edges.
+    With ``count_ends`` a box from pixel 3 to pixel 5 has the side 3, as the mtcnn package counts;
+    else 2, as the distance between two edges.
     """
     sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] + (1 if count_ends else 0)
     return boxes_xyxy + offsets * np.tile(sides, 2)
@@ -120,8 +129,3 @@ def turn_back(points_xy: np.ndarray, quarters: int, size_wh: tuple[float, float]
     x, y = points_xy[..., 0], points_xy[..., 1]
     back = ((x, y), (width - y, x), (width - x, height - y), (y, height - x))
     return np.stack(back[quarters], axis=-1)
-
-
-def clip_boxes(boxes_xyxy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """Return boxes (N, 4) cut off at the borders of a photo of this width and height."""
-    return np.clip(boxes_xyxy, 0, np.tile(np.array(size_wh, boxes_xyxy.dtype), 2))

@@ -1,90 +1,31 @@
-"""What a detector has to say about a face, while it is one guess of many and when it is sure."""
+"""What a detector has to say about faces while it is not sure of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from flaskapp.detection.boxes import clip_boxes, mirror_boxes, shift_boxes, turn_back
+from flaskapp.detection.boxes import mirror_boxes, shift_boxes, suppress, turn_back
+from flaskapp.detection.face import LANDMARKS, Face
 
-LANDMARKS = 5
+OVERLAP = 0.7
+"""Most that two kept guesses overlap; of the mtcnn package, whose networks these are."""
+
+BEST_FACE_SCORE = 0.88
+OTHER_FACE_SCORE = 0.95
+"""Least detection score of a photo's best face, and of each further one: what looks a little
+like a face is rarely the best of its photo."""
+
 LEAST_DOWN = math.cos(math.radians(60))
 """How far below the eyes the mouth of an upright face is, in parts of their distance. A head on a
 shoulder is tilted by 45 degrees; from 60 on it is the photo that lies on its side, and what the
 networks, which know upright faces, take for eyes and mouth there is often neither."""
 
-LEAST_MARGIN = 0.2
-"""How far each landmark of a whole face lies from the photo's edge, in parts of the distance from
-eyes to mouth. In 2,373 photos of whole faces it was 0.57 at least, in 388 that end at the eyebrows
-0.2 but for one. Of 702 found where photos end through the eyes or just below, 13 lie further
-inside: each is somebody else's whole face."""
-
 MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
 """Which landmark each one becomes in a mirror: left eye and right eye change places, and so do
 the mouth's corners."""
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a photo, in the photo's pixels; 0 is the photo's left or upper edge.
-
-    Attributes:
-        box_xyxy: left, top, right, bottom.
-        landmarks: (x, y) of left eye, right eye, nose, left and right mouth corner, left and
-            right as the viewer sees them; they may lie outside the box or the photo.
-        detection_score: in [0, 1]; how sure the detector is that this is a face. It says
-            nothing about whose face it is.
-
-    Raises:
-        ValueError: a value is out of its range.
-    """
-
-    box_xyxy: tuple[float, float, float, float]
-    landmarks: tuple[tuple[float, float], ...]
-    detection_score: float
-
-    def __post_init__(self) -> None:
-        left, top, right, bottom = self.box_xyxy
-        if not (left < right and top < bottom):
-            raise ValueError(f"box_xyxy expects left < right and top < bottom. Received: {self.box_xyxy}")
-        if len(self.landmarks) != LANDMARKS:
-            raise ValueError(f"landmarks expects {LANDMARKS} points. Received: {len(self.landmarks)}")
-        if not 0 <= self.detection_score <= 1:
-            raise ValueError(f"detection_score expects a number in [0, 1]. Received: {self.detection_score}")
-
-    @property
-    def width(self) -> float:
-        """Width of the box."""
-        return self.box_xyxy[2] - self.box_xyxy[0]
-
-    @property
-    def height(self) -> float:
-        """Height of the box."""
-        return self.box_xyxy[3] - self.box_xyxy[1]
-
-    def is_whole_in(self, size_wh: tuple[float, float]) -> bool:
-        """Say whether eyes, nose and mouth lie within a photo of this width and height.
-
-        What the detector says of an eye that is not in the photo is a guess, often one just inside
-        the edge: an eye reaches further than the point that stands for it, and so do lips.
-        """
-        points = np.array(self.landmarks)
-        eyes_to_mouth = float(np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0)))
-        margin = max(1.0, LEAST_MARGIN * eyes_to_mouth)
-        return bool(((points >= margin) & (points <= np.array(size_wh) - margin)).all())
-
-    def scaled(self, scale_xy: tuple[float, float]) -> Face:
-        """Return this face in the photo resized by these factors along x and y."""
-        scale_x, scale_y = scale_xy
-        left, top, right, bottom = self.box_xyxy
-        return Face(
-            (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y),
-            tuple((x * scale_x, y * scale_y) for x, y in self.landmarks),
-            self.detection_score,
-        )
 
 
 class Candidates(NamedTuple):
@@ -99,11 +40,6 @@ class Candidates(NamedTuple):
     boxes: np.ndarray
     scores: np.ndarray
     landmarks: np.ndarray
-
-    @classmethod
-    def none(cls) -> Candidates:
-        """Return no candidates at all."""
-        return cls(np.empty((0, 4)), np.empty(0), np.empty((0, LANDMARKS, 2)))
 
     @classmethod
     def from_answer(cls, squares: np.ndarray, answer: dict[str, np.ndarray], *, count_ends: bool = False) -> Candidates:
@@ -121,14 +57,29 @@ class Candidates(NamedTuple):
         landmarks = squares[:, None, :2] + parts * sides - ends
         return cls(shift_boxes(squares, answer["offsets"], count_ends=count_ends), answer["scores"], landmarks)
 
+    @property
+    def best_score(self) -> float:
+        """Score of the best candidate, 0 without any."""
+        return float(self.scores.max(initial=0.0))
+
     def taken(self, indices: np.ndarray) -> Candidates:
         """Return the candidates at these indices, in their order."""
         return Candidates(self.boxes[indices], self.scores[indices], self.landmarks[indices])
+
+    def suppressed(self) -> Candidates:
+        """Return the best of each face, best first."""
+        return self.taken(suppress(self.boxes, self.scores, OVERLAP, of_smaller=True))
 
     def upright(self) -> Candidates:
         """Return the candidates whose mouth is below their eyes, tilted by 60 degrees at most."""
         x, y = (self.landmarks[:, 3:].mean(axis=1) - self.landmarks[:, :2].mean(axis=1)).T
         return self.taken(np.flatnonzero(y > LEAST_DOWN * np.hypot(x, y)))
+
+    def certain(self) -> Candidates:
+        """Return those of the candidates, which come best first, whose score is high enough."""
+        least = np.full(len(self.scores), OTHER_FACE_SCORE)
+        least[:1] = BEST_FACE_SCORE
+        return self.taken(np.flatnonzero(self.scores >= least))
 
     def turned_back(self, quarters: int, size_wh: tuple[float, float]) -> Candidates:
         """Return the candidates of a turned photo in the photo as it was; see ``boxes.turn_back``."""
@@ -141,8 +92,7 @@ class Candidates(NamedTuple):
 
     def mirrored(self) -> Candidates:
         """Return the candidates mirrored at x = 0."""
-        landmarks = self.landmarks[:, MIRRORED_LANDMARKS] * (-1, 1)
-        return Candidates(mirror_boxes(self.boxes), self.scores, landmarks)
+        return Candidates(mirror_boxes(self.boxes), self.scores, self.landmarks[:, MIRRORED_LANDMARKS] * (-1, 1))
 
     def moved(self, shift_xy: tuple[float, float]) -> Candidates:
         """Return the candidates moved right and down by so many pixels."""
@@ -154,20 +104,12 @@ class Candidates(NamedTuple):
 
     def to_faces(self, size_wh: tuple[int, int]) -> tuple[Face, ...]:
         """Return faces, left to right, their boxes cut off at the borders of a photo of this size."""
-        boxes = clip_boxes(self.boxes, size_wh)
-        inside = np.flatnonzero((boxes[:, :2] < boxes[:, 2:]).all(axis=1))
+        boxes = np.clip(self.boxes, 0, np.tile(size_wh, 2)).tolist()
         faces = (
-            Face(_four(boxes[index]), tuple(map(_pair, self.landmarks[index])), float(self.scores[index]))
-            for index in inside
+            Face((left, top, right, bottom), tuple((x, y) for x, y in landmarks), score)
+            for (left, top, right, bottom), landmarks, score in zip(
+                boxes, self.landmarks.tolist(), self.scores.tolist(), strict=True
+            )
+            if left < right and top < bottom
         )
         return tuple(sorted(faces, key=lambda face: face.box_xyxy))
-
-
-def _four(box: np.ndarray) -> tuple[float, float, float, float]:
-    left, top, right, bottom = box.tolist()
-    return left, top, right, bottom
-
-
-def _pair(point: np.ndarray) -> tuple[float, float]:
-    x, y = point.tolist()
-    return x, y

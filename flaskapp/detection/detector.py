@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import math
 import threading
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from flaskapp.detection.boxes import best_of_each_size, mirror_boxes, shift_boxes, square_boxes, suppress
-from flaskapp.detection.candidates import Candidates, Face
-from flaskapp.detection.detection import SMALLEST_FACE, Detection
-from flaskapp.detection.networks import load_network
-from flaskapp.detection.pyramid import Level, Pyramid
+from flaskapp.detection.boxes import Limits, mirror_boxes, shift_boxes, square_boxes, suppress
+from flaskapp.detection.candidates import OVERLAP, Candidates
+from flaskapp.detection.face import SMALLEST_FACE, Detection
+from flaskapp.detection.networks import FILES, Network
+from flaskapp.detection.pyramid import Pyramid
 
 LARGEST_IMAGE = 2048
 """Longer side, in pixels, of the largest photo that is searched as it is: a face in a
@@ -23,11 +24,6 @@ by its longer side alone, faces of 230 pixels would be lost in a screenshot of 1
 
 LEAST_STRIP = 2.5
 """A photo so many times as long as wide is a strip. Phones' photos and screens are up to 2.3."""
-
-BEST_FACE_SCORE = 0.88
-OTHER_FACE_SCORE = 0.95
-"""Least detection score of a photo's best face, and of each further one: what looks a little
-like a face is rarely the best of its photo."""
 
 SURE_SCORE = 0.99
 """Detection score from which on nobody doubts that a photo is upright: 96 of 100 upright photos
@@ -43,7 +39,7 @@ CELL = 12  # side of the square that the first network judges, in its input's pi
 STRIDE = 2  # pixels from one such square to the next
 SHRINK = 0.709  # from one level to the next: half the area
 PROPOSAL_SCORE, REFINED_SCORE = 0.6, 0.7
-LEVEL_OVERLAP, OVERLAP = 0.5, 0.7
+LEVEL_OVERLAP = 0.5
 
 LIKELY_SCORE = 0.6
 """Least score of a face that is looked at again. One view's score is worth that little: it
@@ -84,6 +80,7 @@ class Detector:
             the answer is the cascade's own, and jumps: when a photo is moved or resized a
             little, its landmarks scatter by 2.6 % of the distance between the eyes; settled,
             by 0.6 %.
+        load: makes each of the three networks by its name.
 
     Raises:
         WeightsError: the detector's weights are missing or changed.
@@ -91,7 +88,12 @@ class Detector:
     """
 
     def __init__(
-        self, smallest_face: float = SMALLEST_FACE, largest_image: float = LARGEST_IMAGE, *, settle: bool = True
+        self,
+        smallest_face: float = SMALLEST_FACE,
+        largest_image: float = LARGEST_IMAGE,
+        *,
+        settle: bool = True,
+        load: Callable[[str], Network] = Network,
     ) -> None:
         if smallest_face < CELL:
             raise ValueError(f"smallest_face expects {CELL} pixels or more. Received: {smallest_face}")
@@ -100,11 +102,7 @@ class Detector:
         self.smallest_face = smallest_face
         self.largest_image = largest_image
         self.settle = settle
-        self._pnet, self._rnet, self._onet = (load_network(name) for name in ("pnet", "rnet", "onet"))
-
-    def detect_faces(self, photo: np.ndarray) -> tuple[Face, ...]:
-        """Return all faces that ``search`` finds, left to right."""
-        return self.search(photo).faces
+        self._pnet, self._rnet, self._onet = map(load, FILES)
 
     def search(self, photo: np.ndarray) -> Detection:
         """Find the faces of a photo, at most ``MOST_FACES``.
@@ -118,14 +116,14 @@ class Detector:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
             raise ValueError(f"A photo must be uint8 (height, width, 3). Received: {photo.dtype} {photo.shape}")
         size_wh = photo.shape[1], photo.shape[0]
-        limits = _Limits()
+        limits = Limits()
         found, turned = self._look(photo, limits), 0
-        if _best(found) < SURE_SCORE:
+        if found.best_score < SURE_SCORE:
             found, turned, limits = self._look_turned(photo, found, limits)
         smallest = self.smallest_face / self._search_scale(size_wh)
         return Detection(found.to_faces(size_wh), size_wh, smallest, limits.reached, turned)
 
-    def _look_turned(self, photo: np.ndarray, found: Candidates, limits: _Limits) -> tuple[Candidates, int, _Limits]:
+    def _look_turned(self, photo: np.ndarray, found: Candidates, limits: Limits) -> tuple[Candidates, int, Limits]:
         """Look at a photo that may lie on its side or stand on its head.
 
         Args:
@@ -137,56 +135,42 @@ class Detector:
             The better ones, in the photo as it came; by how many degrees to the right it was turned
             for them; and the limits of that search.
         """
-        height, width = photo.shape[:2]
-        scale = self._search_scale((width, height))
-        small_wh = max(round(width * scale), 1), max(round(height * scale), 1)
-        small = cv2.resize(photo, small_wh, interpolation=cv2.INTER_AREA) if scale < 1 else photo
-        best, degrees, least = found, 0, SURE_SCORE if _best(found) else TURNED_SCORE
+        small, back_xy = _resized(photo, self._search_scale((photo.shape[1], photo.shape[0])))
+        best, degrees, least = found, 0, SURE_SCORE if found.best_score else TURNED_SCORE
         for quarters in (1, 2, 3):
-            within = _Limits(1 / 3)
+            within = Limits(1 / 3)
             seen = self._look(np.ascontiguousarray(np.rot90(small, quarters)), within)
-            if _best(seen) >= least and _best(seen) > _best(best):
-                best = seen.turned_back(quarters, small_wh).scaled((width / small_wh[0], height / small_wh[1]))
+            if seen.best_score >= least and seen.best_score > best.best_score:
+                best = seen.turned_back(quarters, (small.shape[1], small.shape[0])).scaled(back_xy)
                 degrees, limits = 360 - 90 * quarters, within
         return best, degrees, limits
 
-    def _look(self, photo: np.ndarray, limits: _Limits) -> Candidates:
+    def _look(self, photo: np.ndarray, limits: Limits) -> Candidates:
         """Return the certain faces of a photo, or the one that fills it."""
         found = self._search(photo, limits)
-        return found if len(found.to_faces((photo.shape[1], photo.shape[0]))) else self._search_close_up(photo, limits)
+        return found if found.to_faces((photo.shape[1], photo.shape[0])) else self._search_close_up(photo, limits)
 
-    def _search(self, photo: np.ndarray, limits: _Limits) -> Candidates:
+    def _search(self, photo: np.ndarray, limits: Limits) -> Candidates:
         """Return the certain faces."""
         pyramid = Pyramid(photo)
-        found = self._describe(pyramid, self._refine(pyramid, self._propose(pyramid, limits), limits))
+        squares = self._refine(pyramid, self._propose(pyramid, limits), limits)
+        answer = self._onet(pyramid.samples(squares, self._onet.input_size))
+        found = Candidates.from_answer(squares, answer, count_ends=True).suppressed()
         if self.settle:
-            found = self._settle(pyramid, found, limits)
-        found = found.upright()
-        return found.taken(_certain(found.scores))
+            found = self._settle(pyramid, found, limits).suppressed()
+        return found.upright().certain()
 
-    def _search_close_up(self, photo: np.ndarray, limits: _Limits) -> Candidates:
+    def _search_close_up(self, photo: np.ndarray, limits: Limits) -> Candidates:
         """Look for a face that fills the photo; the networks know faces only with a margin.
 
         A small copy is enough: such a face keeps more pixels than the last network reads.
         """
-        height, width = photo.shape[:2]
-        scale = min(CLOSE_UP_SIDE / min(height, width), LONGEST_CLOSE_UP / max(height, width))
-        copy_wh = max(round(width * scale), 1), max(round(height * scale), 1)
-        copy = cv2.resize(photo, copy_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        border = round(CLOSE_UP_BORDER * min(copy_wh))
+        sides = photo.shape[:2]
+        copy, back_xy = _resized(photo, min(CLOSE_UP_SIDE / min(sides), LONGEST_CLOSE_UP / max(sides)))
+        border = round(CLOSE_UP_BORDER * min(copy.shape[:2]))
         framed = cv2.copyMakeBorder(copy, border, border, border, border, cv2.BORDER_REPLICATE)
-        found = self._search(framed, limits).moved((-border, -border)).scaled((width / copy_wh[0], height / copy_wh[1]))
-        sides = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)
-        return found.taken(np.flatnonzero(sides >= self.smallest_face))
-
-    def _propose(self, pyramid: Pyramid, limits: _Limits) -> np.ndarray:
-        """Return squares (N, 4) that may hold a face, from every level of the pyramid."""
-        levels = [self._propose_level(pyramid.level(scale), limits) for scale in self._scales(pyramid.size_wh)]
-        boxes = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in levels)])
-        scores = np.concatenate([np.empty(0), *(scores for _, scores in levels)])
-        kept = limits.keep(boxes, scores, MOST_GUESSES)
-        boxes, scores = boxes[kept], scores[kept]
-        return square_boxes(boxes[suppress(boxes, scores, OVERLAP)])
+        found = self._search(framed, limits).moved((-border, -border)).scaled(back_xy)
+        return found.taken(np.flatnonzero((found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1) >= self.smallest_face))
 
     def _search_scale(self, size_wh: tuple[int, int]) -> float:
         """Return the scale, 1 at most, at which a photo of this size is searched."""
@@ -196,12 +180,20 @@ class Detector:
         """Return the pyramid's scales: from the smallest face in a cell to the whole photo in one."""
         largest = CELL / self.smallest_face * self._search_scale(size_wh)
         smallest = CELL / min(size_wh)
-        if largest < smallest:
-            return []
-        levels = int(math.log(smallest / largest) / math.log(SHRINK)) + 1
+        levels = int(math.log(smallest / largest) / math.log(SHRINK)) + 1 if largest >= smallest else 0
         return [largest * SHRINK**level for level in range(levels)]
 
-    def _propose_level(self, level: Level, limits: _Limits) -> tuple[np.ndarray, np.ndarray]:
+    def _propose(self, pyramid: Pyramid, limits: Limits) -> np.ndarray:
+        """Return squares (N, 4) that may hold a face, from every level of the pyramid."""
+        levels = [self._propose_level(pyramid, scale, limits) for scale in self._scales(pyramid.size_wh)]
+        boxes = np.concatenate([np.empty((0, 4)), *(boxes for boxes, _ in levels)])
+        scores = np.concatenate([np.empty(0), *(scores for _, scores in levels)])
+        kept = limits.keep(boxes, scores, MOST_GUESSES)
+        boxes, scores = boxes[kept], scores[kept]
+        return square_boxes(boxes[suppress(boxes, scores, OVERLAP)])
+
+    def _propose_level(self, pyramid: Pyramid, scale: float, limits: Limits) -> tuple[np.ndarray, np.ndarray]:
+        level = pyramid.level(scale)
         answer = self._pnet(level.pixels[None].astype(np.float32))
         rows, columns = np.nonzero(answer["scores"][0] > PROPOSAL_SCORE)
         corners = np.stack([columns, rows], axis=1) * STRIDE
@@ -214,10 +206,8 @@ class Detector:
         kept = suppress(boxes, scores, LEVEL_OVERLAP)
         return boxes[kept], scores[kept]
 
-    def _refine(self, pyramid: Pyramid, squares: np.ndarray, limits: _Limits) -> np.ndarray:
+    def _refine(self, pyramid: Pyramid, squares: np.ndarray, limits: Limits) -> np.ndarray:
         """Return fewer and better squares (N, 4)."""
-        if not len(squares):
-            return squares
         answer = self._rnet(pyramid.samples(squares, self._rnet.input_size))
         likely = answer["scores"] > REFINED_SCORE
         boxes = shift_boxes(squares[likely], answer["offsets"][likely], count_ends=True)
@@ -225,24 +215,15 @@ class Detector:
         kept = suppress(boxes, scores, OVERLAP)
         return square_boxes(boxes[kept[limits.keep(boxes[kept], scores[kept], MOST_LIKELY)]])
 
-    def _describe(self, pyramid: Pyramid, squares: np.ndarray) -> Candidates:
-        """Return what the last network makes of squares (N, 4), best first."""
-        if not len(squares):
-            return Candidates.none()
-        answer = self._onet(pyramid.samples(squares, self._onet.input_size))
-        return _suppressed(Candidates.from_answer(squares, answer, count_ends=True))
-
-    def _settle(self, pyramid: Pyramid, found: Candidates, limits: _Limits) -> Candidates:
+    def _settle(self, pyramid: Pyramid, found: Candidates, limits: Limits) -> Candidates:
         """Look at each likely face again, from views about the last look's box, and average."""
         found = found.taken(np.flatnonzero(found.scores > LIKELY_SCORE))
         found = found.taken(limits.keep(found.boxes, found.scores, MOST_FACES))
-        if not len(found.scores):
-            return found
         for _ in range(LOOKS):
             squares = square_boxes(found.boxes)
-            views = itertools.chain.from_iterable(self._views(pyramid, squares, shift) for shift in VIEW_SHIFTS)
+            views = [view for shift in VIEW_SHIFTS for view in self._views(pyramid, squares, shift)]
             found = Candidates(*(np.mean(parts, axis=0) for parts in zip(*views, strict=True)))
-        return _suppressed(found)
+        return found
 
     def _views(self, pyramid: Pyramid, squares: np.ndarray, shift: float) -> tuple[Candidates, Candidates]:
         """Describe squares moved down by a part of their side, as they are and mirrored.
@@ -254,8 +235,7 @@ class Detector:
         pieces = pyramid.pieces(squares, self._onet.input_size)
         plain = Candidates.from_answer(squares, self._onet(pieces))
         mirrored_pieces = np.ascontiguousarray(pieces[:, :, ::-1])
-        mirrored = Candidates.from_answer(mirror_boxes(squares), self._onet(mirrored_pieces))
-        return plain, mirrored.mirrored()
+        return plain, Candidates.from_answer(mirror_boxes(squares), self._onet(mirrored_pieces)).mirrored()
 
 
 def side_that_counts(size_wh: tuple[int, int]) -> float:
@@ -264,57 +244,19 @@ def side_that_counts(size_wh: tuple[int, int]) -> float:
     return math.sqrt(size_wh[0] * size_wh[1]) if is_strip else max(size_wh)
 
 
-class _Limits:
-    """Keeps to how much of a photo is looked at, and remembers whether that left anything out.
-
-    Args:
-        share: of what is allowed; three searches of a third cost as much as one.
-    """
-
-    def __init__(self, share: float = 1.0) -> None:
-        self.share = share
-        self.reached = False
-
-    def keep(self, boxes: np.ndarray, scores: np.ndarray, most: int) -> np.ndarray:
-        """Return the indices of ``most`` boxes at most, or of its share; see ``best_of_each_size``."""
-        most = round(most * self.share)
-        self.reached |= len(boxes) > most
-        return best_of_each_size(boxes, scores, most)
+def _resized(photo: np.ndarray, scale: float) -> tuple[np.ndarray, tuple[float, float]]:
+    """Return a photo resized by ``scale``, and the factors along x and y that lead back."""
+    height, width = photo.shape[:2]
+    size_wh = max(round(width * scale), 1), max(round(height * scale), 1)
+    copy = cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return copy, (width / size_wh[0], height / size_wh[1])
 
 
-def _suppressed(found: Candidates) -> Candidates:
-    return found.taken(suppress(found.boxes, found.scores, OVERLAP, of_smaller=True))
-
-
-def _best(found: Candidates) -> float:
-    """Return the score of the best candidate, 0 without any."""
-    return float(found.scores.max(initial=0.0))
-
-
-def _certain(scores: np.ndarray) -> np.ndarray:
-    """Return the indices of scores (N,), best first, that are high enough."""
-    least = np.full(len(scores), OTHER_FACE_SCORE)
-    least[:1] = BEST_FACE_SCORE
-    return np.flatnonzero(scores >= least)
-
-
-_default: Detector | None = None
 _lock = threading.Lock()
+_detector = functools.cache(Detector)
 
 
 def default_detector() -> Detector:
     """Return the detector with default settings, loaded once, at its first use."""
-    global _default
     with _lock:
-        if _default is None:
-            _default = Detector()
-        return _default
-
-
-def detect_faces(photo: np.ndarray) -> tuple[Face, ...]:
-    """Return all faces of a photo, left to right, found with default settings.
-
-    Args:
-        photo: uint8 (height, width, 3) RGB.
-    """
-    return default_detector().detect_faces(photo)
+        return _detector()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,8 +11,7 @@ import numpy as np
 OUTSIDE = (128, 128, 128)
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """The photo at one size.
 
     Attributes:
@@ -75,35 +74,27 @@ class Pyramid:
         """
         pieces = np.empty((len(squares_xyxy), side, side, 3), np.float32)
         for piece, square in zip(pieces, squares_xyxy, strict=True):
-            piece[:] = self._sample(square, side)
+            step = max(float(square[2] - square[0]), 1.0) / (side - 1)
+            source = self._source(1 / step)
+            start = (square[:2] + 0.5) * source.scale_xy - 0.5
+            piece[:] = cv2.warpAffine(
+                source.pixels,
+                np.column_stack([np.diag(source.scale_xy * step), start]),
+                (side, side),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=OUTSIDE,
+            )
         return pieces
-
-    def _sample(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
-        step = max(float(square_xyxy[2] - square_xyxy[0]), 1.0) / (side - 1)
-        source = self._source(1 / step)
-        steps = source.scale_xy * step
-        start = (square_xyxy[:2] + 0.5) * source.scale_xy - 0.5
-        to_source = np.array([[steps[0], 0, start[0]], [0, steps[1], start[1]]])
-        return cv2.warpAffine(
-            source.pixels,
-            to_source,
-            (side, side),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=OUTSIDE,
-        )
 
     def _source(self, scale: float) -> Level:
         """Return the smallest half that need not be enlarged to reach ``scale``."""
-        for index in range(64):
+        index, half = 0, self._halves[0]
+        while half.scale_xy.max() / 2 >= scale and max(half.pixels.shape[:2]) > 1:
+            index += 1
             if index == len(self._halves):
-                self._halves.append(self._half(self._halves[-1]))
+                height, width = (max(side // 2, 1) for side in half.pixels.shape[:2])
+                pixels = cv2.resize(half.pixels, (width, height), interpolation=cv2.INTER_AREA)
+                self._halves.append(Level(pixels, np.array([width, height]) / self._photo_wh))
             half = self._halves[index]
-            if half.scale_xy.max() / 2 < scale or max(half.pixels.shape[:2]) < 2:
-                return half
-        raise AssertionError("a photo cannot be halved so often")
-
-    def _half(self, level: Level) -> Level:
-        height, width = (max(side // 2, 1) for side in level.pixels.shape[:2])
-        pixels = cv2.resize(level.pixels, (width, height), interpolation=cv2.INTER_AREA)
-        return Level(pixels, np.array([width, height]) / self._photo_wh)
+        return half

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flaskapp.detection import Detector, Face, boxes, detector, networks, pyramid
+from flaskapp.detection import Detector, Face, boxes, candidates, detector, networks, pyramid
 from flaskapp.preprocess import decode_photo
 from research import mtcnn_weights
 
@@ -64,7 +64,7 @@ def load(path: Path) -> np.ndarray:
 
 
 def noise(name: str) -> np.ndarray:
-    sides = (61, 84) if name == "pnet" else (networks.FILES[name].input_size,) * 2
+    sides = (61, 84) if name == "pnet" else (networks.FILES[name][0],) * 2
     return np.random.default_rng(NAMES.index(name)).uniform(0, 255, (8, *sides, 3)).astype(np.float32)
 
 
@@ -123,23 +123,21 @@ def package_suppress(
 
 def certain_faces(found: np.ndarray) -> list[Face]:
     """Return the package's faces (N, 16), those that are certain enough for us, left to right."""
-    faces = [
-        Face(tuple(row[1:5].tolist()), tuple(zip(row[6:11].tolist(), row[11:16].tolist(), strict=True)), float(row[5]))
-        for row in found
-    ]
-    faces.sort(key=lambda face: -face.detection_score)
-    certain = detector._certain(np.array([face.detection_score for face in faces]))
-    return sorted((faces[index] for index in certain), key=lambda face: face.box_xyxy)
+    landmarks = found[:, 6:].reshape(-1, 2, 5).transpose(0, 2, 1)
+    best_first = np.argsort(-found[:, 5], kind="stable")
+    faces = candidates.Candidates(found[:, 1:5], found[:, 5], landmarks).taken(best_first)
+    return list(faces.certain().to_faces((10**9, 10**9)))
 
 
 def clipped(face: Face, photo: np.ndarray) -> np.ndarray:
-    return boxes.clip_boxes(np.array([face.box_xyxy]), (photo.shape[1], photo.shape[0]))[0]
+    return np.clip(face.box_xyxy, 0, np.tile((photo.shape[1], photo.shape[0]), 2))
 
 
 @pytest.fixture
 def package_ways(monkeypatch) -> Detector:
     monkeypatch.setattr(detector, "Pyramid", PackagePyramid)
     monkeypatch.setattr(detector, "suppress", package_suppress)
+    monkeypatch.setattr(candidates, "suppress", package_suppress)
     return Detector(PACKAGE_SMALLEST_FACE, 10**9, settle=False)
 
 
@@ -151,7 +149,7 @@ def test_the_files_are_what_the_packages_weights_make(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_network_answers_as_the_packages(package, name):
-    for head, (kind, answer) in enumerate(networks.load_network(name)(noise(name)).items()):
+    for head, (kind, answer) in enumerate(networks.Network(name)(noise(name)).items()):
         expected = package[f"{name} {head}"]
         assert np.abs(answer - (expected[..., 1] if kind == "scores" else expected)).max() < 1e-4
 
@@ -159,7 +157,7 @@ def test_each_network_answers_as_the_packages(package, name):
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
 def test_with_the_packages_resizing_faces_agree_within_two_pixels(package, package_ways, path):
     photo = load(path)
-    ours, theirs = package_ways.detect_faces(photo), certain_faces(package[path.name])
+    ours, theirs = package_ways.search(photo), certain_faces(package[path.name])
     assert len(ours) == len(theirs)
     for our, their in zip(ours, theirs, strict=True):
         assert np.abs(np.subtract(our.landmarks, their.landmarks)).max() < 2
@@ -168,7 +166,7 @@ def test_with_the_packages_resizing_faces_agree_within_two_pixels(package, packa
 
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
 def test_as_shipped_it_finds_the_same_faces_as_far_as_the_cascade_is_steady(package, path):
-    ours = Detector(PACKAGE_SMALLEST_FACE).detect_faces(load(path))
+    ours = Detector(PACKAGE_SMALLEST_FACE).search(load(path))
     theirs = certain_faces(package[path.name])
     assert len(ours) == len(theirs)
     for our, their in zip(ours, theirs, strict=True):

@@ -69,10 +69,6 @@ def test_mirroring_twice_is_nothing():
     assert np.array_equal(boxes.mirror_boxes(boxes.mirror_boxes(box)), box)
 
 
-def test_clipping_keeps_boxes_in_the_photo():
-    assert boxes.clip_boxes(np.array([(-3.0, 4, 200, 90)]), (100, 80)).tolist() == [[0, 4, 100, 80]]
-
-
 @pytest.mark.parametrize("quarters", range(4))
 def test_points_of_a_turned_photo_go_back_to_where_they_were(quarters):
     photo = np.zeros((7, 5), int)
@@ -80,3 +76,26 @@ def test_points_of_a_turned_photo_go_back_to_where_they_were(quarters):
     ((row, column),) = np.argwhere(np.rot90(photo, quarters))
     back = boxes.turn_back(np.array([(column + 0.5, row + 0.5)]), quarters, (5, 7))
     assert back.tolist() == [[4.5, 2.5]]
+
+
+class TestLimits:
+    @pytest.mark.parametrize("count", [0, 2])
+    def test_few_boxes_are_all_kept(self, count):
+        limits, few = boxes.Limits(), np.array([(0, 0, 40, 40), (0, 0, 300, 300)], float)[:count]
+        assert limits.keep(few, np.array([0.7, 0.9])[:count], 2).tolist() == list(range(count))
+        assert not limits.reached
+
+    @pytest.mark.parametrize(("many", "one"), [(40, 300), (300, 40)])
+    def test_a_box_of_another_size_stays_among_many_better_ones(self, many, one):
+        limits, squares = boxes.Limits(), np.array([(0, 0, many, many)] * 9 + [(0, 0, one, one)], float)
+        assert limits.keep(squares, np.array([0.9] * 9 + [0.7]), 3).tolist() == [0, 1, 9]
+        assert limits.reached
+
+    def test_of_one_size_the_best_are_kept_in_their_order(self):
+        squares = np.array([(0, 0, 40, 40)] * 4, float)
+        assert boxes.Limits().keep(squares, np.array([0.7, 0.9, 0.6, 0.8]), 2).tolist() == [1, 3]
+
+    def test_three_more_looks_cost_no_more_than_one(self):
+        squares, scores = np.tile((0.0, 0, 40, 40), (90, 1)), np.ones(90)
+        third, whole = (boxes.Limits(share).keep(squares, scores, 60) for share in (1 / 3, 1))
+        assert 3 * len(third) == len(whole)

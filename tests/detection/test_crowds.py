@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from flaskapp.detection import Detection, Detector, boxes, detector, networks
+from flaskapp.detection import Detection, Detector, detector, networks
 from tests.conftest import ROOT
 
 SIDE = 2048
@@ -23,41 +23,25 @@ def collage(hopper_pixels: np.ndarray, face: int) -> np.ndarray:
     return np.ascontiguousarray(np.tile(head, (times, times, 1))[:SIDE, :SIDE])
 
 
-class Counted(networks.Network):
-    """A network that notes how many images it was given, and how many its session at a time."""
-
-    def __init__(self, network: networks.Network) -> None:
-        self.__dict__.update(network.__dict__)
-        self.given: list[int] = []
-        self.at_once: list[int] = []
-        self._inner, self._session = network._session, self
-
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        self.given.append(len(images))
-        return super().__call__(images)
-
-    def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        self.at_once.append(len(feed["images"]))
-        return self._inner.run(outputs, feed)
-
-
-@pytest.fixture
-def counted() -> Detector:
-    finder = Detector()
-    finder._rnet, finder._onet = Counted(finder._rnet), Counted(finder._onet)
-    return finder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("face", [32, 160])
-def test_a_crowd_takes_no_more_than_its_share(counted, hopper_pixels, face):
-    found = counted.search(collage(hopper_pixels, face))
+def test_a_crowd_takes_no_more_than_its_share(hopper_pixels, face):
+    given: dict[str, list[int]] = {name: [] for name in networks.FILES}
+
+    class Counted(networks.Network):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.given = given[name]
+
+        def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            self.given.append(len(images))
+            return super().__call__(images)
+
+    found = Detector(load=Counted).search(collage(hopper_pixels, face))
     assert 50 <= len(found) <= detector.MOST_FACES
     assert found.more_faces
-    assert max(counted._rnet.given) <= detector.MOST_GUESSES
-    assert sum(counted._onet.given) <= detector.MOST_LIKELY + 8 * detector.MOST_FACES
-    assert max(counted._rnet.at_once) <= 256
-    assert max(counted._onet.at_once) <= 64
+    assert max(given["rnet"]) <= detector.MOST_GUESSES
+    assert sum(given["onet"]) <= detector.MOST_LIKELY + 8 * detector.MOST_FACES
 
 
 def test_whoever_stands_before_a_crowd_is_found(hopper_pixels):
@@ -80,34 +64,11 @@ def test_a_crowd_is_told():
 
 
 def test_batches_change_nothing_of_an_answer():
-    network = networks.load_network("onet")
+    network = networks.Network("onet")
     images = np.random.default_rng(0).uniform(0, 255, (130, 48, 48, 3)).astype(np.float32)
     together, one_by_one = network(images), [network(image[None]) for image in images]
     for name, answer in together.items():
         assert np.allclose(answer, np.concatenate([each[name] for each in one_by_one]), atol=1e-4)
-
-
-class TestBestOfEachSize:
-    def test_few_boxes_are_all_kept(self):
-        few = np.array([(0, 0, 40, 40), (0, 0, 300, 300)], float)
-        assert boxes.best_of_each_size(few, np.array([0.7, 0.9]), 2).tolist() == [0, 1]
-
-    def test_none_of_none(self):
-        assert boxes.best_of_each_size(np.empty((0, 4)), np.empty(0), 3).tolist() == []
-
-    def test_a_large_box_stays_among_many_better_small_ones(self):
-        squares = np.array([(0, 0, 40, 40)] * 9 + [(0, 0, 300, 300)], float)
-        scores = np.array([0.9] * 9 + [0.7])
-        assert boxes.best_of_each_size(squares, scores, 3).tolist() == [0, 1, 9]
-
-    def test_many_large_boxes_leave_room_for_a_small_one(self):
-        squares = np.array([(0, 0, 300, 300)] * 9 + [(0, 0, 40, 40)], float)
-        scores = np.array([0.9] * 9 + [0.7])
-        assert boxes.best_of_each_size(squares, scores, 3).tolist() == [0, 1, 9]
-
-    def test_of_one_size_the_best_are_kept_in_their_order(self):
-        squares = np.array([(0, 0, 40, 40)] * 4, float)
-        assert boxes.best_of_each_size(squares, np.array([0.7, 0.9, 0.6, 0.8]), 2).tolist() == [1, 3]
 
 
 PEAK = """

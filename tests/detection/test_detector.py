@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,13 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
-from flaskapp.detection import Detector, Face, default_detector, detect_faces, detector, networks
+from flaskapp.detection import Detector, Face, default_detector, networks
+from flaskapp.detection.candidates import Candidates
 from flaskapp.errors import WeightsError
 from flaskapp.preprocess import decode_photo
 
 # Read off the photos by eye, to about three pixels: eyes, nose, corners of the mouth.
 HOPPER_LANDMARKS = np.array([(222, 191), (307, 188), (268, 240), (233, 278), (304, 275)])
 COLLINS_LANDMARKS = np.array([(204, 102), (247, 104), (224, 129), (202, 140), (245, 142)])
+
+
+def detect_faces(photo: np.ndarray) -> tuple[Face, ...]:
+    return default_detector().search(photo).faces
 
 
 def landmarks_of(face: Face) -> np.ndarray:
@@ -127,28 +132,26 @@ class TestPortraits:
         assert detect_faces(resized(tight, 36 / tight.shape[0])) == ()
 
 
+LOAD_FROM_THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from flaskapp.detection import default_detector
+with ThreadPoolExecutor(8) as pool:
+    print(len(set(pool.map(lambda _: default_detector(), range(8)))))
+"""
+
+
 class TestRepeatability:
     def test_the_same_photo_gives_the_same_bits(self, group):
-        assert detect_faces(group) == detect_faces(group.copy()) == Detector().detect_faces(group)
+        assert detect_faces(group) == detect_faces(group.copy()) == Detector().search(group).faces
 
     def test_threads_change_nothing(self, group, hopper_pixels):
         alone = [detect_faces(group), detect_faces(hopper_pixels)] * 6
         with ThreadPoolExecutor(6) as pool:
             assert list(pool.map(detect_faces, [group, hopper_pixels] * 6)) == alone
 
-    def test_the_default_detector_is_loaded_once(self, monkeypatch):
-        loads = []
-
-        class SlowDetector:
-            def __init__(self) -> None:
-                loads.append(threading.get_ident())
-                time.sleep(0.05)
-
-        monkeypatch.setattr(detector, "_default", None)
-        monkeypatch.setattr(detector, "Detector", SlowDetector)
-        with ThreadPoolExecutor(4) as pool:
-            found = {id(each) for each in pool.map(lambda _: default_detector(), range(8))}
-        assert (len(loads), len(found)) == (1, 1)
+    def test_the_default_detector_is_loaded_once(self):
+        done = subprocess.run([sys.executable, "-c", LOAD_FROM_THREADS], capture_output=True, text=True, check=True)
+        assert done.stdout == "1\n"
 
     def test_the_photo_is_left_as_it_is(self, hopper_pixels):
         before = hopper_pixels.copy()
@@ -181,21 +184,21 @@ class TestNothingToFind:
 
 class TestSettings:
     def test_smallest_face_is_a_limit(self, small_in_large):
-        assert len(Detector(smallest_face=40).detect_faces(small_in_large)) == 1
-        assert Detector(smallest_face=160).detect_faces(small_in_large) == ()
+        assert len(Detector(smallest_face=40).search(small_in_large)) == 1
+        assert not Detector(smallest_face=160).search(small_in_large)
 
     def test_largest_image_raises_the_limit_in_proportion(self, small_in_large):
-        assert len(Detector(40, largest_image=1600).detect_faces(small_in_large)) == 1
-        assert Detector(40, largest_image=400).detect_faces(small_in_large) == ()
+        assert len(Detector(40, largest_image=1600).search(small_in_large)) == 1
+        assert not Detector(40, largest_image=400).search(small_in_large)
 
     def test_a_small_search_image_costs_no_precision(self, hopper_pixels):
-        fine, coarse = (only(Detector(40, side).detect_faces(hopper_pixels)) for side in (4096, 150))
+        fine, coarse = (only(Detector(40, side).search(hopper_pixels)) for side in (4096, 150))
         assert scatter(coarse, landmarks_of(fine)) < 0.04
 
     def test_settling_steadies_the_landmarks(self, collins_pixels):
         def spread(finder: Detector) -> float:
             scales = np.linspace(0.6, 1.3, 8)
-            found = [landmarks_of(only(finder.detect_faces(resized(collins_pixels, s)))) / s for s in scales]
+            found = [landmarks_of(only(finder.search(resized(collins_pixels, s)))) / s for s in scales]
             return float(np.std(found, axis=0).mean())
 
         assert spread(Detector()) < 0.6 * spread(Detector(settle=False))
@@ -206,16 +209,13 @@ class TestSettings:
             Detector(smallest_face, largest_image)
 
 
-class TestScores:
-    def test_the_best_face_needs_less_than_a_further_one(self):
-        certain = detector._certain(np.array([0.90, 0.90, 0.96]))
-        assert certain.tolist() == [0, 2]
-
-    def test_a_doubtful_best_face_is_none(self):
-        assert detector._certain(np.array([0.87, 0.5])).size == 0
-
-    def test_none_of_none(self):
-        assert detector._certain(np.empty(0)).size == 0
+@pytest.mark.parametrize(
+    ("scores", "certain"), [([0.90, 0.90, 0.96], [0.90, 0.96]), ([0.87, 0.5], []), ([], [])], ids=str
+)
+def test_the_best_face_needs_less_than_a_further_one_and_a_doubtful_one_is_none(scores, certain):
+    count = len(scores)
+    candidates = Candidates(np.zeros((count, 4)), np.array(scores), np.zeros((count, 5, 2)))
+    assert candidates.certain().scores.tolist() == certain
 
 
 class TestFace:
@@ -252,12 +252,12 @@ class TestWeights:
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=rf"{name}\.onnx are not the expected ones"):
-            networks.load_network(name, copied_weights)
+            networks.Network(name, copied_weights)
 
     def test_a_missing_file_is_told_by_name(self, copied_weights):
         (copied_weights / "rnet.onnx").unlink()
         with pytest.raises(WeightsError, match=r"rnet\.onnx cannot be read"):
-            networks.load_network("rnet", copied_weights)
+            networks.Network("rnet", copied_weights)
 
 
 @pytest.mark.needs_shared
