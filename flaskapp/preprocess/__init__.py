@@ -96,7 +96,7 @@ def crop_photo(
     """
     photo = decode_photo(data)
     if landmarks is None:
-        landmarks = select_face(find_faces(photo), choice=choice, size_wh=photo.size_wh).landmarks
+        landmarks = select_face(find_faces(photo), choice=choice).landmarks
     return crop_face(photo, landmarks)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from flaskapp.detection.detector import side_that_counts
 from flaskapp.errors import (
@@ -58,13 +58,9 @@ HEAD = 256
 PNG_CHANNELS = {2: 3, 4: 2, 6: 4}
 """Numbers a pixel, by PNG's colour type (ISO/IEC 15948, table 11.1); of the others one."""
 
-INTERLACED = b"\x01"
-"""PNG's word for a picture in seven passes, which takes half as long again."""
-
 ACCEPTED = "Use a JPEG, PNG, WebP or HEIC photo."
 DAMAGED = "Copy the file again from its source, or use another photo."
 
-ORIENTATION_TAG = 0x0112
 TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda pixels: cv2.flip(pixels, 1),
     3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
@@ -75,12 +71,6 @@ TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 """What turns a picture upright, by its EXIF orientation; 1 is upright already."""
-
-XMP = ("xmp", "XML:com.adobe.xmp")
-"""Where Pillow keeps XMP, of JPEG and WebP, and of PNG."""
-
-SIDEWAYS = (5, 6, 7, 8)
-"""The orientations that exchange width and height."""
 
 # Pillow warns of much that is an error of ours (too many pixels) or no matter (EXIF that
 # stops early). A filter set here is the thread-safe way to silence it: those of
@@ -128,10 +118,11 @@ class Photo:
 
     def at_full_scale(self) -> Photo:
         """Return this photo with all its pixels."""
-        return self if self.encoded is None else _decode(self.encoded, reduce=False)
+        return self if self.encoded is None else decode_photo(self.encoded, reduce=False)
 
 
-def decode_photo(data: bytes) -> Photo:
+@tell_shortage()
+def decode_photo(data: bytes, *, reduce: bool = True) -> Photo:
     """Decode a JPEG, PNG, WebP or HEIC photo.
 
     The content decides, not a name. Turned upright by its EXIF orientation; transparent
@@ -140,6 +131,7 @@ def decode_photo(data: bytes) -> Photo:
 
     Args:
         data: the whole file.
+        reduce: whether a large JPEG is decoded at reduced scale.
 
     Raises:
         EmptyPhotoError: no bytes.
@@ -151,34 +143,15 @@ def decode_photo(data: bytes) -> Photo:
         UnreadablePhotoError: damaged in another way, be it only a little.
         NotEnoughMemoryError: the photo may be good, but there is no room to decode it.
     """
-    return _decode(data, reduce=True)
-
-
-@tell_shortage()
-def _decode(data: bytes, *, reduce: bool) -> Photo:
-    if not data:
-        raise EmptyPhotoError("The file is empty.", DAMAGED)
     if len(data) > MAX_BYTES:
         raise PhotoTooLargeError(
             f"The file has {len(data) / 1024**2:.1f} MB; the limit is {MAX_BYTES // 1024**2} MB.",
             "Save it as JPEG, or make it smaller.",
         )
-    kind = _sniff(data)
-    try:
-        return _decode_known(data, kind, reduce=reduce)
-    except (PhotoError, MemoryError):
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels() from error
-    except Exception as error:  # decoders meet damage with whatever error is nearest
-        raise _damaged(data, kind) from error
-
-
-def _decode_known(data: bytes, kind: str, *, reduce: bool) -> Photo:
-    pixels, full_wh, orientation = _decode_lying(data, kind, reduce=reduce)
+    pixels, full_wh, orientation = _decode_lying(data, format_of(data), reduce=reduce)
     if orientation in TURNS:
         pixels = TURNS[orientation](pixels)
-    if orientation in SIDEWAYS:
+    if orientation >= 5:  # these exchange width and height
         full_wh = full_wh[::-1]
     pixels.setflags(write=False)  # whoever looks at a photo must not change it for the next
     return Photo(pixels, full_wh, data if pixels.shape[1::-1] != full_wh else None)
@@ -186,36 +159,32 @@ def _decode_known(data: bytes, kind: str, *, reduce: bool) -> Photo:
 
 def _decode_lying(data: bytes, kind: str, *, reduce: bool) -> tuple[np.ndarray, tuple[int, int], int]:
     """Return the pixels as they are stored, their full size, and the orientation; nothing else is kept."""
-    kept_bytes = check_jpeg(data) if kind == "JPEG" else 0
-    if kind == "PNG":
-        _check_png(data)
-    with _opened(data, kind) as image:
-        _check_size(image.size)
-        if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
-            raise _animated()
-        try:
+    most_pixels = MAX_PIXELS
+    try:
+        if kind == "HEIF":
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
+        kept_bytes = check_jpeg(data) if kind == "JPEG" else 0
+        if kind == "PNG":
+            _check_png(data)
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            _check_size(image.size)
+            most_pixels = math.prod(image.size)
+            if kind in ("PNG", "WEBP") and getattr(image, "is_animated", False):
+                raise _animated()
             if kind == "JPEG":
                 pixels = decode_jpeg(data, image.mode, _jpeg_size(image, kept_bytes, reduce=reduce))
             else:
                 pixels = _decode_webp(data) if kind == "WEBP" else _to_rgb(image)
-        except Exception as error:  # libraries say "damaged" here too
-            raise_if_memory_lacks(error, math.prod(image.size) * BYTES_A_PIXEL)
-            raise
-        return pixels, image.size, _orientation(image)
-
-
-def _opened(data: bytes, kind: str) -> Image.Image:
-    if kind == "HEIF":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    try:
-        return Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError:
+            return pixels, image.size, _orientation(image)
+    except (PhotoError, MemoryError):
         raise
-    except Exception as error:
-        raise_if_memory_lacks(error, MAX_PIXELS * BYTES_A_PIXEL)
-        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels("far too many") from error
+    except Exception as error:  # decoders meet damage, and too little memory, with whatever error is nearest
+        raise_if_memory_lacks(error, most_pixels * BYTES_A_PIXEL)
+        raise _damaged(data, kind) from error
 
 
 def _orientation(image: Image.Image) -> int:
@@ -224,12 +193,13 @@ def _orientation(image: Image.Image) -> int:
     XMP has an orientation too, and Pillow goes by it where EXIF has none. No browser does, so a photo that was
     turned upright and kept its old note looks right to everybody, and would be turned here.
     """
-    for name in XMP:
+    for name in ("xmp", "XML:com.adobe.xmp"):  # where Pillow keeps it, of JPEG and WebP, and of PNG
         image.info.pop(name, None)
     try:
-        return int(image.getexif().get(ORIENTATION_TAG, 1))
+        orientation = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - a photo is not refused because of the notes beside it
         return 1
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 def _reducible(size_wh: tuple[int, int]) -> int:
@@ -241,12 +211,8 @@ def _reducible(size_wh: tuple[int, int]) -> int:
 def _jpeg_size(image: Image.Image, kept_bytes: int, *, reduce: bool) -> tuple[int, int]:
     """Return the size that a JPEG is decoded to: all of it, or half, a quarter, an eighth, rounded up.
 
-    Not to reduce is to take all of it, or as much as fits into ``MOST_MEMORY``.
-
-    Args:
-        image: as opened.
-        kept_bytes: what decoding keeps besides the pixels.
-        reduce: whether a reduced size will do.
+    Not to reduce is to take all of it, or as much as fits into ``MOST_MEMORY`` beside the ``kept_bytes``
+    that decoding keeps besides the pixels.
     """
     width, height = image.size
     part = _reducible(image.size) if reduce else 1
@@ -254,7 +220,10 @@ def _jpeg_size(image: Image.Image, kept_bytes: int, *, reduce: bool) -> tuple[in
     decoded, mixed = (4, 4 + 3) if image.mode == "CMYK" else (3, 3)
     while max(kept_bytes + width * height * decoded // part**2, width * height * mixed // part**2) > MOST_MEMORY:
         if part == 8:
-            raise _too_much_memory()
+            raise PhotoTooLargeError(
+                "A photo of this kind with so many pixels takes too much memory to decode.",
+                "Make it smaller, or save it as an ordinary JPEG, not a progressive one.",
+            )
         part *= 2
     return -(-width // part), -(-height // part)
 
@@ -329,35 +298,30 @@ KNOWN_OTHERS = (
 """How some other files begin, to name them in the refusal."""
 
 
-def check_format(head: bytes) -> None:
-    """Refuse what does not begin as a photo of an accepted format.
+def format_of(data: bytes) -> str:
+    """Return Pillow's name of a photo's format, judged by content.
 
     Args:
-        head: the first ``HEAD`` bytes of a file, or all of them.
+        data: a file, or its first ``HEAD`` bytes.
 
     Raises:
         EmptyPhotoError: no bytes.
-        UnsupportedFormatError: another format.
+        UnsupportedFormatError: another format than the accepted ones.
     """
-    if not head:
+    if not data:
         raise EmptyPhotoError("The file is empty.", DAMAGED)
-    _sniff(head)
-
-
-def _sniff(data: bytes) -> str:
-    """Return Pillow's name of the format, judged by content."""
     for place, magic, kind in SIGNATURES:
         if data.startswith(magic, place):
             return kind
     if data.startswith(b"ftyp", 4):
-        return _sniff_boxes(data)
+        return _format_of_boxes(data)
     for place, magic, name in KNOWN_OTHERS:
         if data.startswith(magic, place):
             raise UnsupportedFormatError(f"This is {name}, which cannot be used here.", ACCEPTED)
     raise UnsupportedFormatError("This file is not a photo in a known format.", ACCEPTED)
 
 
-def _sniff_boxes(data: bytes) -> str:
+def _format_of_boxes(data: bytes) -> str:
     """Tell HEIC from its relatives by the brands in its first box (ISO/IEC 23008-12)."""
     length = int.from_bytes(data[:4], "big")
     major, compatible = data[8:12], data[16 : min(length, HEAD)]
@@ -372,7 +336,7 @@ def _sniff_boxes(data: bytes) -> str:
 
 def _check_size(size_wh: tuple[int, int]) -> None:
     if math.prod(size_wh) > MAX_PIXELS:
-        raise _too_many_pixels(size_wh)
+        raise _too_many_pixels(f"{size_wh[0]}×{size_wh[1]}")
     if max(size_wh) > MAX_SIDE:
         raise PhotoTooLargeError(
             f"The photo has {size_wh[0]}×{size_wh[1]} pixels; the limit is {MAX_SIDE:,} on each side.",
@@ -388,7 +352,7 @@ def _check_png(data: bytes) -> None:
     """Refuse a PNG of so many chunks, or so many bytes of pixels, that reading it takes seconds."""
     width, height, depth, colours = struct.unpack_from(">IIBB", data.ljust(26, b"\0"), 16)
     unpacked = width * height * depth * PNG_CHANNELS.get(colours, 1) // 8
-    if data[28:29] == INTERLACED:
+    if data[28:29] == b"\x01":  # interlaced: in seven passes, which takes half as long again
         unpacked += unpacked // 2
     if width * height <= MAX_PIXELS and unpacked > MOST_PNG_BYTES:
         raise PhotoTooLargeError(
@@ -407,17 +371,9 @@ def _check_png(data: bytes) -> None:
     )
 
 
-def _too_much_memory() -> PhotoTooLargeError:
+def _too_many_pixels(received: str) -> PhotoTooLargeError:
     return PhotoTooLargeError(
-        "A photo of this kind with so many pixels takes too much memory to decode.",
-        "Make it smaller, or save it as an ordinary JPEG, not a progressive one.",
-    )
-
-
-def _too_many_pixels(size_wh: tuple[int, int] | None = None) -> PhotoTooLargeError:
-    received = f"{size_wh[0]}×{size_wh[1]} pixels" if size_wh else "far too many pixels"
-    return PhotoTooLargeError(
-        f"The photo has {received}; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
+        f"The photo has {received} pixels; the limit is {MAX_PIXELS // 10**6} million.", "Make it smaller."
     )
 
 

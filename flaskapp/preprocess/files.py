@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flaskapp.errors import DataError, PhotoError, PhotoTooLargeError, UnreadablePhotoError
 from flaskapp.preprocess import MAX_BYTES
-from flaskapp.preprocess.decoding import HEAD, check_format
+from flaskapp.preprocess.decoding import HEAD, format_of
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif"})
 """Names that call a file a photo. One that is none, or is damaged, is a photo that cannot be used, and is
@@ -96,7 +96,7 @@ def _reason_against(path: Path) -> str:
         return ""
     try:
         with path.open("rb") as file:
-            check_format(file.read(HEAD))
+            format_of(file.read(HEAD))
     except OSError as error:
         return f"The file cannot be read: {error.strerror}."
     except PhotoError as error:

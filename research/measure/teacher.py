@@ -75,7 +75,7 @@ def _answer(task: tuple[Path, np.ndarray | None, Path, bool]) -> _Answer | None:
     try:
         photo = decode_photo(read_photo(path))
         if landmarks is None:
-            face = select_face(find_faces(photo), choice="centre", size_wh=photo.size_wh)
+            face = select_face(find_faces(photo), choice="centre")
             landmarks = np.array(face.landmarks)
         # Landmarks are those of the photo's full scale; it may have been decoded at a smaller one.
         pixels = photo.at_full_scale().pixels

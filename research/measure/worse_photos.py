@@ -144,7 +144,7 @@ class _Seen:
 def _seen(photo: Photo, choice: Choice) -> _Seen | None:
     """Return what is seen of a photo; None without a usable face."""
     try:
-        face = preprocess.select_face(preprocess.find_faces(photo), choice=choice, size_wh=photo.size_wh)
+        face = preprocess.select_face(preprocess.find_faces(photo), choice=choice)
     except PhotoError:
         return None
     return _Seen(photo, face)
