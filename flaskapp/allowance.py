@@ -26,13 +26,18 @@ def allowed_cores() -> int:
     """Return how many processor cores this process may use, at least 1: by affinity and by quota."""
     # Python 3.13 has os.process_cpu_count for the first half.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quotas = [ceil(quota / period) for quota, period in _quotas() if period > 0]
-    return max(min([cores, *quotas]), 1)
+    for group in _groups("cpu"):
+        words = _words(group / "cpu.max") or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
+        if len(words) == 2 and words[0].isdecimal() and int(words[1]):  # else the quota is "max", or -1
+            cores = min(cores, ceil(int(words[0]) / int(words[1])))
+    return max(cores, 1)
 
 
 def allowed_bytes() -> int | None:
     """Return how much memory this process may use; None where nothing says so."""
-    limits = [limit for limit in _limits() if limit > 0]
+    names = ("memory.max", "memory.high", "memory.limit_in_bytes")
+    words = [word for group in _groups("memory") for name in names for word in _words(group / name)]
+    limits = [int(word) for word in words if word.isdecimal() and int(word)]  # else "max"
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(limits, default=None)
@@ -46,21 +51,6 @@ def photos_at_once() -> int:
     """
     wished, memory = 2 * max(allowed_cores(), 2), allowed_bytes()
     return wished if memory is None else max(min(wished, (memory - BYTES_AT_REST) // BYTES_A_PHOTO), 1)
-
-
-def _quotas() -> Iterator[tuple[int, int]]:
-    """Give microseconds of processor time, and in how many, of every control group that limits them."""
-    for group in _groups("cpu"):
-        words = _words(group / "cpu.max") or [*_words(group / "cpu.cfs_quota_us"), *_words(group / "cpu.cfs_period_us")]
-        if len(words) == 2 and words[0].isdecimal():  # else "max", or -1
-            yield int(words[0]), int(words[1])
-
-
-def _limits() -> Iterator[int]:
-    """Give the bytes that every control group may use, of those that say so."""
-    for group in _groups("memory"):
-        for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
-            yield from (int(word) for word in _words(group / name) if word.isdecimal())
 
 
 def _groups(controller: str) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -35,30 +36,29 @@ def declare_constant(name: str, shape: tuple[int, ...]) -> TensorProto:
     from onnx import TensorProto
 
     constant = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
-    size = 4 * int(np.prod(shape))
-    for key, value in (("location", "memory"), ("offset", "0"), ("length", str(size))):
+    for key, value in (("location", "memory"), ("offset", "0"), ("length", str(4 * math.prod(shape)))):
         constant.external_data.add(key=key, value=value)
     return constant
 
 
-_memory_lock = threading.Lock()
-_memory_is_shared = False
+_arena_lock = threading.Lock()
+_arena_is_made = False
 
 
-def _share_memory() -> None:
+def _make_arena() -> None:
     """Make one arena for all sessions of the process.
 
     Each would otherwise keep one of its own, as large as its own worst moment; and the
     networks work one after the other. Without any arena a comparison takes twice as long.
     """
-    global _memory_is_shared
-    import onnxruntime
+    global _arena_is_made
+    import onnxruntime as ort
 
-    with _memory_lock:
-        if not _memory_is_shared:
-            kind, purpose = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
-            onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, purpose), None)
-            _memory_is_shared = True
+    with _arena_lock:
+        if not _arena_is_made:
+            memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+            ort.create_and_register_allocator(memory, None)
+            _arena_is_made = True
 
 
 def give_arena_back() -> None:
@@ -67,7 +67,7 @@ def give_arena_back() -> None:
     It grows by as much as networks that happen to run at the same moment need, and keeps that
     for ever by itself. Giving it back takes two milliseconds, and the next comparison ten more.
     """
-    if _memory_is_shared:
+    if _arena_is_made:
         import onnxruntime
 
         options = onnxruntime.RunOptions()
@@ -84,17 +84,6 @@ def _smallest_session() -> InferenceSession:
     return open_session(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "nothing", [x], [y]))
 
 
-def open_session(graph: GraphProto, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
-    """Return a session that runs ``graph``, as ``open_model`` does.
-
-    Args:
-        graph: what to run.
-        constants: float32, C-contiguous: the numbers of what ``declare_constant`` declared.
-            The session reads them where they are: they must live as long as it does.
-    """
-    return open_model(to_model(graph).SerializeToString(), constants)
-
-
 def to_model(graph: GraphProto) -> ModelProto:
     """Return what a file holds of this graph."""
     from onnx import helper
@@ -102,7 +91,7 @@ def to_model(graph: GraphProto) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
-def open_model(content: bytes, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
+def open_session(model: GraphProto | bytes, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
     """Return a session that runs a model on the calling thread.
 
     One thread a session: the networks here are small, two photos each get a thread of
@@ -110,12 +99,13 @@ def open_model(content: bytes, constants: Mapping[str, np.ndarray] | None = None
     the same bits. ``run`` may be called from many threads at once.
 
     Args:
-        content: of an .onnx file.
-        constants: as ``open_session`` takes them.
+        model: a graph, or what an .onnx file holds.
+        constants: float32, C-contiguous: the numbers of what ``declare_constant`` declared.
+            The session reads them where they are: they must live as long as it does.
     """
     import onnxruntime
 
-    _share_memory()
+    _make_arena()
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = 1
@@ -131,4 +121,5 @@ def open_model(content: bytes, constants: Mapping[str, np.ndarray] | None = None
     if constants:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
         options.add_external_initializers(list(constants), values)
+    content = model if isinstance(model, bytes) else to_model(model).SerializeToString()
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

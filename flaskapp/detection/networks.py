@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import WeightsError
-from flaskapp.onnx_session import open_model
+from flaskapp.onnx_session import open_session
 
 FOLDER = Path(__file__).resolve().parent / "mtcnn"
 REINSTALL = "Restore the file, or install the program again."
@@ -47,7 +47,7 @@ class Network:
             raise WeightsError(f"The detector's weights {name}.onnx cannot be read.", REINSTALL) from error
         if hashlib.sha256(content).hexdigest() != sha256:
             raise WeightsError(f"The detector's weights {name}.onnx are not the expected ones.", REINSTALL)
-        self._session = open_model(content)
+        self._session = open_session(content)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -8,8 +8,6 @@ nothing with another cut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from flaskapp.detection import Detection, Detector, default_detector
@@ -17,6 +15,7 @@ from flaskapp.preprocess.alignment import (
     CROP_GEOMETRY,
     CROP_SIZE,
     TEMPLATE,
+    Points,
     align_face,
     crop_scale,
     to_model_input,
@@ -58,7 +57,7 @@ def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
 
 
 @tell_shortage()
-def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+def crop_face(photo: Photo, landmarks: Points) -> np.ndarray:
     """Return one face aligned, from as many pixels as the photo has.
 
     A large photo was decoded at reduced scale; only if the face is so small there that
@@ -71,16 +70,14 @@ def crop_face(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -
     Returns:
         uint8 (100, 100, 3) RGB.
     """
-    reduced = _to_pixels(photo, landmarks)
-    if photo.encoded is not None and crop_scale(reduced) > 1:
+    # A landmark at 0 is the middle of the first pixel, whatever the scale.
+    middles = np.asarray(landmarks, dtype=np.float64) + 0.5
+    if photo.encoded is not None and crop_scale(middles / photo.scale_xy - 0.5) > 1:
         photo = photo.at_full_scale()
-        reduced = _to_pixels(photo, landmarks)
-    return align_face(photo.pixels, reduced)
+    return align_face(photo.pixels, middles / photo.scale_xy - 0.5)
 
 
-def crop_photo(
-    data: bytes, landmarks: Sequence[Sequence[float]] | np.ndarray | None = None, choice: Choice = "centre"
-) -> np.ndarray:
+def crop_photo(data: bytes, landmarks: Points | None = None, choice: Choice = "centre") -> np.ndarray:
     """Return the aligned face of an encoded photo, in one step.
 
     Args:
@@ -98,9 +95,3 @@ def crop_photo(
     if landmarks is None:
         landmarks = select_face(find_faces(photo), choice=choice).landmarks
     return crop_face(photo, landmarks)
-
-
-def _to_pixels(photo: Photo, landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
-    # A landmark at 0 is the middle of the first pixel, whatever the scale.
-    scale = np.array(photo.scale_xy)
-    return (np.asarray(landmarks, dtype=np.float64) + 0.5) / scale - 0.5

@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+Points = Sequence[Sequence[float]] | np.ndarray
+
 CROP_SIZE = 100
 """Side of an aligned face in pixels."""
 
@@ -39,12 +41,7 @@ LARGEST_OVERSAMPLING = 32
 NEGLIGIBLE = 0.01
 
 
-def align_face(
-    photo: np.ndarray,
-    landmarks: Sequence[Sequence[float]] | np.ndarray,
-    template: Sequence[Sequence[float]] | np.ndarray = TEMPLATE,
-    size: int = CROP_SIZE,
-) -> np.ndarray:
+def align_face(photo: np.ndarray, landmarks: Points, template: Points = TEMPLATE, size: int = CROP_SIZE) -> np.ndarray:
     """Turn, scale and shift a face so that its landmarks lie on ``TEMPLATE``.
 
     Beyond the photo's edge its border pixels are repeated: a flat colour there would be a
@@ -64,30 +61,24 @@ def align_face(
     """
     # Landmarks go in as the detector tells them, though warping counts from the middle of the
     # first pixel and not from its edge: the template was set for them, and so was training.
-    photo_to_crop = _similarity(_checked(landmarks), np.array(template))
+    turn, shift = _similarity(landmarks, template)
     # Bilinear sampling looks at four pixels only. Where the crop is smaller than the face,
     # cut it so large that no pixel is passed over, then average whole blocks of pixels.
-    shrinking = 1 / abs(photo_to_crop[0])
-    times = min(max(math.ceil(shrinking - NEGLIGIBLE), 1), LARGEST_OVERSAMPLING)
-    large = cv2.warpAffine(
-        photo,
-        _oversampled(photo_to_crop, times),
-        (size * times, size * times),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    if times == 1:
-        return large
-    return cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA)
+    times = min(max(math.ceil(1 / abs(turn) - NEGLIGIBLE), 1), LARGEST_OVERSAMPLING)
+    # Pixel centres stay where they were: pixel 0 becomes pixels 0 to times - 1, whose middle is (times - 1) / 2.
+    turn, shift = turn * times, shift * times + (times - 1) / 2 * (1 + 1j)
+    photo_to_crop = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    large_wh = size * times, size * times
+    large = cv2.warpAffine(photo, photo_to_crop, large_wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return large if times == 1 else cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def crop_scale(landmarks: Sequence[Sequence[float]] | np.ndarray) -> float:
+def crop_scale(landmarks: Points) -> float:
     """Return how many pixels of the crop one pixel of the photo becomes.
 
     Above 1 the face is enlarged: a sharper photo would show more of it.
     """
-    turn, _ = _similarity(_checked(landmarks), np.array(TEMPLATE))
-    return abs(turn)
+    return abs(_similarity(landmarks, TEMPLATE)[0])
 
 
 def to_model_input(crops: np.ndarray) -> np.ndarray:
@@ -102,43 +93,21 @@ def to_model_input(crops: np.ndarray) -> np.ndarray:
     return crops.astype(np.float32) / np.float32(255)
 
 
-def _checked(landmarks: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+def _similarity(landmarks: Points, template: Points) -> tuple[complex, complex]:
+    """Return the similarity transform that carries ``landmarks`` (5, 2) nearest to ``template`` (5, 2).
+
+    S. Umeyama, "Least-squares estimation of transformation parameters between two point
+    patterns", 1991. In the plane, without mirroring, it is linear over the complex numbers:
+    with points as z = x + iy it is z → turn · z + shift, and ``turn`` (its size the scale,
+    its angle the rotation) is an ordinary least-squares slope. Returns ``turn`` and ``shift``.
+    """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (len(TEMPLATE), 2) or not np.isfinite(points).all():
         raise ValueError(f"Landmarks must be five finite points (5, 2). Received: shape {points.shape}")
     if np.ptp(points, axis=0).max() == 0:
         raise ValueError("Landmarks must not all be the same point.")
-    return points
-
-
-def _similarity(source: np.ndarray, target: np.ndarray) -> tuple[complex, complex]:
-    """Return the similarity transform that carries ``source`` nearest to ``target``.
-
-    S. Umeyama, "Least-squares estimation of transformation parameters between two point
-    patterns", 1991. In the plane, without mirroring, it is linear over the complex numbers:
-    with points as z = x + iy it is z → turn · z + shift, and ``turn`` (its size the scale,
-    its angle the rotation) is an ordinary least-squares slope.
-
-    Args:
-        source: float64 (N, 2).
-        target: float64 (N, 2).
-
-    Returns:
-        ``turn`` and ``shift``.
-    """
-    source_z, target_z = source @ (1, 1j), target @ (1, 1j)
+    source_z, target_z = points @ (1, 1j), np.array(template) @ (1, 1j)
     source_mean, target_mean = source_z.mean(), target_z.mean()
     centred = source_z - source_mean
     turn = np.vdot(centred, target_z - target_mean) / np.vdot(centred, centred).real
     return complex(turn), complex(target_mean - turn * source_mean)
-
-
-def _oversampled(similarity: tuple[complex, complex], times: int) -> np.ndarray:
-    """Return the matrix (2, 3) of a similarity into a crop ``times`` as large.
-
-    Pixel centres stay where they were: pixel 0 becomes pixels 0 to times - 1, whose middle
-    is (times - 1) / 2.
-    """
-    turn, shift = (part * times for part in similarity)
-    shift += (times - 1) / 2 * (1 + 1j)
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
