@@ -45,9 +45,8 @@
     │   └── InternalError               nobody foresaw this
     └── MissingExtraError               an optional part that is not installed
 
-Each class carries what a door needs to answer with: ``code`` for programs, ``http_status`` and ``title``
-for the web, ``exit_code`` for the command line. Each error carries what a person needs: what was wrong,
-which photo, and what to try. No message ever holds image data.
+Each class carries what a door needs to answer with, each error what a person needs: what was wrong, which
+photo, and what to try. No message ever holds image data.
 """
 
 from __future__ import annotations

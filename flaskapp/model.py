@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,25 +187,17 @@ def write_weights(siamese: keras.Model, out: Path, note: Mapping[str, Any]) -> N
     if not all(np.isfinite(array).all() for array in siamese.get_weights()):
         raise DataError("The network holds numbers that are not finite: the training went wrong.", "Lower the rate.")
     with replacing(out.with_suffix(".json"), ".json") as beside, replacing(out, ".h5") as weights:
+        advice = logging.getLogger("absl")  # to use Keras's newer format; but ``.h5`` is what this program ships
+        level = advice.level
         try:
-            with _without_advice():
-                siamese.save(weights)
+            advice.setLevel(logging.ERROR)
+            siamese.save(weights)
         except (OSError, RuntimeError) as error:  # HDF5 tells of a full disk by the latter
             raise DataError(
                 f"{out.name} cannot be written.", "Free some space on the disk, or name another place."
             ) from error
+        finally:
+            advice.setLevel(level)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
         text = json.dumps({**note, "sha256": digest}, indent=2, allow_nan=False)
         beside.write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Silence Keras's advice to use its newer format: ``.h5`` is what this program ships."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

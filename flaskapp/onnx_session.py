@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 # module comes first; a call afterwards does not stop it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-OPSET = 17
-"""Operator set of our graphs; every ONNX Runtime since 1.12 (2022) runs it."""
-
-IR_VERSION = 8
-"""File format that belongs to that operator set."""
+OPSET, IR_VERSION = 17, 8
+"""Operator set of our graphs, which ONNX Runtime runs since 1.12 (2022), and the file format that belongs to it."""
 
 
 def declare_constant(name: str, shape: tuple[int, ...]) -> TensorProto:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-SMALLEST_AREA = 1e-9
-"""Keeps boxes without area from dividing by zero."""
-
 
 def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
     """Return how much one box overlaps each of the others.
@@ -27,7 +24,7 @@ def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool =
     area = (box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1])
     areas = (right - left) * (bottom - top)
     whole = np.minimum(areas, area) if of_smaller else areas + area - common
-    return common / np.maximum(whole, SMALLEST_AREA)
+    return common / np.maximum(whole, 1e-9)  # boxes without area overlap nothing
 
 
 def suppress(

@@ -124,12 +124,7 @@ class Detector:
         return Detection(found.to_faces(size_wh), size_wh, smallest, limits.reached, turned)
 
     def _look_turned(self, photo: np.ndarray, found: Candidates, limits: Limits) -> tuple[Candidates, int, Limits]:
-        """Look at a photo that may lie on its side or stand on its head.
-
-        Args:
-            photo: as it came.
-            found: in it, doubtful or nothing.
-            limits: of that search.
+        """Look at a photo that may lie on its side or stand on its head: what was found in it is doubtful, or nothing.
 
         Returns:
             The better ones, in the photo as it came; by how many degrees to the right it was turned

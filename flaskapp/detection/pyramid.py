@@ -12,12 +12,7 @@ OUTSIDE = (128, 128, 128)
 
 
 class Level(NamedTuple):
-    """The photo at one size.
-
-    Attributes:
-        pixels: uint8 (height, width, 3) RGB.
-        scale_xy: width and height as parts of the photo's; they differ by rounding.
-    """
+    """The photo at one size; width and height as parts of the photo's differ by rounding."""
 
     pixels: np.ndarray
     scale_xy: np.ndarray

@@ -45,12 +45,7 @@ __all__ = [
 
 @tell_shortage()
 def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
-    """Find the faces of a photo; they are told left to right, in its full-scale upright pixels.
-
-    Args:
-        photo: as decoded.
-        detector: one with other settings than the default.
-    """
+    """Find the faces of a photo; they are told left to right, in its full-scale upright pixels."""
     pixels = photo.to_search()
     found = (detector or default_detector()).search(pixels)
     return found.scaled((photo.size_wh[0] / pixels.shape[1], photo.size_wh[1] / pixels.shape[0]))

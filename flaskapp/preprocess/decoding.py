@@ -272,11 +272,7 @@ def _put_on_white(pixels: np.ndarray, out: np.ndarray) -> None:
     np.invert(out, out=out)
 
 
-SIGNATURES = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (8, b"WEBP", "WEBP"),
-)
+SIGNATURES = ((0, b"\xff\xd8\xff", "JPEG"), (0, b"\x89PNG\r\n\x1a\n", "PNG"), (8, b"WEBP", "WEBP"))
 """How each format that Pillow reads for us begins: place, bytes, Pillow's name."""
 
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis"}
@@ -339,8 +335,7 @@ def _check_size(size_wh: tuple[int, int]) -> None:
         raise _too_many_pixels(f"{size_wh[0]}×{size_wh[1]}")
     if max(size_wh) > MAX_SIDE:
         raise PhotoTooLargeError(
-            f"The photo has {size_wh[0]}×{size_wh[1]} pixels; the limit is {MAX_SIDE:,} on each side.",
-            "Crop it.",
+            f"The photo has {size_wh[0]}×{size_wh[1]} pixels; the limit is {MAX_SIDE:,} on each side.", "Crop it."
         )
 
 
@@ -366,8 +361,7 @@ def _check_png(data: bytes) -> None:
             return
         position += 12 + int.from_bytes(data[position : position + 4], "big")
     raise PhotoTooLargeError(
-        f"This PNG photo is made of more than {MOST_SEGMENTS:,} parts.",
-        "Open it in another program and save it again.",
+        f"This PNG photo is made of more than {MOST_SEGMENTS:,} parts.", "Open it in another program and save it again."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,9 +104,7 @@ def _reason_against(path: Path) -> str:
 
 
 def read_photo(path: Path) -> bytes:
-    """Return the bytes of a photo file; a file too large to be a photo is left unread.
-
-    Pipes, as a shell's ``<(…)`` makes them, have no size, so reading ends at the limit too.
+    """Return the bytes of a photo file; of one too large to be a photo, or without end, no more than the limit is read.
 
     Raises:
         PhotoTooLargeError: it holds more than ``MAX_BYTES``.
@@ -115,13 +112,12 @@ def read_photo(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadablePhotoError(
             f"The file cannot be read: {error.strerror}.", "Check its path and permissions."
         ) from None
-    if max(size, len(data)) > MAX_BYTES:
+    if len(data) > MAX_BYTES:
         raise PhotoTooLargeError(
             f"The file has more than {MAX_BYTES // 1024**2} MB, which is the limit.",
             "Save it as JPEG, or make it smaller.",

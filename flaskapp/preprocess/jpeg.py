@@ -11,6 +11,7 @@ from PIL import Image
 
 from flaskapp.errors import PhotoTooLargeError, UnsupportedFormatError
 
+RARE = "This is a rare kind of JPEG, which cannot be used here."
 ORDINARY = "Open it in another program and save it as an ordinary JPEG."
 
 MOST_SCANNED_PIXELS = 1_000_000_000
@@ -30,9 +31,6 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 WITH_CONTENT = frozenset([*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE])
 """Markers followed by a length and so many bytes. Others stand alone or are damage, which the decoder walks over."""
-
-UNNAMED_SAMPLING = "subsampling"
-"""In what TurboJPEG says of a picture whose colours are sampled in a way that it has no name for."""
 
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """Ends a scan's data. FF 00 is data, restarts are part of it, and any number of FF may stand before a marker."""
@@ -56,7 +54,7 @@ def check_jpeg(data: bytes) -> int:
             raise _too_costly(f"more than {MOST_SEGMENTS:,} parts")
         if marker in FRAMES and not frame:
             if marker not in DECODED:
-                raise _rare()
+                raise UnsupportedFormatError(RARE, ORDINARY)
             frame = content
             pixels = int.from_bytes(frame[3:5], "big") * int.from_bytes(frame[5:7], "big")
         scans += marker == START_OF_SCAN
@@ -104,8 +102,8 @@ def decode_jpeg(data: bytes, mode: str, size_wh: tuple[int, int]) -> np.ndarray:
     try:
         decoded = simplejpeg.decode_jpeg(data, "CMYK" if mode == "CMYK" else "RGB", min_width=width, min_height=height)
     except ValueError as error:
-        if UNNAMED_SAMPLING in str(error):
-            raise _rare() from error
+        if "subsampling" in str(error):  # TurboJPEG has a name for those that programs use
+            raise UnsupportedFormatError(RARE, ORDINARY) from error
         raise
     return _mix_inks(decoded) if mode == "CMYK" else decoded
 
@@ -119,12 +117,5 @@ def _mix_inks(inks: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _rare() -> UnsupportedFormatError:
-    return UnsupportedFormatError("This is a rare kind of JPEG, which cannot be used here.", ORDINARY)
-
-
 def _too_costly(found: str) -> PhotoTooLargeError:
-    return PhotoTooLargeError(
-        f"This JPEG photo is made of {found}, which would take far too long to decode.",
-        ORDINARY,
-    )
+    return PhotoTooLargeError(f"This JPEG photo is made of {found}, which would take far too long to decode.", ORDINARY)

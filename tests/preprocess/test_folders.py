@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
@@ -17,13 +18,12 @@ from flaskapp.errors import DataError
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.personal.album import read_album, read_people
 from flaskapp.preprocess.files import check_photos, look_through
-from flaskapp.weights import runtime
-from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
 HOPPER = PORTRAITS / "grace_hopper.jpg"
 
 
+@functools.cache
 def of_kind(kind: str) -> bytes:
     """Return a portrait as another format."""
     if kind == "JPEG":
@@ -139,7 +139,7 @@ class TestReaders:
     """Every reader of folders goes by content and tells what it passed over."""
 
     @pytest.fixture
-    def people(self, tmp_path, monkeypatch) -> Path:
+    def people(self, tmp_path) -> Path:
         folder = tmp_path / "people"
         for person, portrait in (("grace", "grace_hopper.jpg"), ("eileen", "eileen_collins.jpg")):
             (folder / person).mkdir(parents=True)
@@ -147,8 +147,6 @@ class TestReaders:
                 shutil.copy(PORTRAITS / portrait, folder / person / name)
         (folder / "grace" / "moving.gif").write_bytes(b"GIF89a")
         (folder / "readme").write_text("nobody")
-        weights = write_weights_files(tmp_path)
-        monkeypatch.setattr(runtime, "_default", Runtime(weights))
         return folder
 
     TOLD = ("  left out: grace/moving.gif: This is a GIF", "  left out: readme: This file is not a photo")
@@ -174,8 +172,8 @@ class TestReaders:
             pairs_of_people(people)
 
     def test_evaluate(self, people, tmp_path):
-        arguments = ["evaluate", "--people", str(people), "--json", str(tmp_path / "told.json")]
-        done = CliRunner().invoke(cli.main, arguments)
+        arguments = ["evaluate", "--people", str(people), "--weights", str(write_weights_files(tmp_path))]
+        done = CliRunner().invoke(cli.main, [*arguments, "--json", str(tmp_path / "told.json")])
         assert done.exit_code == 0, done.stderr
         lines = done.stderr.splitlines()
         assert len(lines) == 2
