@@ -31,7 +31,7 @@ class Pyramid:
     def __init__(self, photo: np.ndarray) -> None:
         self.size_wh = (photo.shape[1], photo.shape[0])
         self._photo_wh = np.array(self.size_wh, float)
-        self._halves = [Level(np.ascontiguousarray(photo), np.ones(2))]
+        self.halves = [Level(np.ascontiguousarray(photo), np.ones(2))]
 
     def level(self, scale: float) -> Level:
         """Return the photo resized by ``scale``."""
@@ -84,12 +84,12 @@ class Pyramid:
 
     def _source(self, scale: float) -> Level:
         """Return the smallest half that need not be enlarged to reach ``scale``."""
-        index, half = 0, self._halves[0]
+        index, half = 0, self.halves[0]
         while half.scale_xy.max() / 2 >= scale and max(half.pixels.shape[:2]) > 1:
             index += 1
-            if index == len(self._halves):
+            if index == len(self.halves):
                 height, width = (max(side // 2, 1) for side in half.pixels.shape[:2])
                 pixels = cv2.resize(half.pixels, (width, height), interpolation=cv2.INTER_AREA)
-                self._halves.append(Level(pixels, np.array([width, height]) / self._photo_wh))
-            half = self._halves[index]
+                self.halves.append(Level(pixels, np.array([width, height]) / self._photo_wh))
+            half = self.halves[index]
         return half

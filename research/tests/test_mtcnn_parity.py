@@ -84,7 +84,7 @@ class PackagePyramid(pyramid.Pyramid):
     """Resizes as the package does: always from the photo itself, without rounding to whole greys."""
 
     def level(self, scale: float) -> pyramid.Level:
-        photo = self._halves[0].pixels.astype(np.float32)
+        photo = self.halves[0].pixels.astype(np.float32)
         width, height = (int(side * scale) for side in self.size_wh)
         resized = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
         return pyramid.Level(resized, np.array([scale, scale]))
@@ -93,7 +93,7 @@ class PackagePyramid(pyramid.Pyramid):
         return np.stack([self._bilinear(square, side) for square in squares_xyxy])
 
     def _bilinear(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
-        photo = np.pad(self._halves[0].pixels.astype(np.float64), ((0, 1), (0, 1), (0, 0)), mode="edge")
+        photo = np.pad(self.halves[0].pixels.astype(np.float64), ((0, 1), (0, 1), (0, 0)), mode="edge")
         # TensorFlow divides by a length and multiplies by one less.
         columns, rows = (
             np.linspace(*square_xyxy[axis::2], side) * (self.size_wh[axis] - 1) / self.size_wh[axis] for axis in (0, 1)
