@@ -23,23 +23,22 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask, Response, g, request
-from flask.json.provider import DefaultJSONProvider
 
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
-from flaskapp.verifier import default_verifier
+from flaskapp.verifier import Verifier, default_verifier
 from flaskapp.web.access import check_turn
-from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
 from flaskapp.web.guards import LARGEST_PORT, guard
-from flaskapp.web.limits import limiter
-from flaskapp.web.listening import check_address, is_taken, listen
+from flaskapp.web.limits import Counter
+from flaskapp.web.listening import is_taken, listen
 from flaskapp.web.pages import pages
 from flaskapp.web.personal_api import api
 from flaskapp.web.personal_model import DEFAULT_PLACE, PersonalModel, verifier_of
 from flaskapp.web.problems import ExcInfo, answer_errors, log_unforeseen
 from flaskapp.web.process_memory import give_memory_back
-from flaskapp.web.settings import LOCAL_NAMES, Services, Settings, SettingsError, provide, read_settings, services_of
+from flaskapp.web.settings import LOCAL_NAMES, SERVICES, Services, Settings, SettingsError, read_settings, services
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 HOST, PORT = "127.0.0.1", 5000
@@ -49,36 +48,23 @@ BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 FREE_THREADS = 4
 """Threads that are left for pages, static files and /healthz when all others compare."""
 
-CHATTY_LIBRARIES = ("PIL", "flask-limiter")
-"""Pillow tells the values of EXIF tags at level DEBUG, Flask-Limiter whose limit was met."""
+CHATTY_LIBRARIES = ("PIL",)
+"""Pillow tells the values of EXIF tags at level DEBUG."""
 
 log = logging.getLogger("flaskapp.web")
-
-
-class _Json(DefaultJSONProvider):
-    """Flask's JSON, with members in their own order, and as unreadable where it is too deep as where it is broken."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **more: Any) -> Any:
-        try:
-            return super().loads(s, **more)
-        except RecursionError:
-            raise ValueError("JSON that is nested less deeply is expected.") from None
 
 
 class _WebApp(Flask):
     """Flask with uploads in memory and errors logged without what they speak of."""
 
     request_class = InMemoryRequest
-    json_provider_class = _Json
 
     def log_exception(self, exc_info: ExcInfo) -> None:
         """Log where an unforeseen error happened, and nothing that it says."""
         log_unforeseen(exc_info, request.endpoint)
 
 
-def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | None = None) -> Flask:
+def create_app(config: Mapping[str, Any] | None = None, verifier: Verifier | None = None) -> Flask:
     """Return the WSGI app.
 
     Args:
@@ -92,20 +78,25 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
         SettingsError: a setting cannot be used.
     """
     settings = read_settings(config or {})
-    verifies = verifier or _verifier_with(settings.model)
-    comparer = Comparer(verifies, settings.threads - FREE_THREADS, check=check_turn)
-    app = _WebApp("flaskapp")
-    app.config.update(config or {})
-    _configure(app, settings)
+    comparer = Comparer(verifier or _verifier_with(settings.model), settings.threads - FREE_THREADS, check=check_turn)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
     personal_model = _personal_model(settings, comparer, consents)
-    provide(app, Services(settings, consents, comparer, personal_model, secrets.token_bytes(32)))
+    app = _WebApp("flaskapp")
+    app.config.update(config or {})
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES)
+    # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
+    # waitress, which logs what they say and answers without our headers.
+    app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
+    app.secret_key = secrets.token_bytes(32)  # signs forms, and what is remembered of still pictures
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[SERVICES] = Services(settings, consents, Counter(), comparer, personal_model)
+    for library in CHATTY_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
     _log_outcomes(app)
     guard(app)
     app.before_request(personal_model.keep_up)
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
         comparer.warm.set()
@@ -114,35 +105,21 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     return app
 
 
-def _verifier_with(model: str) -> Comparison:
+def _verifier_with(model: str) -> Verifier:
     """Load everything that could turn out to be damaged, before a port is opened."""
     default_detector()
-    if not model:
-        return default_verifier()
-    return verifier_of(Path(model))
+    return verifier_of(Path(model)) if model else default_verifier()
 
 
 def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBook) -> PersonalModel:
     """Return the personal model: the one that was asked for, or the one that is trained here."""
-    others = Path(settings.model).suffix == ".h5"
-    place = Path(DEFAULT_PLACE if others or not settings.model else settings.model)
-    in_use = bool(settings.model) and not others
-    first = comparer.verifier
+    in_use = bool(settings.model) and Path(settings.model).suffix != ".h5"
+    place, first = Path(settings.model if in_use else DEFAULT_PLACE), comparer.verifier
 
-    def without() -> Comparison:
+    def without() -> Verifier:
         return default_verifier() if in_use else first
 
     return PersonalModel(place, comparer, consents, in_use, without, settings.own_minutes)
-
-
-def _configure(app: Flask, settings: Settings) -> None:
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
-    # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
-    # waitress, which logs what they say and answers without our headers.
-    app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
-    for library in CHATTY_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _log_outcomes(app: Flask) -> None:
@@ -174,13 +151,13 @@ def serve(
         SettingsError: a setting cannot be used, or nobody can listen there.
     """
     give_memory_back()
-    check_address(host, port)
     app = create_app(_with_own_name(config or {}, host))
-    settings = services_of(app).settings
+    settings = services(app).settings
     server = listen(app, host, port, settings)
-    signal.signal(signal.SIGTERM, _stop)
+    # As Ctrl+C: by an exception that waitress closes its sockets for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.model:
-        print(f"It compares with {services_of(app).comparer.weights.weights_id}.")
+        print(f"It compares with {services(app).comparer.weights.weights_id}.")
     page = f"http://{_shown_name(host, port)}:{port}"
     print(f"Open {page} in a browser. Ctrl+C stops the server.", flush=True)
     if open_browser and has_display():
@@ -227,11 +204,6 @@ def _with_own_name(config: Mapping[str, Any], host: str) -> Mapping[str, Any]:
 def _name_of(host: str) -> str:
     """Return an address as it stands in a URL, in which no interface can be named."""
     return f"[{host.partition('%')[0]}]" if ":" in host else host
-
-
-def _stop(*_: object) -> None:
-    """End on SIGTERM as on Ctrl+C: by an exception that waitress closes its sockets for."""
-    raise SystemExit(0)
 
 
 def main() -> None:

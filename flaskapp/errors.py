@@ -80,7 +80,7 @@ class FacialRecognitionError(Exception):
     title: ClassVar[str] = ""
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
     def __init__(self, message: str, hint: str = "", *, photo: str | None = None) -> None:
         super().__init__(message, hint)

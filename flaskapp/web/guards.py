@@ -8,26 +8,16 @@ import re
 import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
-from flaskapp.errors import (
-    BusyError,
-    CrossSiteError,
-    FormExpiredError,
-    RequestError,
-    SlowRequestError,
-    UnknownHostError,
-)
+from flaskapp.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.access import cookie_name, set_cookie
 from flaskapp.web.settings import services
 
 CSRF_COOKIE = "csrf"
-CSRF_FIELD = "csrf_token"
 
 REFUSED = "flaskapp.refused"
-"""Key of a WSGI environment, by which the server process says why it took no body; no header can set it."""
-
-BUSY, SLOW = "busy", "too_slow"
+"""Key of a WSGI environment, by which the server process hands on why it took no body; no header can set it."""
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -35,7 +25,6 @@ HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?",
 """A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2)."""
 
 LARGEST_PORT = 65535
-FIRST_ERROR = 400
 
 UNHEEDED_CONDITIONS = (
     "HTTP_RANGE",
@@ -64,32 +53,16 @@ HEADERS = {
 
 def guard(app: Flask) -> None:
     """Make an app check all requests, and harden all answers."""
-    app.before_request(answer_whole_files)
-    app.before_request(check_host)
-    app.before_request(check_origin)
-    app.before_request(refuse_as_told)
+    for check in (answer_whole_files, check_host, check_origin, refuse_as_told):
+        app.before_request(check)
     app.after_request(harden)
 
 
 def refuse_as_told() -> None:
-    """Refuse what the server process has refused already; nothing of its body is there.
-
-    Raises:
-        BusyError: too many photos are on their way.
-        SlowRequestError: it did not arrive in time.
-    """
-    reason = request.environ.get(REFUSED)
-    if reason:
-        raise _refusal(reason)
-
-
-def _refusal(reason: str) -> RequestError:
-    if reason == SLOW:
-        return SlowRequestError(
-            "The request took too long to arrive.",
-            "Try again over a faster connection, or with smaller photos.",
-        )
-    return BusyError("Too many photos are on their way to this server.", "Try again in a few seconds.")
+    """Refuse what the server process has refused already, by the same error; nothing of its body is there."""
+    error = request.environ.get(REFUSED)
+    if error:
+        raise error
 
 
 def answer_whole_files() -> None:
@@ -128,44 +101,36 @@ def check_origin() -> None:
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in (None, "same-origin", "none") or (origin is not None and _host_of(origin) != request.host):
-        raise CrossSiteError("The request came from another site's page.", "Use this server's own page.")
-
-
-def _host_of(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc
+        origin_host = request.host if origin is None else urlsplit(origin).netloc
     except ValueError:  # no origin that a browser would send
-        return None
+        origin_host = None
+    if site not in (None, "same-origin", "none") or origin_host != request.host:
+        raise CrossSiteError("The request came from another site's page.", "Use this server's own page.")
 
 
 def harden(response: Response) -> Response:
     """Add the headers that confine the page; nothing but static files may be kept in a cache."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "static" or response.status_code >= FIRST_ERROR:
+    if request.endpoint != "static" or response.status_code >= 400:
         response.headers["Cache-Control"] = "no-store"
     response.headers.pop("Accept-Ranges", None)
-    seed = g.get("new_csrf_seed")
-    if seed is not None:
-        set_cookie(response, CSRF_COOKIE, seed)
+    if "new_csrf_seed" in g:
+        set_cookie(response, CSRF_COOKIE, g.new_csrf_seed)
     return response
 
 
 def form_token() -> str:
     """Return the token that forms of the current answer carry; it fits this browser's cookie alone."""
-    return _signed(_seed())
-
-
-def _seed() -> str:
     seed = request.cookies.get(cookie_name(CSRF_COOKIE)) or g.get("new_csrf_seed")
     if seed is None:
         seed = g.new_csrf_seed = secrets.token_urlsafe(32)
-    return seed
+    return _signed(seed)
 
 
 def _signed(seed: str) -> str:
-    return hmac.new(services().form_secret, seed.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(current_app.secret_key, seed.encode(), hashlib.sha256).hexdigest()  # type: ignore[arg-type]
 
 
 def check_form_token() -> None:
@@ -174,7 +139,7 @@ def check_form_token() -> None:
     Raises:
         FormExpiredError: the form's token does not belong to the cookie, or there is none.
     """
-    seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get(CSRF_FIELD, "")
+    seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get("csrf_token", "")
     if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
         raise FormExpiredError(
             "The server was restarted after this form was loaded, or cookies are turned off.",

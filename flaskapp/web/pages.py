@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, Literal
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
 from flaskapp import preprocess
-from flaskapp.detection import Face
 from flaskapp.errors import FacialRecognitionError, SeveralFacesError
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.web import access, limits, openapi, personal_api
+from flaskapp.web import access, limits, openapi
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.personal_model import MOST_PHOTOS
-from flaskapp.web.personal_worker import missing_extra
+from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 from flaskapp.weights.info import WeightsInfo, default_weights_path
@@ -31,8 +28,6 @@ SAMPLES = {
     "two people": ("whitson_portrait.jpg", "coleman_portrait.jpg"),
 }
 """The pairs of photos to try the page with; each reads clearly."""
-
-TICKED = "yes"
 
 ONLY_RESEARCH = "for non-commercial research and study only (LICENSE-WEIGHTS.md)"
 
@@ -58,7 +53,7 @@ def docs() -> Response:
 @pages.get("/own-face")
 def own_face() -> Response:
     """Show the page that trains on one's own face; it asks for consent first."""
-    personal_api.check_owner()
+    access.check_owner()
     return make_response(
         render_template(
             "own_face.html",
@@ -71,10 +66,9 @@ def own_face() -> Response:
 
 
 @pages.get("/own-face/report.html")
-@access.with_consent
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
-    personal_api.check_owner()
+    access.require_owner()
     own = services().personal_model
     response = make_response(own.report())
     response.headers.set("Content-Disposition", "attachment", filename=f"{own.place.name}-report.html")
@@ -82,16 +76,13 @@ def own_report() -> Response:
 
 
 @pages.post("/consent")
-@limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
+    limits.count_consent()
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
-    form = request.form
-    access.check_statements(
-        form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
-    )
-    token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
+    consent, age_confirmed = (request.form.get(box) == "yes" for box in ("consent", "age_confirmed"))
+    token, _ = access.agree(request.form.get("notice_version"), consent, age_confirmed)
     return access.set_cookie(_back_to_start(), access.COOKIE, token, services().consents.lifetime)
 
 
@@ -100,36 +91,27 @@ def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
-    limits.forget(access.withdraw())
-    return access.set_cookie(_back_to_start(), access.COOKIE, "", timedelta(0))
+    return access.withdraw(_back_to_start())
 
 
 @pages.post("/compare")
-@access.with_consent
-@limits.comparisons
 def compare() -> Response:
     """Compare the two photos of the form, and show the answer as a page."""
+    access.require_consent()
+    limits.count_comparison()
     check_form_token()
     reference, probe = (uploaded_photo(name) for name in PHOTOS)
     reference_face, probe_face = (chosen_face(name) for name in PHOTOS)
     try:
         verification = services().comparer.compare(reference, probe, reference_face, probe_face)
     except SeveralFacesError as error:
-        return _ask_for_faces(error)
+        # They must be sent again, as none was kept.
+        found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
+        several = {name: faces for name, faces in found.items() if len(preprocess.prominent_faces(faces)) > 1}
+        response = _page("faces", faces={name: faces_json(faces) for name, faces in several.items()}, error=error)
+        response.status_code = error.http_status
+        return response
     return _page("result", result=verification.to_json())
-
-
-def _ask_for_faces(error: SeveralFacesError) -> Response:
-    """Show the numbered faces of both photos; they must be sent again, as none was kept."""
-    found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
-    faces = {name: _faces_to_choose_from(seen) for name, seen in found.items()}
-    response = _page("faces", faces=faces, error=error)
-    response.status_code = error.http_status
-    return response
-
-
-def _faces_to_choose_from(faces: tuple[Face, ...]) -> list[dict[str, Any]] | None:
-    return faces_json(faces) if len(preprocess.prominent_faces(faces)) > 1 else None
 
 
 def error_page(error: FacialRecognitionError) -> Response:
@@ -147,7 +129,7 @@ def _page(step: Step, **more: Any) -> Response:
     context = _shared_context() | {
         "step": step,
         "notice": shared.consents.notice,
-        "own_face_open": personal_api.is_open(),
+        "own_face_open": access.is_owner(),
         "obstacle": missing_extra(),
         "samples": {
             words: [url_for("static", filename=f"samples/{file}") for file in pair] for words, pair in SAMPLES.items()

@@ -20,13 +20,13 @@ from flaskapp.web.openapi import describe
 SERVE = """
 import sys
 from flaskapp import app
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 create = app.create_app
 
 def with_idle_training(*arguments):
     made = create(*arguments)
-    services_of(made).personal_model.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
+    services(made).personal_model.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
     return made
 
 app.create_app = with_idle_training

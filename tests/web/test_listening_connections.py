@@ -213,7 +213,7 @@ class TestCrowds:
             with narrow.connect() as connection:
                 connection.sendall(NOTICE)
                 assert answer_of(connection).status == 200
-                assert len(narrow.connections()) <= narrow.listener.rules.connections_of_one
+                assert len(narrow.connections()) <= narrow.listener.most_of_one
         finally:
             for connection in held:
                 connection.close()

@@ -14,7 +14,7 @@ from web_helpers import Browser, FakeVerifier
 
 from flaskapp.app import create_app
 from flaskapp.web.listening import listen
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 URL = "/api/v1/own-face"
 OPEN, CLOSED = (200, None), (403, "own_face_closed")
@@ -118,10 +118,10 @@ def serve(tmp_path, monkeypatch) -> Iterator[Callable[..., Callable[..., tuple[i
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
-            server = listen(app, "127.0.0.1", port, services_of(app).settings)
+            server = listen(app, "127.0.0.1", port, services(app).settings)
             threading.Thread(target=server.run, daemon=True).start()
             ends.callback(server.close)
-            token = services_of(app).consents.give()[0]
+            token = services(app).consents.give()[0]
 
             def ask(**headers: str) -> tuple[int, str | None]:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

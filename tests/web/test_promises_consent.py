@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from personal_models import write_model
-from test_personal_api import URL, ended, face, succeeds_with, train, trained_by, wait_for
+from test_personal_api import URL, ended, face, follow_to_its_end, succeeds_with, train, trained_by, wait_for
 from web_helpers import Browser, FakeVerifier
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
@@ -58,7 +58,7 @@ def withdraw(browser: Browser, token: str) -> None:
 
 
 def let_run_out(browser: Browser, _: str) -> None:
-    browser.services.consents._now = lambda: seconds_up() + 7200
+    browser.services.consents.now = lambda: seconds_up() + 7200
 
 
 ENDINGS = {"withdrawn": withdraw, "run out": let_run_out}
@@ -74,7 +74,7 @@ def person(tmp_path, monkeypatch, slow) -> Browser:
     """Return a browser before a server, in an empty folder, that works at one thing at a time."""
     monkeypatch.chdir(tmp_path)
     browser = Browser(create_app({"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}, slow))
-    browser.services.comparer._at_work = threading.BoundedSemaphore(1)
+    browser.services.comparer.at_work = threading.BoundedSemaphore(1)
     yield browser
     slow.leave.set()
 
@@ -102,12 +102,12 @@ def test_p4_p6_what_waits_while_its_consent_ends_is_not_begun(person, slow, look
     """P4, P6. Break: no ``check`` in ``Comparer``."""
     before = Browser(person.app)
     before.agree()
-    free = person.services.comparer._admitted._value
+    free = person.services.comparer.admitted._value
     holder, _ = begun(before.verify)
     assert slow.entered.wait(PATIENCE)
     token = person.agree()
     waiter, answers = begun(lambda: REQUESTS[name](person, hopper))
-    wait_for(lambda: person.services.comparer._admitted._value == free - 2)
+    wait_for(lambda: person.services.comparer.admitted._value == free - 2)
     ENDINGS[ending](person, token)
     slow.leave.set()
     for thread in (holder, waiter):
@@ -115,7 +115,7 @@ def test_p4_p6_what_waits_while_its_consent_ends_is_not_begun(person, slow, look
     assert [answer.status_code for answer in answers] == [403]
     assert [reference for reference, *_ in slow.calls] == [b"one"]
     assert looked_at == []
-    assert person.services.personal_model._training is None
+    assert person.services.personal_model.training is None
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -137,10 +137,10 @@ def test_p6_a_training_does_not_begin_after_its_consent_has_ended(person, monkey
     """P6. Break: the consent looked at before the lock under which a training begins."""
     token = person.agree()
     trained_by(person, "")
-    monkeypatch.setattr(personal_model, "check_extra", lambda: ENDINGS[ending](person, token))
+    monkeypatch.setattr(personal_model, "missing_extra", lambda: ENDINGS[ending](person, token))
     response = train(person)
     assert (response.status_code, response.json["code"]) == (403, "consent_required")
-    assert person.services.personal_model._training is None
+    assert person.services.personal_model.training is None
 
 
 ALL_ENDINGS = ENDINGS | {
@@ -167,11 +167,11 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
     prepared = write_model(tmp_path / "elsewhere" / "my_model")
     trained_by(person, succeeds_with(prepared))
     train(person)
-    training = person.services.personal_model._training
+    training = person.services.personal_model.training
     assert loading.wait(PATIENCE)
     ALL_ENDINGS[ending](person, token)
     go_on.set()
-    training._thread.join(PATIENCE)
+    follow_to_its_end()
     assert training.state == "cancelled"
     assert person.services.comparer.verifier is verifier
     assert not person.services.personal_model.in_use
@@ -180,11 +180,12 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
 
 def test_p6_a_model_that_stood_before_stands_after_a_training_was_cancelled(person, tmp_path, monkeypatch):
     """P6. Break: no look at the training's state before ``keep``."""
-    person.agree()
+    token = person.agree()
     own = person.services.personal_model
     before = (write_model(own.place, seed=1) / "model.h5").read_bytes()
     trained_by(person, succeeds_with(write_model(tmp_path / "elsewhere" / "my_model", seed=2)))
-    monkeypatch.setattr(personal_model, "verifier_of", lambda _: person.services.personal_model._training.cancel())
+    consent = person.services.consents.find(token).key
+    monkeypatch.setattr(personal_model, "verifier_of", lambda _: own.cancel(consent))
     train(person)
     assert ended(person)["state"] == "cancelled"
     assert (own.place / "model.h5").read_bytes() == before

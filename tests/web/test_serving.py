@@ -160,7 +160,7 @@ def opened(monkeypatch) -> list[str]:
     """Return what is opened in a browser by ``app.serve``, which ends at once."""
     pages: list[str] = []
     monkeypatch.setattr(app, "create_app", lambda _: Flask("nothing"))
-    monkeypatch.setattr(app, "services_of", lambda _: SimpleNamespace(settings=Settings()))
+    monkeypatch.setattr(app, "services", lambda _: SimpleNamespace(settings=Settings()))
     monkeypatch.setattr(app, "listen", lambda *_: StoppedServer())
     monkeypatch.setattr(app.signal, "signal", lambda *_: None)
     monkeypatch.setattr(app.webbrowser, "open", pages.append)
@@ -192,7 +192,6 @@ def test_the_page_is_shown_where_no_other_program_answers(monkeypatch, opened, c
     """Break: localhost shown without a look at who answers there by IPv6."""
     asked = []
     monkeypatch.setattr(app, "is_taken", lambda *where: asked.append(where) or other)
-    monkeypatch.setattr(app, "check_address", lambda *_: None)
     app.serve(host, 5000)
     told = capsys.readouterr()
     assert f"Open http://{name}:5000 in a browser" in told.out
