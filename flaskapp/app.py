@@ -48,9 +48,6 @@ BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 FREE_THREADS = 4
 """Threads that are left for pages, static files and /healthz when all others compare."""
 
-CHATTY_LIBRARIES = ("PIL",)
-"""Pillow tells the values of EXIF tags at level DEBUG."""
-
 log = logging.getLogger("flaskapp.web")
 
 
@@ -90,8 +87,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Verifier | Non
     app.secret_key = secrets.token_bytes(32)  # signs forms, and what is remembered of still pictures
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[SERVICES] = Services(settings, consents, Counter(), comparer, personal_model)
-    for library in CHATTY_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("PIL").setLevel(logging.WARNING)  # below that it tells the values of EXIF tags
     _log_outcomes(app)
     guard(app)
     app.before_request(personal_model.keep_up)
