@@ -35,18 +35,17 @@ from flaskapp.web.limits import Counter
 from flaskapp.web.listening import is_taken, listen
 from flaskapp.web.pages import pages
 from flaskapp.web.personal_api import api
-from flaskapp.web.personal_model import DEFAULT_PLACE, PersonalModel, verifier_of
+from flaskapp.web.personal_model import PersonalModel, verifier_of
 from flaskapp.web.problems import ExcInfo, answer_errors, log_unforeseen
 from flaskapp.web.process_memory import give_memory_back
-from flaskapp.web.settings import LOCAL_NAMES, SERVICES, Services, Settings, SettingsError, read_settings, services
+from flaskapp.web.settings import LOCAL_NAMES, SERVICES, Services, SettingsError, read_settings, services
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
 BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 
-FREE_THREADS = 4
-"""Threads that are left for pages, static files and /healthz when all others compare."""
+FREE_THREADS = 4  # left for pages, static files and /healthz when all others compare
 
 log = logging.getLogger("flaskapp.web")
 
@@ -77,7 +76,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Verifier | Non
     settings = read_settings(config or {})
     comparer = Comparer(verifier or _verifier_with(settings.model), settings.threads - FREE_THREADS, check=check_turn)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    personal_model = _personal_model(settings, comparer, consents)
+    personal_model = PersonalModel(settings, comparer, consents)
     app = _WebApp("flaskapp")
     app.config.update(config or {})
     app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES)
@@ -107,17 +106,6 @@ def _verifier_with(model: str) -> Verifier:
     return verifier_of(Path(model)) if model else default_verifier()
 
 
-def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBook) -> PersonalModel:
-    """Return the personal model: the one that was asked for, or the one that is trained here."""
-    in_use = bool(settings.model) and Path(settings.model).suffix != ".h5"
-    place, first = Path(settings.model if in_use else DEFAULT_PLACE), comparer.verifier
-
-    def without() -> Verifier:
-        return default_verifier() if in_use else first
-
-    return PersonalModel(place, comparer, consents, in_use, without, settings.own_minutes)
-
-
 def _log_outcomes(app: Flask) -> None:
     """Log of each request what was asked for, the outcome and the time, and nothing else."""
 
@@ -133,19 +121,24 @@ def _log_outcomes(app: Flask) -> None:
 
 
 def serve(
-    host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None = None, *, open_browser: bool = False
+    host: str | None = None, port: int | None = None, config: Mapping[str, Any] | None = None, *, browser: bool = False
 ) -> None:
     """Serve the page and the API until the process is told to stop.
 
     Args:
-        host: address to listen on; 127.0.0.1 is reachable from this machine alone.
-        port: port to listen on.
+        host: address to listen on; if None, what ``HOST`` names, else 127.0.0.1, which only this machine reaches.
+        port: port to listen on; if None, what ``PORT`` names, else 5000.
         config: as for ``create_app``.
-        open_browser: also open the page, where there is a display.
+        browser: also open the page in a browser, where there is a display.
 
     Raises:
         SettingsError: a setting cannot be used, or nobody can listen there.
     """
+    host = host or os.environ.get("HOST") or HOST
+    given = str(port or os.environ.get("PORT") or PORT)
+    if not given.isdecimal() or not 0 < int(given) <= LARGEST_PORT:
+        raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {given}.")
+    port = int(given)
     give_memory_back()
     app = create_app(_with_own_name(config or {}, host))
     settings = services(app).settings
@@ -156,7 +149,7 @@ def serve(
         print(f"It compares with {services(app).comparer.weights.weights_id}.")
     page = f"http://{_shown_name(host, port)}:{port}"
     print(f"Open {page} in a browser. Ctrl+C stops the server.", flush=True)
-    if open_browser and has_display():
+    if browser and has_display():
         threading.Thread(target=webbrowser.open, args=(page,), name="browser", daemon=True).start()
     server.run()
 
@@ -205,28 +198,11 @@ def _name_of(host: str) -> str:
 def main() -> None:
     """Serve where ``HOST`` and ``PORT`` say."""
     try:
-        serve(host_named(), port_named())
+        serve()
     except FacialRecognitionError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         # At once: the thread that warms up would stumble over a Python that takes itself apart, and say so.
         os._exit(error.exit_code)
-
-
-def host_named(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the address that ``HOST`` names, or the default."""
-    return environment.get("HOST") or HOST
-
-
-def port_named(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the port that ``PORT`` names, or the default.
-
-    Raises:
-        SettingsError: it is no port.
-    """
-    text = environment.get("PORT") or str(PORT)
-    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
-        raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {text}.")
-    return int(text)
 
 
 if __name__ == "__main__":

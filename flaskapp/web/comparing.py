@@ -28,13 +28,9 @@ from flaskapp.weights.info import WeightsInfo
 SAMPLES = Path(__file__).parent.parent / "static" / "samples"
 WARM_UP_PHOTOS = ("whitson_portrait.jpg", "whitson_at_work.jpg")
 
-PICTURE_MARGIN = 0.5
-"""Of a face's longer side, on each side: room for the aligned face, which the page draws out of it."""
-
+PICTURE_MARGIN = 0.5  # of a face's longer side, on each side: the page draws the aligned face out of it
 PICTURE_SIDE = 320
-PICTURE_PIXELS = 2_000_000
-"""Of all pictures of a photo together: of a crowd each is smaller."""
-
+PICTURE_PIXELS = 2_000_000  # of all pictures of a photo together: of a crowd each is smaller
 PICTURE_QUALITY = 88
 
 log = logging.getLogger(__name__)

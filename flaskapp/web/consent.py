@@ -19,12 +19,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+# How many may stand at a time. Beyond that one ends early and its owner is asked again: the
+# oldest of whoever has most, so that someone who asks for tokens without end ends their own.
 MOST_CONSENTS = 10_000
-"""How many may stand at a time. Beyond that one ends early and its owner is asked again: the
-oldest of whoever has most, so that someone who asks for tokens without end ends their own."""
-
-ORIGIN_BYTES = 2
-"""Of what is remembered of where a consent comes from: enough to tell few from many, not who it was."""
+ORIGIN_BYTES = 2  # remembered of where a consent comes from: enough to tell few from many, not who it was
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,7 @@ class ConsentBook:
         lifetime: timedelta = timedelta(hours=1),
         now: Callable[[], float] = seconds_up,
     ) -> None:
-        self.notice = notice
-        self.lifetime = lifetime
-        self.now = now
+        self.notice, self.lifetime, self.now = notice, lifetime, now
         self._consents: dict[str, Consent] = {}  # in the order in which they were given
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(32)

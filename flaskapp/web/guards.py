@@ -14,25 +14,17 @@ from flaskapp.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.access import cookie_name, set_cookie
 from flaskapp.web.settings import services
 
-CSRF_COOKIE = "csrf"
-
+# Key of a WSGI environment, by which the server process hands on why it took no body; no header can set it.
 REFUSED = "flaskapp.refused"
-"""Key of a WSGI environment, by which the server process hands on why it took no body; no header can set it."""
 
+CSRF_COOKIE = "csrf"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-
-HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
-"""A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2)."""
-
 LARGEST_PORT = 65535
 
-UNHEEDED_CONDITIONS = (
-    "HTTP_RANGE",
-    "HTTP_IF_RANGE",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_MODIFIED_SINCE",
-    "HTTP_IF_UNMODIFIED_SINCE",
-)
+# A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2).
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+
+UNHEEDED_CONDITIONS = ("RANGE", "IF_RANGE", "IF_MATCH", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE")
 
 HEADERS = {
     # Scripts, styles, fonts and requests of this origin only, none of them inline; blob: is
@@ -72,7 +64,7 @@ def answer_whole_files() -> None:
     would be errors: of the program, where a year has twenty digits.
     """
     for condition in UNHEEDED_CONDITIONS:
-        request.environ.pop(condition, None)
+        request.environ.pop(f"HTTP_{condition}", None)
 
 
 def check_host() -> None:

@@ -15,9 +15,7 @@ from flaskapp.errors import RateLimitedError
 from flaskapp.web.consent import seconds_up
 from flaskapp.web.settings import services
 
-IPV6_HOUSEHOLD, IPV6_SITE = 64, 48
-"""Bits of an address that one household, and one company or rented network, has in common."""
-
+IPV6_HOUSEHOLD, IPV6_SITE = 64, 48  # bits of an address that one household, and one company, has in common
 MINUTE = 60.0
 
 

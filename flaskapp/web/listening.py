@@ -42,35 +42,23 @@ from flaskapp.web.uploads import SMALL_BODY_BYTES
 if sys.platform != "win32":
     import resource
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
+# Key of a WSGI environment, by which the app is only asked who sends a request; no header can set it.
 ASKED = "flaskapp.asked"
-"""Key of a WSGI environment, by which the app is only asked who sends a request; no header can set it."""
 
 HEAD_SECONDS = 20
 IDLE_SECONDS = 30
-REQUEST_SECONDS = 120
-"""That a request may take to arrive whole, and its answer to be read: 26 MB at 1.8 Mbit/s."""
+REQUEST_SECONDS = 120  # to arrive whole, and for its answer to be read: 26 MB at 1.8 Mbit/s
+PAUSE_SECONDS = 1  # in which nobody is let in after the system had no room for one more connection
 
+# Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
+# answers nobody reads, waitress would hold a file open for each and at last a thread.
 MOST_IN_A_ROW = 8
-"""Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
-answers nobody reads, waitress would hold a file open for each and at last a thread."""
-
-PAUSE_SECONDS = 1
-"""How long nobody is let in after the system had no room for one more connection."""
-
-SPARE_BODY_BYTES = 4 * 1024 * 1024
-"""By how much a body may be too large and is still waited for, so that browsers see the refusal."""
-
 MOST_HEAD_BYTES = 32 * 1024
+SPARE_BODY_BYTES = 4 * 1024 * 1024  # too many, and still waited for, so that browsers see the refusal
 
-MOST_CONNECTIONS = 400
-FEWEST_CONNECTIONS = 8
-FILES_A_CONNECTION = 2
-"""The connection itself, and a static file on its way."""
-
-OTHER_FILES = 40
-"""That the rest of the server may have open: weights, listeners, logs, a training."""
+MOST_CONNECTIONS, FEWEST_CONNECTIONS = 400, 8
+FILES_A_CONNECTION = 2  # the connection itself, and a static file on its way
+OTHER_FILES = 40  # that the rest of the server may have open: weights, listeners, logs, a training
 
 log = logging.getLogger("flaskapp.web")
 
@@ -150,11 +138,11 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
     What it takes stays below what it would move to a file.
     """
     largest = settings.max_body_bytes + SPARE_BODY_BYTES
-    proxy = {
-        "trusted_proxy": settings.trusted_proxy and str(ipaddress.ip_address(settings.trusted_proxy)),
-        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
-    }
-    return {
+    proxy: dict[str, Any] = {}
+    if settings.trusted_proxy:
+        proxy["trusted_proxy"] = str(ipaddress.ip_address(settings.trusted_proxy))
+        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
+    return proxy | {
         "threads": settings.threads,
         # Ours come first: waitress would stop listening, or close without a word.
         "connection_limit": 2 * MOST_CONNECTIONS,
@@ -169,11 +157,10 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
         "ident": None,
         # Nobody believes what they say, but that they are there tells that a request was forwarded.
         "clear_untrusted_proxy_headers": False,
-        **(proxy if settings.trusted_proxy else {}),
     }
 
 
-def with_admission(app: Flask) -> Application:
+def with_admission(app: Flask) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     """Return an app that can also be asked, by a list in the environment, where a consent comes from.
 
     It puts the caller's network into the list if a consent of theirs stands, and does not answer.

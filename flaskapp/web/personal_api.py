@@ -20,11 +20,8 @@ from flaskapp.web.personal_model import MOST_PHOTOS
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import check_form, stated_json, uploaded_photo, uploaded_photos
 
-MOST_FACE_BYTES = 64 * 1024
-"""Of one face as PNG: 100 × 100 pixels of three bytes take half of it."""
-
-ROOM_FOR_ALL = 1000
-"""So many photos that a capture which ends with them refuses none for want of room."""
+MOST_FACE_BYTES = 64 * 1024  # of one face as PNG: 100 × 100 pixels of three bytes take half of it
+ROOM_FOR_ALL = 1000  # so many photos that a capture which ends with them refuses none for want of room
 
 
 @api.get("/api/v1/own-face")

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -28,9 +28,10 @@ from flaskapp.errors import (
     WeightsError,
 )
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.verifier import Verifier
+from flaskapp.verifier import Verifier, default_verifier
 from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
+from flaskapp.web.settings import Settings
 
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
@@ -108,32 +109,25 @@ class Training:
 
 
 class PersonalModel:
-    """What there is to do with the one personal model of a server.
+    """What there is to do with the one personal model of a server: the one that was asked for, or is trained here.
 
     Args:
-        place: its folder.
+        settings: of the app.
         comparer: what compares; it is given the model to compare with.
         consents: who has agreed.
-        in_use: whether it does so already.
-        without: makes what compares when the personal model does not.
-        minutes: that a training may take.
 
     Attributes:
+        place: its folder.
+        in_use: whether the comparer compares with it.
         training: the one under way, or the last one.
         command: what trains: it reads the order and the faces, and answers by lines of JSON.
     """
 
-    def __init__(
-        self,
-        place: Path,
-        comparer: Comparer,
-        consents: ConsentBook,
-        in_use: bool,
-        without: Callable[[], Verifier],
-        minutes: float,
-    ) -> None:
-        self.place, self.in_use, self.minutes = place.absolute(), in_use, minutes
-        self._comparer, self._consents, self._without = comparer, consents, without
+    def __init__(self, settings: Settings, comparer: Comparer, consents: ConsentBook) -> None:
+        self.in_use = bool(settings.model) and Path(settings.model).suffix != ".h5"
+        self.place = Path(settings.model if self.in_use else DEFAULT_PLACE).absolute()
+        self._comparer, self._consents, self._minutes = comparer, consents, settings.own_minutes
+        self._other = None if self.in_use else comparer.verifier
         self.command: Sequence[str] = COMMAND
         self.training: Training | None = None
         self._stamp = personal.stamp(self.place)
@@ -189,7 +183,7 @@ class PersonalModel:
                 env=os.environ | {"PYTHONPATH": packages},
             )
             self.training = training = Training(consent, process)
-            order = {"out": str(self.place), "minutes": self.minutes, "photos": len(faces)}
+            order = {"out": str(self.place), "minutes": self._minutes, "photos": len(faces)}
             content = json.dumps(order).encode() + b"\n" + np.stack(faces).tobytes()
             threading.Thread(target=self._follow, args=(training, content), name="training", daemon=True).start()
             self._deadline.cancel()
@@ -273,7 +267,7 @@ class PersonalModel:
             raise NoModelError("There is no personal model on this server.", "Train one.")
         with self._lock:
             stamp = personal.stamp(self.place)  # before it is read: what comes later is noticed
-            self._comparer.verifier = verifier_of(self.place) if own else self._without()
+            self._comparer.verifier = verifier_of(self.place) if own else self._other or default_verifier()
             self.in_use, self._stamp = own, stamp
 
     def keep_up(self) -> None:
@@ -326,17 +320,6 @@ class PersonalModel:
             finally:
                 if training:
                     self._end(training, "cancelled")
-
-    def report(self) -> bytes:
-        """Return the report of the personal model.
-
-        Raises:
-            NoModelError: there is none.
-        """
-        try:
-            return (personal.standing(self.place) / personal.REPORT).read_bytes()
-        except OSError:
-            raise NoModelError("There is no report on a personal model on this server.", "Train one.") from None
 
     def to_json(self, consent: str) -> dict[str, Any]:
         """Return what there is, as it may be told to whoever holds a consent."""

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Mapping
 from types import TracebackType
 
-from flask import Flask, Response, request
+from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from flaskapp.errors import (
@@ -69,7 +69,7 @@ def answer_errors(app: Flask) -> None:
 
 def _answer(error: FacialRecognitionError) -> Response:
     is_for_a_person = not request.path.startswith(("/api/", "/healthz", "/static/")) and error.code != "unknown_host"
-    response = pages.error_page(error) if is_for_a_person else _problem(error)
+    response = make_response(pages.page(error=error)) if is_for_a_person else _problem(error)
     response.status_code = error.http_status
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)

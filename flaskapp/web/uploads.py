@@ -18,20 +18,11 @@ from flaskapp.errors import (
 )
 from flaskapp.web.settings import services
 
-SMALL_BODY_BYTES = 4096
-"""Largest body of a request that carries no photo."""
-
-MOST_PARTS = 16
-"""Most parts of a form; ours have at most five."""
-
-MOST_FORM_BYTES = 128 * 1024
-"""Most bytes of a form's text fields. Ours are far shorter, but Werkzeug counts its own read
-buffer of 64 KiB as well."""
-
 FORM = "multipart/form-data"
-
-LONGEST_NUMBER = 4
-"""Digits of a face's number, at most."""
+SMALL_BODY_BYTES = 4096  # of a request that carries no photo
+MOST_PARTS = 16  # of a form; ours have at most five
+MOST_FORM_BYTES = 128 * 1024  # of text fields; ours are far shorter, but Werkzeug counts its read buffer of 64 KiB too
+LONGEST_NUMBER = 4  # of a face, in digits
 
 
 class PhotoBuffer(io.BytesIO):

@@ -328,7 +328,7 @@ class TestUsing:
         model = write_model(tmp_path / "anna")
         browser = Browser(create_app({"FR_MODEL": str(model)}))
         browser.agree()
-        monkeypatch.setattr("flaskapp.app.default_verifier", FakeVerifier)
+        monkeypatch.setattr("flaskapp.web.personal_model.default_verifier", FakeVerifier)
         state = browser.get(URL).json
         assert (state["model"], state["in_use"]) == ("anna", True)
         assert "anna" in browser.delete(URL).json["removed"]

@@ -89,7 +89,7 @@ class TestAnotherProcess:
 
     @pytest.fixture
     def server(self, tmp_path, monkeypatch) -> Browser:
-        monkeypatch.setattr("flaskapp.app.default_verifier", FakeVerifier)
+        monkeypatch.setattr("flaskapp.web.personal_model.default_verifier", FakeVerifier)
         server = Browser(create_app({"FR_MODEL": str(write_model(tmp_path / "anna", seed=1))}))
         server.agree()
         return server

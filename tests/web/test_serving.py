@@ -120,24 +120,19 @@ class TestRefusing:
 
 def test_the_command_passes_on_where_to_listen(monkeypatch):
     asked = []
-    monkeypatch.setattr(app, "serve", lambda *arguments, open_browser: asked.append((*arguments, open_browser)))
-    for name in ("FR_MODEL", "HOST", "PORT"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(app, "serve", lambda *arguments, browser: asked.append((*arguments, browser)))
+    monkeypatch.delenv("FR_MODEL", raising=False)
     runner = CliRunner()
     assert runner.invoke(serve, []).exit_code == 0
     assert runner.invoke(serve, ["--host", "::1", "--port", "80"]).exit_code == 0
-    assert runner.invoke(serve, [], env={"HOST": "::", "PORT": "81"}).exit_code == 0
     assert runner.invoke(serve, ["--browser"]).exit_code == 0
     assert runner.invoke(serve, ["--port", "70000"]).exit_code == 2
     assert runner.invoke(serve, ["--model", "my_model"]).exit_code == 0
-    assert runner.invoke(serve, ["--port", "82"], env={"PORT": "web"}).exit_code == 0
     assert asked == [
-        ("127.0.0.1", 5000, {}, False),
+        (None, None, {}, False),
         ("::1", 80, {}, False),
-        ("::", 81, {}, False),
-        ("127.0.0.1", 5000, {}, True),
-        ("127.0.0.1", 5000, {"FR_MODEL": "my_model"}, False),
-        ("127.0.0.1", 82, {}, False),
+        (None, None, {}, True),
+        (None, None, {"FR_MODEL": "my_model"}, False),
     ]
 
 
@@ -146,6 +141,25 @@ def test_a_variable_that_is_no_port_is_blamed_by_its_name(value):
     result = CliRunner().invoke(serve, [], env={"PORT": value})
     assert isinstance(result.exception, SettingsError)
     assert str(result.exception) == f"PORT expects a number from 1 to 65535. Received: {value}."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ((), {}, ("127.0.0.1", 5000)),
+        ((), {"HOST": "0.0.0.0", "PORT": "81"}, ("0.0.0.0", 81)),  # noqa: S104 - nothing listens
+        (("::1", 82), {"HOST": "192.0.2.1", "PORT": "web"}, ("::1", 82)),
+    ],
+)
+def test_it_listens_where_it_is_told_or_the_variables_say(monkeypatch, opened, arguments, environment, expected):
+    asked = []
+    monkeypatch.setattr(app, "listen", lambda _, *where: asked.append(where[:2]) or StoppedServer())
+    for name in ("HOST", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    app.serve(*arguments)
+    assert asked == [expected]
 
 
 class StoppedServer:
@@ -170,7 +184,7 @@ def opened(monkeypatch) -> list[str]:
 @pytest.mark.parametrize(("display", "wished", "expected"), [(True, True, 1), (True, False, 0), (False, True, 0)])
 def test_a_browser_is_opened_where_it_is_wished_for_and_seen(monkeypatch, opened, display, wished, expected):
     monkeypatch.setattr(app, "has_display", lambda: display)
-    app.serve(port=5000, open_browser=wished)
+    app.serve(port=5000, browser=wished)
     for thread in threading.enumerate():
         if thread.name == "browser":
             thread.join()
