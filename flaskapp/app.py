@@ -43,7 +43,6 @@ from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
-BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 
 FREE_THREADS = 4  # left for pages, static files and /healthz when all others compare
 
@@ -146,7 +145,7 @@ def serve(
     # As Ctrl+C: by an exception that waitress closes its sockets for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.model:
-        print(f"It compares with {services(app).comparer.weights.weights_id}.")
+        print(f"It compares with {services(app).comparer.verifier.weights.weights_id}.")
     page = f"http://{_shown_name(host, port)}:{port}"
     print(f"Open {page} in a browser. Ctrl+C stops the server.", flush=True)
     if browser and has_display():
@@ -162,7 +161,7 @@ def _shown_name(host: str, port: int) -> str:
     """
     if host not in (HOST, *EVERY_ADDRESS):
         return _name_of(host)
-    if host not in BY_IPV4_ALONE or not is_taken("::1", port):
+    if host not in (HOST, EVERY_ADDRESS[0]) or not is_taken("::1", port):
         return "localhost"
     print(
         f"Another program answers on http://localhost:{port}, by IPv6. Use the address below, or set PORT to another.",

@@ -127,12 +127,7 @@ def withdraw(response: Response) -> Response:
 
 
 def require_owner() -> Consent:
-    """Return the consent of whoever may have a personal model here.
-
-    Raises:
-        ConsentRequiredError: there is none.
-        OwnFaceClosedError: they may not.
-    """
+    """Return the consent of whoever may have a personal model here, or raise as the two checks in it do."""
     consent = require_consent()
     check_owner()
     return consent
@@ -167,19 +162,15 @@ def is_owner() -> bool:
     name = urlsplit(f"//{request.host}").hostname or ""
     sender = _address(request.remote_addr or "")
     proxied = (
-        any(FORWARDED.search(name) for name, _ in request.headers)
+        any(FORWARDED.search(header) for header, _ in request.headers)
         or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         or (settings.trusted_proxy and sender == _address(settings.trusted_proxy))
     )
-    return not proxied and _is_loopback(sender) and (name == "localhost" or _is_loopback(_address(name)))
+    return not proxied and sender.is_loopback and (name == "localhost" or _address(name).is_loopback)
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
         return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
-    return address is not None and address.is_loopback
+    except ValueError:  # a name, say
+        return ipaddress.IPv4Address(0)

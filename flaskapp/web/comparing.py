@@ -23,7 +23,6 @@ from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoE
 from flaskapp.preprocess import Photo
 from flaskapp.verifier import OUT_OF_SCOPE, Verification, Verifier, face_to_json, faces_to_json
 from flaskapp.web.process_memory import trim_memory
-from flaskapp.weights.info import WeightsInfo
 
 SAMPLES = Path(__file__).parent.parent / "static" / "samples"
 WARM_UP_PHOTOS = ("whitson_portrait.jpg", "whitson_at_work.jpg")
@@ -85,7 +84,6 @@ class Comparer:
         check: raises if what waited for its turn may no longer be done, or its answer no longer given.
 
     Attributes:
-        verifier: as given.
         admitted: places for what is looked at or waits.
         at_work: places for what is looked at, half as many as photos may be.
         warm: set when the first person who compares will not have to wait.
@@ -96,11 +94,6 @@ class Comparer:
         self.admitted = threading.BoundedSemaphore(under_way)
         self.at_work = threading.BoundedSemaphore((photos_at_once() + 1) // 2)
         self.warm = threading.Event()
-
-    @property
-    def weights(self) -> WeightsInfo:
-        """What is known of the weights in use."""
-        return self.verifier.weights
 
     def warm_up(self) -> None:
         """Compare two sample photos, so that the first person does not wait for what loads late."""
@@ -185,7 +178,7 @@ class Comparer:
                     error.for_photo("frame")
                 if error.photo != "frame" or not isinstance(error, NoFaceError):
                     raise
-            stages = found.timings_ms if found else {}
+            timings = {**(found.timings_ms if found else {}), "total": _milliseconds_since(started)}
             return {
                 "decision": found and found.decision,
                 "similarity_score": found.similarity_score if found and found.decision != OUT_OF_SCOPE else None,
@@ -196,9 +189,7 @@ class Comparer:
                 "other_faces": found.probe.other_faces if found else 0,
                 "photo_size_wh": found and list(found.probe.photo_size_wh),
                 "liveness": "not_checked",
-                "timing_ms": {
-                    stage: round(value, 1) for stage, value in {**stages, "total": _milliseconds_since(started)}.items()
-                },
+                "timing_ms": {stage: round(value, 1) for stage, value in timings.items()},
             }
 
 

@@ -27,12 +27,7 @@ ORIGIN_BYTES = 2  # remembered of where a consent comes from: enough to tell few
 
 @dataclass(frozen=True)
 class Notice:
-    """The privacy notice.
-
-    Attributes:
-        title: its heading.
-        sections: heading and paragraphs of each section.
-    """
+    """The privacy notice: its title, and heading and paragraphs of each section."""
 
     title: str
     sections: tuple[tuple[str, tuple[str, ...]], ...]
@@ -89,19 +84,11 @@ def seconds_up() -> float:
 class ConsentBook:
     """The consents that stand; safe to share between threads.
 
-    It holds hashes of tokens, so that nobody who reads this memory could use one.
-
-    Args:
-        notice: the notice that is in force.
-        lifetime: how long a consent stands.
-        now: the clock, in seconds.
+    It holds hashes of tokens, so that nobody who reads this memory could use one. ``now`` is its clock, in seconds.
     """
 
     def __init__(
-        self,
-        notice: Notice = NOTICE,
-        lifetime: timedelta = timedelta(hours=1),
-        now: Callable[[], float] = seconds_up,
+        self, notice: Notice = NOTICE, lifetime: timedelta = timedelta(hours=1), now: Callable[[], float] = seconds_up
     ) -> None:
         self.notice, self.lifetime, self.now = notice, lifetime, now
         self._consents: dict[str, Consent] = {}  # in the order in which they were given

@@ -73,12 +73,10 @@ def check_host() -> None:
     Raises:
         UnknownHostError: the request is addressed to another name.
     """
-    match = HOST.fullmatch(request.headers.get("Host", ""))
-    known = match is not None and match["name"].lower() in services().settings.allowed_hosts
-    if match is None or not known or not 0 < int(match["port"] or 80) <= LARGEST_PORT:
-        raise UnknownHostError(
-            "This server does not answer to that name.", "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
-        )
+    match, names = HOST.fullmatch(request.headers.get("Host", "")), services().settings.allowed_hosts
+    if not (match and match["name"].lower() in names and 0 < int(match["port"] or 80) <= LARGEST_PORT):
+        hint = "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
+        raise UnknownHostError("This server does not answer to that name.", hint)
 
 
 def check_origin() -> None:
@@ -115,10 +113,8 @@ def harden(response: Response) -> Response:
 
 def form_token() -> str:
     """Return the token that forms of the current answer carry; it fits this browser's cookie alone."""
-    seed = request.cookies.get(cookie_name(CSRF_COOKIE)) or g.get("new_csrf_seed")
-    if seed is None:
-        seed = g.new_csrf_seed = secrets.token_urlsafe(32)
-    return _signed(seed)
+    seed = request.cookies.get(cookie_name(CSRF_COOKIE))
+    return _signed(seed or g.setdefault("new_csrf_seed", secrets.token_urlsafe(32)))
 
 
 def _signed(seed: str) -> str:

@@ -42,8 +42,7 @@ def caller_network(bits: int = IPV6_HOUSEHOLD) -> str:
 class Counter:
     """When who asked within the last minute; safe to share between threads.
 
-    Args:
-        now: a clock that nobody sets, in seconds: set back, it would shut everybody out; set forward, let all in.
+    ``now`` is a clock that nobody sets, in seconds: set back, it would shut everybody out; set forward, let all in.
     """
 
     def __init__(self, now: Callable[[], float] = seconds_up) -> None:

@@ -190,8 +190,8 @@ class IncomingRequest(HTTPRequestParser):
     network: str | None = None
     reason: RequestError | None = None
     is_refused = ends = False
-    error: Any = None
-    body_rcv: Any = None
+    error: Any
+    body_rcv: Any
 
     def __init__(self, connection: Any, adj: Any) -> None:
         super().__init__(adj)
@@ -207,8 +207,7 @@ class IncomingRequest(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take what has arrived, or throw it away from the moment on from which it is refused."""
         consumed: int = super().received(data)
-        largest: int = self.connection.server.settings.max_body_bytes
-        most = SMALL_BODY_BYTES if self.network is None else largest
+        most = SMALL_BODY_BYTES if self.network is None else self.connection.server.settings.max_body_bytes
         if self.error is not None:
             self.expect_continue = False
         elif max(self.content_length, self.body_bytes_received) > most and not self.connection.lets_in(self):
@@ -290,7 +289,7 @@ class Connection(HTTPChannel):
         return consumed
 
     def lets_in(self, request: IncomingRequest) -> bool:
-        """Say whether a body is taken; if it is not, the app sees why by itself, but where there is no room."""
+        """Say whether a body is taken. If not, the app sees why by itself, but where there is no room."""
         if request.network is not None or request.content_length > self.server.settings.max_body_bytes:
             return False  # too large
         found: list[str] = []
@@ -298,9 +297,8 @@ class Connection(HTTPChannel):
         if not found:
             return False
         if not self.server.has_room_for(found[0], request.most_bytes):
-            request.reason = BusyError(
-                "Too many photos are on their way to this server.", "Try again in a few seconds."
-            )
+            words = "Too many photos are on their way to this server."
+            request.reason = BusyError(words, "Try again in a few seconds.")
             return False
         request.network = found[0]
         return True
@@ -360,15 +358,10 @@ class Connection(HTTPChannel):
 
 
 class Listener(TcpWSGIServer):
-    """Listens on one address, and makes room for whoever comes.
+    """Listens on one address, and makes room for whoever comes; there may be ``most`` connections at a time.
 
     One address may have a quarter of all connections, and of the bytes that photos on their way may have
     together; behind a trusted proxy, whose connections are those of many people, of the bytes alone.
-
-    Args:
-        settings: of the app.
-        most: connections at a time.
-        given: what waitress's server takes.
     """
 
     logger = waitress_log

@@ -112,7 +112,7 @@ def compare() -> str | tuple[str, int]:
 
 def page(**more: Any) -> str:
     """Return the page, with more to show: an error, or another step than consent or the choice of photos."""
-    shared, weights, context = services(), services().comparer.weights, _shared_context()
+    shared, weights, context = services(), services().comparer.verifier.weights, _shared_context()
     context |= {
         "step": "photos" if context["consented"] else "consent",
         "notice": shared.consents.notice,

@@ -111,10 +111,7 @@ class Training:
 class PersonalModel:
     """What there is to do with the one personal model of a server: the one that was asked for, or is trained here.
 
-    Args:
-        settings: of the app.
-        comparer: what compares; it is given the model to compare with.
-        consents: who has agreed.
+    The comparer is given the model to compare with.
 
     Attributes:
         place: its folder.
@@ -328,7 +325,7 @@ class PersonalModel:
             "model": self.place.name,
             "exists": self.stands,
             "in_use": self.in_use,
-            "comparing_with": self._comparer.weights.weights_id,
+            "comparing_with": self._comparer.verifier.weights.weights_id,
             "fewest_photos": FEWEST_PHOTOS,
             "obstacle": obstacle and obstacle.to_json(),
             "training": training and training.to_json(),

@@ -27,14 +27,9 @@ from flaskapp.web.uploads import MOST_FORM_BYTES, SMALL_BODY_BYTES
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
-CONTENT_TYPE = "application/problem+json"
-
-OURS: Mapping[int | None, type[FacialRecognitionError]] = {
-    404: NotFoundError,
-    405: MethodNotAllowedError,
-    413: PhotoTooLargeError,
-}
-"""What errors of Flask and Werkzeug are called here, by status; all others are bad requests."""
+# What errors of Flask and Werkzeug are called here, by status; all others are bad requests.
+OURS: Mapping[int | None, type[FacialRecognitionError]]
+OURS = {404: NotFoundError, 405: MethodNotAllowedError, 413: PhotoTooLargeError}
 
 log = logging.getLogger("flaskapp.web")
 
@@ -85,7 +80,7 @@ def _problem(error: FacialRecognitionError) -> Response:
         **error.to_json(),
     }
     faces = {"faces": faces_json(error.faces)} if isinstance(error, SeveralFacesError) else {}
-    return Response(json.dumps(members | faces), status=error.http_status, content_type=CONTENT_TYPE)
+    return Response(json.dumps(members | faces), status=error.http_status, content_type="application/problem+json")
 
 
 def _answer_http(error: HTTPException) -> Response:

@@ -10,13 +10,10 @@ from typing import Any
 from flaskapp.onnx_session import give_arena_back
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h of glibc; other C libraries have other habits
-
 LARGE_BYTES, ARENAS = 256 * 1024, 2
 ARENA_SECONDS = 1.0
 
 _arena_given_back = 0.0
-
-
 _library: Any = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 _is_glibc = hasattr(_library, "mallopt") and hasattr(_library, "malloc_trim")
 

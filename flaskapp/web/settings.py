@@ -141,15 +141,7 @@ def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of one app that last as long as it does.
-
-    Attributes:
-        settings: how it was set up.
-        consents: who has agreed.
-        counter: who asked how often.
-        comparer: what looks at photos.
-        personal_model: the personal model.
-    """
+    """The parts of one app that last as long as it does."""
 
     settings: Settings
     consents: ConsentBook

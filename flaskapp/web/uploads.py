@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import IO, Any, cast
 
 from flask import Request, request
@@ -22,7 +23,6 @@ FORM = "multipart/form-data"
 SMALL_BODY_BYTES = 4096  # of a request that carries no photo
 MOST_PARTS = 16  # of a form; ours have at most five
 MOST_FORM_BYTES = 128 * 1024  # of text fields; ours are far shorter, but Werkzeug counts its read buffer of 64 KiB too
-LONGEST_NUMBER = 4  # of a face, in digits
 
 
 class PhotoBuffer(io.BytesIO):
@@ -145,10 +145,7 @@ def chosen_face(photo: str) -> int | None:
     text = request.form.get(f"{photo}_face", "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) >= 1):
-        raise BadFaceNumberError(
-            "A face is chosen by a whole number, 1 or higher.",
-            "Faces are numbered from 1, left to right.",
-            photo=photo,
-        )
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
+        hint = "Faces are numbered from 1, left to right."
+        raise BadFaceNumberError("A face is chosen by a whole number, 1 or higher.", hint, photo=photo)
     return int(text)
