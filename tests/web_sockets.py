@@ -48,6 +48,7 @@ def served(app: Flask) -> Iterator[Listening]:
     """Let an app listen on a free port of this machine."""
     port = free_port()
     server = listen(app, "127.0.0.1", port, services(app).settings)
+    server.adj.asyncore_loop_timeout = 0.02  # waitress looks up once a second, which is long for a test
     threading.Thread(target=server.run, daemon=True).start()
     try:
         yield Listening(app, server, port)

@@ -48,6 +48,7 @@ ASKED = "flaskapp.asked"
 HEAD_SECONDS = 20
 IDLE_SECONDS = 30
 REQUEST_SECONDS = 120  # to arrive whole, and for its answer to be read: 26 MB at 1.8 Mbit/s
+ROUND_SECONDS = 1  # from one look at what is overdue to the next
 PAUSE_SECONDS = 1  # in which nobody is let in after the system had no room for one more connection
 
 # Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
@@ -385,10 +386,10 @@ class Listener(TcpWSGIServer):
         return of_all + size <= most and of_one + size <= most // 4
 
     def readable(self) -> bool:
-        """Say whether somebody may come in, and once a second end what is overdue."""
+        """Say whether somebody may come in, and once in a while end what is overdue."""
         now = time.monotonic()
         if now >= self.next_round:
-            self.next_round = now + 1
+            self.next_round = now + ROUND_SECONDS
             for connection in list(self.active_channels.values()):
                 connection.end_if_overdue(now)
         return bool(super().readable()) and now >= self.closed_until

@@ -77,9 +77,9 @@ def here(open_browser, monkeypatch, tmp_path) -> Callable[..., Browser]:
 
 
 @pytest.mark.parametrize("value", ["203.0.113.9", "127.0.0.1", ""])
-@pytest.mark.parametrize("name", HEADERS)
-def test_any_word_of_a_proxy_closes_it(here, name, value):
-    assert answer_of(here(), headers={name: value}) == CLOSED
+def test_any_word_of_a_proxy_closes_it(here, value):
+    browser = here()
+    assert [name for name in HEADERS if answer_of(browser, headers={name: value}) != CLOSED] == []
 
 
 def test_what_browsers_say_of_themselves_does_not(here):

@@ -191,7 +191,7 @@ class TestConsentThatRanOut:
     """A training ends with its consent: nobody could withdraw that afterwards, or cancel what it allowed."""
 
     def test_ends_its_training(self, browser):
-        browser.services.consents.lifetime = timedelta(seconds=2)
+        browser.services.consents.lifetime = timedelta(seconds=1)
         browser.agree()
         train(browser)
         process = browser.services.personal_model.training.process
