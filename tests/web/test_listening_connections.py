@@ -48,7 +48,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class TestBodiesWithoutConsent:
-    """Break: ``_most_bytes`` that lets everybody send as much as people who have agreed."""
+    """Break: ``lets_in`` that lets everybody send as much as people who have agreed."""
 
     def test_are_refused_before_they_arrive_and_the_connection_stays(self, here):
         with here.connect() as connection:

@@ -6,6 +6,7 @@ Each docstring names the deliberate break that was seen to make its test fail.
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 
@@ -16,7 +17,7 @@ from web_helpers import Browser, FakeVerifier
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
-from flaskapp import preprocess
+from flaskapp import personal, preprocess
 from flaskapp.app import create_app
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.web import personal_model
@@ -151,7 +152,7 @@ ALL_ENDINGS = ENDINGS | {
 
 @pytest.mark.parametrize("ending", ALL_ENDINGS)
 def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tmp_path, monkeypatch, ending):
-    """P6. Break: no look at the consent in ``keep``."""
+    """P6. Break: no look at the consent in ``_take_over``."""
     token = person.agree()
     verifier = person.services.comparer.verifier
     loading, go_on = threading.Event(), threading.Event()
@@ -179,17 +180,22 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
 
 
 def test_p6_a_model_that_stood_before_stands_after_a_training_was_cancelled(person, tmp_path, monkeypatch):
-    """P6. Break: no look at the training's state before ``keep``."""
-    token = person.agree()
+    """P6. Break: no look at the training's state before its model takes its place."""
+    consent = person.services.consents.find(person.agree()).key
     own = person.services.personal_model
     before = (write_model(own.place, seed=1) / "model.h5").read_bytes()
-    trained_by(person, succeeds_with(write_model(tmp_path / "elsewhere" / "my_model", seed=2)))
-    consent = person.services.consents.find(token).key
-    monkeypatch.setattr(personal_model, "verifier_of", lambda _: own.cancel(consent))
+    other = write_model(tmp_path / "elsewhere" / "my_model", seed=2)
+
+    def cancel(_: object) -> None:
+        own.cancel(consent)
+        shutil.copytree(other, personal.new_folder(own.place))  # of another training, which has begun meanwhile
+        personal.work_folder(own.place).mkdir()
+
+    monkeypatch.setattr(personal_model, "verifier_of", cancel)
+    trained_by(person, succeeds_with(other))
     train(person)
     assert ended(person)["state"] == "cancelled"
     assert (own.place / "model.h5").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "my_model"]
 
 
 def test_a_consent_that_stands_is_answered_after_waiting(person, slow, hopper):
