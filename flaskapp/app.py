@@ -32,7 +32,7 @@ from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
 from flaskapp.web.guards import LARGEST_PORT, guard
 from flaskapp.web.limits import Counter
-from flaskapp.web.listening import is_taken, listen
+from flaskapp.web.listening import check_address, is_taken, listen
 from flaskapp.web.pages import pages
 from flaskapp.web.personal_api import api
 from flaskapp.web.personal_model import PersonalModel, verifier_of
@@ -77,8 +77,7 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Verifier | Non
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
     personal_model = PersonalModel(settings, comparer, consents)
     app = _WebApp("flaskapp")
-    app.config.update(config or {})
-    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES)
+    app.config.update(config or {}, MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES)
     # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
     # waitress, which logs what they say and answers without our headers.
     app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
@@ -138,6 +137,7 @@ def serve(
     if not given.isdecimal() or not 0 < int(given) <= LARGEST_PORT:
         raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {given}.")
     port = int(given)
+    check_address(host, port)
     give_memory_back()
     app = create_app(_with_own_name(config or {}, host))
     settings = services(app).settings

@@ -28,10 +28,9 @@ def network_of(address: str, bits: int = IPV6_HOUSEHOLD) -> str:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        network = ipaddress.ip_network((found, bits), strict=False)
-        return str(found.ipv4_mapped or network)
-    return str(found)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, bits), strict=False))
 
 
 def caller_network(bits: int = IPV6_HOUSEHOLD) -> str:

@@ -74,6 +74,21 @@ waitress_log = logging.getLogger("flaskapp.web.waitress")
 waitress_log.addFilter(_without_values)
 
 
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that is none, before anything else takes time.
+
+    Raises:
+        SettingsError: the host is neither an address nor a name that leads to one.
+    """
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise SettingsError(
+            f"HOST expects an address of this computer, or a name that leads to one. Received: {host}.",
+            "Try 127.0.0.1 for this computer alone, or 0.0.0.0 for all of its addresses.",
+        ) from None
+
+
 def is_taken(address: str, port: int) -> bool:
     """Say whether another program listens on an IPv6 address, without a word to it."""
     try:
@@ -93,14 +108,8 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
     Raises:
         SettingsError: nobody can listen there, or the system allows too few open files.
     """
-    try:
-        # By itself waitress takes "::" for all addresses of IPv6 alone; its star means those of both.
-        adjustments = Adjustments(host="*" if host == "::" else host, port=port, **waitress_settings(settings))
-    except ValueError:
-        raise SettingsError(
-            f"HOST expects an address of this computer, or a name that leads to one. Received: {host}.",
-            "Try 127.0.0.1 for this computer alone, or 0.0.0.0 for all of its addresses.",
-        ) from None
+    # By itself waitress takes "::" for all addresses of IPv6 alone; its star means those of both.
+    adjustments = Adjustments(host="*" if host == "::" else host, port=port, **waitress_settings(settings))
     application, threads, dispatchers = with_admission(app), ThreadedTaskDispatcher(), dict[int, Any]()
     given = {"settings": settings, "most": most_connections(), "dispatcher": threads, "adj": adjustments}
     try:
@@ -295,14 +304,12 @@ class Connection(HTTPChannel):
             return False  # too large
         found: list[str] = []
         self.server.application(WSGITask(self, request).get_environment() | {ASKED: found}, lambda *_: None)
-        if not found:
-            return False
-        if not self.server.has_room_for(found[0], request.most_bytes):
+        if found and self.server.has_room_for(found[0], request.most_bytes):
+            request.network = found[0]
+        elif found:
             words = "Too many photos are on their way to this server."
             request.reason = BusyError(words, "Try again in a few seconds.")
-            return False
-        request.network = found[0]
-        return True
+        return request.network is not None
 
     @staticmethod
     def error_task_class(connection: Connection, request: IncomingRequest) -> Any:

@@ -104,8 +104,7 @@ class Training:
 
     def to_json(self) -> dict[str, Any]:
         """Return how it goes, in JSON's types."""
-        told = ("state", "share", "words", "doubted", "problem", "result")
-        return {name: getattr(self, name) for name in told}
+        return {name: getattr(self, name) for name in ("state", "share", "words", "doubted", "problem", "result")}
 
 
 class PersonalModel:
@@ -164,13 +163,11 @@ class PersonalModel:
             )
         with self._lock, self._consents.held(consent) as standing:
             if standing is None:
-                raise ConsentRequiredError(
-                    "Your consent has ended, so the training was not started.", "Agree again to train."
-                )
+                words = "Your consent has ended, so the training was not started."
+                raise ConsentRequiredError(words, "Agree again to train.")
             if self.training and self.training.state == "running":
-                raise TrainingError(
-                    "A training is already running on this server.", "Wait for it to end, or cancel it."
-                )
+                hint = "Wait for it to end, or cancel it."
+                raise TrainingError("A training is already running on this server.", hint)
             packages = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
             process = subprocess.Popen(  # noqa: S603 - a command of our own
                 self.command,

@@ -47,11 +47,9 @@ def _how_to_shrink() -> str:
         return f"This request may have {most:,} bytes at most, and no photo."
     if most is not None and (request.content_length or 0) <= most:
         # As a whole it is small enough, and a file that is too large is named.
-        most_text = f"{request.max_form_parts} fields and {MOST_FORM_BYTES // 1024} kB of text"
-        return (
-            f"This form may have {most_text} at most. Send each photo as a file, as curl -F reference=@photo.jpg does; "
-            "base64 does not work."
-        )
+        allowed = f"{request.max_form_parts} fields and {MOST_FORM_BYTES // 1024} kB of text"
+        how = "Send each photo as a file, as curl -F reference=@photo.jpg does; base64 does not work."
+        return f"This form may have {allowed} at most. {how}"
     return "Send less: save the photos as JPEG, or make them smaller."
 
 

@@ -16,7 +16,7 @@ from web_process import free_port
 from flaskapp.app import create_app
 from flaskapp.web import listening
 from flaskapp.web.guards import HEADERS
-from flaskapp.web.listening import SPARE_BODY_BYTES, is_taken, listen, waitress_settings
+from flaskapp.web.listening import SPARE_BODY_BYTES, check_address, is_taken, listen, waitress_settings
 from flaskapp.web.settings import Settings, SettingsError, services
 
 MEGABYTE = 1024 * 1024
@@ -135,9 +135,9 @@ def test_what_waitress_takes_never_goes_to_a_file():
 
 
 @pytest.mark.parametrize("host", ["300.1.1.1", "nobody.invalid", "a b", "x" * 300, "127.0.0.1:80", "a..b"])
-def test_an_address_that_is_none_is_blamed_by_its_name(app, host):
+def test_an_address_that_is_none_is_blamed_by_its_name(host):
     with pytest.raises(SettingsError, match=r"HOST expects .* Try 127\.0\.0\.1") as caught:
-        listen(app, host, 5000, Settings())
+        check_address(host, 5000)
     assert host in str(caught.value)
 
 

@@ -99,7 +99,8 @@ class TestRefusing:
         [
             ({"FR_MODEL": "nothing"}, "model.json"),
             ({"PORT": "web"}, "PORT"),
-            ({"HOST": "203.0.113.1"}, "203.0.113.1"),
+            ({"HOST": "a..b"}, "HOST expects an address of this computer"),
+            ({"HOST": "203.0.113.1"}, "Cannot listen on 203.0.113.1"),
         ],
     )
     def test_names_the_setting(self, program, tmp_path, settings, expected):
@@ -166,6 +167,7 @@ def opened(monkeypatch) -> list[str]:
     pages: list[str] = []
     monkeypatch.setattr(app, "create_app", lambda _: Flask("nothing"))
     monkeypatch.setattr(app, "services", lambda _: SimpleNamespace(settings=Settings()))
+    monkeypatch.setattr(app, "check_address", lambda *_: None)
     monkeypatch.setattr(app, "listen", lambda *_: StoppedServer())
     monkeypatch.setattr(app.signal, "signal", lambda *_: None)
     monkeypatch.setattr(app.webbrowser, "open", pages.append)
