@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from web_helpers import side_by_side
 from web_process import PATIENCE, Server, copy_program
 
 from flaskapp.web.openapi import describe
@@ -85,16 +84,6 @@ ask("withdrawn", withdraw_consent)
 ask("refused", detect, body=DetectBody(photo=photo("one.jpg")))
 print(json.dumps(told))
 """
-
-
-def side_by_side(*photos: bytes) -> bytes:
-    """Return portraits beside each other, faces about equally high."""
-    canvas, buffer = Image.new("RGB", (900, 500)), io.BytesIO()
-    for place, photo in enumerate(photos):
-        with Image.open(io.BytesIO(photo)) as image:
-            canvas.paste(image.resize((440, 500)), (450 * place, 0))
-    canvas.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
 
 
 def generate(folder: Path) -> None:
