@@ -23,62 +23,43 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask, Response, g, request
-from flask.json.provider import DefaultJSONProvider
 
 from flaskapp.detection.detector import default_detector
 from flaskapp.errors import FacialRecognitionError
-from flaskapp.verifier import default_verifier
+from flaskapp.verifier import Verifier, default_verifier
 from flaskapp.web.access import check_turn
-from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
 from flaskapp.web.guards import LARGEST_PORT, guard
-from flaskapp.web.limits import limiter
+from flaskapp.web.limits import Counter
 from flaskapp.web.listening import check_address, is_taken, listen
 from flaskapp.web.pages import pages
 from flaskapp.web.personal_api import api
-from flaskapp.web.personal_model import DEFAULT_PLACE, PersonalModel, verifier_of
+from flaskapp.web.personal_model import PersonalModel, verifier_of
 from flaskapp.web.problems import ExcInfo, answer_errors, log_unforeseen
 from flaskapp.web.process_memory import give_memory_back
-from flaskapp.web.settings import LOCAL_NAMES, Services, Settings, SettingsError, provide, read_settings, services_of
+from flaskapp.web.settings import LOCAL_NAMES, SERVICES, Services, SettingsError, read_settings, services
 from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
-BY_IPV4_ALONE = (HOST, "0.0.0.0")  # noqa: S104 - only compared
 
-FREE_THREADS = 4
-"""Threads that are left for pages, static files and /healthz when all others compare."""
-
-CHATTY_LIBRARIES = ("PIL", "flask-limiter")
-"""Pillow tells the values of EXIF tags at level DEBUG, Flask-Limiter whose limit was met."""
+FREE_THREADS = 4  # left for pages, static files and /healthz when all others compare
 
 log = logging.getLogger("flaskapp.web")
-
-
-class _Json(DefaultJSONProvider):
-    """Flask's JSON, with members in their own order, and as unreadable where it is too deep as where it is broken."""
-
-    sort_keys = False
-
-    def loads(self, s: str | bytes, **more: Any) -> Any:
-        try:
-            return super().loads(s, **more)
-        except RecursionError:
-            raise ValueError("JSON that is nested less deeply is expected.") from None
 
 
 class _WebApp(Flask):
     """Flask with uploads in memory and errors logged without what they speak of."""
 
     request_class = InMemoryRequest
-    json_provider_class = _Json
 
     def log_exception(self, exc_info: ExcInfo) -> None:
         """Log where an unforeseen error happened, and nothing that it says."""
         log_unforeseen(exc_info, request.endpoint)
 
 
-def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | None = None) -> Flask:
+def create_app(config: Mapping[str, Any] | None = None, verifier: Verifier | None = None) -> Flask:
     """Return the WSGI app.
 
     Args:
@@ -92,20 +73,23 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
         SettingsError: a setting cannot be used.
     """
     settings = read_settings(config or {})
-    verifies = verifier or _verifier_with(settings.model)
-    comparer = Comparer(verifies, settings.threads - FREE_THREADS, check=check_turn)
-    app = _WebApp("flaskapp")
-    app.config.update(config or {})
-    _configure(app, settings)
+    comparer = Comparer(verifier or _verifier_with(settings.model), settings.threads - FREE_THREADS, check=check_turn)
     consents = ConsentBook(lifetime=timedelta(minutes=settings.consent_minutes))
-    personal_model = _personal_model(settings, comparer, consents)
-    provide(app, Services(settings, consents, comparer, personal_model, secrets.token_bytes(32)))
+    personal_model = PersonalModel(settings, comparer, consents)
+    app = _WebApp("flaskapp")
+    app.config.update(config or {}, MAX_CONTENT_LENGTH=settings.max_body_bytes, MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES)
+    # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
+    # waitress, which logs what they say and answers without our headers.
+    app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
+    app.secret_key = secrets.token_bytes(32)  # signs forms, and what is remembered of still pictures
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[SERVICES] = Services(settings, consents, Counter(), comparer, personal_model)
+    logging.getLogger("PIL").setLevel(logging.WARNING)  # below that it tells the values of EXIF tags
     _log_outcomes(app)
     guard(app)
     app.before_request(personal_model.keep_up)
     app.register_blueprint(pages)
     app.register_blueprint(api)
-    limiter.init_app(app)
     answer_errors(app)
     if verifier is not None:
         comparer.warm.set()
@@ -114,35 +98,10 @@ def create_app(config: Mapping[str, Any] | None = None, verifier: Comparison | N
     return app
 
 
-def _verifier_with(model: str) -> Comparison:
+def _verifier_with(model: str) -> Verifier:
     """Load everything that could turn out to be damaged, before a port is opened."""
     default_detector()
-    if not model:
-        return default_verifier()
-    return verifier_of(Path(model))
-
-
-def _personal_model(settings: Settings, comparer: Comparer, consents: ConsentBook) -> PersonalModel:
-    """Return the personal model: the one that was asked for, or the one that is trained here."""
-    others = Path(settings.model).suffix == ".h5"
-    place = Path(DEFAULT_PLACE if others or not settings.model else settings.model)
-    in_use = bool(settings.model) and not others
-    first = comparer.verifier
-
-    def without() -> Comparison:
-        return default_verifier() if in_use else first
-
-    return PersonalModel(place, comparer, consents, in_use, without, settings.own_minutes)
-
-
-def _configure(app: Flask, settings: Settings) -> None:
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_FORM_BYTES
-    # FLASK_DEBUG may stand in the environment for another program. Here it would let errors through to
-    # waitress, which logs what they say and answers without our headers.
-    app.config.update(DEBUG=False, PROPAGATE_EXCEPTIONS=False)
-    for library in CHATTY_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    return verifier_of(Path(model)) if model else default_verifier()
 
 
 def _log_outcomes(app: Flask) -> None:
@@ -160,30 +119,36 @@ def _log_outcomes(app: Flask) -> None:
 
 
 def serve(
-    host: str = HOST, port: int = PORT, config: Mapping[str, Any] | None = None, *, open_browser: bool = False
+    host: str | None = None, port: int | None = None, config: Mapping[str, Any] | None = None, *, browser: bool = False
 ) -> None:
     """Serve the page and the API until the process is told to stop.
 
     Args:
-        host: address to listen on; 127.0.0.1 is reachable from this machine alone.
-        port: port to listen on.
+        host: address to listen on; if None, what ``HOST`` names, else 127.0.0.1, which only this machine reaches.
+        port: port to listen on; if None, what ``PORT`` names, else 5000.
         config: as for ``create_app``.
-        open_browser: also open the page, where there is a display.
+        browser: also open the page in a browser, where there is a display.
 
     Raises:
         SettingsError: a setting cannot be used, or nobody can listen there.
     """
-    give_memory_back()
+    host = host or os.environ.get("HOST") or HOST
+    given = str(port or os.environ.get("PORT") or PORT)
+    if not given.isdecimal() or not 0 < int(given) <= LARGEST_PORT:
+        raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {given}.")
+    port = int(given)
     check_address(host, port)
+    give_memory_back()
     app = create_app(_with_own_name(config or {}, host))
-    settings = services_of(app).settings
+    settings = services(app).settings
     server = listen(app, host, port, settings)
-    signal.signal(signal.SIGTERM, _stop)
+    # As Ctrl+C: by an exception that waitress closes its sockets for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.model:
-        print(f"It compares with {services_of(app).comparer.weights.weights_id}.")
+        print(f"It compares with {services(app).comparer.verifier.weights.weights_id}.")
     page = f"http://{_shown_name(host, port)}:{port}"
     print(f"Open {page} in a browser. Ctrl+C stops the server.", flush=True)
-    if open_browser and has_display():
+    if browser and has_display():
         threading.Thread(target=webbrowser.open, args=(page,), name="browser", daemon=True).start()
     server.run()
 
@@ -196,7 +161,7 @@ def _shown_name(host: str, port: int) -> str:
     """
     if host not in (HOST, *EVERY_ADDRESS):
         return _name_of(host)
-    if host not in BY_IPV4_ALONE or not is_taken("::1", port):
+    if host not in (HOST, EVERY_ADDRESS[0]) or not is_taken("::1", port):
         return "localhost"
     print(
         f"Another program answers on http://localhost:{port}, by IPv6. Use the address below, or set PORT to another.",
@@ -229,36 +194,14 @@ def _name_of(host: str) -> str:
     return f"[{host.partition('%')[0]}]" if ":" in host else host
 
 
-def _stop(*_: object) -> None:
-    """End on SIGTERM as on Ctrl+C: by an exception that waitress closes its sockets for."""
-    raise SystemExit(0)
-
-
 def main() -> None:
     """Serve where ``HOST`` and ``PORT`` say."""
     try:
-        serve(host_named(), port_named())
+        serve()
     except FacialRecognitionError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         # At once: the thread that warms up would stumble over a Python that takes itself apart, and say so.
         os._exit(error.exit_code)
-
-
-def host_named(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the address that ``HOST`` names, or the default."""
-    return environment.get("HOST") or HOST
-
-
-def port_named(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the port that ``PORT`` names, or the default.
-
-    Raises:
-        SettingsError: it is no port.
-    """
-    text = environment.get("PORT") or str(PORT)
-    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
-        raise SettingsError(f"PORT expects a number from 1 to {LARGEST_PORT}. Received: {text}.")
-    return int(text)
 
 
 if __name__ == "__main__":

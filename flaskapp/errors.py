@@ -78,7 +78,7 @@ class FacialRecognitionError(Exception):
     title: ClassVar[str] = ""
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
     def __init_subclass__(
         cls, *, code: str = "", title: str = "", status: int = 0, retry_after: int | None = None

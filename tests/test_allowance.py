@@ -120,4 +120,4 @@ def test_the_server_keeps_to_it(monkeypatch, tmp_path, photos, requests):
     monkeypatch.setattr("flaskapp.web.comparing.photos_at_once", lambda: photos)
     verifier = Verifier(Runtime(write_weights_files(tmp_path)))
     assert verifier._photo_threads._max_workers == photos
-    assert Comparer(verifier, under_way=36)._at_work._value == requests
+    assert Comparer(verifier, under_way=36).at_work._value == requests

@@ -22,8 +22,6 @@ DOORS = {
     "tensorflow": {"model", "layers", "personal.loop", "personal.train", "personal.worker"},
     "matplotlib": {"plots"},
     "flask": {"app", "web"},
-    "flask_limiter": {"app", "web"},
-    "limits": {"app", "web"},
     "werkzeug": {"app", "web"},
     # It must be told to stay silent before the first import, whichever module comes first.
     "onnxruntime": {"onnx_session"},

@@ -37,9 +37,9 @@ IMPORTED_AS = {
 }
 # Tools that are started rather than imported; and the backend that Keras loads by itself.
 NOT_IMPORTED = {"mypy", "ruff", "tensorflow", "uv"}
-# Werkzeug is Flask's lower half, limits Flask-Limiter's, SciPy scikit-learn's; `torch` is used where
+# Werkzeug is Flask's lower half, SciPy scikit-learn's; `torch` is used where
 # Keras was told to run on it.
-COMES_ALONG = {"jinja2", "limits", "werkzeug", "torch"}
+COMES_ALONG = {"jinja2", "werkzeug", "torch"}
 # For whoever asks a teacher about more photos: its package brings a second OpenCV, which would
 # stand in the way of the one that serves.
 BY_HAND = {"ncnn"}

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from flaskapp.detection import Face
 from flaskapp.evaluation.decisions import decide
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification
-from flaskapp.web.settings import Services, services_of
+from flaskapp.web.settings import Services, services
 from flaskapp.weights.info import WeightsInfo
 
 HOSTED = {"base_url": "http://localhost:5000", "buffered": True}
@@ -89,7 +89,7 @@ class Browser:
 
     @property
     def services(self) -> Services:
-        return services_of(self.app)
+        return services(self.app)
 
     def get(self, path: str, **more: Any) -> TestResponse:
         return self.client.get(path, **(HOSTED | more))

@@ -16,7 +16,7 @@ from flask import Flask
 from web_process import free_port
 
 from flaskapp.web.listening import Connection, Listener, listen
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 PATIENCE = 60
 
@@ -37,7 +37,7 @@ class Listening:
         return self.listener.connections()
 
     def agree(self) -> str:
-        return services_of(self.app).consents.give()[0]
+        return services(self.app).consents.give()[0]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
@@ -47,7 +47,8 @@ class Listening:
 def served(app: Flask) -> Iterator[Listening]:
     """Let an app listen on a free port of this machine."""
     port = free_port()
-    server = listen(app, "127.0.0.1", port, services_of(app).settings)
+    server = listen(app, "127.0.0.1", port, services(app).settings)
+    server.adj.asyncore_loop_timeout = 0.02  # waitress looks up once a second, which is long for a test
     threading.Thread(target=server.run, daemon=True).start()
     try:
         yield Listening(app, server, port)

@@ -33,9 +33,4 @@ def serve(host: str | None, port: int | None, model: Path | None, browser: bool)
     """
     from flaskapp import app
 
-    app.serve(
-        host or app.host_named(),
-        port or app.port_named(),
-        {"FR_MODEL": str(model)} if model else {},
-        open_browser=browser,
-    )
+    app.serve(host, port, {"FR_MODEL": str(model)} if model else {}, browser=browser)

@@ -1,21 +1,27 @@
-"""Who may have photos looked at: whoever carries the token of a consent."""
+"""Who may have photos looked at: whoever carries the token of a consent. And who may have a model of their own face."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+import re
 from datetime import timedelta
-from functools import wraps
-from typing import ParamSpec
+from urllib.parse import urlsplit
 
 from flask import Response, g, request
 
-from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredError
+from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredError, OwnFaceClosedError
+from flaskapp.web import limits
 from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
 
-P = ParamSpec("P")
-
 COOKIE = "consent"
+
+FORWARDED = re.compile(
+    r"forward|proxy|(client|real|remote|connecting|originating|source|user)-?(ip|addr)|original-(host|url)"
+    r"|^via$|^cdn-|^cf-|^x-(envoy|azure|amzn|arr|appengine)-",
+    re.IGNORECASE,
+)
+"""Names of headers by which proxies tell of themselves, or of whom they speak for."""
 
 
 def cookie_name(kind: str) -> str:
@@ -35,13 +41,8 @@ def set_cookie(response: Response, kind: str, value: str, lifetime: timedelta | 
     """Hand a cookie to the browser, for this site alone and no script, over TLS if there is any.
 
     Links from elsewhere do not carry it either: the page is then opened as if for the first time, which
-    costs a click and closes a whole class of attacks.
-
-    Args:
-        response: the answer that takes it along.
-        kind: of the cookie.
-        value: what it holds.
-        lifetime: None: until the browser is closed; 0 removes it.
+    costs a click and closes a whole class of attacks. Without a lifetime it stands until the browser is
+    closed; one of 0 removes it.
     """
     response.set_cookie(
         cookie_name(kind), value, max_age=lifetime, path="/", httponly=True, samesite="Strict", secure=request.is_secure
@@ -49,8 +50,7 @@ def set_cookie(response: Response, kind: str, value: str, lifetime: timedelta | 
     return response
 
 
-def carried_token() -> str | None:
-    """Return the token that came with the request, in ``Authorization: Bearer`` or the cookie."""
+def _carried_token() -> str | None:
     authorization = request.authorization
     if authorization is not None and authorization.type == "bearer" and authorization.token:
         return authorization.token
@@ -58,13 +58,13 @@ def carried_token() -> str | None:
 
 
 def current_consent() -> Consent | None:
-    """Return the consent that stands behind the request, if one does."""
-    token = carried_token()
+    """Return the consent that stands behind the request, by ``Authorization: Bearer`` or the cookie; if one does."""
+    token = _carried_token()
     return services().consents.find(token) if token else None
 
 
 def require_consent() -> Consent:
-    """Return the consent behind the request; nothing of its body has been read yet.
+    """Return the consent behind the request; a view asks first, before anything of the body is read.
 
     Raises:
         ConsentRequiredError: there is none, or it ended.
@@ -75,19 +75,8 @@ def require_consent() -> Consent:
             "No photo is looked at without your consent.",
             "Agree to the privacy notice and confirm that you are 18 or older, on the page or by POST /api/v1/consent.",
         )
-    g.consent_key = consent.key
+    g.consent = consent
     return consent
-
-
-def with_consent(view: Callable[P, Response]) -> Callable[P, Response]:
-    """Refuse to enter a view without consent, before anything of the request's body is read."""
-
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
-        require_consent()
-        return view(*args, **kwargs)
-
-    return guarded
 
 
 def check_turn() -> None:
@@ -100,18 +89,8 @@ def check_turn() -> None:
     services().personal_model.keep_up()
 
 
-def withdraw() -> str | None:
-    """End the consent behind the request at once, and the training that it was given for; return its key."""
-    token = carried_token()
-    if not token:
-        return None
-    key = services().consents.withdraw(token)
-    services().personal_model.cancel(key)
-    return key
-
-
-def check_statements(notice_version: object, consent: bool, age_confirmed: bool) -> None:
-    """Hold what a person states against what must be stated.
+def agree(notice_version: object, consent: bool, age_confirmed: bool) -> tuple[str, Consent]:
+    """Record a consent if a person states what must be stated, and return its token with it.
 
     Raises:
         ConsentRequiredError: no consent, or to a notice that is not in force.
@@ -134,3 +113,64 @@ def check_statements(notice_version: object, consent: bool, age_confirmed: bool)
             "That is not the current version of the privacy notice, which may have changed.",
             "Reload the page, or get /api/v1/notice, then read the notice and agree to it.",
         )
+    return services().consents.give(limits.caller_network(limits.IPV6_SITE))
+
+
+def withdraw(response: Response) -> Response:
+    """End the consent behind the request at once, and all that it was given for; the answer clears its cookie."""
+    token = _carried_token()
+    if token:
+        key = services().consents.withdraw(token)
+        services().personal_model.cancel(key)
+        services().counter.forget(key)
+    return set_cookie(response, COOKIE, "", timedelta(0))
+
+
+def require_owner() -> Consent:
+    """Return the consent of whoever may have a personal model here, or raise as the two checks in it do."""
+    consent = require_consent()
+    check_owner()
+    return consent
+
+
+def check_owner() -> None:
+    """Refuse others than whoever may have a personal model here.
+
+    Raises:
+        OwnFaceClosedError: they may not.
+    """
+    if not is_owner():
+        raise OwnFaceClosedError(
+            "A personal model is only for whoever sits at the computer that runs this server.",
+            "Open the page there as http://localhost, without a proxy. "
+            "To open it to others, whoever runs the server sets FR_OWN_FACE=everyone.",
+        )
+
+
+def is_owner() -> bool:
+    """Say whether whoever asks may have a personal model here: by default who sits here, and asks through no proxy.
+
+    Behind a proxy every address is this machine's own, or whatever the first of several proxies
+    was told. So it counts as forwarded if any header of a proxy says so, however it is called and
+    even if it is empty; if it is addressed to a name that others use too; if it comes as HTTP/1.0,
+    which proxies speak and browsers do not; or if it comes from where the known proxy is. One
+    that rewrites the name and says nothing of itself cannot be told from a browser.
+    """
+    settings = services().settings
+    if settings.own_face != "local":
+        return settings.own_face == "everyone"
+    name = urlsplit(f"//{request.host}").hostname or ""
+    sender = _address(request.remote_addr or "")
+    proxied = (
+        any(FORWARDED.search(header) for header, _ in request.headers)
+        or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        or (settings.trusted_proxy and sender == _address(settings.trusted_proxy))
+    )
+    return not proxied and sender.is_loopback and (name == "localhost" or _address(name).is_loopback)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:  # a name, say
+        return ipaddress.IPv4Address(0)

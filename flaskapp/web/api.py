@@ -1,16 +1,14 @@
-"""The API's answers; ``openapi`` describes them."""
+"""The API's answers; ``openapi`` describes them, ``personal_api`` has those around one's own face."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from flaskapp.errors import WarmingUpError
 from flaskapp.web import access, limits, openapi
 from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import chosen_face, stated_json, uploaded_photo, wants_pictures
+from flaskapp.web.uploads import chosen_face, stated_json, uploaded_photo
 
 api = Blueprint("api", __name__)
 
@@ -38,15 +36,14 @@ def notice() -> Response:
 
 
 @api.post("/api/v1/consent")
-@limits.consents
 def give_consent() -> Response:
     """Record a consent."""
+    limits.count_consent()
     stated = stated_json('{"notice_version": "…", "consent": true, "age_confirmed": true}')
     # Only `true` itself counts: "false", 1 and "yes" are no consent that anybody would defend.
-    access.check_statements(
+    token, given = access.agree(
         stated.get("notice_version"), stated.get("consent") is True, stated.get("age_confirmed") is True
     )
-    token, given = services().consents.give(limits.caller_network(limits.IPV6_SITE))
     response = jsonify(token=token, **_told(given))
     response.status_code = 201
     return access.set_cookie(response, access.COOKIE, token, services().consents.lifetime)
@@ -59,44 +56,40 @@ def consent() -> Response:
 
 
 def _told(consent: Consent) -> dict[str, str]:
-    moment = services().consents.expires_at(consent)
-    return {
-        "expires_at": moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "notice_version": consent.notice_version,
-    }
+    ends = services().consents.expires_at(consent).isoformat(timespec="seconds")
+    return {"expires_at": ends.replace("+00:00", "Z"), "notice_version": consent.notice_version}
 
 
 @api.delete("/api/v1/consent")
 def withdraw_consent() -> Response:
     """End the caller's consent at once."""
-    limits.forget(access.withdraw())
-    return access.set_cookie(Response(status=204), access.COOKIE, "", timedelta(0))
+    return access.withdraw(Response(status=204))
 
 
 @api.post("/api/v1/verify")
-@access.with_consent
-@limits.comparisons
 def verify() -> Response:
     """Compare two photos."""
+    access.require_consent()
+    limits.count_comparison()
     photos = uploaded_photo("reference"), uploaded_photo("probe")
     choices = chosen_face("reference"), chosen_face("probe")
     return jsonify(services().comparer.compare(*photos, *choices).to_json())
 
 
 @api.post("/api/v1/detect")
-@access.with_consent
-@limits.detections
 def detect() -> Response:
     """List a photo's faces."""
-    photo = uploaded_photo("photo")
-    return jsonify(services().comparer.detect(photo, with_pictures=wants_pictures()).to_json())
+    access.require_consent()
+    limits.count_detection()
+    with_pictures = request.form.get("pictures") == "yes"
+    return jsonify(services().comparer.detect(uploaded_photo("photo"), with_pictures=with_pictures))
 
 
 @api.post("/api/v1/live")
-@access.with_consent
-@limits.frames
 def live() -> Response:
     """Compare one frame of a camera with a photo."""
+    access.require_consent()
+    limits.count_frame()
     photos = uploaded_photo("reference"), uploaded_photo("frame")
     limits.count_stills(*photos)
-    return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")).to_json())
+    return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")))

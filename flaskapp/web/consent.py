@@ -19,38 +19,29 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+# How many may stand at a time. Beyond that one ends early and its owner is asked again: the
+# oldest of whoever has most, so that someone who asks for tokens without end ends their own.
 MOST_CONSENTS = 10_000
-"""How many may stand at a time. Beyond that one ends early and its owner is asked again: the
-oldest of whoever has most, so that someone who asks for tokens without end ends their own."""
-
-ORIGIN_BYTES = 2
-"""Of what is remembered of where a consent comes from: enough to tell few from many, not who it was."""
-
-TOKEN_BYTES = 32
+ORIGIN_BYTES = 2  # remembered of where a consent comes from: enough to tell few from many, not who it was
 
 
 @dataclass(frozen=True)
 class Notice:
-    """The privacy notice.
-
-    Attributes:
-        title: its heading.
-        sections: heading and paragraphs of each section.
-    """
+    """The privacy notice: its title, and heading and paragraphs of each section."""
 
     title: str
     sections: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def text(self) -> str:
+        """The whole notice as plain text."""
+        parts = (part for heading, paragraphs in self.sections for part in (heading, *paragraphs))
+        return "\n\n".join((self.title, *parts))
 
     @cached_property
     def version(self) -> str:
         """First twelve digits of the text's hash: no change of the text can keep the old version."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
-
-    @cached_property
-    def text(self) -> str:
-        """The whole notice as plain text."""
-        parts = ["\n\n".join((heading, *paragraphs)) for heading, paragraphs in self.sections]
-        return "\n\n".join((self.title, *parts))
 
 
 def read_notice(text: str) -> Notice:
@@ -93,23 +84,13 @@ def seconds_up() -> float:
 class ConsentBook:
     """The consents that stand; safe to share between threads.
 
-    It holds hashes of tokens, so that nobody who reads this memory could use one.
-
-    Args:
-        notice: the notice that is in force.
-        lifetime: how long a consent stands.
-        now: the clock, in seconds.
+    It holds hashes of tokens, so that nobody who reads this memory could use one. ``now`` is its clock, in seconds.
     """
 
     def __init__(
-        self,
-        notice: Notice = NOTICE,
-        lifetime: timedelta = timedelta(hours=1),
-        now: Callable[[], float] = seconds_up,
+        self, notice: Notice = NOTICE, lifetime: timedelta = timedelta(hours=1), now: Callable[[], float] = seconds_up
     ) -> None:
-        self.notice = notice
-        self.lifetime = lifetime
-        self._now = now
+        self.notice, self.lifetime, self.now = notice, lifetime, now
         self._consents: dict[str, Consent] = {}  # in the order in which they were given
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(32)
@@ -118,14 +99,11 @@ class ConsentBook:
         return len(self._consents)
 
     def give(self, network: str = "") -> tuple[str, Consent]:
-        """Record a consent to the notice in force, and return its token with it.
-
-        Args:
-            network: where it comes from.
-        """
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        ends = self._now() + self.lifetime.total_seconds()
-        consent = Consent(self.notice.version, ends, _key_of(token), self._origin_of(network))
+        """Record a consent to the notice in force, and where it comes from; return its token with it."""
+        token = secrets.token_urlsafe(32)
+        ends = self.now() + self.lifetime.total_seconds()
+        origin = hmac.digest(self._secret, network.encode(), "sha256")[:ORIGIN_BYTES]
+        consent = Consent(self.notice.version, ends, _key_of(token), origin)
         with self._lock:
             self._drop_old()
             self._consents[consent.key] = consent
@@ -150,7 +128,7 @@ class ConsentBook:
 
     def seconds_left(self, consent: Consent) -> float:
         """Return how long a consent stands, if it is not withdrawn."""
-        return max(consent.ends - self._now(), 0.0)
+        return max(consent.ends - self.now(), 0.0)
 
     def expires_at(self, consent: Consent) -> datetime:
         """Return when a consent ends by itself, UTC, by what the clock on the wall shows now."""
@@ -158,13 +136,13 @@ class ConsentBook:
 
     def _standing(self, key: str) -> Consent | None:
         consent = self._consents.get(key)
-        if consent is None or consent.ends <= self._now():
+        if consent is None or consent.ends <= self.now():
             return None
         return consent if consent.notice_version == self.notice.version else None
 
     def _drop_old(self) -> None:
         """Forget what has run out, which lies in front; of too many that stand, the oldest of whoever has most."""
-        now = self._now()
+        now = self.now()
         for key, consent in list(self._consents.items()):
             if consent.ends > now:
                 break
@@ -172,9 +150,6 @@ class ConsentBook:
         if len(self._consents) >= MOST_CONSENTS:
             ((most, _),) = Counter(consent.origin for consent in self._consents.values()).most_common(1)
             del self._consents[next(key for key, consent in self._consents.items() if consent.origin == most)]
-
-    def _origin_of(self, network: str) -> bytes:
-        return hmac.digest(self._secret, network.encode(), "sha256")[:ORIGIN_BYTES]
 
 
 def _key_of(token: str) -> str:

@@ -8,42 +8,23 @@ import re
 import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
-from flaskapp.errors import (
-    BusyError,
-    CrossSiteError,
-    FormExpiredError,
-    RequestError,
-    SlowRequestError,
-    UnknownHostError,
-)
+from flaskapp.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.access import cookie_name, set_cookie
 from flaskapp.web.settings import services
 
-CSRF_COOKIE = "csrf"
-CSRF_FIELD = "csrf_token"
-
+# Key of a WSGI environment, by which the server process hands on why it took no body; no header can set it.
 REFUSED = "flaskapp.refused"
-"""Key of a WSGI environment, by which the server process says why it took no body; no header can set it."""
 
-BUSY, SLOW = "busy", "too_slow"
-
+CSRF_COOKIE = "csrf"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-
-HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
-"""A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2)."""
-
 LARGEST_PORT = 65535
-FIRST_ERROR = 400
 
-UNHEEDED_CONDITIONS = (
-    "HTTP_RANGE",
-    "HTTP_IF_RANGE",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_MODIFIED_SINCE",
-    "HTTP_IF_UNMODIFIED_SINCE",
-)
+# A Host header: a name or address, perhaps with a port (RFC 9110, section 7.2).
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
+
+UNHEEDED_CONDITIONS = ("RANGE", "IF_RANGE", "IF_MATCH", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE")
 
 HEADERS = {
     # Scripts, styles, fonts and requests of this origin only, none of them inline; blob: is
@@ -64,32 +45,16 @@ HEADERS = {
 
 def guard(app: Flask) -> None:
     """Make an app check all requests, and harden all answers."""
-    app.before_request(answer_whole_files)
-    app.before_request(check_host)
-    app.before_request(check_origin)
-    app.before_request(refuse_as_told)
+    for check in (answer_whole_files, check_host, check_origin, refuse_as_told):
+        app.before_request(check)
     app.after_request(harden)
 
 
 def refuse_as_told() -> None:
-    """Refuse what the server process has refused already; nothing of its body is there.
-
-    Raises:
-        BusyError: too many photos are on their way.
-        SlowRequestError: it did not arrive in time.
-    """
-    reason = request.environ.get(REFUSED)
-    if reason:
-        raise _refusal(reason)
-
-
-def _refusal(reason: str) -> RequestError:
-    if reason == SLOW:
-        return SlowRequestError(
-            "The request took too long to arrive.",
-            "Try again over a faster connection, or with smaller photos.",
-        )
-    return BusyError("Too many photos are on their way to this server.", "Try again in a few seconds.")
+    """Refuse what the server process has refused already, by the same error; nothing of its body is there."""
+    error = request.environ.get(REFUSED)
+    if error:
+        raise error
 
 
 def answer_whole_files() -> None:
@@ -99,7 +64,7 @@ def answer_whole_files() -> None:
     would be errors: of the program, where a year has twenty digits.
     """
     for condition in UNHEEDED_CONDITIONS:
-        request.environ.pop(condition, None)
+        request.environ.pop(f"HTTP_{condition}", None)
 
 
 def check_host() -> None:
@@ -108,12 +73,10 @@ def check_host() -> None:
     Raises:
         UnknownHostError: the request is addressed to another name.
     """
-    match = HOST.fullmatch(request.headers.get("Host", ""))
-    known = match is not None and match["name"].lower() in services().settings.allowed_hosts
-    if match is None or not known or not 0 < int(match["port"] or 80) <= LARGEST_PORT:
-        raise UnknownHostError(
-            "This server does not answer to that name.", "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
-        )
+    match, names = HOST.fullmatch(request.headers.get("Host", "")), services().settings.allowed_hosts
+    if not (match and match["name"].lower() in names and 0 < int(match["port"] or 80) <= LARGEST_PORT):
+        hint = "Whoever runs it can add the name to FR_ALLOWED_HOSTS."
+        raise UnknownHostError("This server does not answer to that name.", hint)
 
 
 def check_origin() -> None:
@@ -128,44 +91,34 @@ def check_origin() -> None:
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in (None, "same-origin", "none") or (origin is not None and _host_of(origin) != request.host):
-        raise CrossSiteError("The request came from another site's page.", "Use this server's own page.")
-
-
-def _host_of(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc
+        origin_host = request.host if origin is None else urlsplit(origin).netloc
     except ValueError:  # no origin that a browser would send
-        return None
+        origin_host = None
+    if site not in (None, "same-origin", "none") or origin_host != request.host:
+        raise CrossSiteError("The request came from another site's page.", "Use this server's own page.")
 
 
 def harden(response: Response) -> Response:
     """Add the headers that confine the page; nothing but static files may be kept in a cache."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "static" or response.status_code >= FIRST_ERROR:
+    if request.endpoint != "static" or response.status_code >= 400:
         response.headers["Cache-Control"] = "no-store"
     response.headers.pop("Accept-Ranges", None)
-    seed = g.get("new_csrf_seed")
-    if seed is not None:
-        set_cookie(response, CSRF_COOKIE, seed)
+    if "new_csrf_seed" in g:
+        set_cookie(response, CSRF_COOKIE, g.new_csrf_seed)
     return response
 
 
 def form_token() -> str:
     """Return the token that forms of the current answer carry; it fits this browser's cookie alone."""
-    return _signed(_seed())
-
-
-def _seed() -> str:
-    seed = request.cookies.get(cookie_name(CSRF_COOKIE)) or g.get("new_csrf_seed")
-    if seed is None:
-        seed = g.new_csrf_seed = secrets.token_urlsafe(32)
-    return seed
+    seed = request.cookies.get(cookie_name(CSRF_COOKIE))
+    return _signed(seed or g.setdefault("new_csrf_seed", secrets.token_urlsafe(32)))
 
 
 def _signed(seed: str) -> str:
-    return hmac.new(services().form_secret, seed.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(current_app.secret_key, seed.encode(), hashlib.sha256).hexdigest()  # type: ignore[arg-type]
 
 
 def check_form_token() -> None:
@@ -174,7 +127,7 @@ def check_form_token() -> None:
     Raises:
         FormExpiredError: the form's token does not belong to the cookie, or there is none.
     """
-    seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get(CSRF_FIELD, "")
+    seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get("csrf_token", "")
     if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
         raise FormExpiredError(
             "The server was restarted after this form was loaded, or cookies are turned off.",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import io
 import ipaddress
 import logging
 import math
@@ -20,11 +19,11 @@ import socket
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -32,9 +31,10 @@ from waitress.server import MultiSocketServer, TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import Error, RequestEntityTooLarge
 
+from flaskapp.errors import BusyError, RequestError, SlowRequestError
 from flaskapp.web import access
-from flaskapp.web.guards import BUSY, REFUSED, SLOW
-from flaskapp.web.limits import network_of
+from flaskapp.web.guards import REFUSED
+from flaskapp.web.limits import caller_network, network_of
 from flaskapp.web.problems import log_unforeseen
 from flaskapp.web.settings import Settings, SettingsError
 from flaskapp.web.uploads import SMALL_BODY_BYTES
@@ -42,54 +42,36 @@ from flaskapp.web.uploads import SMALL_BODY_BYTES
 if sys.platform != "win32":
     import resource
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
+# Key of a WSGI environment, by which the app is only asked who sends a request; no header can set it.
 ASKED = "flaskapp.asked"
-"""Key of a WSGI environment, by which the app is only asked who sends a request; no header can set it."""
 
 HEAD_SECONDS = 20
 IDLE_SECONDS = 30
-REQUEST_SECONDS = 120
-"""That a request may take to arrive whole, and its answer to be read: 26 MB at 1.8 Mbit/s."""
+REQUEST_SECONDS = 120  # to arrive whole, and for its answer to be read: 26 MB at 1.8 Mbit/s
+ROUND_SECONDS = 1  # from one look at what is overdue to the next
+PAUSE_SECONDS = 1  # in which nobody is let in after the system had no room for one more connection
 
+# Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
+# answers nobody reads, waitress would hold a file open for each and at last a thread.
 MOST_IN_A_ROW = 8
-"""Requests that may be sent before the first is answered. Browsers send one; with hundreds, whose
-answers nobody reads, waitress would hold a file open for each and at last a thread."""
-
-NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-PAUSE_SECONDS = 1
-"""How long nobody is let in after the system had no room for one more connection."""
-
-SPARE_BODY_BYTES = 4 * 1024 * 1024
-"""By how much a body may be too large and is still waited for, so that browsers see the refusal."""
-
 MOST_HEAD_BYTES = 32 * 1024
+SPARE_BODY_BYTES = 4 * 1024 * 1024  # too many, and still waited for, so that browsers see the refusal
 
-MOST_CONNECTIONS = 400
-FEWEST_CONNECTIONS = 8
-FILES_A_CONNECTION = 2
-"""The connection itself, and a static file on its way."""
-
-OTHER_FILES = 40
-"""That the rest of the server may have open: weights, listeners, logs, a training."""
-
-MOST_OPEN_FILES = 2048
-"""Where the system names no limit."""
+MOST_CONNECTIONS, FEWEST_CONNECTIONS = 400, 8
+FILES_A_CONNECTION = 2  # the connection itself, and a static file on its way
+OTHER_FILES = 40  # that the rest of the server may have open: weights, listeners, logs, a training
 
 log = logging.getLogger("flaskapp.web")
 
 
-class WithoutValues(logging.Filter):
-    """Leaves of a message what was written for it, and drops what a client sent, its address above all."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record, and let it pass."""
-        record.args = record.exc_info = None
-        return True
+def _without_values(record: logging.LogRecord) -> bool:
+    """Leave of a message what was written for it, and drop what a client sent, its address above all."""
+    record.args = record.exc_info = None
+    return True
 
 
 waitress_log = logging.getLogger("flaskapp.web.waitress")
-waitress_log.addFilter(WithoutValues())
+waitress_log.addFilter(_without_values)
 
 
 def check_address(host: str, port: int) -> None:
@@ -124,17 +106,14 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
     """Return a server that listens and answers by an app as soon as it is run.
 
     Raises:
-        SettingsError: nobody can listen there.
+        SettingsError: nobody can listen there, or the system allows too few open files.
     """
-    rules = rules_of(settings)
     # By itself waitress takes "::" for all addresses of IPv6 alone; its star means those of both.
     adjustments = Adjustments(host="*" if host == "::" else host, port=port, **waitress_settings(settings))
     application, threads, dispatchers = with_admission(app), ThreadedTaskDispatcher(), dict[int, Any]()
+    given = {"settings": settings, "most": most_connections(), "dispatcher": threads, "adj": adjustments}
     try:
-        listeners = [
-            Listener(application, dispatchers, dispatcher=threads, adj=adjustments, sockinfo=where, rules=rules)
-            for where in adjustments.listen
-        ]
+        listeners = [Listener(application, dispatchers, sockinfo=where, **given) for where in adjustments.listen]
     except OSError as error:
         for begun in list(dispatchers.values()):
             begun.close()
@@ -147,35 +126,20 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
     return MultiSocketServer(dispatchers, adjustments, addresses, threads, listeners[0].log_info)
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Return how many connections and bodies there may be at a time.
+def most_connections() -> int:
+    """Return how many connections there may be at a time.
 
     Raises:
         SettingsError: the system allows too few open files.
     """
-    connections = min(MOST_CONNECTIONS, (most_open_files() - OTHER_FILES) // FILES_A_CONNECTION)
-    if connections < FEWEST_CONNECTIONS:
-        needed = OTHER_FILES + FILES_A_CONNECTION * FEWEST_CONNECTIONS
+    files = 2048 if sys.platform == "win32" else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    needed = OTHER_FILES + FILES_A_CONNECTION * FEWEST_CONNECTIONS
+    if 0 <= files < needed:  # a limit that is none is negative, or very large
         raise SettingsError(
-            f"The server needs {needed} open files at least, but the system allows only {most_open_files()}.",
+            f"The server needs {needed} open files at least, but the system allows only {files}.",
             "Raise the limit before you start it: ulimit -n 1024.",
         )
-    return Rules(
-        connections=connections,
-        connections_of_one=max(connections // 4, FEWEST_CONNECTIONS),
-        bytes=settings.threads * settings.max_body_bytes,
-        bytes_of_one=settings.threads * settings.max_body_bytes // 4,
-        body_bytes=settings.max_body_bytes,
-        trusted_proxy=settings.trusted_proxy,
-    )
-
-
-def most_open_files() -> int:
-    """Return how many files and connections the system lets this process have open."""
-    if sys.platform == "win32":
-        return MOST_OPEN_FILES
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+    return MOST_CONNECTIONS if files < 0 else min(MOST_CONNECTIONS, (files - OTHER_FILES) // FILES_A_CONNECTION)
 
 
 def waitress_settings(settings: Settings) -> dict[str, Any]:
@@ -184,11 +148,11 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
     What it takes stays below what it would move to a file.
     """
     largest = settings.max_body_bytes + SPARE_BODY_BYTES
-    proxy = {
-        "trusted_proxy": settings.trusted_proxy and str(ipaddress.ip_address(settings.trusted_proxy)),
-        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
-    }
-    return {
+    proxy: dict[str, Any] = {}
+    if settings.trusted_proxy:
+        proxy["trusted_proxy"] = str(ipaddress.ip_address(settings.trusted_proxy))
+        proxy["trusted_proxy_headers"] = {"x-forwarded-for", "x-forwarded-proto"}
+    return proxy | {
         "threads": settings.threads,
         # Ours come first: waitress would stop listening, or close without a word.
         "connection_limit": 2 * MOST_CONNECTIONS,
@@ -203,96 +167,41 @@ def waitress_settings(settings: Settings) -> dict[str, Any]:
         "ident": None,
         # Nobody believes what they say, but that they are there tells that a request was forwarded.
         "clear_untrusted_proxy_headers": False,
-        **(proxy if settings.trusted_proxy else {}),
     }
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Who sends a request.
+def with_admission(app: Flask) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
+    """Return an app that can also be asked, by a list in the environment, where a consent comes from.
 
-    Attributes:
-        address: of the caller, behind a trusted proxy too.
-        consented: whether a consent of theirs stands.
+    It puts the caller's network into the list if a consent of theirs stands, and does not answer.
     """
 
-    address: str
-    consented: bool
-
-
-def with_admission(app: Flask) -> Application:
-    """Return an app that also tells who is asking, without answering."""
-
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        asked: list[Caller] | None = environ.get(ASKED)
-        if asked is None:
+        if ASKED not in environ:
             return app(environ, start_response)
         with app.request_context(environ):
-            asked.append(Caller(request.remote_addr or "", access.current_consent() is not None))
+            if access.current_consent():
+                environ[ASKED].append(caller_network())
         return []
 
     return answer
-
-
-def ask(application: Application, environ: dict[str, Any]) -> Caller | None:
-    """Return who sends a request; None if it will be refused before that matters."""
-    found: list[Caller] = []
-    application(environ | {ASKED: found}, lambda *_: None)
-    return found[0] if found else None
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How much there may be at a time.
-
-    Attributes:
-        connections: all of them.
-        connections_of_one: of one address.
-        bytes: that photos on their way may have together.
-        bytes_of_one: those of one address, behind a trusted proxy too.
-        body_bytes: largest body.
-        trusted_proxy: address of a proxy, whose connections are those of many people.
-    """
-
-    connections: int
-    connections_of_one: int
-    bytes: int
-    bytes_of_one: int
-    body_bytes: int
-    trusted_proxy: str
-
-
-class Nowhere:
-    """Takes bytes and keeps none, in the place of waitress's buffers."""
-
-    def append(self, data: bytes) -> None:
-        """Drop them."""
-
-    def getfile(self) -> io.BytesIO:
-        """Return an empty file."""
-        return io.BytesIO()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def __len__(self) -> int:
-        return 0
 
 
 class IncomingRequest(HTTPRequestParser):
     """A request on its way, refused by its headers if they are reason enough.
 
     Attributes:
-        caller: whose photos are on their way; None before they are let in.
-        refused: None, or why it is refused: a word for the app, empty if that sees it by itself.
+        network: whose photos are on their way; None before they are let in.
+        is_refused: whether the app is to refuse it, without its body.
+        reason: by which error; None if the app sees that by itself.
         ends: whether the connection ends with the answer.
     """
 
-    caller: str | None = None
-    refused: str | None = None
-    ends = False
-    error: Any = None
-    body_rcv: Any = None
+    network: str | None = None
+    reason: RequestError | None = None
+    is_refused = ends = False
+    error: Any
+    body_rcv: Any
 
     def __init__(self, connection: Any, adj: Any) -> None:
         super().__init__(adj)
@@ -308,33 +217,28 @@ class IncomingRequest(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take what has arrived, or throw it away from the moment on from which it is refused."""
         consumed: int = super().received(data)
+        most = SMALL_BODY_BYTES if self.network is None else self.connection.server.settings.max_body_bytes
         if self.error is not None:
             self.expect_continue = False
-        elif max(self.content_length, self.body_bytes_received) > self._most_taken():
-            refused = self.connection.reason_to_refuse(self)
-            if refused is not None:
-                # Whoever waits for a word before they send the body sends none of it after an error.
-                self.ends = self.expect_continue
-                consumed += self.connection.throw_away(self.refuse(refused), data[consumed:])
+        elif max(self.content_length, self.body_bytes_received) > most and not self.connection.lets_in(self):
+            # Whoever waits for a word before they send the body sends none of it after an error.
+            self.ends = self.expect_continue
+            consumed += self.connection.throw_away(self.refuse(), data[consumed:])
         return consumed
-
-    def _most_taken(self) -> int:
-        most: int = self.connection.server.rules.body_bytes
-        return SMALL_BODY_BYTES if self.caller is None else most
 
     @property
     def most_bytes(self) -> int:
         """How many bytes its body has at most; in chunks it may become as large as any."""
-        return self.connection.server.rules.body_bytes if self.chunked else self.content_length
+        return self.connection.server.settings.max_body_bytes if self.chunked else self.content_length
 
-    def refuse(self, reason: str) -> Any:
+    def refuse(self) -> Any:
         """Have the app refuse it, without its body, and return what the rest of that can be thrown into."""
         self.close()
         rest, self.body_rcv = self.body_rcv, None
-        rest.buf = Nowhere()
+        rest.buf = deque(maxlen=0)  # takes bytes and keeps none
         if self.chunked:
             self.headers["CONTENT_LENGTH"] = str(self.body_bytes_received)
-        self.refused, self.error, self.completed, self.expect_continue = reason, Error(reason), True, False
+        self.error, self.is_refused, self.completed, self.expect_continue = Error("refused"), True, True, False
         return rest
 
 
@@ -366,7 +270,7 @@ class Connection(HTTPChannel):
     @property
     def sends_photos(self) -> bool:
         """Whether photos are on their way of somebody who has agreed."""
-        return self.request is not None and self.request.caller is not None
+        return self.request is not None and self.request.network is not None
 
     @property
     def patience(self) -> float:
@@ -394,18 +298,18 @@ class Connection(HTTPChannel):
             self.end()
         return consumed
 
-    def reason_to_refuse(self, request: IncomingRequest) -> str | None:
-        """Return why a body is not taken; None if it is."""
-        if request.caller is not None:
-            return ""  # it is too large
-        caller = ask(self.server.application, WSGITask(self, request).get_environment())
-        if caller is None or not caller.consented or request.content_length > self.server.rules.body_bytes:
-            return ""
-        network = network_of(caller.address)
-        if not self.server.has_room_for(network, request.most_bytes):
-            return BUSY
-        request.caller = network
-        return None
+    def lets_in(self, request: IncomingRequest) -> bool:
+        """Say whether a body is taken. If not, the app sees why by itself, but where there is no room."""
+        if request.network is not None or request.content_length > self.server.settings.max_body_bytes:
+            return False  # too large
+        found: list[str] = []
+        self.server.application(WSGITask(self, request).get_environment() | {ASKED: found}, lambda *_: None)
+        if found and self.server.has_room_for(found[0], request.most_bytes):
+            request.network = found[0]
+        elif found:
+            words = "Too many photos are on their way to this server."
+            request.reason = BusyError(words, "Try again in a few seconds.")
+        return request.network is not None
 
     @staticmethod
     def error_task_class(connection: Connection, request: IncomingRequest) -> Any:
@@ -415,12 +319,12 @@ class Connection(HTTPChannel):
         that arrive. Of a body beyond waitress's own limit no more is read, and the connection ends.
         """
         if isinstance(request.error, RequestEntityTooLarge):
-            request.refuse("")
+            request.refuse()
             request.ends = True
-        elif request.refused is None:
+        elif not request.is_refused:
             return ErrorTask(connection, request)
         task = WSGITask(connection, request)
-        task.get_environment()[REFUSED] = request.refused
+        task.get_environment()[REFUSED] = request.reason
         if request.ends:
             task.set_close_on_finish()
         return task
@@ -440,8 +344,10 @@ class Connection(HTTPChannel):
         if self.request is None or not self.request.headers_finished:
             self.end()
             return
+        hint = "Try again over a faster connection, or with smaller photos."
         with self.requests_lock:
-            self.request.refuse(SLOW)
+            self.request.refuse()
+            self.request.reason = SlowRequestError("The request took too long to arrive.", hint)
             self.request.ends = True
             self.requests.append(self.request)
             self.request = None
@@ -460,18 +366,17 @@ class Connection(HTTPChannel):
 
 
 class Listener(TcpWSGIServer):
-    """Listens on one address, and makes room for whoever comes.
+    """Listens on one address, and makes room for whoever comes; there may be ``most`` connections at a time.
 
-    Args:
-        rules: how much there may be at a time.
-        given: what waitress's server takes.
+    One address may have a quarter of all connections, and of the bytes that photos on their way may have
+    together; behind a trusted proxy, whose connections are those of many people, of the bytes alone.
     """
 
     logger = waitress_log
     channel_class = Connection
 
-    def __init__(self, *given: Any, rules: Rules, **more: Any) -> None:
-        self.rules = rules
+    def __init__(self, *given: Any, settings: Settings, most: int, **more: Any) -> None:
+        self.settings, self.most, self.most_of_one = settings, most, max(most // 4, FEWEST_CONNECTIONS)
         self.next_round = self.closed_until = 0.0
         super().__init__(*given, **more)
 
@@ -481,16 +386,17 @@ class Listener(TcpWSGIServer):
 
     def has_room_for(self, network: str, size: int) -> bool:
         """Say whether more photos fit beside those on their way, of all and of one network."""
-        coming = [one.request for one in self.connections() if one.request and one.request.caller]
+        coming = [one.request for one in self.connections() if one.request and one.request.network]
         of_all = sum(request.most_bytes for request in coming)
-        of_one = sum(request.most_bytes for request in coming if request.caller == network)
-        return of_all + size <= self.rules.bytes and of_one + size <= self.rules.bytes_of_one
+        of_one = sum(request.most_bytes for request in coming if request.network == network)
+        most = self.settings.threads * self.settings.max_body_bytes
+        return of_all + size <= most and of_one + size <= most // 4
 
     def readable(self) -> bool:
-        """Say whether somebody may come in, and once a second end what is overdue."""
+        """Say whether somebody may come in, and once in a while end what is overdue."""
         now = time.monotonic()
         if now >= self.next_round:
-            self.next_round = now + 1
+            self.next_round = now + ROUND_SECONDS
             for connection in list(self.active_channels.values()):
                 connection.end_if_overdue(now)
         return bool(super().readable()) and now >= self.closed_until
@@ -503,8 +409,6 @@ class Listener(TcpWSGIServer):
         try:
             accepted: tuple[socket.socket, Any] | None = super().accept()
         except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
             # Asked at once again, the system would say the same, thousands of times a second.
             self.closed_until = time.monotonic() + PAUSE_SECONDS
             log.warning("no room for one more connection: %s", error.strerror)
@@ -518,9 +422,9 @@ class Listener(TcpWSGIServer):
     def _make_room(self, network: str) -> bool:
         everyone = self.connections()
         same = [one for one in everyone if one.network == network]
-        if len(same) >= self.rules.connections_of_one and network != network_of(self.rules.trusted_proxy):
+        if len(same) >= self.most_of_one and network != network_of(self.settings.trusted_proxy):
             return _end_longest_waiting(same)
-        return len(everyone) < self.rules.connections or _end_longest_waiting(everyone)
+        return len(everyone) < self.most or _end_longest_waiting(everyone)
 
     def handle_error(self) -> None:
         """Log what went wrong with somebody who comes, and go on listening for others."""

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
-from flaskapp import preprocess
-from flaskapp.detection import Face
-from flaskapp.errors import FacialRecognitionError, SeveralFacesError
+from flaskapp import personal, preprocess
+from flaskapp.errors import NoModelError, SeveralFacesError
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.web import access, limits, openapi, personal_api
+from flaskapp.web import access, limits, openapi
 from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.personal_model import MOST_PHOTOS
-from flaskapp.web.personal_worker import missing_extra
+from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 from flaskapp.weights.info import WeightsInfo, default_weights_path
 
 pages = Blueprint("pages", __name__)
 
-Step = Literal["consent", "photos", "faces", "result"]
 PHOTOS = ("reference", "probe")
 
 SAMPLES = {
@@ -32,67 +28,59 @@ SAMPLES = {
 }
 """The pairs of photos to try the page with; each reads clearly."""
 
-TICKED = "yes"
-
 ONLY_RESEARCH = "for non-commercial research and study only (LICENSE-WEIGHTS.md)"
 
 
 @pages.get("/")
-def start() -> Response:
+def start() -> str:
     """Show the page."""
-    return _page(_first_step())
+    return page()
 
 
 @pages.get("/privacy")
-def privacy() -> Response:
+def privacy() -> str:
     """Show the privacy notice on a page of its own."""
-    return make_response(render_template("privacy.html", notice=services().consents.notice))
+    return render_template("privacy.html", notice=services().consents.notice)
 
 
 @pages.get("/api/docs")
-def docs() -> Response:
+def docs() -> str:
     """Show the description of the API to people."""
-    return make_response(render_template("docs.html", api=openapi.describe(), problems=openapi.every_problem()))
+    return render_template("docs.html", api=openapi.describe(), problems=openapi.every_problem())
 
 
 @pages.get("/own-face")
-def own_face() -> Response:
+def own_face() -> str:
     """Show the page that trains on one's own face; it asks for consent first."""
-    personal_api.check_owner()
-    return make_response(
-        render_template(
-            "own_face.html",
-            **_shared_context(),
-            own_model=services().personal_model.place.name,
-            most_photos=MOST_PHOTOS,
-            obstacle=missing_extra(),
-        )
-    )
+    access.check_owner()
+    place = services().personal_model.place
+    return render_template("own_face.html", **_shared_context(), own_model=place.name, most_photos=MOST_PHOTOS)
 
 
 @pages.get("/own-face/report.html")
-@access.with_consent
 def own_report() -> Response:
     """Hand out the report of the personal model, as a file: its inline pictures are not for this page."""
-    personal_api.check_owner()
-    own = services().personal_model
-    response = make_response(own.report())
-    response.headers.set("Content-Disposition", "attachment", filename=f"{own.place.name}-report.html")
+    access.require_owner()
+    place = services().personal_model.place
+    try:
+        response = make_response((personal.standing(place) / personal.REPORT).read_bytes())
+    except OSError:
+        raise NoModelError("There is no report on a personal model on this server.", "Train one.") from None
+    response.headers.set("Content-Disposition", "attachment", filename=f"{place.name}-report.html")
     return response
 
 
 @pages.post("/consent")
-@limits.consents
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
+    limits.count_consent()
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
-    form = request.form
-    access.check_statements(
-        form.get("notice_version"), form.get("consent") == TICKED, form.get("age_confirmed") == TICKED
+    consent, age_confirmed = (request.form.get(box) == "yes" for box in ("consent", "age_confirmed"))
+    token, _ = access.agree(request.form.get("notice_version"), consent, age_confirmed)
+    return access.set_cookie(
+        make_response(redirect(url_for("pages.start"), 303)), access.COOKIE, token, services().consents.lifetime
     )
-    token, _ = services().consents.give(limits.caller_network(limits.IPV6_SITE))
-    return access.set_cookie(_back_to_start(), access.COOKIE, token, services().consents.lifetime)
 
 
 @pages.post("/consent/withdraw")
@@ -100,55 +88,35 @@ def withdraw_consent() -> Response:
     """End the consent, and show the page as it was at first."""
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
-    limits.forget(access.withdraw())
-    return access.set_cookie(_back_to_start(), access.COOKIE, "", timedelta(0))
+    return access.withdraw(make_response(redirect(url_for("pages.start"), 303)))
 
 
 @pages.post("/compare")
-@access.with_consent
-@limits.comparisons
-def compare() -> Response:
+def compare() -> str | tuple[str, int]:
     """Compare the two photos of the form, and show the answer as a page."""
+    access.require_consent()
+    limits.count_comparison()
     check_form_token()
     reference, probe = (uploaded_photo(name) for name in PHOTOS)
     reference_face, probe_face = (chosen_face(name) for name in PHOTOS)
     try:
         verification = services().comparer.compare(reference, probe, reference_face, probe_face)
     except SeveralFacesError as error:
-        return _ask_for_faces(error)
-    return _page("result", result=verification.to_json())
+        # They must be sent again, as none was kept.
+        found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
+        several = {name: faces for name, faces in found.items() if len(preprocess.prominent_faces(faces)) > 1}
+        told = {name: faces_json(faces) for name, faces in several.items()}
+        return page(step="faces", faces=told, error=error), error.http_status
+    return page(step="result", result=verification.to_json())
 
 
-def _ask_for_faces(error: SeveralFacesError) -> Response:
-    """Show the numbered faces of both photos; they must be sent again, as none was kept."""
-    found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
-    faces = {name: _faces_to_choose_from(seen) for name, seen in found.items()}
-    response = _page("faces", faces=faces, error=error)
-    response.status_code = error.http_status
-    return response
-
-
-def _faces_to_choose_from(faces: tuple[Face, ...]) -> list[dict[str, Any]] | None:
-    return faces_json(faces) if len(preprocess.prominent_faces(faces)) > 1 else None
-
-
-def error_page(error: FacialRecognitionError) -> Response:
-    """Return the page with an error on it."""
-    return _page(_first_step(), error=error)
-
-
-def _first_step() -> Step:
-    return "photos" if access.current_consent() else "consent"
-
-
-def _page(step: Step, **more: Any) -> Response:
-    shared = services()
-    weights = shared.comparer.weights
-    context = _shared_context() | {
-        "step": step,
+def page(**more: Any) -> str:
+    """Return the page, with more to show: an error, or another step than consent or the choice of photos."""
+    shared, weights, context = services(), services().comparer.verifier.weights, _shared_context()
+    context |= {
+        "step": "photos" if context["consented"] else "consent",
         "notice": shared.consents.notice,
-        "own_face_open": personal_api.is_open(),
-        "obstacle": missing_extra(),
+        "own_face_open": access.is_owner(),
         "samples": {
             words: [url_for("static", filename=f"samples/{file}") for file in pair] for words, pair in SAMPLES.items()
         },
@@ -161,12 +129,9 @@ def _page(step: Step, **more: Any) -> Response:
         },
         "crop_template": [list(point) for point in preprocess.TEMPLATE],
         "crop_size": preprocess.CROP_SIZE,
-        "error": None,
-        "faces": dict.fromkeys(PHOTOS),
-        "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS} if step == "faces" else {},
-        "result": None,
+        "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS if more.get("faces")},
     }
-    return make_response(render_template("index.html", **context | more))
+    return render_template("index.html", **context | more)
 
 
 def terms_of(weights: WeightsInfo) -> str:
@@ -179,12 +144,12 @@ def terms_of(weights: WeightsInfo) -> str:
 
 
 def _shared_context() -> dict[str, Any]:
-    settings = services().settings
     return {
         "csrf_token": form_token(),
         "consented": access.current_consent() is not None,
-        "limits": {"photo_mb": settings.max_photo_bytes // 1024**2, "body_mb": settings.max_body_bytes // 1024**2},
+        "limits": {"photo_mb": services().settings.max_photo_bytes // 1024**2},
         "fewest_photos": FEWEST_PHOTOS,
+        "obstacle": missing_extra(),
     }
 
 
@@ -199,8 +164,3 @@ def score_words(score: float, edges: Sequence[float]) -> str:
         if all((float(words) >= edge) == (score >= edge) for edge in edges):
             return words
     return str(score)
-
-
-def _back_to_start() -> Response:
-    response: Response = make_response(redirect(url_for("pages.start"), 303))
-    return response

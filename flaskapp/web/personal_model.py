@@ -1,41 +1,50 @@
-"""The personal model of this server: trained, taken into use, forgotten; one at a time."""
+"""The personal model of this server: trained in a process of its own, taken into use, forgotten; one at a time."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
-from flaskapp import personal, preprocess
+from flaskapp import personal
 from flaskapp.errors import (
     ConsentRequiredError,
     FacialRecognitionError,
+    MissingExtraError,
     NoModelError,
     NotRemovedError,
     TooFewPhotosError,
     TrainingError,
     WeightsError,
 )
-from flaskapp.personal.capture import Guide, Look, look_at
 from flaskapp.personal.split import FEWEST_PHOTOS
-from flaskapp.verifier import Verifier
-from flaskapp.web.comparing import Comparer, Comparison
+from flaskapp.verifier import Verifier, default_verifier
+from flaskapp.web.comparing import Comparer
 from flaskapp.web.consent import ConsentBook
-from flaskapp.web.personal_worker import COMMAND, Training, check_extra, missing_extra
+from flaskapp.web.settings import Settings
 
 DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
 
-_NAME_ITS_FOLDER = "Whoever runs this server can start it with the folder that train wrote: serve --model."
-_REMOVE_IT_THERE = "Whoever runs this server can remove it: facial-recognition forget."
+COMMAND = (sys.executable, "-P", "-m", "flaskapp.personal.worker")
+PACKAGES = Path(__file__).resolve().parent.parent.parent
+NEEDED = ("tensorflow", "keras", "matplotlib")
 
-ROOM_FOR_ALL = 1000
-"""So many photos that a capture which ends with them refuses none for want of room."""
+ENDED = {
+    "code": "training_failed",
+    "detail": "The training ended before it was done.",
+    "hint": "Nothing of it was kept. Try again; perhaps the machine ran out of memory or of room on its disk.",
+}
 
 
 def verifier_of(model: Path) -> Verifier:
@@ -48,99 +57,86 @@ def verifier_of(model: Path) -> Verifier:
     return Verifier(runtime, owner=owner)
 
 
-@dataclass(frozen=True, eq=False)
-class Looked:
-    """One photo of oneself, judged beside those that there are.
+def missing_extra() -> MissingExtraError | None:
+    """Return what keeps this server from training, the libraries for it, or None; none of them is loaded here."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    install = 'run pip install "facial-recognition[train]" in its environment (2 GB)'
+    if (PACKAGES / "pyproject.toml").exists():
+        environment = Path(sys.prefix)
+        python = Path(environment.name, "Scripts" if os.name == "nt" else "bin", "python")
+        pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
+        install = f'run {pip} install -e ".[train]" in the folder of this program (2 GB)'
+    return MissingExtraError(
+        f"Training needs {missing[0]}, which is not installed.", f"Stop the server, {install}, and start it again."
+    )
+
+
+@dataclass(eq=False)
+class Training:
+    """One training under way, or how it ended; its state changes under the lock of its ``PersonalModel`` alone.
 
     Attributes:
-        face: uint8 (100, 100, 3), cut out and aligned: all that a training needs of the photo.
-        look: how the face stands in the photo.
-        kept: whether a guided capture keeps it.
-        counts: whether it is one more photo to train on; the capture keeps room for other kinds.
-        words: why not, or what to do next.
-        missing: what is still missing, in words.
-        finished: whether a capture can end.
+        consent: key of the consent that it was started with.
+        process: what trains.
+        state: running, done, failed or cancelled.
+        share: how much of the training is gone at most, 0 to 1.
+        words: what it is doing.
+        doubted: numbers of the faces, from 1, that look like somebody else than most of them do.
+        problem: why it failed: code, detail, hint.
+        result: the figures, when it is done.
     """
 
-    face: np.ndarray
-    look: Look
-    kept: bool
-    counts: bool
-    words: str
-    missing: tuple[str, ...]
-    finished: bool
+    consent: str
+    process: subprocess.Popen[bytes]
+    state: str = "running"
+    share: float = 0.0
+    words: str = "Starting."
+    doubted: list[int] = field(default_factory=list)
+    problem: dict[str, str] | None = None
+    result: dict[str, Any] | None = None
+
+    def stop(self) -> None:
+        """End its process: nothing is written any more."""
+        self.process.kill()
+        self.process.wait()
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the face."""
-        return {
-            "kept": self.kept,
-            "counts": self.counts,
-            "words": self.words,
-            "look": asdict(self.look),
-            "missing": list(self.missing),
-            "finished": self.finished,
-        }
-
-
-def look_at_photo(photo: bytes, looks: Sequence[Look]) -> Looked:
-    """Cut the face out of one photo of oneself, and judge it.
-
-    Args:
-        photo: bytes of a photo, or of a camera's frame.
-        looks: of the photos that there are already; the server remembers none.
-
-    Raises:
-        PhotoError: it cannot be used: it shows nobody, or several people.
-    """
-    decoded = preprocess.decode_photo(photo)
-    face = preprocess.select_face(preprocess.find_faces(decoded))
-    crop = preprocess.crop_face(decoded, face.landmarks)
-    look = look_at(face, crop, decoded.size_wh[1])
-    guide = Guide(looks=list(looks))
-    glance = guide.judge(look)
-    counts = glance.kept or Guide(photos=ROOM_FOR_ALL, looks=list(looks)).judge(look).kept
-    return Looked(crop, look, glance.kept, counts, glance.words, tuple(guide.missing()), guide.finished)
+        """Return how it goes, in JSON's types."""
+        return {name: getattr(self, name) for name in ("state", "share", "words", "doubted", "problem", "result")}
 
 
 class PersonalModel:
-    """What there is to do with the one personal model of a server.
+    """What there is to do with the one personal model of a server: the one that was asked for, or is trained here.
 
-    Args:
+    The comparer is given the model to compare with.
+
+    Attributes:
         place: its folder.
-        comparer: what compares; it is given the model to compare with.
-        consents: who has agreed.
-        in_use: whether it does so already.
-        without: makes what compares when the personal model does not.
-        minutes: that a training may take.
-        command: what trains.
+        in_use: whether the comparer compares with it.
+        training: the one under way, or the last one.
+        command: what trains: it reads the order and the faces, and answers by lines of JSON.
     """
 
-    def __init__(
-        self,
-        place: Path,
-        comparer: Comparer,
-        consents: ConsentBook,
-        in_use: bool,
-        without: Callable[[], Comparison],
-        minutes: float,
-        command: Sequence[str] = COMMAND,
-    ) -> None:
-        self.place, self.in_use = place.absolute(), in_use
-        self._comparer, self._consents, self._without = comparer, consents, without
-        self.command, self.minutes = command, minutes
-        self._training: Training | None = None
+    def __init__(self, settings: Settings, comparer: Comparer, consents: ConsentBook) -> None:
+        self.in_use = bool(settings.model) and Path(settings.model).suffix != ".h5"
+        self.place = Path(settings.model if self.in_use else DEFAULT_PLACE).absolute()
+        self._comparer, self._consents, self._minutes = comparer, consents, settings.own_minutes
+        self._other = None if self.in_use else comparer.verifier
+        self.command: Sequence[str] = COMMAND
+        self.training: Training | None = None
         self._stamp = personal.stamp(self.place)
-        self.lock = threading.RLock()
-        self._end = threading.Timer(0, lambda: None)
+        self._lock = threading.RLock()
+        self._deadline = threading.Timer(0, lambda: None)
 
     @property
     def stands(self) -> bool:
         """Whether there is a personal model."""
         return personal.is_personal(personal.standing(self.place))
 
-    def training_of(self, consent: str) -> Training | None:
-        """Return the training that was started with a consent, if there is one."""
-        training = self._training
+    def _training_of(self, consent: str) -> Training | None:
+        training = self.training
         return training if training and training.consent == consent else None
 
     def train(self, faces: Sequence[np.ndarray], consent: str) -> Training:
@@ -158,39 +154,101 @@ class PersonalModel:
             TooFewPhotosError: there are fewer than it takes.
             TrainingError: one is under way.
         """
-        check_extra()
+        if obstacle := missing_extra():
+            raise obstacle
         if len(faces) < FEWEST_PHOTOS:
-            missing = FEWEST_PHOTOS - len(faces)
             raise TooFewPhotosError(
                 f"Training needs at least {FEWEST_PHOTOS} photos of you. Received: {len(faces)}.",
-                f"Add {missing} more, taken at other times; 15 photos are better.",
+                f"Add {FEWEST_PHOTOS - len(faces)} more, taken at other times; 15 photos are better.",
             )
-        with self.lock, self._consents.held(consent) as standing:
+        with self._lock, self._consents.held(consent) as standing:
             if standing is None:
-                raise ConsentRequiredError(
-                    "Your consent has ended, so the training was not started.", "Agree again to train."
-                )
-            if self._training and self._training.is_running:
-                raise TrainingError(
-                    "A training is already running on this server.", "Wait for it to end, or cancel it."
-                )
-            self._training = Training(np.stack(faces), consent, self)
-            self._end_after(self._consents.seconds_left(standing), consent)
-            return self._training
+                words = "Your consent has ended, so the training was not started."
+                raise ConsentRequiredError(words, "Agree again to train.")
+            if self.training and self.training.state == "running":
+                hint = "Wait for it to end, or cancel it."
+                raise TrainingError("A training is already running on this server.", hint)
+            packages = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
+            process = subprocess.Popen(  # noqa: S603 - a command of our own
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": packages},
+            )
+            self.training = training = Training(consent, process)
+            order = {"out": str(self.place), "minutes": self._minutes, "photos": len(faces)}
+            content = json.dumps(order).encode() + b"\n" + np.stack(faces).tobytes()
+            threading.Thread(target=self._follow, args=(training, content), name="training", daemon=True).start()
+            self._deadline.cancel()
+            seconds = min(self._consents.seconds_left(standing), threading.TIMEOUT_MAX)
+            self._deadline = threading.Timer(seconds, self.cancel, (consent,))
+            self._deadline.daemon = True
+            self._deadline.start()
+            return training
 
-    def _end_after(self, seconds: float, consent: str) -> None:
-        self._end.cancel()
-        self._end = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self.cancel, (consent,))
-        self._end.daemon = True
-        self._end.start()
+    def _follow(self, training: Training, content: bytes) -> None:
+        stdin, stdout = cast("IO[bytes]", training.process.stdin), cast("IO[bytes]", training.process.stdout)
+        try:
+            # Closing tells once more of a reader that ended before it had read everything.
+            with contextlib.suppress(OSError, ValueError), stdout, stdin:
+                stdin.write(content)
+                stdin.flush()
+                del content
+                for line in stdout:
+                    answer = json.loads(line)
+                    training.share = answer.get("share", training.share)
+                    training.words = answer.get("words", training.words)
+                    training.doubted = answer.get("doubted", training.doubted)
+                    if "problem" in answer:
+                        self._end(training, "failed", answer["problem"])
+                    if "result" in answer and training.state == "running":
+                        self._take_over(training, answer["result"])
+        finally:
+            training.stop()
+            self._end(training, "failed", ENDED)
+
+    def _take_over(self, training: Training, result: dict[str, Any]) -> None:
+        """Put a training's model into its place and compare with it, if it loads and nothing has ended meanwhile.
+
+        A consent that ends at this moment waits: it ends before the model has its place, or after. Where
+        another process has forgotten the person meanwhile, the training's own folder is gone.
+        """
+        try:
+            made = verifier_of(personal.new_folder(self.place))
+            with self._lock, self._consents.held(training.consent) as standing:
+                if training.state != "running":
+                    return
+                if standing is None or not personal.work_folder(self.place).is_dir():
+                    self._end(training, "cancelled")
+                    return
+                personal.install(self.place)
+                self._comparer.verifier, self.in_use, self._stamp = made, True, personal.stamp(self.place)
+                training.result, training.state = result, "done"
+        except FacialRecognitionError as error:
+            self._end(training, "failed", error.to_json())
+        except OSError as error:
+            detail = f"The model cannot take its place: {error.strerror}."
+            self._end(training, "failed", ENDED | {"detail": detail})
+
+    def _end(self, training: Training, state: str, problem: dict[str, str] | None = None) -> None:
+        """End a training that comes to nothing, and remove what it has written; one that has ended stays so."""
+        with self._lock:
+            if training.state == "running":
+                unfinished = personal.work_folder(self.place), personal.new_folder(self.place)
+                for folder in personal.traces(self.place):
+                    if folder in unfinished:
+                        with contextlib.suppress(OSError):
+                            personal.remove(folder)
+                training.problem, training.state = problem, state
 
     def cancel(self, consent: str) -> None:
         """End the training that was started with a consent, and remove what it left; none is no error."""
-        with self.lock:
-            training = self.training_of(consent)
-            if training and training.state != "done":
-                training.cancel()
-                self.clear_away()
+        with self._lock:
+            training = self._training_of(consent)
+            if training:
+                training.stop()
+                self._end(training, "cancelled")
 
     def use(self, own: bool) -> None:
         """Compare with the personal model, or without it.
@@ -201,9 +259,9 @@ class PersonalModel:
         """
         if own and not self.stands:
             raise NoModelError("There is no personal model on this server.", "Train one.")
-        with self.lock:
+        with self._lock:
             stamp = personal.stamp(self.place)  # before it is read: what comes later is noticed
-            self._comparer.verifier = verifier_of(self.place) if own else self._without()
+            self._comparer.verifier = verifier_of(self.place) if own else self._other or default_verifier()
             self.in_use, self._stamp = own, stamp
 
     def keep_up(self) -> None:
@@ -216,7 +274,7 @@ class PersonalModel:
         """
         if not self._is_outdated():
             return
-        with self.lock:
+        with self._lock:
             if self._is_outdated():  # nobody else has seen to it
                 try:
                     self.use(own=True)
@@ -236,80 +294,36 @@ class PersonalModel:
             NotRemovedError: the folder is something else, or cannot be removed.
             WeightsError: the shipped weights cannot be used.
         """
-        with self.lock:
-            training, self._training = self._training, None
+        with self._lock:
+            training, self.training = self.training, None
             if training:
                 training.stop()
+            if self.in_use:
+                self.use(own=False)
             try:
-                return self._forget()
+                removed = personal.forget(self.place) if personal.traces(self.place) else []
+                return [path.relative_to(self.place.parent).as_posix() for path in removed]
+            except WeightsError as error:
+                hint = "Whoever runs this server can start it with the folder that train wrote: serve --model."
+                raise NotRemovedError(error.message, hint) from None
+            except OSError as error:
+                raise NotRemovedError(
+                    f"{self.place.name} could not be removed completely: {error.strerror}.",
+                    "Whoever runs this server can remove it: facial-recognition forget.",
+                ) from None
             finally:
                 if training:
-                    training.cancel()
-
-    def _forget(self) -> list[str]:
-        if self.in_use:
-            self.use(own=False)
-        if not personal.traces(self.place):
-            return []
-        try:
-            removed = personal.forget(self.place)
-        except WeightsError as error:
-            raise NotRemovedError(error.message, _NAME_ITS_FOLDER) from None
-        except OSError as error:
-            raise NotRemovedError(
-                f"{self.place.name} could not be removed completely: {error.strerror}.", _REMOVE_IT_THERE
-            ) from None
-        return [path.relative_to(self.place.parent).as_posix() for path in removed]
-
-    def report(self) -> bytes:
-        """Return the report of the personal model.
-
-        Raises:
-            NoModelError: there is none.
-        """
-        try:
-            return (personal.standing(self.place) / personal.REPORT).read_bytes()
-        except OSError:
-            raise NoModelError("There is no report on a personal model on this server.", "Train one.") from None
+                    self._end(training, "cancelled")
 
     def to_json(self, consent: str) -> dict[str, Any]:
         """Return what there is, as it may be told to whoever holds a consent."""
-        training, lack = self.training_of(consent), missing_extra()
+        training, obstacle = self._training_of(consent), missing_extra()
         return {
             "model": self.place.name,
             "exists": self.stands,
             "in_use": self.in_use,
-            "comparing_with": self._comparer.weights.weights_id,
+            "comparing_with": self._comparer.verifier.weights.weights_id,
             "fewest_photos": FEWEST_PHOTOS,
-            "obstacle": lack and lack.to_json(),
+            "obstacle": obstacle and obstacle.to_json(),
             "training": training and training.to_json(),
         }
-
-    def load_new(self) -> Verifier:
-        """Load the model that a training has made, before it takes its place: a damaged one never does.
-
-        Raises:
-            WeightsError: it cannot be used.
-        """
-        return verifier_of(personal.new_folder(self.place))
-
-    def keep(self, made: Comparison, consent: str) -> bool:
-        """Put a new model into its place and compare with it, unless its consent has ended; the lock is held.
-
-        A consent that ends at this moment waits: it ends before the model has its place, or after. Where
-        another process has forgotten the person meanwhile, the training's own folder is gone.
-        """
-        with self._consents.held(consent) as standing:
-            if standing is None or not personal.work_folder(self.place).is_dir():
-                return False
-            personal.install(self.place)
-            self._comparer.verifier, self.in_use, self._stamp = made, True, personal.stamp(self.place)
-            return True
-
-    def clear_away(self) -> None:
-        """Remove what a training that came to nothing has written; the lock is held."""
-        unfinished = personal.work_folder(self.place), personal.new_folder(self.place)
-        for folder in personal.traces(self.place):
-            if folder in unfinished:
-                with contextlib.suppress(OSError):
-                    personal.remove(folder)

@@ -9,25 +9,13 @@ from typing import Any
 
 from flaskapp.onnx_session import give_arena_back
 
-# malloc.h of glibc
-M_MMAP_THRESHOLD = -3
-M_ARENA_MAX = -8
-
-LARGE_BYTES = 256 * 1024
-ARENAS = 2
-
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h of glibc; other C libraries have other habits
+LARGE_BYTES, ARENAS = 256 * 1024, 2
 ARENA_SECONDS = 1.0
 
 _arena_given_back = 0.0
-
-
-def _glibc() -> Any:
-    """Return the C library if it is glibc; others have no such functions and other habits."""
-    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
-
-
-_LIBRARY = _glibc()
+_library: Any = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+_is_glibc = hasattr(_library, "mallopt") and hasattr(_library, "malloc_trim")
 
 
 def give_memory_back() -> bool:
@@ -38,9 +26,9 @@ def give_memory_back() -> bool:
     larger ones come from the heaps. Here two heaps must do, and large blocks always come
     straight from the system.
     """
-    if not _LIBRARY:
+    if not _is_glibc:
         return False
-    return bool(_LIBRARY.mallopt(M_ARENA_MAX, ARENAS) and _LIBRARY.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
+    return bool(_library.mallopt(M_ARENA_MAX, ARENAS) and _library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES))
 
 
 def trim_memory() -> None:
@@ -55,5 +43,5 @@ def trim_memory() -> None:
     if now - _arena_given_back >= ARENA_SECONDS:
         _arena_given_back = now
         give_arena_back()
-    if _LIBRARY:
-        _LIBRARY.malloc_trim(0)
+    if _is_glibc:
+        _library.malloc_trim(0)

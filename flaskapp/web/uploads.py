@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import IO, Any
+import re
+from typing import IO, Any, cast
 
 from flask import Request, request
 from werkzeug.datastructures import FileStorage
@@ -18,20 +19,10 @@ from flaskapp.errors import (
 )
 from flaskapp.web.settings import services
 
-SMALL_BODY_BYTES = 4096
-"""Largest body of a request that carries no photo."""
-
-MOST_PARTS = 16
-"""Most parts of a form; ours have at most five."""
-
-MOST_FORM_BYTES = 128 * 1024
-"""Most bytes of a form's text fields. Ours are far shorter, but Werkzeug counts its own read
-buffer of 64 KiB as well."""
-
 FORM = "multipart/form-data"
-
-LONGEST_NUMBER = 4
-"""Digits of a face's number, at most."""
+SMALL_BODY_BYTES = 4096  # of a request that carries no photo
+MOST_PARTS = 16  # of a form; ours have at most five
+MOST_FORM_BYTES = 128 * 1024  # of text fields; ours are far shorter, but Werkzeug counts its read buffer of 64 KiB too
 
 
 class PhotoBuffer(io.BytesIO):
@@ -63,10 +54,13 @@ def stated_json(example: str) -> dict[str, Any]:
     """Return the JSON object that a request without a photo consists of.
 
     Raises:
-        BadRequestError: it is something else; the hint shows the example.
+        BadRequestError: it is something else, or nested too deeply; the hint shows the example.
     """
     request.max_content_length = SMALL_BODY_BYTES
-    stated = request.get_json(silent=True)
+    try:
+        stated = request.get_json(silent=True)
+    except RecursionError:
+        stated = None
     if not isinstance(stated, dict):
         raise BadRequestError(
             "The request must be a JSON object with Content-Type: application/json.", f"Send {example}."
@@ -117,7 +111,8 @@ def uploaded_photo(field: str) -> bytes:
             "Send one file per field, and compare the others separately.",
             photo=field,
         )
-    if not uploads or _is_left_empty(uploads[0]):
+    # Of a file field in which nothing was chosen, browsers send an empty name and no bytes.
+    if not uploads or not (uploads[0].filename or uploads[0].stream.read(1)):
         raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
     return _content_of(uploads[0], field)
 
@@ -131,15 +126,8 @@ def uploaded_photos(field: str) -> list[bytes]:
     return [_content_of(upload, field) for upload in request.files.getlist(field)]
 
 
-def _is_left_empty(upload: FileStorage) -> bool:
-    """Say whether this is what browsers send for a file field in which nothing was chosen."""
-    return not upload.filename and not upload.stream.read(1)
-
-
 def _content_of(upload: FileStorage, field: str) -> bytes:
-    buffer = upload.stream
-    if not isinstance(buffer, PhotoBuffer):
-        raise TypeError(f"Uploads expect InMemoryRequest. Received a {type(buffer).__name__}.")
+    buffer = cast("PhotoBuffer", upload.stream)
     if buffer.overflowed:
         most = f"{buffer.limit / 1024**2:.3g} MB"
         raise PhotoTooLargeError(
@@ -157,15 +145,7 @@ def chosen_face(photo: str) -> int | None:
     text = request.form.get(f"{photo}_face", "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) >= 1):
-        raise BadFaceNumberError(
-            "A face is chosen by a whole number, 1 or higher.",
-            "Faces are numbered from 1, left to right.",
-            photo=photo,
-        )
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
+        hint = "Faces are numbered from 1, left to right."
+        raise BadFaceNumberError("A face is chosen by a whole number, 1 or higher.", hint, photo=photo)
     return int(text)
-
-
-def wants_pictures() -> bool:
-    """Return whether the caller asks for pictures of the found faces, by the field ``pictures``."""
-    return request.form.get("pictures") == "yes"

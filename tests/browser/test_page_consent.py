@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from playwright.sync_api import expect
 
 from flaskapp.web.consent import Notice
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 
 def test_the_page_opens_on_two_unticked_boxes_and_the_reason(visit):
@@ -77,7 +77,7 @@ def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait
     page, hopper_file, collins_file, server
 ):
     page.choose("reference", hopper_file).choose("probe", collins_file)
-    services_of(server.app).consents._consents.clear()
+    services(server.app).consents._consents.clear()
     page.compare()
     page.expect_error("consent", "consent_required")
     expect(page.find("#photos")).to_be_hidden()
@@ -90,7 +90,7 @@ def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait
 
 
 def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page, hopper_file, server):
-    services_of(server.app).consents._consents.clear()
+    services(server.app).consents._consents.clear()
     page.find("#reference-file").set_input_files(hopper_file)
     page.expect_error("consent", "consent_required")
     page.find("#consent-box").check()
@@ -100,14 +100,14 @@ def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page
 
 
 def test_consent_that_runs_out_under_an_open_page_is_asked_for_again(visit, server, monkeypatch):
-    monkeypatch.setattr(services_of(server.app).consents, "lifetime", timedelta(seconds=3))
+    monkeypatch.setattr(services(server.app).consents, "lifetime", timedelta(seconds=3))
     window = visit().agree()
     window.expect_error("consent", "consent_required")
 
 
 def test_a_consent_of_weeks_says_its_day_and_does_not_ask_the_server_all_the_time(visit, server, monkeypatch):
     """A browser's timers take 24 days at most; asked for more they go off at once."""
-    monkeypatch.setattr(services_of(server.app).consents, "lifetime", timedelta(days=40))
+    monkeypatch.setattr(services(server.app).consents, "lifetime", timedelta(days=40))
     window = visit().agree()
     asked = len(window.requests)
     window.page.wait_for_timeout(1500)
@@ -118,7 +118,7 @@ def test_a_consent_of_weeks_says_its_day_and_does_not_ask_the_server_all_the_tim
 
 def test_a_notice_that_changed_must_be_read_anew(visit, server, monkeypatch):
     window = visit().open()
-    monkeypatch.setattr(services_of(server.app).consents, "notice", Notice("Privacy notice", (("New", ("words",)),)))
+    monkeypatch.setattr(services(server.app).consents, "notice", Notice("Privacy notice", (("New", ("words",)),)))
     window.find("#consent-box").check()
     window.find("#age-box").check()
     window.page.get_by_role("button", name="Agree and continue").click()
@@ -129,8 +129,8 @@ def test_a_notice_that_changed_must_be_read_anew(visit, server, monkeypatch):
 def test_the_notice_is_readable_on_the_page_and_on_its_own(visit, server):
     window = visit().open()
     window.page.get_by_text("Privacy notice", exact=False).first.click()
-    for heading, _ in services_of(server.app).consents.notice.sections:
+    for heading, _ in services(server.app).consents.notice.sections:
         expect(window.find(".notice").get_by_role("heading", name=heading)).to_be_visible()
     window.open("/privacy")
-    for heading, _ in services_of(server.app).consents.notice.sections:
+    for heading, _ in services(server.app).consents.notice.sections:
         expect(window.page.get_by_role("heading", name=heading)).to_be_visible()

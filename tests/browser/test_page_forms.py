@@ -9,7 +9,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 from states import at_plain_photos
 
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_consent_can_be_withdrawn(plain, server):
 
 
 def test_consent_that_ended_is_asked_for_again(plain, server, hopper_file):
-    services_of(server.app).consents._consents.clear()
+    services(server.app).consents._consents.clear()
     plain.send(hopper_file, hopper_file)
     plain.expect_error("consent", "consent_required")
     expect(plain.find("#photos")).to_be_hidden()

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from flaskapp.detection import Face
 from flaskapp.errors import NoFaceError, SeveralFacesError
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_server_that_is_gone_stops_the_camera(running):
 
 
 def test_consent_that_ends_stops_the_camera(running, server):
-    services_of(server.app).consents._consents.clear()
+    services(server.app).consents._consents.clear()
     running.expect_error("consent", "consent_required")
     running.expect_camera_off()
 

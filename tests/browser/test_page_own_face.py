@@ -239,7 +239,7 @@ def test_a_training_can_be_cancelled(own: Driver, started_in: Path):
 
 
 def test_a_server_that_cannot_train_says_so_before_photos_are_taken(own: Driver, monkeypatch):
-    monkeypatch.setattr("flaskapp.web.personal_worker.NEEDED", ("no_such_library",))
+    monkeypatch.setattr("flaskapp.web.personal_model.NEEDED", ("no_such_library",))
     own.open("/own-face").expect_error("obstacle", "missing_extra", "no_such_library", 'install -e ".[train]"')
     own.expect_error("train", "missing_extra", "no_such_library")
 

@@ -11,7 +11,7 @@ from weights_files import write_weights_files
 
 from flaskapp.app import create_app
 from flaskapp.verifier import Verifier
-from flaskapp.web import personal_worker
+from flaskapp.web import personal_model
 from flaskapp.weights.info import default_weights_path
 from flaskapp.weights.runtime import Runtime
 
@@ -21,7 +21,7 @@ UNLIMITED = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}
 @pytest.fixture(autouse=True)
 def can_train(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let servers train where the libraries for it are missing: what trains here is mostly a stand-in."""
-    monkeypatch.setattr(personal_worker, "NEEDED", ())
+    monkeypatch.setattr(personal_model, "NEEDED", ())
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from web_helpers import side_by_side
 from web_process import PATIENCE, Server, copy_program
 
 from flaskapp.web.openapi import describe
@@ -20,13 +19,13 @@ from flaskapp.web.openapi import describe
 SERVE = """
 import sys
 from flaskapp import app
-from flaskapp.web.settings import services_of
+from flaskapp.web.settings import services
 
 create = app.create_app
 
 def with_idle_training(*arguments):
     made = create(*arguments)
-    services_of(made).personal_model.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
+    services(made).personal_model.command = (sys.executable, "-c", "import sys; sys.stdin.buffer.read()")
     return made
 
 app.create_app = with_idle_training
@@ -85,16 +84,6 @@ ask("withdrawn", withdraw_consent)
 ask("refused", detect, body=DetectBody(photo=photo("one.jpg")))
 print(json.dumps(told))
 """
-
-
-def side_by_side(*photos: bytes) -> bytes:
-    """Return portraits beside each other, faces about equally high."""
-    canvas, buffer = Image.new("RGB", (900, 500)), io.BytesIO()
-    for place, photo in enumerate(photos):
-        with Image.open(io.BytesIO(photo)) as image:
-            canvas.paste(image.resize((440, 500)), (450 * place, 0))
-    canvas.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
 
 
 def generate(folder: Path) -> None:

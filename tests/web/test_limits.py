@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 from web_helpers import Browser
 
-from flaskapp.web import limits
 from flaskapp.web.consent import seconds_up
-from flaskapp.web.limits import Moments
+from flaskapp.web.limits import MINUTE, Counter
 
 HOUR = 3600
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -22,51 +32,41 @@ def limited(open_browser) -> Browser:
     return browser
 
 
-@pytest.fixture
-def later(monkeypatch) -> Callable[[float], None]:
-    """Return what lets time pass."""
-
-    def pass_by(seconds: float) -> None:
-        monkeypatch.setattr(limits, "seconds_up", lambda: seconds_up() + seconds)
-
-    return pass_by
-
-
 @pytest.mark.parametrize("seconds", [-HOUR, HOUR])
-def test_a_corrected_date_lets_nobody_in_and_shuts_nobody_out(limited, later, monkeypatch, seconds):
+def test_a_corrected_date_lets_nobody_in_and_shuts_nobody_out(limited, monkeypatch, seconds):
     real = time.time
     assert limited.verify().status_code == 200
     monkeypatch.setattr(time, "time", lambda: real() + seconds)
     assert [limited.verify().status_code for _ in range(2)] == [200, 429]
     assert 1 <= int(limited.verify().headers["Retry-After"]) <= 60
-    later(61)
+    limited.services.counter.now = lambda: seconds_up() + 61
     assert [limited.verify().status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_the_window_moves_with_each_request(later):
-    kept = Moments()
-    assert [kept.acquire_entry("anna", 2, 60) for _ in range(2)] == [True, True]
-    later(30)
-    assert not kept.acquire_entry("anna", 2, 60)
-    assert kept.acquire_entry("ben", 2, 60)
-    later(61)
-    assert [kept.acquire_entry(who, 2, 60) for who in ("anna", "ben", "ben")] == [True, True, False]
-    assert kept.get_moving_window("ben", 2, 60)[1] == 2
+def test_the_window_moves_with_each_request(clock):
+    counter = Counter(clock)
+    waits = []
+    for moment in (0, 20, 30, 59, 60, 79, 80):
+        clock.now = 1000 + moment
+        waits.append(counter.seconds_to_wait(("anna",), 2))
+    assert waits == [0, 0, 30, 1, 0, 1, 0]
+    assert counter.seconds_to_wait(("ben",), 2) == 0
 
 
 def test_of_live_pictures_only_hashes_are_remembered_and_they_go_with_the_consent(limited):
-    kept = limits.limiter.storage
+    counter = limited.services.counter
     assert limited.send("/api/v1/live", {"reference": b"reference", "frame": b"frame"}).status_code == 200
-    assert sum("still" in key for key in kept.moments) == 2
+    assert sum("still" in key for key in counter.moments) == 2
+    assert "reference" not in str(counter.moments)
     limited.delete("/api/v1/consent")
-    assert not [key for key in kept.moments if "still" in key]
+    assert {kind for kind, *_ in counter.moments} == {"consent"}
 
 
-def test_whoever_does_not_come_again_is_forgotten(later):
-    kept = Moments()
+def test_whoever_does_not_come_again_is_forgotten(clock):
+    counter = Counter(clock)
     for number in range(100):
-        kept.acquire_entry(f"caller {number}", 2, 60)
-    later(61)
-    kept.acquire_entry("anna", 2, 60)
-    assert len(kept.moments) == 1
-    assert kept.reset() == 1
+        counter.seconds_to_wait((f"caller {number}",), 2)
+    clock.now += MINUTE
+    assert not counter.knows(("caller 1",))
+    counter.seconds_to_wait(("anna",), 2)
+    assert list(counter.moments) == [("anna",)]

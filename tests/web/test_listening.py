@@ -17,7 +17,7 @@ from flaskapp.app import create_app
 from flaskapp.web import listening
 from flaskapp.web.guards import HEADERS
 from flaskapp.web.listening import SPARE_BODY_BYTES, check_address, is_taken, listen, waitress_settings
-from flaskapp.web.settings import Settings, SettingsError, services_of
+from flaskapp.web.settings import Settings, SettingsError, services
 
 MEGABYTE = 1024 * 1024
 SETTINGS = {"FR_MAX_PHOTO_BYTES": MEGABYTE, "FR_MAX_BODY_BYTES": MEGABYTE, "FR_ALLOWED_HOSTS": "localhost"}
@@ -34,7 +34,7 @@ def port(app) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         free = probe.getsockname()[1]
-    server = listen(app, "localhost", free, services_of(app).settings)
+    server = listen(app, "localhost", free, services(app).settings)
     threading.Thread(target=server.run, daemon=True).start()
     yield free
     server.close()
@@ -42,7 +42,7 @@ def port(app) -> Iterator[int]:
 
 @pytest.fixture
 def token(app) -> str:
-    return services_of(app).consents.give()[0]
+    return services(app).consents.give()[0]
 
 
 def answer_to(port: int, head: str, body: bytes = b"") -> tuple[int, http.client.HTTPMessage, bytes]:
@@ -160,7 +160,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 on this
 def test_all_addresses_are_those_of_ipv6_and_ipv4(app):
     """Break: "::" handed on to waitress, which listens by IPv6 alone then."""
     port = free_port()
-    server = listen(app, "::", port, services_of(app).settings)
+    server = listen(app, "::", port, services(app).settings)
     threading.Thread(target=server.run, daemon=True).start()
     for address in ("::1", "127.0.0.1"):
         connection = http.client.HTTPConnection(address, port, timeout=60)

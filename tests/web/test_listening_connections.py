@@ -23,6 +23,12 @@ UNLIMITED = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}
 NOTICE = head("/api/v1/notice", method="GET")
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch) -> None:
+    """Look at what is overdue more often than once a second."""
+    monkeypatch.setattr(listening, "ROUND_SECONDS", 0.02)
+
+
 @pytest.fixture
 def here() -> Iterator[Listening]:
     with served(create_app(UNLIMITED, FakeVerifier())) as listening_here:
@@ -42,7 +48,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class TestBodiesWithoutConsent:
-    """Break: ``_most_bytes`` that lets everybody send as much as people who have agreed."""
+    """Break: ``lets_in`` that lets everybody send as much as people who have agreed."""
 
     def test_are_refused_before_they_arrive_and_the_connection_stays(self, here):
         with here.connect() as connection:
@@ -158,7 +164,7 @@ class TestDeadlines:
                     connection.sendall(asked)
                     until(lambda: held.turn != before and not held.is_at_work)  # noqa: B023 - asked at once
                 unread = held.total_outbufs_len
-                time.sleep(1 if unread else 0)
+                time.sleep(0.3 if unread else 0)
             monkeypatch.setattr(listening, "REQUEST_SECONDS", 0)
             until(lambda: not here.connections())
 
@@ -182,7 +188,7 @@ class TestDeadlines:
             for name in ("IDLE_SECONDS", "HEAD_SECONDS", "REQUEST_SECONDS"):
                 monkeypatch.setattr(listening, name, 0)
             rounds = here.listener.next_round
-            until(lambda: here.listener.next_round > rounds + 1)
+            until(lambda: here.listener.next_round > rounds + 10 * listening.ROUND_SECONDS)
             monkeypatch.undo()
             leave.set()
             assert answer_of(connection).status == 200
@@ -213,7 +219,7 @@ class TestCrowds:
             with narrow.connect() as connection:
                 connection.sendall(NOTICE)
                 assert answer_of(connection).status == 200
-                assert len(narrow.connections()) <= narrow.listener.rules.connections_of_one
+                assert len(narrow.connections()) <= narrow.listener.most_of_one
         finally:
             for connection in held:
                 connection.close()

@@ -16,8 +16,13 @@ from web_sockets import Listening, answer_of, head, is_ended, served, until
 
 from flaskapp.app import create_app
 from flaskapp.web import listening
-from flaskapp.web.listening import rules_of, waitress_settings
+from flaskapp.web.listening import most_connections, waitress_settings
 from flaskapp.web.settings import Settings, SettingsError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 NOTICE = head("/api/v1/notice", method="GET")
 
@@ -84,15 +89,15 @@ class TestNoRoom:
             "no room for one more connection: Too many open files"
         ]
 
+    @pytest.mark.skipif(resource is None, reason="Windows names no limit")
     def test_for_a_server_at_all_is_said(self, monkeypatch):
-        monkeypatch.setattr(listening, "most_open_files", lambda: 20)
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
         with pytest.raises(SettingsError, match="allows only 20"):
-            rules_of(Settings())
+            most_connections()
 
-    def test_for_as_many_as_threads_is_there_by_default(self):
-        rules = rules_of(Settings())
-        assert rules.connections > rules.connections_of_one > Settings().threads
-        assert waitress_settings(Settings())["connection_limit"] > rules.connections
+    def test_for_as_many_as_threads_is_there_by_default(self, here):
+        assert here.listener.most > here.listener.most_of_one > Settings().threads
+        assert waitress_settings(Settings())["connection_limit"] > here.listener.most
 
 
 @pytest.mark.slow

@@ -55,11 +55,9 @@ def test_whatever_part_of_a_static_file_is_asked_for_it_is_answered_whole(browse
 @pytest.mark.parametrize(
     "header", ["If-Modified-Since", "If-Unmodified-Since", "If-Range", "If-Match", "If-None-Match"]
 )
-@pytest.mark.parametrize(
-    "value", ["Mon, 01 Jan 9999999999999999999 00:00:00 GMT", "Mon, 99 Foo 0 99:99:99 GMT", "W/", '"']
-)
-def test_conditions_that_are_none_are_no_error(browser, header, value):
-    assert browser.get(STATIC, headers={header: value, "Range": "bytes=0-5"}).status_code == 200
+def test_conditions_that_are_none_are_no_error(browser, header):
+    for value in ("Mon, 01 Jan 9999999999999999999 00:00:00 GMT", "Mon, 99 Foo 0 99:99:99 GMT", "W/", '"'):
+        assert browser.get(STATIC, headers={header: value, "Range": "bytes=0-5"}).status_code == 200, value
 
 
 def test_a_static_file_that_a_browser_has_is_not_sent_again(browser):

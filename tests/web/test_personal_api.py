@@ -93,8 +93,15 @@ def train(browser: Browser, count: int = FEWEST_PHOTOS, keep: str = "yes", size:
 
 def ended(browser: Browser) -> dict:
     """Wait for the training to end, and return how."""
-    browser.services.personal_model._training._thread.join(PATIENCE)
+    follow_to_its_end()
     return browser.get(URL).json["training"]
+
+
+def follow_to_its_end() -> None:
+    """Wait until nobody follows a training any more."""
+    for thread in threading.enumerate():
+        if thread.name == "training":
+            thread.join(PATIENCE)
 
 
 def problem(response) -> tuple[int, str]:
@@ -203,7 +210,7 @@ class TestTraining:
     @pytest.mark.parametrize("keep", ["", "no", "true"])
     def test_it_takes_a_yes_to_keeping_the_model(self, owner, keep):
         assert problem(train(owner, keep=keep)) == (403, "keep_model_required")
-        assert owner.services.personal_model._training is None
+        assert owner.services.personal_model.training is None
 
     def test_it_takes_a_form(self, owner):
         response = owner.post(f"{URL}/training", json={"keep_model": "yes"})
@@ -226,10 +233,10 @@ class TestTraining:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     pause = threading.Event()
-    for _ in range(PATIENCE * 20):
+    for _ in range(PATIENCE * 100):
         if condition():
             return
-        pause.wait(0.05)
+        pause.wait(0.01)
     raise AssertionError("it does not happen")
 
 
@@ -261,7 +268,7 @@ class TestForgetting:
         ended(owner)
         trained_by(owner, f'import os; os.mkdir(order["out"] + ".training"); tell(share=0.7); {WAITS}')
         train(owner)
-        process = owner.services.personal_model._training._process
+        process = owner.services.personal_model.training.process
         wait_for(lambda: owner.get(URL).json["training"]["share"] == 0.7)
         removed = owner.delete(URL).json["removed"]
         assert {"my_model", "my_model/model.h5", "my_model/templates.npz", "my_model.training"} <= set(removed)
@@ -321,7 +328,7 @@ class TestUsing:
         model = write_model(tmp_path / "anna")
         browser = Browser(create_app({"FR_MODEL": str(model)}))
         browser.agree()
-        monkeypatch.setattr("flaskapp.app.default_verifier", FakeVerifier)
+        monkeypatch.setattr("flaskapp.web.personal_model.default_verifier", FakeVerifier)
         state = browser.get(URL).json
         assert (state["model"], state["in_use"]) == ("anna", True)
         assert "anna" in browser.delete(URL).json["removed"]

@@ -89,7 +89,7 @@ class TestAnotherProcess:
 
     @pytest.fixture
     def server(self, tmp_path, monkeypatch) -> Browser:
-        monkeypatch.setattr("flaskapp.app.default_verifier", FakeVerifier)
+        monkeypatch.setattr("flaskapp.web.personal_model.default_verifier", FakeVerifier)
         server = Browser(create_app({"FR_MODEL": str(write_model(tmp_path / "anna", seed=1))}))
         server.agree()
         return server
@@ -107,11 +107,11 @@ class TestAnotherProcess:
 
     def test_nor_by_what_waited_meanwhile(self, server, hopper, tmp_path):
         comparer, answers = server.services.comparer, []
-        comparer._at_work, free = threading.BoundedSemaphore(1), comparer._admitted._value
-        with comparer._at_work:
+        comparer.at_work, free = threading.BoundedSemaphore(1), comparer.admitted._value
+        with comparer.at_work:
             waiter = threading.Thread(target=lambda: answers.append(server.verify(hopper, hopper)))
             waiter.start()
-            wait_for(lambda: comparer._admitted._value == free - 1)
+            wait_for(lambda: comparer.admitted._value == free - 1)
             personal.forget(tmp_path / "anna")
         waiter.join()
         assert answers[0].json["model"].startswith("fake@")
@@ -158,7 +158,7 @@ class TestCancelling:
         browser.agree()
         trained_by(browser, BEGUN + WAITS)
         train(browser)
-        process = browser.services.personal_model._training._process
+        process = browser.services.personal_model.training.process
         wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
         browser.delete(f"{URL}/training")
         assert process.poll() is not None
@@ -177,7 +177,7 @@ class TestCancelling:
         browser.agree()
         trained_by(browser, BEGUN + WAITS)
         train(browser)
-        process = browser.services.personal_model._training._process
+        process = browser.services.personal_model.training.process
         wait_for(lambda: browser.get(URL).json["training"]["share"] == 0.7)
         if how == "api":
             browser.delete("/api/v1/consent")
@@ -191,10 +191,10 @@ class TestConsentThatRanOut:
     """A training ends with its consent: nobody could withdraw that afterwards, or cancel what it allowed."""
 
     def test_ends_its_training(self, browser):
-        browser.services.consents.lifetime = timedelta(seconds=2)
+        browser.services.consents.lifetime = timedelta(seconds=1)
         browser.agree()
         train(browser)
-        process = browser.services.personal_model._training._process
+        process = browser.services.personal_model.training.process
         wait_for(lambda: process.poll() is not None)
         browser.services.consents.lifetime = timedelta(hours=1)
         browser.agree()
@@ -204,11 +204,11 @@ class TestConsentThatRanOut:
     def test_can_still_be_withdrawn(self, browser):
         token = browser.agree()
         train(browser)
-        process = browser.services.personal_model._training._process
-        browser.services.consents._now = lambda: seconds_up() + 7200
+        process = browser.services.personal_model.training.process
+        browser.services.consents.now = lambda: seconds_up() + 7200
         assert browser.get(URL).status_code == 403
         browser.delete("/api/v1/consent", headers={"Authorization": f"Bearer {token}"})
         assert process.poll() is not None
-        browser.services.consents._now = seconds_up
+        browser.services.consents.now = seconds_up
         browser.agree()
         assert ended(browser) is None

@@ -23,7 +23,7 @@ from werkzeug.test import encode_multipart
 from tests.browser.sample_photos import HOPPER, POSES, encoded, posed
 
 URL = "/api/v1/own-face"
-SETTINGS = {"FR_OWN_MINUTES": "0.4"}
+SETTINGS = {"FR_OWN_MINUTES": "0.2"}
 PATIENCE = 300
 
 

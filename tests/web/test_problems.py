@@ -15,8 +15,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
 from flaskapp.app import create_app
-from flaskapp.errors import WeightsError
-from flaskapp.web.guards import REFUSED, SLOW
+from flaskapp.errors import SlowRequestError, WeightsError
+from flaskapp.web.guards import REFUSED
 from flaskapp.web.openapi import every_problem
 
 MEGABYTE = 1024 * 1024
@@ -75,7 +75,7 @@ def too_fast(scene: Scene) -> TestResponse:
 
 def crowded(scene: Scene) -> TestResponse:
     comparer = scene.browser.services.comparer
-    while comparer._admitted.acquire(blocking=False):
+    while comparer.admitted.acquire(blocking=False):
         pass
     return scene.verify()
 
@@ -127,7 +127,7 @@ def train_twice(scene: Scene) -> TestResponse:
 
 def train_without_libraries(scene: Scene) -> TestResponse:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flaskapp.web.personal_worker.NEEDED", ("no_such_library",))
+        patch.setattr("flaskapp.web.personal_model.NEEDED", ("no_such_library",))
         return train(scene, 8)
 
 
@@ -183,7 +183,11 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
         None,
     ),
     "missing_extra": (train_without_libraries, 501, None),
-    "too_slow": (lambda scene: scene.browser.post("/api/v1/verify", environ_base={REFUSED: SLOW}), 408, None),
+    "too_slow": (
+        lambda scene: scene.browser.post("/api/v1/verify", environ_base={REFUSED: SlowRequestError("It took long.")}),
+        408,
+        None,
+    ),
     "bad_request": (lambda scene: scene.browser.post("/api/v1/consent", data="no"), 400, None),
     "not_removed": (forget_something_else, 409, None),
     "weights_unusable": (without_weights, 500, None),

@@ -192,7 +192,7 @@ def test_p18_concurrency_changes_nothing(server, hopper, collins):
     """P18. Break: one buffer or one result shared by all threads."""
     photos = [hopper, collins, mirrored(hopper), mirrored(collins)]
     pairs = [(one, other) for one in photos for other in photos] * 2
-    serial = {pair: score(server, pair) for pair in pairs}
+    serial = {pair: score(server, pair) for pair in set(pairs)}
     assert len(set(serial.values())) > 4
     with ThreadPoolExecutor(len(pairs)) as people:
         parallel = list(people.map(lambda pair: score(server, pair), pairs))
@@ -340,11 +340,10 @@ class TestP26OnlyItsNames:
             "a b",
         ],
     )
-    @pytest.mark.parametrize("path", ["/", "/api/v1/notice", "/healthz", "/static/samples/whitson_portrait.jpg"])
-    def test_others_are_refused(self, browser, host, path):
-        response = browser.get(path, headers={"Host": host})
-        assert response.status_code == 400
-        assert response.content_type == "application/problem+json"
+    def test_others_are_refused(self, browser, host):
+        for path in ("/", "/api/v1/notice", "/healthz", "/static/samples/whitson_portrait.jpg"):
+            response = browser.get(path, headers={"Host": host})
+            assert (response.status_code, response.content_type) == (400, "application/problem+json"), path
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5000", "127.0.0.1:80", "[::1]:5000", "localhost:65535"])
     def test_its_own_are_served(self, browser, host):

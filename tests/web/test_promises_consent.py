@@ -6,17 +6,18 @@ Each docstring names the deliberate break that was seen to make its test fail.
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from personal_models import write_model
-from test_personal_api import URL, ended, face, succeeds_with, train, trained_by, wait_for
+from test_personal_api import URL, ended, face, follow_to_its_end, succeeds_with, train, trained_by, wait_for
 from web_helpers import Browser, FakeVerifier
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
-from flaskapp import preprocess
+from flaskapp import personal, preprocess
 from flaskapp.app import create_app
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.web import personal_model
@@ -58,7 +59,7 @@ def withdraw(browser: Browser, token: str) -> None:
 
 
 def let_run_out(browser: Browser, _: str) -> None:
-    browser.services.consents._now = lambda: seconds_up() + 7200
+    browser.services.consents.now = lambda: seconds_up() + 7200
 
 
 ENDINGS = {"withdrawn": withdraw, "run out": let_run_out}
@@ -74,7 +75,7 @@ def person(tmp_path, monkeypatch, slow) -> Browser:
     """Return a browser before a server, in an empty folder, that works at one thing at a time."""
     monkeypatch.chdir(tmp_path)
     browser = Browser(create_app({"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0}, slow))
-    browser.services.comparer._at_work = threading.BoundedSemaphore(1)
+    browser.services.comparer.at_work = threading.BoundedSemaphore(1)
     yield browser
     slow.leave.set()
 
@@ -102,12 +103,12 @@ def test_p4_p6_what_waits_while_its_consent_ends_is_not_begun(person, slow, look
     """P4, P6. Break: no ``check`` in ``Comparer``."""
     before = Browser(person.app)
     before.agree()
-    free = person.services.comparer._admitted._value
+    free = person.services.comparer.admitted._value
     holder, _ = begun(before.verify)
     assert slow.entered.wait(PATIENCE)
     token = person.agree()
     waiter, answers = begun(lambda: REQUESTS[name](person, hopper))
-    wait_for(lambda: person.services.comparer._admitted._value == free - 2)
+    wait_for(lambda: person.services.comparer.admitted._value == free - 2)
     ENDINGS[ending](person, token)
     slow.leave.set()
     for thread in (holder, waiter):
@@ -115,7 +116,7 @@ def test_p4_p6_what_waits_while_its_consent_ends_is_not_begun(person, slow, look
     assert [answer.status_code for answer in answers] == [403]
     assert [reference for reference, *_ in slow.calls] == [b"one"]
     assert looked_at == []
-    assert person.services.personal_model._training is None
+    assert person.services.personal_model.training is None
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -137,10 +138,10 @@ def test_p6_a_training_does_not_begin_after_its_consent_has_ended(person, monkey
     """P6. Break: the consent looked at before the lock under which a training begins."""
     token = person.agree()
     trained_by(person, "")
-    monkeypatch.setattr(personal_model, "check_extra", lambda: ENDINGS[ending](person, token))
+    monkeypatch.setattr(personal_model, "missing_extra", lambda: ENDINGS[ending](person, token))
     response = train(person)
     assert (response.status_code, response.json["code"]) == (403, "consent_required")
-    assert person.services.personal_model._training is None
+    assert person.services.personal_model.training is None
 
 
 ALL_ENDINGS = ENDINGS | {
@@ -151,7 +152,7 @@ ALL_ENDINGS = ENDINGS | {
 
 @pytest.mark.parametrize("ending", ALL_ENDINGS)
 def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tmp_path, monkeypatch, ending):
-    """P6. Break: no look at the consent in ``keep``."""
+    """P6. Break: no look at the consent in ``_take_over``."""
     token = person.agree()
     verifier = person.services.comparer.verifier
     loading, go_on = threading.Event(), threading.Event()
@@ -167,11 +168,11 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
     prepared = write_model(tmp_path / "elsewhere" / "my_model")
     trained_by(person, succeeds_with(prepared))
     train(person)
-    training = person.services.personal_model._training
+    training = person.services.personal_model.training
     assert loading.wait(PATIENCE)
     ALL_ENDINGS[ending](person, token)
     go_on.set()
-    training._thread.join(PATIENCE)
+    follow_to_its_end()
     assert training.state == "cancelled"
     assert person.services.comparer.verifier is verifier
     assert not person.services.personal_model.in_use
@@ -179,16 +180,22 @@ def test_p6_a_model_whose_consent_ends_while_it_is_taken_over_is_gone(person, tm
 
 
 def test_p6_a_model_that_stood_before_stands_after_a_training_was_cancelled(person, tmp_path, monkeypatch):
-    """P6. Break: no look at the training's state before ``keep``."""
-    person.agree()
+    """P6. Break: no look at the training's state before its model takes its place."""
+    consent = person.services.consents.find(person.agree()).key
     own = person.services.personal_model
     before = (write_model(own.place, seed=1) / "model.h5").read_bytes()
-    trained_by(person, succeeds_with(write_model(tmp_path / "elsewhere" / "my_model", seed=2)))
-    monkeypatch.setattr(personal_model, "verifier_of", lambda _: person.services.personal_model._training.cancel())
+    other = write_model(tmp_path / "elsewhere" / "my_model", seed=2)
+
+    def cancel(_: object) -> None:
+        own.cancel(consent)
+        shutil.copytree(other, personal.new_folder(own.place))  # of another training, which has begun meanwhile
+        personal.work_folder(own.place).mkdir()
+
+    monkeypatch.setattr(personal_model, "verifier_of", cancel)
+    trained_by(person, succeeds_with(other))
     train(person)
     assert ended(person)["state"] == "cancelled"
     assert (own.place / "model.h5").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "my_model"]
 
 
 def test_a_consent_that_stands_is_answered_after_waiting(person, slow, hopper):

@@ -23,7 +23,6 @@ from web_helpers import FakeVerifier, side_by_side
 from web_process import Server, copy_program, needs_proc
 
 from flaskapp import preprocess
-from flaskapp.app import CHATTY_LIBRARIES
 from flaskapp.web import comparing
 from flaskapp.web.consent import NOTICE
 
@@ -196,7 +195,7 @@ def test_the_search_for_pixels_finds_them():
 def all_logs(caplog) -> Iterator[pytest.LogCaptureFixture]:
     """Turn on every log of every library but of those that the program itself keeps quiet."""
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
-    levels = {logger: logger.level for logger in loggers if not logger.name.startswith(CHATTY_LIBRARIES)}
+    levels = {logger: logger.level for logger in loggers if not logger.name.startswith("PIL")}
     for logger in levels:
         logger.setLevel(logging.DEBUG)
     yield caplog
@@ -272,7 +271,7 @@ def send_everywhere(browser, hopper, **headers) -> list[int]:
 
 
 def test_p4_no_consent_no_processing(browser, hopper, seen):
-    """P4. Break: ``with_consent`` lets everybody in; ``require_consent`` missing from ``/compare``."""
+    """P4. Break: ``require_consent`` lets everybody in, or is missing from ``/compare``."""
     assert send_everywhere(browser, hopper) == [403] * 4
     assert send_everywhere(browser, hopper, Authorization="Bearer invented") == [403] * 4
     assert send_everywhere(browser, hopper, Cookie="consent-5000=invented") == [403] * 4
@@ -322,7 +321,7 @@ def test_p6_withdrawing_consent_works_at_once(agreed, verifier):
 
 
 def test_p7_consent_is_to_the_notice_that_was_read(browser):
-    """P7. Break: no look at ``notice_version`` in ``check_statements``, or in ``find``."""
+    """P7. Break: no look at ``notice_version`` in ``agree``, or in ``find``."""
     notice = browser.get("/api/v1/notice").json
     assert browser.state(notice_version="of last year").json["code"] == "consent_required"
     assert browser.state(notice_version=None).json["code"] == "consent_required"
