@@ -5,8 +5,7 @@ Higher scores mean more alike; a comparison is decided ``match`` if its score â‰
 a failure to acquire is a score of NaN.
 """
 
-from flaskapp.evaluation.choices import choose_threshold
-from flaskapp.evaluation.curves import ErrorCurve, auc, eer, error_curve, fnmr_at_fmr, pairs_needed
+from flaskapp.evaluation.curves import ErrorCurve, auc, choose_threshold, eer, error_curve, fnmr_at_fmr, pairs_needed
 from flaskapp.evaluation.decisions import Band, confusion_at, decide_all, sigmoid
 from flaskapp.evaluation.intervals import Interval, Sources, no_errors_bound, sources_by
 from flaskapp.evaluation.quality import Quality, ReliabilityBin

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.evaluation.curves import error_curve, index_at_fmr
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray, check_pairs
-from flaskapp.evaluation.weighing import Ladder
+from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray, check_pairs
+from flaskapp.evaluation.quality import Ladder
 
 LEVEL = 0.95
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -93,11 +93,7 @@ def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object])
 class Interval:
     """Where the true figure lies, with a confidence of ``level``.
 
-    Attributes:
-        low: lower end.
-        high: upper end.
-        level: confidence, 0.95.
-        method: "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
+    ``method`` is "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
     """
 
     low: float
@@ -106,7 +102,7 @@ class Interval:
     method: Method = "bootstrap"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.low <= self.high < math.inf and 0 < self.level < 1):
+        if not 0 <= self.low <= self.high < math.inf:
             raise ValueError(f"Expected 0 ≤ low ≤ high. Received: {self}")
 
 
@@ -201,13 +197,13 @@ def _bounds(
     """Return bounds for the figures that are perfect on these pairs, or could not be worse."""
     wrong = (values >= threshold) != truths
     found: dict[str, Interval] = {}
-    for kind, names in ((truths, ("fnmr", "recall")), (~truths, ("fmr",))):
-        if not kind.any() or wrong[kind].any() != wrong[kind].all():
-            continue
-        bound = no_errors_bound(sources.combinations(kind))
-        seen: Method = "only errors seen" if wrong[kind].all() else "no errors seen"
-        low, high = _at_most(bound, seen), _at_least(1 - bound, seen)
-        found |= dict(zip(names, (high, low) if wrong[kind].all() else (low, high), strict=False))
+    for kind, name in ((truths, "fnmr"), (~truths, "fmr")):
+        if kind.any() and wrong[kind].all():
+            found[name] = Interval(1 - no_errors_bound(sources.combinations(kind)), 1.0, method="only errors seen")
+        elif kind.any() and not wrong[kind].any():
+            found[name] = _at_most(no_errors_bound(sources.combinations(kind)))
+    if fnmr := found.get("fnmr"):
+        found["recall"] = Interval(1 - fnmr.high, 1 - fnmr.low, method=fnmr.method)
     found |= _of_both_kinds(truths, wrong, sources)
     if truths.any() and not truths.all():
         found |= _of_curves(values, truths, sources, stated_fmrs)
@@ -226,7 +222,7 @@ def _of_both_kinds(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dic
         found["accuracy"] = _at_least(1 - bound)
         if share > bound:
             # F1 is lowest if all that goes wrong goes wrong with genuine pairs.
-            found["f1"] = _at_least(max(0.0, 2 * (share - bound) / (2 * share - bound)))
+            found["f1"] = _at_least(2 * (share - bound) / (2 * share - bound))
     return found
 
 
@@ -246,9 +242,9 @@ def _of_curves(
     return found | {f"fnmr_at_fmr.{key}": _at_most(nobody_missed) for key in perfect}
 
 
-def _at_most(bound: float, seen: Method = "no errors seen") -> Interval:
-    return Interval(0.0, bound, method=seen)
+def _at_most(bound: float) -> Interval:
+    return Interval(0.0, bound, method="no errors seen")
 
 
-def _at_least(bound: float, seen: Method = "no errors seen") -> Interval:
-    return Interval(bound, 1.0, method=seen)
+def _at_least(bound: float) -> Interval:
+    return Interval(bound, 1.0, method="no errors seen")

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
+from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.personal.model import nearness
 from flaskapp.weights.runtime import pair_log_odds

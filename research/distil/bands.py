@@ -9,8 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, curve_of_acquired, cuts_of, most_accurate
-from flaskapp.evaluation.curves import ErrorCurve, allowed, index_at_fmr, pairs_needed
+from flaskapp.evaluation.curves import (
+    MAX_FMR,
+    MAX_FNMR,
+    ErrorCurve,
+    allowed,
+    curve_of_acquired,
+    cuts_of,
+    index_at_fmr,
+    most_accurate,
+    pairs_needed,
+)
 from flaskapp.evaluation.decisions import Band, check_band
 from research.distil.calibration import check_share
 

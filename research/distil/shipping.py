@@ -13,8 +13,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
-from flaskapp.evaluation.curves import reachable_rate
+from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR, reachable_rate
 from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.model import (
     build_embedding_network,

@@ -9,7 +9,7 @@ import pytest
 from scored_pairs import CASES, NAN, SAME, SCORES, random_pairs
 
 from flaskapp.errors import DataError, UnreachableRateError
-from flaskapp.evaluation import ErrorCurve, auc, eer, error_curve, fnmr_at_fmr, pairs_needed
+from flaskapp.evaluation import auc, eer, error_curve, fnmr_at_fmr, pairs_needed
 from flaskapp.evaluation.curves import reachable_rate
 
 
@@ -110,15 +110,6 @@ class TestCurve:
     def test_wrong_arrays_are_refused(self, scores, same):
         with pytest.raises(ValueError, match="Received"):
             error_curve(scores, same)
-
-    def test_validates_itself(self):
-        zeros = np.zeros(2, np.int64)
-        with pytest.raises(ValueError, match="ascending"):
-            ErrorCurve(np.array([1.0, 0.0]), zeros, zeros, 1, 1)
-        with pytest.raises(ValueError, match="one shape"):
-            ErrorCurve(np.array([1.0, np.inf]), zeros, np.zeros(3, np.int64), 1, 1)
-        with pytest.raises(ValueError, match="infinite threshold"):
-            ErrorCurve(np.array([1.0, np.inf]), zeros, zeros, 1, 1)
 
 
 class TestFnmrAtFmr:
