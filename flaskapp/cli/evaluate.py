@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -9,38 +10,34 @@ import click
 from flaskapp.cli.options import (
     EXISTING_FILE,
     EXISTING_FOLDER,
-    FINITE,
     OUTPUT_FILE,
     OUTPUT_FOLDER,
     PAGE,
     ReadingCommand,
+    finite,
 )
 
 
 @click.command(cls=ReadingCommand)
 @click.option(
-    "--pairs",
-    type=EXISTING_FILE,
-    metavar="LIST",
-    help="LFW's own list of pairs (view 1 or 2), or a CSV with the columns reference, probe, same.",
+    "--pairs", type=EXISTING_FILE, metavar="LIST", help="LFW's own list (view 1, 2), or a CSV: reference, probe, same."
 )
 @click.option("--root", type=EXISTING_FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
 @click.option("--people", type=EXISTING_FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
 @click.option(
-    "--impostors",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="With --people: draw so many impostor pairs by chance; otherwise take all.",
+    "--impostors", type=click.IntRange(min=0), metavar="N", help="With --people: draw so many impostor pairs; else all."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of every draw.")
 @click.option(
     "--scores-from",
     type=EXISTING_FILE,
     metavar="SCORES.csv",
-    help="Another system's scores in place of photos: reference, probe, same, similarity_score.",
+    help="Scores in place of photos: reference, probe, same, similarity_score.",
 )
-@click.option("--threshold", type=FINITE, help="With --scores-from: match if score ≥ threshold.")
-@click.option("--band", type=(FINITE, FINITE), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
+@click.option("--threshold", type=float, callback=finite, help="With --scores-from: match if score ≥ threshold.")
+@click.option(
+    "--band", type=(float, float), callback=finite, metavar="LOW HIGH", help="With --scores-from: inconclusive band."
+)
 @click.option(
     "--labels", type=EXISTING_FILE, metavar="CSV", help="Groups of photos: a column path, others to group by."
 )
@@ -49,7 +46,6 @@ from flaskapp.cli.options import (
     "--face",
     type=click.Choice(["centre", "largest", "refuse"]),
     default="centre",
-    show_default=True,
     help="Which of several faces to take; refuse makes such a photo a failure to acquire.",
 )
 @click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
@@ -85,8 +81,8 @@ def evaluate(**given: Any) -> None:
     Exit codes:
       0 measured   2 wrong usage, or a list or weights that cannot be used
     """
-    from flaskapp.cli.measuring import Options, measure, tell
+    from flaskapp.cli.measuring import check, measure, tell
 
-    options = Options(**given)
-    options.check()
-    tell(measure(options), options)
+    asked = SimpleNamespace(**given)
+    check(asked)
+    tell(measure(asked), asked)

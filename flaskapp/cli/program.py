@@ -15,7 +15,7 @@ from flaskapp.cli.augment import augment
 from flaskapp.cli.capture import capture
 from flaskapp.cli.compare import compare, detect
 from flaskapp.cli.evaluate import evaluate
-from flaskapp.cli.exit_codes import BUG, OUT_OF_MEMORY, STOPPED, USAGE
+from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED, USAGE
 from flaskapp.cli.serve import serve
 from flaskapp.cli.train import forget, train
 from flaskapp.errors import FacialRecognitionError
@@ -58,10 +58,12 @@ def _tell(error: BaseException) -> int:
 
 def _code_and_words(error: BaseException) -> tuple[int, str]:
     match error:
+        case SystemExit(code=1):
+            return USAGE, ""  # click's, after a broken pipe
         case SystemExit():
-            return _code_of(error), ""
+            return error.code if isinstance(error.code, int) else BUG if error.code else 0, ""
         case click.ClickException():
-            return max(error.exit_code, USAGE), error.message
+            return max(error.exit_code, USAGE), ""
         case KeyboardInterrupt() | click.Abort():
             return STOPPED, "Stopped."
         case FacialRecognitionError():
@@ -73,22 +75,13 @@ def _code_and_words(error: BaseException) -> tuple[int, str]:
         case MemoryError():
             return OUT_OF_MEMORY, "Error: there is too little memory. Close other programs, or use smaller photos."
         case _:
-            return BUG, f"Error: this should not have happened ({_where(error)}). Please report it."
+            # Its text stays out: it may hold what no log should.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+            return BUG, f"Error: this should not have happened ({where}). Please report it."
 
 
-def _code_of(end: SystemExit) -> int:
-    """Return the exit code of what ended without a verdict; 1 is click's after a broken pipe."""
-    code = end.code or 0
-    return BUG if not isinstance(code, int) else USAGE if code == 1 else code
-
-
-def _where(error: BaseException) -> str:
-    """Name an error's kind and place. Its text stays out: it may hold what no log should."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
-
-
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="facial-recognition")
 def main() -> None:
     """Say whether two photos show the same person, on this machine alone.
@@ -111,15 +104,5 @@ def main() -> None:
     """
 
 
-commands = (
-    augment,
-    capture,
-    compare,
-    detect,
-    evaluate,
-    forget,
-    serve,
-    train,
-)
-for command in commands:
+for command in (augment, capture, compare, detect, evaluate, forget, serve, train):
     main.add_command(command)

@@ -43,12 +43,14 @@ class Row(NamedTuple):
     counts: str = ""
 
 
-def percent(share: float) -> str:
-    """Write a share with two decimals, or two digits where it is smaller than those show.
+def percent(share: float | None) -> str:
+    """Write a share with two decimals, or two digits where it is smaller than those show; a dash where there is none.
 
-    >>> [percent(share) for share in (0.961, 0.0, 0.000234)]
-    ['96.10 %', '0.00 %', '0.023 %']
+    >>> [percent(share) for share in (0.961, 0.0, 0.000234, None)]
+    ['96.10 %', '0.00 %', '0.023 %', '—']
     """
+    if share is None:
+        return "—"
     return f"{100 * share:.2g} %" if 0 < share < 0.001 else f"{100 * share:.2f} %"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -36,22 +37,20 @@ ROLE = click.option(
 )
 def evaluate(sets: Path | None, role: str | None, beside: Path | None, hardest: Path | None, **given: Any) -> None:
     """Measure as `facial-recognition evaluate` does, also people of a sets file, and beside a peer."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
-    evaluating.evaluate(Options(**given), evaluating.Sets.of(sets, role), beside, hardest)
+    evaluating.evaluate(SimpleNamespace(**given), evaluating.Sets.of(sets, role), beside, hardest)
 
 
 @click.command(cls=ReadingCommand)
 @click.argument("photos", type=EXISTING_FOLDER)
 def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
     """Count false matches and failures to acquire by group, of PHOTOS no two of which show one person."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
     if labels is None:
         raise click.UsageError("strangers needs --labels, which names photos and groups.")
-    evaluating.strangers(photos, labels, Options(**given))
+    evaluating.strangers(photos, labels, SimpleNamespace(**given))
 
 
 @click.command("worse-photos", cls=ReadingCommand)
@@ -67,10 +66,9 @@ def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
 )
 def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given: Any) -> None:
     """Make the probes of genuine pairs worse, and measure each step."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
-    evaluating.worse_photos(Options(**given), evaluating.Sets.of(sets, role), pairs_a_step)
+    evaluating.worse_photos(SimpleNamespace(**given), evaluating.Sets.of(sets, role), pairs_a_step)
 
 
 @click.command("model-card", cls=ReadingCommand)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flaskapp.allowance import allowed_cores
-from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE, OUTPUT_FOLDER, ReadingCommand, shown
-from flaskapp.cli.progress import progress_bar
+from flaskapp.cli.progress import progress_bar, report_left_out
 
 if TYPE_CHECKING:
     from research.sets.quality import Audit

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from weights_files import write_note, write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli.program import main
 from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
@@ -64,7 +64,7 @@ BAD = ("empty.jpg", "cut.jpg", "notes.txt", "small.gif", "huge.jpg", "nobody.png
 
 
 def run(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result

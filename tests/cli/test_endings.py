@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from weights_files import write_note, write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli.program import main
 
 ROOT = Path(__file__).resolve().parents[2]
 HOPPER = ROOT / "tests" / "portraits" / "grace_hopper.jpg"
@@ -112,7 +112,7 @@ class TestMemory:
 
     def test_a_library_that_gives_up_is_no_verdict(self):
         code = (
-            "import ctypes; from flaskapp.cli import running as r; r._answer_for_libraries(); ctypes.CDLL(None).exit(1)"
+            "import ctypes; from flaskapp.cli import running as r; r.answer_for_libraries(); ctypes.CDLL(None).exit(1)"
         )
         assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == OUT_OF_MEMORY
 
@@ -178,6 +178,6 @@ class TestInside:
             raise error
 
         monkeypatch.setattr(place, fail)
-        result = CliRunner().invoke(cli.main, ["compare", str(HOPPER), str(HOPPER)])
+        result = CliRunner().invoke(main, ["compare", str(HOPPER), str(HOPPER)])
         assert result.exit_code == code
         assert "Traceback" not in result.output

@@ -14,12 +14,13 @@ from PIL import Image
 from scored_pairs import random_pairs, ten_folds
 from weights_files import write_note, write_weights_files
 
-from flaskapp import cli, evaluation
+from flaskapp import evaluation
+from flaskapp.cli.program import main
 from flaskapp.pairs.lists import read_pairs, read_scores
 
 
 def run(*arguments, code=0):
-    result = CliRunner().invoke(cli.main, ["evaluate", *map(str, arguments)])
+    result = CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
     assert "Traceback" not in result.output
     assert result.exit_code == code, result.output
     return result
@@ -143,7 +144,7 @@ class TestViews:
         )
         view_2 = json.loads((tmp_path / "a.json").read_text())["view_2"]
         _, scores = read_scores(tmp_path / "a.csv")
-        expected = evaluation.choices.evaluate_folds(scores, [p.same for p in pairs], [p.fold for p in pairs])
+        expected = evaluation.curves.evaluate_folds(scores, [p.same for p in pairs], [p.fold for p in pairs])
         assert view_2 == expected.to_json()
         assert "view 2: mean accuracy" in told.stdout
         assert "10 folds, 40 pairs" in told.stdout

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from weights_files import write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli.program import main
 from flaskapp.weights import info, runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
@@ -46,7 +46,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(cli.main, list(words))
+    return CliRunner().invoke(main, list(words))
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli
-from flaskapp.cli import train
+from flaskapp.cli.program import main
+from flaskapp.cli.train import how_to_try
 from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
@@ -37,7 +37,7 @@ def photos(tmp_path, monkeypatch, weights, hopper, hopper_pixels, collins_pixels
 
 
 def compare(*words: str) -> Result:
-    return CliRunner().invoke(cli.main, ["compare", *words])
+    return CliRunner().invoke(main, ["compare", *words])
 
 
 def suggested(result: Result) -> list[str]:
@@ -80,4 +80,4 @@ def test_photo_after_photo_the_suggestions_lead_to_an_answer(photos):
 
 @pytest.mark.parametrize("name", ["my model", "it's", "a;b", "models/my model"])
 def test_a_trained_model_is_tried_by_its_whole_name(name):
-    assert shlex.split(train._try_it(Path(name)))[-2:] == ["--model", str(Path(name))]
+    assert shlex.split(how_to_try(Path(name)))[-2:] == ["--model", str(Path(name))]
