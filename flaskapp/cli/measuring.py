@@ -29,7 +29,7 @@ from flaskapp.pairs import (
 )
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
-from flaskapp.report import Section, Table
+from flaskapp.report import Section, Table, rows
 from flaskapp.weights.runtime import Runtime, default_runtime
 
 METHOD = (
@@ -93,27 +93,17 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything that there is to tell.
+    """Everything that there is to tell."""
 
-    Attributes:
-        title: what was measured, in a few words.
-        pairs: N pairs.
-        scores: float64 (N,), NaN = failure to acquire.
-        result: the figures; ``groups`` those of groups of pairs, by name.
-        failures: why a photo failed, by its path; empty where names are left out.
-        failed: how many photos failed.
-        sections: what else is told; ``more`` what else the JSON holds.
-    """
-
-    title: str
-    pairs: Sequence[PhotoPair]
-    scores: np.ndarray
+    title: str  # what was measured, in a few words
+    pairs: Sequence[PhotoPair]  # N pairs
+    scores: np.ndarray  # float64 (N,), NaN = failure to acquire
     result: Evaluation
-    groups: dict[str, Evaluation]
-    failures: dict[str, str] = field(default_factory=dict)
-    failed: int = 0
-    sections: tuple[Section, ...] = ()
-    more: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, Evaluation]  # of groups of pairs, by name
+    failures: dict[str, str] = field(default_factory=dict)  # why a photo failed, by its path; empty without names
+    failed: int = 0  # how many photos failed
+    sections: tuple[Section, ...] = ()  # what else is told
+    more: dict[str, Any] = field(default_factory=dict)  # what else the JSON holds
 
     @property
     def same(self) -> list[bool]:
@@ -199,10 +189,10 @@ def _figures(
     same, sources = np.array([pair.same for pair in pairs]), sources_of(pairs)
     folds: Any = [pair.fold for pair in pairs]
     whole = evaluation.evaluate(scores, same, sources=sources, folds=None if None in folds else folds, **settings)
-    rows = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
+    parts = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
     return whole, {
         name: evaluation.evaluate(scores[part], same[part], sources=sources.taken(part), **settings)
-        for name, part in rows.items()
+        for name, part in parts.items()
     }
 
 
@@ -221,14 +211,14 @@ def tell(measured: Measured, asked: SimpleNamespace, program: str = "facial-reco
 
 def _sections(measured: Measured) -> list[Section]:
     result = measured.result
-    figures = [*report.fold_rows(result), *report.figure_rows(result)]
+    figures = [*rows.fold_rows(result), *rows.figure_rows(result)]
     sections = [
-        Section("What was measured", (), Table(("", ""), [row[:2] for row in report.setting_rows(result)])),
+        Section("What was measured", (), Table(("", ""), [row[:2] for row in rows.setting_rows(result)])),
         Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),
-        Section("Verdicts", (), Table(report.VERDICT_HEAD, report.verdict_rows(result))),
+        Section("Verdicts", (), Table(rows.VERDICT_HEAD, rows.verdict_rows(result))),
     ]
     if measured.groups:
-        sections.append(Section("By group", (), Table(report.GROUP_HEAD, report.group_rows(measured.groups))))
+        sections.append(Section("By group", (), Table(rows.GROUP_HEAD, rows.group_rows(measured.groups))))
     return [*sections, *measured.sections]
 
 

@@ -12,23 +12,7 @@ from flaskapp.evaluation.quality import Quality, ReliabilityBin
 from flaskapp.evaluation.result import Evaluation, evaluate
 
 __all__ = [
-    "Band",
-    "ErrorCurve",
-    "Evaluation",
-    "Interval",
-    "Quality",
-    "ReliabilityBin",
-    "Sources",
-    "auc",
-    "choose_threshold",
-    "confusion_at",
-    "decide_all",
-    "eer",
-    "error_curve",
-    "evaluate",
-    "fnmr_at_fmr",
-    "no_errors_bound",
-    "pairs_needed",
-    "sigmoid",
-    "sources_by",
-]
+    "Band", "ErrorCurve", "Evaluation", "Interval", "Quality", "ReliabilityBin", "Sources", "auc",
+    "choose_threshold", "confusion_at", "decide_all", "eer", "error_curve", "evaluate", "fnmr_at_fmr",
+    "no_errors_bound", "pairs_needed", "sigmoid", "sources_by",
+]  # fmt: skip

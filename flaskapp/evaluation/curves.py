@@ -37,21 +37,13 @@ MAX_FNMR = 1 / 100
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """Both kinds of errors at every threshold that makes a difference.
+    """Both kinds of errors at every threshold that makes a difference."""
 
-    Attributes:
-        thresholds: float64 (T,), the distinct scores, ascending, then +inf (nothing matches).
-        false_matches: int64 (T,), impostor pairs with score ≥ threshold; never rises.
-        false_non_matches: int64 (T,), genuine pairs with score < threshold; never falls.
-        genuine: how many genuine pairs there are, failures to acquire included.
-        impostor: how many impostor pairs, likewise.
-    """
-
-    thresholds: FloatArray
-    false_matches: IntArray
-    false_non_matches: IntArray
-    genuine: int
-    impostor: int
+    thresholds: FloatArray  # float64 (T,), the distinct scores, ascending, then +inf (nothing matches)
+    false_matches: IntArray  # int64 (T,), impostor pairs with score ≥ threshold; never rises
+    false_non_matches: IntArray  # int64 (T,), genuine pairs with score < threshold; never falls
+    genuine: int  # how many genuine pairs there are, failures to acquire included
+    impostor: int  # how many impostor pairs, likewise
 
     @property
     def fmr(self) -> FloatArray:
@@ -258,16 +250,11 @@ class Folds:
 
     The mean is μ = Σ pᵢ / n, its standard error σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1): G. B. Huang
     et al., "Labeled Faces in the Wild", University of Massachusetts, Technical Report 07-49, 2007.
-
-    Attributes:
-        accuracies: one a fold, 0 to 1.
-        thresholds: what the other folds chose, one a fold.
-        pairs: how many pairs each fold has.
     """
 
-    accuracies: tuple[float, ...]
-    thresholds: tuple[float, ...]
-    pairs: tuple[int, ...]
+    accuracies: tuple[float, ...]  # one a fold, 0 to 1
+    thresholds: tuple[float, ...]  # what the other folds chose, one a fold
+    pairs: tuple[int, ...]  # how many pairs each fold has
 
     @property
     def mean(self) -> float:

@@ -43,19 +43,12 @@ WEIGHTS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Who or what the pairs were made of, and is drawn again by the bootstrap.
+    """Who or what the pairs were made of, and is drawn again by the bootstrap."""
 
-    Attributes:
-        unit: "person", or "photo" where the people are not known.
-        reference: int64 (N,), number of the reference's person (or photo), from 0.
-        probe: int64 (N,), likewise for the probe.
-        count: how many people (or photos) there are.
-    """
-
-    unit: Unit
-    reference: IntArray
-    probe: IntArray
-    count: int
+    unit: Unit  # "person", or "photo" where the people are not known
+    reference: IntArray  # int64 (N,), number of the reference's person (or photo), from 0
+    probe: IntArray  # int64 (N,), likewise for the probe
+    count: int  # how many people (or photos) there are
 
     def __post_init__(self) -> None:
         shapes = self.reference.shape, self.probe.shape

@@ -54,27 +54,16 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Quality:
-    """What the scores are worth as probabilities.
+    """What the scores are worth as probabilities."""
 
-    Attributes:
-        brier: Brier score, 0 to 1.
-        ece: expected calibration error, 0 to 1.
-        cllr: in bits, from 0; None where it is infinite, as after one wrong score of exactly 0 or 1.
-        min_cllr: the same after the best non-decreasing map, 0 to 1.
-        calibration_loss: Cllr − minCllr, in bits; None where Cllr is.
-        genuine: genuine pairs that have a score.
-        impostor: impostor pairs that have a score.
-        bins: the reliability curve.
-    """
-
-    brier: float
-    ece: float
-    cllr: float | None
-    min_cllr: float
-    calibration_loss: float | None
-    genuine: int
-    impostor: int
-    bins: tuple[ReliabilityBin, ...]
+    brier: float  # Brier score, 0 to 1
+    ece: float  # expected calibration error, 0 to 1
+    cllr: float | None  # in bits, from 0; None where it is infinite, as after one wrong score of exactly 0 or 1
+    min_cllr: float  # the same after the best non-decreasing map, 0 to 1
+    calibration_loss: float | None  # Cllr − minCllr, in bits; None where Cllr is
+    genuine: int  # genuine pairs that have a score
+    impostor: int  # impostor pairs that have a score
+    bins: tuple[ReliabilityBin, ...]  # the reliability curve
 
 
 def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:

@@ -30,21 +30,13 @@ STATED_FMRS = {f"{fmr:g}": fmr for fmr in (0.1, 0.01, 0.001, 0.0001)}
 
 @dataclass(frozen=True)
 class Population:
-    """Whom the pairs show, and how the intervals drew them again.
+    """Whom the pairs show, and how the intervals drew them again."""
 
-    Attributes:
-        drawn: "person", or "photo" where the people are not known.
-        count: how many people (or photos) all pairs show.
-        count_in_impostor_pairs: how many the impostor pairs show.
-        replicates: how many times they were drawn.
-        seed: what the draws started from.
-    """
-
-    drawn: str
-    count: int
-    count_in_impostor_pairs: int
-    replicates: int
-    seed: int
+    drawn: str  # "person", or "photo" where the people are not known
+    count: int  # how many people (or photos) all pairs show
+    count_in_impostor_pairs: int  # how many the impostor pairs show
+    replicates: int  # how many times they were drawn
+    seed: int  # what the draws started from
 
 
 @dataclass(frozen=True)
@@ -52,40 +44,23 @@ class Evaluation:
     """What a list of scored pairs says about a system.
 
     A figure that these pairs cannot give is None, and ``reasons`` says why.
-
-    Attributes:
-        threshold: two-way decisions are ``match`` if score ≥ threshold.
-        band: (low, high), the inconclusive band.
-        confusion: the four outcomes at the threshold.
-        decisions: "genuine" and "impostor" → verdicts by the band.
-        failures: "genuine" and "impostor" → pairs without a score, a non-match everywhere.
-        eer: equal error rate, in [0, 1].
-        auc: area under the ROC, in [0, 1].
-        fnmr_at_fmr: stated FMR ("0.01") → lowest FNMR.
-        quality: what the scores are worth as chances, where they are chances.
-        folds: LFW's view 2, where the list has folds.
-        intervals: name of a figure → 95 % interval.
-        population: whom the pairs show, where that is known.
-        reasons: name of a figure that is None → why.
-        weights: id of the weights that gave the scores.
-        threshold_chosen_here: whether these very pairs chose the threshold, which flatters.
     """
 
-    threshold: float
-    band: Band
-    confusion: Confusion
-    decisions: Mapping[str, Verdicts]
-    failures: Mapping[str, int]
-    eer: float | None
-    auc: float | None
-    fnmr_at_fmr: Mapping[str, float | None]
-    quality: Quality | None = None
-    folds: Folds | None = None
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    population: Population | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    weights: str | None = None
-    threshold_chosen_here: bool = False
+    threshold: float  # two-way decisions are ``match`` if score ≥ threshold
+    band: Band  # (low, high), the inconclusive band
+    confusion: Confusion  # the four outcomes at the threshold
+    decisions: Mapping[str, Verdicts]  # "genuine" and "impostor" → verdicts by the band
+    failures: Mapping[str, int]  # "genuine" and "impostor" → pairs without a score, a non-match everywhere
+    eer: float | None  # equal error rate, in [0, 1]
+    auc: float | None  # area under the ROC, in [0, 1]
+    fnmr_at_fmr: Mapping[str, float | None]  # stated FMR ("0.01") → lowest FNMR
+    quality: Quality | None = None  # what the scores are worth as chances, where they are chances
+    folds: Folds | None = None  # LFW's view 2, where the list has folds
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # name of a figure → 95 % interval
+    population: Population | None = None  # whom the pairs show, where that is known
+    reasons: Mapping[str, str] = field(default_factory=dict)  # name of a figure that is None → why
+    weights: str | None = None  # id of the weights that gave the scores
+    threshold_chosen_here: bool = False  # whether these very pairs chose the threshold, which flatters
 
     def __post_init__(self) -> None:
         silent = {key for key, value in self.figures().items() if value is None} - self.reasons.keys()

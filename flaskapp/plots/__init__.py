@@ -10,16 +10,6 @@ from flaskapp.plots.style import save
 from flaskapp.plots.training import plot_architecture, plot_sheet, plot_training
 
 __all__ = [
-    "PhotoView",
-    "plot_architecture",
-    "plot_comparison",
-    "plot_det",
-    "plot_detection",
-    "plot_evaluation",
-    "plot_reliability",
-    "plot_roc",
-    "plot_scores",
-    "plot_sheet",
-    "plot_training",
-    "save",
-]
+    "PhotoView", "plot_architecture", "plot_comparison", "plot_det", "plot_detection", "plot_evaluation",
+    "plot_reliability", "plot_roc", "plot_scores", "plot_sheet", "plot_training", "save",
+]  # fmt: skip

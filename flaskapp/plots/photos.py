@@ -39,23 +39,14 @@ NUMBER_SIDE = 20
 
 @dataclass(frozen=True, eq=False)
 class PhotoView:
-    """One photo of a comparison, as it is to be shown.
+    """One photo of a comparison, as it is to be shown."""
 
-    Attributes:
-        label: what stands above it, for example "Reference".
-        pixels: uint8 (height, width, 3) RGB, upright; may be reduced.
-        faces: all faces of the photo, left to right.
-        chosen: number of the face that was compared; 1 is the leftmost.
-        aligned: uint8 (100, 100, 3) RGB, that face as the network saw it.
-        size_wh: width and height in which the faces are given; None = those of ``pixels``.
-    """
-
-    label: str
-    pixels: Pixels
-    faces: Sequence[Face]
-    chosen: int
-    aligned: Pixels
-    size_wh: Size | None = None
+    label: str  # what stands above it, for example "Reference"
+    pixels: Pixels  # uint8 (height, width, 3) RGB, upright; may be reduced
+    faces: Sequence[Face]  # all faces of the photo, left to right
+    chosen: int  # number of the face that was compared; 1 is the leftmost
+    aligned: Pixels  # uint8 (100, 100, 3) RGB, that face as the network saw it
+    size_wh: Size | None = None  # width and height in which the faces are given; None = those of ``pixels``
 
     @property
     def caption(self) -> str:

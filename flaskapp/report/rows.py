@@ -28,19 +28,12 @@ PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
 
 
 class Row(NamedTuple):
-    """One figure, ready to be shown.
+    """One figure, ready to be shown."""
 
-    Attributes:
-        name: of the figure.
-        value: in words; a dash where there is none.
-        interval: 95 %, or a bound; may be empty.
-        counts: what it was counted on, or why there is no value; may be empty.
-    """
-
-    name: str
-    value: str
-    interval: str = ""
-    counts: str = ""
+    name: str  # of the figure
+    value: str  # in words; a dash where there is none
+    interval: str = ""  # 95 %, or a bound; may be empty
+    counts: str = ""  # what it was counted on, or why there is no value; may be empty
 
 
 def percent(share: float | None) -> str:

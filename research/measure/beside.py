@@ -20,8 +20,7 @@ from flaskapp.evaluation.decisions import FloatArray, check_both_kinds, check_pa
 from flaskapp.evaluation.intervals import ENDS, REPLICATES, replicated
 from flaskapp.evaluation.quality import Ladder
 from flaskapp.pairs import PhotoPair, read_scores
-from flaskapp.report import value_text
-from flaskapp.report.rows import PLAIN, name_of
+from flaskapp.report.rows import PLAIN, name_of, value_text
 from research.sets.table import list_faces, read_sets, read_teacher
 
 

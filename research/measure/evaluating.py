@@ -30,7 +30,8 @@ from flaskapp.cli.progress import progress_bar, report_failures, report_left_out
 from flaskapp.pairs import photos_of, read_labels, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
-from flaskapp.report import Section, Table, interval_text, percent
+from flaskapp.report import Section, Table
+from flaskapp.report.rows import interval_text, percent
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
 from research.measure.degrading import KINDS
 from research.measure.roles import pairs_of_role
