@@ -17,7 +17,6 @@ from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoE
 
 if TYPE_CHECKING:
     from flaskapp.detection import Detection, Face
-    from flaskapp.plots import PhotoView
     from flaskapp.verifier import FaceInPhoto, Verification
 
 EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
@@ -179,18 +178,16 @@ def _face_lines(faces: Sequence[Face]) -> list[str]:
 
 def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
     from flaskapp import plots
+    from flaskapp.preprocess import decode_photo
 
-    views = _view("Reference", verification.reference, reference), _view("Probe", verification.probe, probe)
+    def view(label: str, found: FaceInPhoto, photo: bytes) -> plots.PhotoView:
+        pixels = decode_photo(photo).pixels
+        return plots.PhotoView(label, pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
+
+    views = view("Reference", verification.reference, reference), view("Probe", verification.probe, probe)
     score, band = verification.similarity_score, verification.inconclusive_band
     plots.save(plots.plot_comparison(*views, score, band, verification.threshold), out)
     click.echo(f"Drawn: {shown(out)}", err=True)
-
-
-def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
-    from flaskapp.plots import PhotoView
-    from flaskapp.preprocess import decode_photo
-
-    return PhotoView(label, decode_photo(photo).pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
 
 
 @click.command(cls=ReadingCommand)

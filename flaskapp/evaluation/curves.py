@@ -59,10 +59,6 @@ class ErrorCurve:
 def error_curve(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
     """Count both kinds of errors at every threshold; ``match`` means score ≥ threshold.
 
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire.
-        same: bool (N,), True = genuine.
-
     Raises:
         DataError: the pairs are of one kind only, or there are none.
 
@@ -132,11 +128,11 @@ def _with_start(values: FloatArray, start: float) -> FloatArray:
 
 
 def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None, *, named: bool = True) -> float:
-    """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``.
+    """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``, in (0, 1).
 
     Args:
         curve: the errors at every threshold.
-        fmr: the false match rate asked for, in (0, 1).
+        fmr: the false match rate asked for.
         people: how many people the impostor pairs show, where that was looked at.
         named: False where these are photos: they may all show the same few people.
 
@@ -200,10 +196,6 @@ def choose_threshold(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
 
     Of several equally accurate ones it takes the one whose FMR and FNMR are nearest to each
     other, and of those the highest: always the same one for the same scores.
-
-    Args:
-        scores: float (N,), higher = more alike; NaN takes no part.
-        same: bool (N,), True = genuine.
 
     Raises:
         DataError: the pairs are of one kind only, or there are none.
@@ -273,12 +265,7 @@ class Folds:
 
 
 def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike) -> Folds:
-    """Measure each fold with the most accurate threshold of all others.
-
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match.
-        same: bool (N,), True = genuine.
-        fold: int (N,), number of the fold of each pair.
+    """Measure each fold, int (N,) a number for each pair, with the most accurate threshold of all others.
 
     Raises:
         DataError: there is one fold only, or all other folds together lack a kind of pairs.

@@ -1,7 +1,8 @@
 """From log-odds to scores, from scores to verdicts, and what the verdicts got right.
 
-The decision rule of the whole program stands here, once; and what every measurement is made of,
-a score and a truth for each pair.
+The decision rule of the whole program stands here, once; and what every measurement is made of, a
+score and a truth for each pair. Throughout this package ``scores`` are float (N,), higher = more alike,
+NaN = failure to acquire, and ``same`` is bool (N,), True = genuine.
 """
 
 from __future__ import annotations
@@ -38,11 +39,9 @@ def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
 
 
 def decide(score: float, band: Band) -> Decision:
-    """Decide one comparison: ``match`` from high on, ``non_match`` below low, else ``inconclusive``.
+    """Decide one comparison by its band (low, high).
 
-    Args:
-        score: similarity score, higher = more alike.
-        band: (low, high).
+    It is ``match`` from high on, ``non_match`` below low, else ``inconclusive``.
 
     Raises:
         ValueError: the score is no number, or the band is upside down.
@@ -78,14 +77,10 @@ def check_band(band: Band) -> Band:
 
 
 def check_pairs(scores: npt.ArrayLike, same: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
-    """Return copies of scores and truths, failures to acquire turned into −inf.
+    """Return copies of scores and truths, float64 and bool (N,), failures to acquire turned into −inf.
 
     A photo without a usable face has no score (NaN). It can never be decided ``match``, at
     whatever threshold, which is what the score −inf says; so the pair stays in every count.
-
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire.
-        same: bool (N,), True = genuine.
 
     Raises:
         DataError: there is no pair at all.
@@ -147,13 +142,8 @@ def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> di
 def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, impostor: int) -> dict[str, FloatArray]:
     """Return the figures of a two-way decision; NaN where a denominator is 0.
 
-    Precision and F1 depend on the list's share of genuine pairs; FNMR is 1 − recall.
-
-    Args:
-        matches: float of any shape, genuine pairs decided match.
-        false_matches: likewise, impostor pairs decided match.
-        genuine: all genuine pairs.
-        impostor: all impostor pairs.
+    ``matches`` are genuine pairs decided match, float of any shape, of so many ``genuine`` ones; impostor pairs
+    likewise. Precision and F1 depend on the list's share of genuine pairs; FNMR is 1 − recall.
     """
     right, wrong = np.asarray(matches, np.float64), np.asarray(false_matches, np.float64)
     missed = genuine - right
@@ -204,13 +194,7 @@ class Confusion:
 
 
 def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -> Confusion:
-    """Count the four outcomes of a two-way decision: ``match`` if score ≥ threshold.
-
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match.
-        same: bool (N,), True = genuine.
-        threshold: a finite number.
-    """
+    """Count the four outcomes of a two-way decision: ``match`` if score ≥ threshold, a finite number."""
     if not math.isfinite(threshold):
         raise ValueError(f"Expected a finite threshold. Received: threshold={threshold}")
     values, truths = check_pairs(scores, same)

@@ -67,11 +67,7 @@ class Quality:
 
 
 def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
-    """Measure scores as probabilities.
-
-    Args:
-        scores: float (N,) in [0, 1], NaN = failure to acquire: it takes no part.
-        same: bool (N,), True = genuine.
+    """Measure scores in [0, 1] as probabilities.
 
     Raises:
         DataError: a score lies outside [0, 1], or only one kind of pairs has scores.

@@ -30,9 +30,7 @@ Size = tuple[int, int]
 Box = tuple[float, float, float, float]  # left, bottom, width and height
 # Inches. Both photos are as high as each other and fill the page's width, as long as they are
 # not too tall for a screen.
-PAGE_WIDTH, MARGIN, GAP = 11.0, 0.5, 0.25
-TALLEST_PHOTO = 5.0
-ALIGNED_SIDE = 1.45
+PAGE_WIDTH, MARGIN, GAP, TALLEST_PHOTO, ALIGNED_SIDE = 11.0, 0.5, 0.25, 5.0, 1.45
 # Points that a face's number takes above or beside its box.
 NUMBER_SIDE = 20
 
@@ -64,15 +62,7 @@ class PhotoView:
 def plot_comparison(
     reference: PhotoView, probe: PhotoView, similarity_score: float, band: Band, threshold: float
 ) -> Figure:
-    """Draw one comparison: both photos, both aligned faces, and the score on its scale.
-
-    Args:
-        reference: the photo compared against.
-        probe: the new photo.
-        similarity_score: in [0, 1].
-        band: (low, high), the inconclusive band, within [0, 1].
-        threshold: within the band.
-    """
+    """Draw one comparison: both photos, both aligned faces, and the score on its scale from 0 to 1."""
     views = reference, probe
     wide = sum(view.shape for view in views)
     row = min(TALLEST_PHOTO, (PAGE_WIDTH - 2 * MARGIN - GAP) / wide)
@@ -114,13 +104,7 @@ def plot_detection(pixels: Pixels, faces: Sequence[Face], size_wh: Size | None =
 
 
 def draw_faces(axes: Axes, faces: Sequence[Face], chosen: int | None = None) -> None:
-    """Draw boxes, numbers and landmarks over a photo.
-
-    Args:
-        axes: where the photo is shown, in the faces' own pixels.
-        faces: numbered from 1.
-        chosen: number of the one to stand out; None = all of them alike.
-    """
+    """Draw boxes, numbers from 1 and landmarks over a photo shown in the faces' own pixels; one stands out, or all."""
     for number, face in enumerate(faces, start=1):
         stands_out = chosen is None or number == chosen
         colour, line = (style.CHOSEN_COLOUR, "-") if stands_out else (style.OTHER_COLOUR, (0, (4, 2)))

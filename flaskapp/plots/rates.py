@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
@@ -50,11 +51,7 @@ def plot_evaluation(scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Eval
 def plot_roc(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     """Draw 1 − FNMR over FMR, on a logarithmic scale: what matters is where FMR is small.
 
-    The grey part lies below ten false matches, where a rate would rest on accidents.
-
-    Args:
-        curve: errors at every threshold.
-        threshold: the one to mark.
+    The grey part lies below ten false matches, where a rate would rest on accidents. ``threshold`` is marked.
     """
     figure, axes = _square("ROC", curve)
     lowest, reachable = min(0.5 / curve.impostor, 0.1), FEWEST_ERRORS / curve.impostor
@@ -68,8 +65,7 @@ def plot_roc(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     axes.axvspan(lowest, min(reachable, 1), label=UNREACHABLE, **SHADE)
     axes.plot(np.maximum(fmr, lowest), 1 - fnmr, **CURVE)
     if threshold is not None:
-        at_fmr, at_fnmr = _rates_at(curve, threshold)
-        _mark(axes, max(at_fmr, lowest), 1 - at_fnmr, _threshold_label(threshold, at_fmr, at_fnmr))
+        _mark(axes, curve, threshold, lambda fmr, fnmr: ([max(fmr, lowest)], [1 - fnmr]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda rate, _: f"{round(100 * rate, 9):g} %"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -82,11 +78,7 @@ def plot_det(curve: ErrorCurve, threshold: float | None = None) -> Figure:
     """Draw FNMR over FMR on axes of normal deviates, as ISO/IEC 19795-1 describes the DET.
 
     Normally distributed scores give a straight line there. The grey parts lie below ten
-    errors; the dotted diagonal is where both rates are equal.
-
-    Args:
-        curve: errors at every threshold.
-        threshold: the one to mark.
+    errors; the dotted diagonal is where both rates are equal. ``threshold`` is marked.
     """
     figure, axes = _square("DET", curve)
     kinds = np.array([curve.impostor, curve.genuine])
@@ -111,9 +103,7 @@ def plot_det(curve: ErrorCurve, threshold: float | None = None) -> Figure:
             markeredgewidth=1.3, zorder=4, label=f"EER {style.percent(equal)}",
         )  # fmt: skip
     if threshold is not None:
-        at = _rates_at(curve, threshold)
-        x, y = deviates(*at)
-        _mark(axes, x, y, _threshold_label(threshold, *at))
+        _mark(axes, curve, threshold, deviates)
     for axis, least in zip((axes.xaxis, axes.yaxis), lowest, strict=True):
         ticks = [rate for rate in (DET_TICKS if least > 3e-4 else FAR_DET_TICKS) if rate >= least]
         axis.set_major_locator(FixedLocator(probit(np.array(ticks)).tolist()))
@@ -130,32 +120,22 @@ def _square(title: str, curve: ErrorCurve) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _rates_at(curve: ErrorCurve, threshold: float) -> tuple[float, float]:
+def _mark(axes: Axes, curve: ErrorCurve, threshold: float, place: Callable[[float, float], Any]) -> None:
+    """Mark a threshold; ``place`` says where its FMR and FNMR stand."""
     index = int(np.searchsorted(curve.thresholds, threshold))
-    return float(curve.fmr[index]), float(curve.fnmr[index])
-
-
-def _mark(axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, label: str) -> None:
+    fmr, fnmr = float(curve.fmr[index]), float(curve.fnmr[index])
+    label = f"threshold {threshold:.3f}: FMR {style.percent(fmr)}, FNMR {style.percent(fnmr)}"
     axes.plot(
-        *np.atleast_1d(x, y), "o", markersize=8, color=style.IMPOSTOR_COLOUR, markeredgecolor="white",
+        *place(fmr, fnmr), "o", markersize=8, color=style.IMPOSTOR_COLOUR, markeredgecolor="white",
         markeredgewidth=1.2, zorder=4, label=label, clip_on=False,
     )  # fmt: skip
-
-
-def _threshold_label(threshold: float, fmr: float, fnmr: float) -> str:
-    return f"threshold {threshold:.3f}: FMR {style.percent(fmr)}, FNMR {style.percent(fnmr)}"
 
 
 def plot_scores(scores: npt.ArrayLike, same: npt.ArrayLike, band: tuple[float, float], threshold: float) -> Figure:
     """Draw how the scores of genuine and impostor pairs are spread, each in its own row.
 
-    Counts are on a logarithmic scale: the few pairs on the wrong side are the ones to see.
-
-    Args:
-        scores: float (N,); failures to acquire (NaN) are counted in the title of their row.
-        same: bool (N,), True = genuine.
-        band: (low, high), shaded.
-        threshold: dashed.
+    Counts are on a logarithmic scale: the few pairs on the wrong side are the ones to see. Of the scores, float (N,),
+    failures to acquire (NaN) are counted in the title of their row. The band is shaded, the threshold dashed.
     """
     values, truths = np.asarray(scores, dtype=np.float64), np.asarray(same, dtype=bool)
     figure = style.new_figure(8, 6)
@@ -191,9 +171,6 @@ def plot_reliability(quality: Quality) -> Figure:
     """Draw the share of genuine pairs over the score, and below it how many pairs lie where.
 
     Both kinds weigh one half, as the score assumes: on the dotted diagonal it is right.
-
-    Args:
-        quality: of the scores.
     """
     figure = style.new_figure(7, 7.4)
     upper = style.gridded(style.quiet(figure.add_axes((0.13, 0.4, 0.83, 0.52))))

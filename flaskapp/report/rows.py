@@ -69,15 +69,14 @@ CHOSEN_HERE = ", chosen on these very pairs as the most accurate: its figures fl
 
 def figure_rows(result: Evaluation) -> list[Row]:
     """Return every figure with its interval and counts; where there is none, the reason."""
-    return [_row(result, key, value) for key, value in result.figures().items()]
-
-
-def _row(result: Evaluation, key: str, value: float | None) -> Row:
-    name = name_of(key)
-    if value is None:
-        return Row(name, "—", "", f"not claimed: {result.reasons[key]}")
-    interval = result.intervals.get(key)
-    return Row(name, value_text(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
+    rows = []
+    for key, value in result.figures().items():
+        if value is None:
+            rows.append(Row(name_of(key), "—", "", f"not claimed: {result.reasons[key]}"))
+        else:
+            interval = interval_text(result.intervals.get(key), plain=key in PLAIN)
+            rows.append(Row(name_of(key), value_text(key, value), interval, _counts(result, key)))
+    return rows
 
 
 def name_of(key: str) -> str:
@@ -117,21 +116,17 @@ def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
 
 def _counts(result: Evaluation, key: str) -> str:
     of, quality = result.confusion, result.quality
-    match key:
-        case "fmr":
-            return f"{of.false_matches:,} of {of.impostor:,}"
-        case "fnmr":
-            return f"{of.false_non_matches:,} of {of.genuine:,}"
-        case "precision":
-            return f"{of.true_matches:,} of {of.true_matches + of.false_matches:,} called match"
-        case "recall":
-            return f"{of.true_matches:,} of {of.genuine:,}"
-        case "accuracy":
-            return f"{of.true_matches + of.true_non_matches:,} of {of.pairs:,}"
-        case "brier" if quality:
-            return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
-        case _:
-            return ""
+    if key == "brier" and quality:
+        return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
+    counts = {
+        "fmr": (of.false_matches, of.impostor),
+        "fnmr": (of.false_non_matches, of.genuine),
+        "precision": (of.true_matches, of.true_matches + of.false_matches),
+        "recall": (of.true_matches, of.genuine),
+        "accuracy": (of.true_matches + of.true_non_matches, of.pairs),
+    }
+    told = "{:,} of {:,}".format(*counts[key]) if key in counts else ""
+    return told + " called match" * (key == "precision")
 
 
 def fold_rows(result: Evaluation) -> list[Row]:
@@ -166,6 +161,9 @@ def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
+GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
+
+
 def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     """Return a row for each group, under ``GROUP_HEAD``."""
     return [
@@ -174,10 +172,5 @@ def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     ]
 
 
-GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
-
-
 def _rate(result: Evaluation, key: str) -> tuple[str, str, str]:
-    value = result.figures()[key]
-    shown = "—" if value is None else percent(value)
-    return shown, interval_text(result.intervals.get(key)), _counts(result, key)
+    return percent(result.figures()[key]), interval_text(result.intervals.get(key)), _counts(result, key)
