@@ -55,13 +55,13 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
             f"--out {shown(out)} lies within {shown(folder)}: the next run would change what this one wrote.",
             "Name a folder outside it.",
         )
-    written = {photo: _places(out / photo.relative_to(folder)) for photo in photos}
-    refuse_overwriting([*itertools.chain(*written.values()), *([sheet] if sheet else [])], photos)
+    places = {photo: [out / f"{photo.relative_to(folder)}.{name}.jpg" for name in TRANSFORMATIONS] for photo in photos}
+    refuse_overwriting([*itertools.chain(*places.values()), *([sheet] if sheet else [])], photos)
     rows: list[list[np.ndarray]] = []
     failed = 0
     for index, photo in enumerate(progress_bar("Changing photos", "photos")(photos)):
         try:
-            pictures = _write_all(photo, written[photo], seed + 2 * index)
+            pictures = _write_all(photo, places[photo], seed + 2 * index)
         except PhotoError as error:
             failed += 1
             click.echo(f"Error: {error.for_photo(shown(photo.relative_to(folder)))}", err=True)
@@ -74,13 +74,6 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
         plots.save(plots.plot_sheet(rows, ["original", *(name.replace("_", " ") for name in TRANSFORMATIONS)]), sheet)
         click.echo(f"Drawn: {shown(sheet)}", err=True)
     ctx.exit(2 if failed else 0)
-
-
-def _places(photo: Path) -> list[Path]:
-    """Return where the nine of a photo are written, given where it would itself stand."""
-    from flaskapp.augment_images import TRANSFORMATIONS
-
-    return [photo.with_name(f"{photo.name}.{name}.jpg") for name in TRANSFORMATIONS]
 
 
 def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
@@ -102,7 +95,6 @@ def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:
     import cv2
 
-    height, width = pixels.shape[:2]
-    scale = THUMBNAIL / max(height, width)
-    size = max(1, round(scale * width)), max(1, round(scale * height))
+    scale = THUMBNAIL / max(pixels.shape)
+    size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

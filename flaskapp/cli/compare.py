@@ -16,16 +16,14 @@ from flaskapp.cli.options import ANY_PATH, EXISTING_FILE, FIGURE, FIGURES, Readi
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
-    from flaskapp.detection import Detection, Face
+    from flaskapp.detection import Face
     from flaskapp.verifier import FaceInPhoto, Verification
 
-EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
-
-VERDICTS = {
-    "match": "match: the photos seem to show the same person",
-    "non_match": "non-match: the photos seem to show two different people",
-    "inconclusive": "inconclusive: too close to call, try other photos",
-    "out_of_scope": "out of scope: neither photo is the person this model knows",
+VERDICTS = {  # with the exit codes
+    "match": (0, "match: the photos seem to show the same person"),
+    "non_match": (1, "non-match: the photos seem to show two different people"),
+    "inconclusive": (3, "inconclusive: too close to call, try other photos"),
+    "out_of_scope": (4, "out of scope: neither photo is the person this model knows"),
 }
 
 FACE_NUMBER = click.IntRange(min=1)
@@ -79,7 +77,7 @@ def compare(
         click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
     elif plot:
         _plot(verification, *photos, plot)
-    ctx.exit(EXIT_CODES[verification.decision])
+    ctx.exit(VERDICTS[verification.decision][0])
 
 
 def _read(label: str, path: Path) -> bytes:
@@ -150,7 +148,7 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
         below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
         score = f"similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
     lines = [
-        VERDICTS[verification.decision],
+        VERDICTS[verification.decision][1],
         score,
         f"reference {shown(reference)}: {_found(verification.reference)}",
         f"probe     {shown(probe)}: {_found(verification.probe)}",
@@ -211,6 +209,8 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     Exit codes:
       0 every photo was read, even if it shows no face   2 wrong usage or unusable photo
     """
+    from flaskapp import preprocess
+    from flaskapp.preprocess.files import read_photo
     from flaskapp.verifier import faces_to_json
 
     figures = [plot / name for name in _figure_names(photos)] if plot else [None] * len(photos)
@@ -218,13 +218,19 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     entries: list[dict[str, Any]] = []
     for path, figure in zip(photos, figures, strict=True):
         try:
-            size_wh, found = _find(path, figure)
+            photo = preprocess.decode_photo(read_photo(path))
+            found = preprocess.find_faces(photo)
         except (PhotoError, NotEnoughMemoryError) as error:
             click.echo(f"Error: {error.for_photo(shown(path))}", err=True)
             entries.append({"photo": str(path), "error": _problem(error)})
             continue
-        more = {"more_faces": found.more_faces, "turned": found.turned, "notes": found.notes}
-        entries.append({"photo": str(path), "photo_size_wh": size_wh, "faces": faces_to_json(found.faces), **more})
+        if figure:
+            from flaskapp import plots
+
+            figure.parent.mkdir(parents=True, exist_ok=True)
+            plots.save(plots.plot_detection(photo.pixels, found, photo.size_wh), figure)
+        entry = {"photo": str(path), "photo_size_wh": photo.size_wh, "faces": faces_to_json(found.faces)}
+        entries.append(entry | {"more_faces": found.more_faces, "turned": found.turned, "notes": found.notes})
         if not as_json:
             count = {0: "no face", 1: "1 face"}.get(len(found.faces), f"{len(found.faces)} faces")
             notes = [f"  {note}" for note in found.notes]
@@ -232,21 +238,6 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     if as_json:
         click.echo(json.dumps(entries, indent=2))
     ctx.exit(2 if any("error" in entry for entry in entries) else 0)
-
-
-def _find(path: Path, figure: Path | None) -> tuple[tuple[int, int], Detection]:
-    """Find the faces of one photo, and draw them if asked to; return its size and what was found."""
-    from flaskapp import preprocess
-    from flaskapp.preprocess.files import read_photo
-
-    photo = preprocess.decode_photo(read_photo(path))
-    found = preprocess.find_faces(photo)
-    if figure:
-        from flaskapp import plots
-
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        plots.save(plots.plot_detection(photo.pixels, found, photo.size_wh), figure)
-    return photo.size_wh, found
 
 
 def _figure_names(photos: Sequence[Path]) -> list[str]:

@@ -17,16 +17,8 @@ from flaskapp import evaluation, report
 from flaskapp.cli.options import is_output, refuse_overwriting
 from flaskapp.cli.progress import progress_bar, report_failures, report_left_out
 from flaskapp.evaluation import Evaluation
-from flaskapp.pairs import (
-    PhotoPair,
-    group_masks,
-    photos_of,
-    read_labels,
-    read_pairs,
-    read_scores,
-    sources_of,
-    write_scores_csv,
-)
+from flaskapp.pairs.labels import group_masks, read_labels
+from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
 from flaskapp.report import Section, Table, rows

@@ -76,10 +76,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
 class Output(click.Path):
     """A file or folder to write: whether that can work is found out before the work starts.
 
-    Args:
-        suffixes: how the file's name may end; anyhow if none are given.
-        drawn: whether it holds pictures, which take an extra of the package.
-        **settings: of ``click.Path``.
+    The suffixes say how the file's name may end, if any are given; what is drawn takes an extra of the package.
     """
 
     def __init__(self, *suffixes: str, drawn: bool = False, **settings: Any) -> None:

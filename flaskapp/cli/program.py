@@ -58,8 +58,8 @@ def _tell(error: BaseException) -> int:
 
 def _code_and_words(error: BaseException) -> tuple[int, str]:
     match error:
-        case SystemExit(code=1):
-            return USAGE, ""  # click's, after a broken pipe
+        case SystemExit(code=1) | BrokenPipeError():
+            return USAGE, ""  # whoever read our answer has gone; 1 is click's for that
         case SystemExit():
             return error.code if isinstance(error.code, int) else BUG if error.code else 0, ""
         case click.ClickException():
@@ -68,17 +68,14 @@ def _code_and_words(error: BaseException) -> tuple[int, str]:
             return STOPPED, "Stopped."
         case FacialRecognitionError():
             return error.exit_code, f"Error: {error}"
-        case BrokenPipeError():
-            return USAGE, ""  # whoever read our answer has gone
         case OSError():
             return USAGE, f"Error: {error.filename or 'the answer or a file'}: {error.strerror or error}."
         case MemoryError():
             return OUT_OF_MEMORY, "Error: there is too little memory. Close other programs, or use smaller photos."
-        case _:
-            # Its text stays out: it may hold what no log should.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{type(error).__name__} in {place.name}, line {place.lineno}"
-            return BUG, f"Error: this should not have happened ({where}). Please report it."
+    # Its text stays out: it may hold what no log should.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+    return BUG, f"Error: this should not have happened ({where}). Please report it."
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -22,12 +22,9 @@ MOST_SHOWN = 20
 
 
 def progress_bar(label: str, unit: str, each: int = 1) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return what wraps an iteration of known length: how far, how fast, how long still.
+    """Return what wraps an iteration of known length and tells how far it is, how fast, and how long still.
 
-    Args:
-        label: what is being done.
-        unit: what is counted, for example "photos".
-        each: how many of them one step is.
+    The unit is what is counted, "photos" for example; each step is so many of them.
     """
 
     def iterate(items: Iterable[Item]) -> Iterator[Item]:

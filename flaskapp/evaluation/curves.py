@@ -130,17 +130,14 @@ def _with_start(values: FloatArray, start: float) -> FloatArray:
 def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None, *, named: bool = True) -> float:
     """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``, in (0, 1).
 
-    Args:
-        curve: the errors at every threshold.
-        fmr: the false match rate asked for.
-        people: how many people the impostor pairs show, where that was looked at.
-        named: False where these are photos: they may all show the same few people.
+    ``people`` is how many the impostor pairs show, where that was looked at. They are not ``named`` where these are
+    photos: those may all show the same few people.
 
     Raises:
         UnreachableRateError: the pairs are too few to show this rate: fewer than 10/fmr
             impostor pairs, fewer than 10 of them matching, or fewer than 500 people.
     """
-    fewest, index = pairs_needed(fmr), index_at_fmr(curve, fmr)
+    fewest, index = pairs_needed(fmr), int(first_allowed(curve.false_matches, fmr, curve.impostor))
     if curve.impostor < fewest:
         wanted, received = f"at least {fewest} impostor pairs", str(curve.impostor)
     elif people is not None and (people < FEWEST_PEOPLE or not named):
@@ -167,18 +164,8 @@ def pairs_needed(rate: float) -> int:
     return math.ceil(round(FEWEST_ERRORS / rate, 6))
 
 
-def reachable_rate(pairs: int) -> float:
-    """Return the lowest error rate that so many pairs can show; the inverse of ``pairs_needed``."""
-    return FEWEST_ERRORS / pairs
-
-
-def index_at_fmr(curve: ErrorCurve, fmr: float) -> int:
-    """Return the index of the lowest threshold with an FMR of at most ``fmr``."""
-    return int(first_allowed(curve.false_matches, fmr, curve.impostor))
-
-
 def first_allowed(false_matches: npt.NDArray[Any], fmr: float, impostor: int) -> IntArray:
-    """Return where false matches (..., T) first are few enough for an FMR, int64 (...,)."""
+    """Return the index of the lowest threshold with so low an FMR, int64 (...,), given false matches (..., T)."""
     return np.argmax(false_matches <= allowed(fmr, impostor), axis=-1)
 
 

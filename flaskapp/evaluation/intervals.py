@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.evaluation.curves import error_curve, index_at_fmr
+from flaskapp.evaluation.curves import error_curve, first_allowed
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray, check_pairs
 from flaskapp.evaluation.quality import Ladder
 
@@ -195,7 +195,8 @@ def _bounds_of_curves(
         bound = max(nobody_missed, _bound(sources, ~truths))
         found |= {"eer": _at_most(bound), "auc": _at_least((1 - bound) ** 2)}
     curve = error_curve(np.where(np.isneginf(values), np.nan, values), truths)
-    perfect = [key for key in stated_fmrs if curve.false_non_matches[index_at_fmr(curve, float(key))] == 0]
+    lowest = {key: first_allowed(curve.false_matches, float(key), curve.impostor) for key in stated_fmrs}
+    perfect = [key for key, index in lowest.items() if curve.false_non_matches[index] == 0]
     return found | {f"fnmr_at_fmr.{key}": _at_most(nobody_missed) for key in perfect}
 
 

@@ -89,26 +89,24 @@ def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
     figures = Ladder(values, truths, 0.0, chances=True).figures(np.ones((1, values.size)))
     found = {name: float(figures[name][0]) for name in FIGURES}
     finite = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    bins = _bins(values[truths], values[~truths])
+    bins = _bins(values, truths)
     return Quality(**finite, genuine=int(truths.sum()), impostor=int((~truths).sum()), bins=bins)  # type: ignore[arg-type]
 
 
-def _bins(genuine: FloatArray, impostor: FloatArray) -> tuple[ReliabilityBin, ...]:
-    kinds = (genuine, impostor)
-    counts = [np.bincount(_bin_of(values), minlength=BINS) for values in kinds]
-    sums = [np.bincount(_bin_of(values), values, minlength=BINS) for values in kinds]
-    share, of_impostors = (count / values.size for count, values in zip(counts, kinds, strict=True))
-    total, score = share + of_impostors, sums[0] / genuine.size + sums[1] / impostor.size
+def _bins(scores: FloatArray, truths: BoolArray) -> tuple[ReliabilityBin, ...]:
+    weights = np.where(truths, 1 / truths.sum(), 1 / (~truths).sum())
+    columns = (truths, ~truths, weights * scores, weights * truths, weights)
+    sums = [np.bincount(_bin_of(scores), column, minlength=BINS).tolist() for column in columns]
     return tuple(
         ReliabilityBin(
             low=number / BINS,
             high=(number + 1) / BINS,
-            genuine=int(counts[0][number]),
-            impostor=int(counts[1][number]),
-            mean_score=float(score[number] / total[number]) if total[number] else None,
-            observed=float(share[number] / total[number]) if total[number] else None,
+            genuine=int(genuine),
+            impostor=int(impostor),
+            mean_score=score / weight if weight else None,
+            observed=share / weight if weight else None,
         )
-        for number in range(BINS)
+        for number, (genuine, impostor, score, share, weight) in enumerate(zip(*sums, strict=True))
     )
 
 
@@ -120,15 +118,9 @@ def _bin_of(scores: FloatArray) -> IntArray:
 class Ladder:
     """All figures of many bootstrap replicates at once: the list itself, each pair counted so many times.
 
-    Args:
-        values: float64 (N,), −inf = failure to acquire.
-        truths: bool (N,), True = genuine.
-        threshold: ``match`` if score ≥ threshold.
-        stated_fmrs: false match rates at which FNMR is read off.
-        chances: whether the scores are chances, so that Brier and the like mean something.
-
-    Attributes:
-        order: int (N,), what sorts the pairs; ``figures`` takes weights in this order.
+    It is made of values, float64 (N,), −inf = failure to acquire, and truths, bool (N,); of a threshold, of false
+    match rates at which FNMR is read off, and of whether the scores are chances, so that Brier and the like mean
+    something. ``order``, int (N,), is what sorts the pairs; ``figures`` takes weights in this order.
     """
 
     def __init__(

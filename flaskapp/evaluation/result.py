@@ -13,7 +13,6 @@ from flaskapp.errors import DataError, UnreachableRateError
 from flaskapp.evaluation.curves import Folds, auc, eer, error_curve, evaluate_folds, fnmr_at_fmr
 from flaskapp.evaluation.decisions import (
     Band,
-    BoolArray,
     Confusion,
     Verdicts,
     check_band,
@@ -123,17 +122,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure everything that the pairs can show.
 
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match at any threshold.
-        same: bool (N,), True = genuine.
-        threshold: forces the two-way decision; chosen on other people.
-        band: (low, high) with low ≤ threshold ≤ high; likewise.
-        sources: the people of both photos of each pair; without them no interval is given.
-        folds: int (N,), number of the fold of each pair, for the figures of LFW's view 2; one fold gives none.
-        weights: id of the weights, passed on.
-        threshold_chosen_here: passed on.
-        replicates: how many times the bootstrap draws people.
-        seed: what its draws start from.
+    Threshold and band, low ≤ threshold ≤ high, were chosen on other people. ``sources`` are the people of both photos
+    of each pair, drawn so many times from a seed; without them no interval is given. ``folds``, int (N,), number the
+    fold of each pair, for the figures of LFW's view 2; one fold gives none. The rest is passed on.
 
     Raises:
         DataError: there is no pair.
@@ -150,15 +141,10 @@ def evaluate(
     quality = _quality(scores, truths, reasons)
     intervals, population = {}, None
     if sources is not None:
+        stated = [key for key, value in curve_figures["fnmr_at_fmr"].items() if value is not None]
+        chances = quality is not None
         intervals = bootstrap_intervals(
-            scores,
-            truths,
-            threshold,
-            sources,
-            stated_fmrs=[key for key, value in curve_figures["fnmr_at_fmr"].items() if value is not None],
-            chances=quality is not None,
-            replicates=replicates,
-            seed=seed,
+            scores, truths, threshold, sources, stated_fmrs=stated, chances=chances, replicates=replicates, seed=seed
         )
         everyone, strangers = sources.among(np.ones_like(truths)), sources.among(~truths)
         population = Population(sources.unit, everyone, strangers, replicates, seed)
@@ -190,7 +176,7 @@ NO_RATE = {
 
 
 def _curve_figures(
-    scores: npt.ArrayLike, truths: BoolArray, sources: Sources | None, reasons: dict[str, str]
+    scores: npt.ArrayLike, truths: np.ndarray, sources: Sources | None, reasons: dict[str, str]
 ) -> dict[str, Any]:
     """Return what is read off the curves; add to ``reasons`` why something is missing."""
     rates: dict[str, float | None] = dict.fromkeys(STATED_FMRS)
@@ -209,7 +195,7 @@ def _curve_figures(
     return {"eer": eer(curve), "auc": auc(curve), "fnmr_at_fmr": rates}
 
 
-def _quality(scores: npt.ArrayLike, truths: BoolArray, reasons: dict[str, str]) -> Quality | None:
+def _quality(scores: npt.ArrayLike, truths: np.ndarray, reasons: dict[str, str]) -> Quality | None:
     """Return what the scores are worth as chances; add to ``reasons`` why something is missing."""
     try:
         quality = score_quality(scores, truths)

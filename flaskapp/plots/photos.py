@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.plots import style
@@ -87,10 +88,8 @@ def plot_comparison(
 def plot_detection(pixels: Pixels, faces: Sequence[Face], size_wh: Size | None = None) -> Figure:
     """Draw every face of a photo with its number, box and landmarks.
 
-    Args:
-        pixels: uint8 (height, width, 3) RGB, upright; may be reduced.
-        faces: left to right; numbered from 1.
-        size_wh: width and height in which the faces are given; None = those of ``pixels``.
+    The photo, uint8 (height, width, 3) RGB, is upright; where it is reduced, ``size_wh`` are the width and height in
+    which the faces are given, left to right.
     """
     height, width = pixels.shape[:2]
     # About 64 square inches whatever the shape.
@@ -111,9 +110,11 @@ def draw_faces(axes: Axes, faces: Sequence[Face], chosen: int | None = None) -> 
         left, top, right, bottom = face.box_xyxy
         size = _points(axes, right - left, 0)
         width = np.clip(size / 30, 1.0, 2.2)
+        # Keeps light lines readable on any photo.
+        outline = withStroke(linewidth=width + 1.2, foreground="black", alpha=0.75)
         box = Rectangle(
             (left, top), right - left, bottom - top, fill=False, joinstyle="round", edgecolor=colour, linestyle=line,
-            linewidth=width if stands_out else 0.6 * width, path_effects=style.halo(width + 1.2),
+            linewidth=width if stands_out else 0.6 * width, path_effects=[outline],
         )  # fmt: skip
         axes.add_patch(box)
         _draw_number(axes, left, top, number, colour)

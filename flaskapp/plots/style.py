@@ -12,7 +12,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from flaskapp.errors import DataError
@@ -94,17 +93,10 @@ def on_pairs_axis(axes: Axes, lowest: float = 10.0) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def halo(width: float = 2.5) -> list[withStroke]:
-    """Return a dark outline that keeps light lines and letters readable on any photo."""
-    return [withStroke(linewidth=width, foreground="black", alpha=0.75)]
-
-
 def percent(share: float) -> str:
     """Write a share so that small ones keep two digits.
 
     >>> [percent(share) for share in (0, 0.00123, 0.0456, 0.5)]
     ['0 %', '0.12 %', '4.6 %', '50 %']
     """
-    if share == 0:
-        return "0 %"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.3g} %"

@@ -27,11 +27,9 @@ BOX_HEIGHT, STEP, MIDDLE = 0.5, 0.82, 4.6
 
 
 def plot_sheet(rows: Sequence[Sequence[npt.NDArray[np.uint8]]], columns: Sequence[str]) -> Figure:
-    """Draw pictures in a grid, each whole and in its own shape, with a word above each column.
+    """Draw pictures, uint8 (height, width, 3) RGB, in a grid, each whole and in its own shape.
 
-    Args:
-        rows: uint8 (height, width, 3) RGB pictures, as many a row as there are columns.
-        columns: their names; a space starts a new line.
+    The columns have their names above; a space starts a new line.
     """
     width, height = len(columns) * CELL, len(rows) * CELL + LABEL
     figure = style.new_figure(width, height)
@@ -49,13 +47,7 @@ def plot_sheet(rows: Sequence[Sequence[npt.NDArray[np.uint8]]], columns: Sequenc
 
 
 def plot_training(losses: Sequence[float], validation_losses: Sequence[float], best: int) -> Figure:
-    """Draw the losses of each epoch; the first is before training, and the one that was kept is marked.
-
-    Args:
-        losses: of the training pairs; NaN where there is none.
-        validation_losses: as many.
-        best: the epoch that was kept.
-    """
+    """Draw the losses of each epoch, NaN where there is none; the first is before training, the best one is marked."""
     figure = style.new_figure(7, 4)
     axes = style.gridded(style.quiet(figure.add_axes((0.12, 0.15, 0.83, 0.7))))
     epochs = range(len(losses))
@@ -73,11 +65,7 @@ def plot_training(losses: Sequence[float], validation_losses: Sequence[float], b
 
 
 def plot_architecture(network: Any) -> Figure:
-    """Draw a Siamese network from its layers' own names and shapes: two photos, one set of weights, one score.
-
-    Args:
-        network: as ``flaskapp.model.build_siamese_network`` returns it.
-    """
+    """Draw what ``flaskapp.model.build_siamese_network`` returns, from its layers' own names and shapes."""
     stages = []
     for layer in network.get_layer("embedding_network").layers:
         pooling = f"block {layer.name[5]}: convolutions, pooling" if layer.name.endswith("_pool") else None

@@ -50,11 +50,12 @@ def percent(share: float | None) -> str:
 def setting_rows(result: Evaluation) -> list[Row]:
     """Return what was measured: weights, pairs, people, threshold and band."""
     confusion, (low, high) = result.confusion, result.band
+    flatters = ", chosen on these very pairs as the most accurate: its figures flatter" * result.threshold_chosen_here
     rows = [
         Row("weights", result.weights or "not named"),
         Row("pairs", f"{confusion.pairs:,}: {confusion.genuine:,} genuine, {confusion.impostor:,} impostor"),
         Row("failures to acquire", f"{result.failures_to_acquire:,} pairs, counted as non-match"),
-        Row("threshold", f"{result.threshold:.4f}" + CHOSEN_HERE * result.threshold_chosen_here),
+        Row("threshold", f"{result.threshold:.4f}{flatters}"),
         Row("inconclusive band", f"{low:.4f} to {high:.4f}" if low < high else "none"),
     ]
     population = result.population
@@ -62,9 +63,6 @@ def setting_rows(result: Evaluation) -> list[Row]:
         drawn = {"person": "people", "photo": "photos, because the list does not say who is who"}[population.drawn]
         rows.append(Row("intervals", f"95 %, {population.replicates:,} draws of {population.count:,} {drawn}"))
     return rows
-
-
-CHOSEN_HERE = ", chosen on these very pairs as the most accurate: its figures flatter"
 
 
 def figure_rows(result: Evaluation) -> list[Row]:
@@ -134,9 +132,8 @@ def fold_rows(result: Evaluation) -> list[Row]:
     folds = result.folds
     if folds is None:
         return []
-    worst, best = min(folds.accuracies), max(folds.accuracies)
     value = f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}"
-    spread = f"folds {percent(worst).removesuffix(' %')} to {percent(best)}"
+    spread = f"folds {percent(min(folds.accuracies)).removesuffix(' %')} to {percent(max(folds.accuracies))}"
     how = "the other folds choose each threshold; ± one standard error of the mean"
     counts = f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; {how}"
     return [Row("view 2: mean accuracy", value, spread, counts)]
