@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
+from flaskapp.cli.options import FIGURE, FOLDER, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.errors import DataError, PhotoError
 
@@ -21,7 +21,7 @@ QUALITY = 95
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("folder", type=FOLDER)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
 @click.option("--sheet", type=FIGURE, metavar="OUT.png", help="Draw the first photos with their nine changes.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of how strong each change is.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, finite, shown
+from flaskapp.cli.options import FILE, OUTPUT_FOLDER, finite, shown
 
 QUALITY = 95
 
@@ -15,7 +15,7 @@ QUALITY = 95
 @click.command()
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the photos go.")
 @click.option("--camera", type=click.IntRange(min=0), default=0, help="Number of the camera.")
-@click.option("--video", type=EXISTING_FILE, metavar="FILE", help="A film in place of the camera.")
+@click.option("--video", type=FILE, metavar="FILE", help="A film in place of the camera.")
 @click.option("--photos", type=click.IntRange(min=11), default=15, help="How many to take.")
 @click.option("--every", type=click.IntRange(min=1), default=5, help="Look at every N-th frame.")
 @click.option("--seconds", type=click.FloatRange(min=1), callback=finite, default=180, help="Give up after so many.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shlex
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import ANY_PATH, EXISTING_FILE, FIGURE, FIGURES, ReadingCommand, refuse_overwriting, shown
+from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, ReadingCommand, refuse_overwriting, shown
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ FACE_NUMBER = click.IntRange(min=1)
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("reference", type=EXISTING_FILE)
-@click.argument("probe", type=EXISTING_FILE)
+@click.argument("reference", type=FILE)
+@click.argument("probe", type=FILE)
 @click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE; 1 is the leftmost.")
 @click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE; 1 is the leftmost.")
 @click.option("--model", type=ANY_PATH, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
@@ -39,14 +38,7 @@ FACE_NUMBER = click.IntRange(min=1)
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
 @click.pass_context
 def compare(
-    ctx: click.Context,
-    reference: Path,
-    probe: Path,
-    reference_face: int | None,
-    probe_face: int | None,
-    model: Path | None,
-    as_json: bool,
-    plot: Path | None,
+    ctx: click.Context, /, reference: Path, probe: Path, as_json: bool, plot: Path | None, **chosen: Any
 ) -> None:
     """Say whether two photos show the same person.
 
@@ -68,7 +60,7 @@ def compare(
     """
     try:
         photos = _read("reference", reference), _read("probe", probe)
-        verification = _verify(*photos, reference_face, probe_face, model)
+        verification = _verify(*photos, **chosen)
     except (PhotoError, NotEnoughMemoryError) as error:
         _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
         return
@@ -189,7 +181,7 @@ def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path)
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
+@click.argument("photos", nargs=-1, required=True, type=FILE, metavar="PHOTO…")
 @click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry for each photo.")
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
@@ -250,12 +242,11 @@ def _figure_names(photos: Sequence[Path]) -> list[str]:
     taken: set[str] = set()
     names = []
     for photo in photos:
-        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        name, number = photo.stem, 1
         # A number that makes the name of another photo would put one picture over the other.
-        for ending in endings:
-            stem = photo.stem.casefold() + ending
-            if stem not in taken and not (ending and stem in stems):
-                break
-        taken.add(stem)
-        names.append(f"{photo.stem}{ending}.faces.png")
+        while name.casefold() in (taken | stems if number > 1 else taken):
+            number += 1
+            name = f"{photo.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(f"{name}.faces.png")
     return names

@@ -15,7 +15,7 @@ import numpy as np
 
 from flaskapp import evaluation, report
 from flaskapp.cli.options import is_output, refuse_overwriting
-from flaskapp.cli.progress import progress_bar, report_failures, report_left_out
+from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.evaluation import Evaluation
 from flaskapp.pairs.labels import group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
@@ -24,6 +24,7 @@ from flaskapp.pairs.scoring import score_pairs
 from flaskapp.report import Section, Table, rows
 from flaskapp.weights.runtime import Runtime, default_runtime
 
+MORE = "more; --json lists them all."
 METHOD = (
     "Intervals are 95 % intervals by bootstrap. It draws people, not pairs; a pair counts as often as both of its "
     "people were drawn. Figures that need more pairs, errors or people are not claimed: an FMR of x takes 10/x "
@@ -115,11 +116,6 @@ class Measured:
         }
 
 
-def measure(asked: SimpleNamespace) -> Measured:
-    """Score the pairs that are asked for, or read a peer's scores, and evaluate the scores."""
-    return measure_scores(asked) if asked.scores_from else measure_photos(list_pairs(asked), asked)
-
-
 def list_pairs(asked: SimpleNamespace) -> Listed:
     """Read or make the pairs of photos."""
     if asked.people:
@@ -140,7 +136,7 @@ def impostors_in_words(asked: SimpleNamespace) -> str:
 
 def measure_photos(listed: Listed, asked: SimpleNamespace, written: Sequence[Path] = ()) -> Measured:
     """Score the pairs, and evaluate the scores; ``written`` will be written too, and must be no photo."""
-    runtime = runtime_of(asked.weights)
+    runtime = Runtime(asked.weights) if asked.weights else default_runtime()
     plots = [asked.plots / f"{name}.png" for name in PICTURES] if asked.plots else []
     files = [file for file in (asked.scores, asked.json_file, asked.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
@@ -165,11 +161,6 @@ def measure_scores(asked: SimpleNamespace) -> Measured:
     return Measured(f"Scores of {asked.scores_from.name}", pairs, scores, *figures)
 
 
-def runtime_of(weights: Path | None) -> Runtime:
-    """Return the weights that are asked for, or the shipped ones."""
-    return Runtime(weights) if weights else default_runtime()
-
-
 def _masks(pairs: Sequence[PhotoPair], asked: SimpleNamespace) -> dict[str, np.ndarray]:
     return group_masks(pairs, read_labels(asked.labels, asked.by)) if asked.labels else {}
 
@@ -192,7 +183,7 @@ def tell(measured: Measured, asked: SimpleNamespace, program: str = "facial-reco
     """Print the figures, and write what was asked for."""
     sections = _sections(measured)
     click.echo(report.as_text(sections))
-    report_failures(measured.failures)
+    report_left_out(measured.failures, "failure to acquire", MORE)
     if asked.scores:
         write_scores_csv(asked.scores, measured.pairs, measured.scores, measured.result.band)
     if asked.json_file:

@@ -15,7 +15,7 @@ from flaskapp.cli.augment import augment
 from flaskapp.cli.capture import capture
 from flaskapp.cli.compare import compare, detect
 from flaskapp.cli.evaluate import evaluate
-from flaskapp.cli.running import BUG, OUT_OF_MEMORY, STOPPED, USAGE
+from flaskapp.cli.exit_codes import BUG, OUT_OF_MEMORY, STOPPED, USAGE
 from flaskapp.cli.serve import serve
 from flaskapp.cli.train import forget, train
 from flaskapp.errors import FacialRecognitionError

@@ -66,8 +66,3 @@ def report_left_out(left_out: Mapping[str, str], label: str = "left out", more: 
         click.echo(f"  {label}: {shown(Path(name))}: {reason}", err=True)
     if len(left_out) > MOST_SHOWN:
         click.echo(f"  … and {len(left_out) - MOST_SHOWN:,} {more}", err=True)
-
-
-def report_failures(failures: Mapping[str, str]) -> None:
-    """List the first of the failures to acquire."""
-    report_left_out(failures, "failure to acquire", "more; --json lists them all.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import ANY_PATH, EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, finite, shown
+from flaskapp.cli.options import ANY_PATH, FILE, FOLDER, OUTPUT_FOLDER, finite, shown
 from flaskapp.cli.progress import progress_bar, report_left_out, share_bar
 from flaskapp.errors import DataError, MissingExtraError
 
@@ -23,7 +23,7 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
-@click.option("--me", required=True, type=EXISTING_FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
+@click.option("--me", required=True, type=FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
 @click.option("--others", metavar="DIR|lfw", help="A folder for each other person, or lfw; else a stand-in serves.")
 @click.option("--out", type=OUTPUT_FOLDER, default=Path("my_model"), metavar="DIR", help="The model's folder.")
 @click.option(
@@ -32,23 +32,13 @@ MINUTES = click.FloatRange(min=0, min_open=True)
     default="head",
     help="Train the last layers, or every weight, which takes other people's photos.",
 )
-@click.option(
-    "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
-)
+@click.option("--weights", type=FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones.")
 @click.option("--minutes", type=MINUTES, callback=finite, default=5.0, help="Longest training.")
 @click.option("--epochs", type=click.IntRange(min=1), default=30, help="Most epochs.")
 @click.option("--seed", type=click.IntRange(min=0), default=2026, help="Seed of every draw.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
 def train(
-    me: Path,
-    others: str | None,
-    out: Path,
-    recipe: str,
-    weights: Path | None,
-    minutes: float,
-    epochs: int,
-    seed: int,
-    tensorboard: bool,
+    me: Path, others: str | None, out: Path, recipe: str, weights: Path | None, tensorboard: bool, **effort: Any
 ) -> None:
     """Train a model on your own face, and say honestly how good it is.
 
@@ -90,7 +80,7 @@ def train(
     mine = read_album(me, progress=progress_bar("Reading your photos", "photos"))
     report_left_out(mine.left_out)
     run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
-    settings = OwnRecipe(recipe, minutes, epochs, seed=seed)
+    settings = OwnRecipe(recipe, **effort)
     reporter = training.OwnReporter(partial(click.echo, err=True), share_bar("Training"))
     result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
     click.echo(describe(result))

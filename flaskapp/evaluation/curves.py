@@ -71,13 +71,8 @@ def error_curve(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
     check_both_kinds(truths, "An error curve")
     thresholds = np.append(np.unique(values[np.isfinite(values)]), np.inf)
     genuine, impostor = np.sort(values[truths]), np.sort(values[~truths])
-    return ErrorCurve(
-        thresholds=thresholds,
-        false_matches=impostor.size - np.searchsorted(impostor, thresholds),
-        false_non_matches=np.searchsorted(genuine, thresholds),
-        genuine=genuine.size,
-        impostor=impostor.size,
-    )
+    let_in, missed = impostor.size - np.searchsorted(impostor, thresholds), np.searchsorted(genuine, thresholds)
+    return ErrorCurve(thresholds, let_in, missed, genuine.size, impostor.size)
 
 
 def eer(curve: ErrorCurve) -> float:

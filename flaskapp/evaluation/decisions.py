@@ -160,7 +160,7 @@ def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, im
 
 @dataclass(frozen=True)
 class Confusion:
-    """The four counts of a two-way decision; the rates follow from them, as ``rates`` says."""
+    """The four counts of a two-way decision, as ``confusion_at`` lists them; ``rates`` says what follows from them."""
 
     true_matches: int
     false_matches: int
@@ -199,9 +199,5 @@ def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -
         raise ValueError(f"Expected a finite threshold. Received: threshold={threshold}")
     values, truths = check_pairs(scores, same)
     matched = values >= threshold
-    return Confusion(
-        true_matches=int(np.sum(matched & truths)),
-        false_matches=int(np.sum(matched & ~truths)),
-        true_non_matches=int(np.sum(~matched & ~truths)),
-        false_non_matches=int(np.sum(~matched & truths)),
-    )
+    outcomes = (matched & truths, matched & ~truths, ~matched & ~truths, ~matched & truths)
+    return Confusion(*(int(outcome.sum()) for outcome in outcomes))

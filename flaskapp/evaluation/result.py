@@ -61,11 +61,6 @@ class Evaluation:
     weights: str | None = None  # id of the weights that gave the scores
     threshold_chosen_here: bool = False  # whether these very pairs chose the threshold, which flatters
 
-    def __post_init__(self) -> None:
-        silent = {key for key, value in self.figures().items() if value is None} - self.reasons.keys()
-        if silent:
-            raise ValueError(f"Expected a reason for every missing figure. Missing: {sorted(silent)}")
-
     @property
     def failures_to_acquire(self) -> int:
         """All pairs without a score."""

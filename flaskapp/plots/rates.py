@@ -32,12 +32,7 @@ UNREACHABLE = "fewer than 10 errors: no claim"
 
 
 def plot_evaluation(scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Evaluation) -> dict[str, Figure]:
-    """Draw all figures of one evaluation of scores float (N,), ``same`` bool (N,).
-
-    Returns:
-        "scores"; "roc" and "det" where there are pairs of both kinds; "reliability" where the
-        scores are chances.
-    """
+    """Draw "scores", float (N,); "roc" and "det" where there are pairs of both kinds; "reliability" of chances."""
     figures = {"scores": plot_scores(scores, same, evaluation.band, evaluation.threshold)}
     if evaluation.confusion.genuine and evaluation.confusion.impostor:
         curve = error_curve(scores, same)

@@ -143,11 +143,7 @@ VERDICT_HEAD = ("pairs of", "pairs", "match", "inconclusive", "non-match")
 
 
 def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
-    """Say how many pairs of either kind got which verdict, never how likely a verdict is wrong.
-
-    Returns:
-        A row for each kind with pairs: name, pairs, and of each verdict count and share.
-    """
+    """Say how many pairs of each kind there are, and how many got which verdict, never how likely one is wrong."""
     rows = []
     for name, kind in (("one person", "genuine"), ("two people", "impostor")):
         verdicts = result.decisions[kind]

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from flaskapp.cli.evaluate import evaluate as of_product
-from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, ReadingCommand
+from flaskapp.cli.options import FIGURE, FILE, FOLDER, OUTPUT_FILE, ReadingCommand
 
 OPTIONS = {option.name: option for option in of_product.params}
-SETS = click.option("--sets", type=EXISTING_FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
+SETS = click.option("--sets", type=FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
 ROLE = click.option(
     "--role",
     type=click.Choice(["reporting", "calibration", "validation"]),
@@ -25,7 +25,7 @@ ROLE = click.option(
 @ROLE
 @click.option(
     "--beside",
-    type=EXISTING_FILE,
+    type=FILE,
     metavar="PEER",
     help="A peer's scores of the same pairs (CSV), or a teacher's .npz or sets file, to be set beside ours.",
 )
@@ -43,7 +43,7 @@ def evaluate(sets: Path | None, role: str | None, beside: Path | None, hardest: 
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", type=EXISTING_FOLDER)
+@click.argument("photos", type=FOLDER)
 def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
     """Count false matches and failures to acquire by group, of PHOTOS no two of which show one person."""
     from research.measure import evaluating
@@ -72,7 +72,7 @@ def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given
 
 
 @click.command("model-card", cls=ReadingCommand)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=EXISTING_FILE)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=FILE)
 @click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
 def model_card(runs: tuple[Path, ...], weights: Path | None, out: Path) -> None:
     """Write the model card from what the other commands wrote by --json, and its figures beside them.

@@ -14,24 +14,25 @@ from matplotlib.figure import Figure
 
 from flaskapp import evaluation, plots, report
 from flaskapp.cli.measuring import (
+    MORE,
     Listed,
     Measured,
     check,
     impostors_in_words,
     list_pairs,
-    measure,
     measure_photos,
-    runtime_of,
+    measure_scores,
     tell,
     write_json,
 )
 from flaskapp.cli.options import refuse_overwriting
-from flaskapp.cli.progress import progress_bar, report_failures, report_left_out
+from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.pairs import photos_of, read_labels, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
 from flaskapp.report import Section, Table
 from flaskapp.report.rows import interval_text, percent
+from flaskapp.weights.runtime import Runtime, default_runtime
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
 from research.measure.degrading import KINDS
 from research.measure.roles import pairs_of_role
@@ -113,7 +114,7 @@ def evaluate(options: SimpleNamespace, sets: Sets, peer: Path | None, hardest: P
     if options.scores_from:
         if peer or hardest:
             raise click.UsageError("--beside and --hardest go with photos.")
-        tell(measure(options), options, program)
+        tell(measure_scores(options), options, program)
         return
     listed = sets.list_pairs(options)
     theirs = peer_scores(peer, listed.pairs) if peer else None
@@ -151,6 +152,11 @@ def _draw_hardest(path: Path, measured: Measured, root: Path, options: SimpleNam
 
     plots.save(plot_hardest(*([pair(int(index)) for index in part] for part in rows)), path)
     click.echo(f"Drawn: {path}. It shows faces: handle it like the photos themselves.", err=True)
+
+
+def runtime_of(weights: Path | None) -> Runtime:
+    """Return the weights that are asked for, or the shipped ones."""
+    return Runtime(weights) if weights else default_runtime()
 
 
 def hardest_pairs(scores: np.ndarray, same: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
@@ -191,7 +197,7 @@ def strangers(photos: Path, labels_file: Path, options: SimpleNamespace) -> None
     }
     sections = _sections_of_strangers(found)
     _tell("strangers", sections, told, options)
-    report_failures(failures)
+    report_left_out(failures, "failure to acquire", MORE)
     if options.plots or options.report:
         picture = "False match rates across and within groups, and failures to acquire, with intervals."
         across = [
