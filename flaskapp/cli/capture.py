@@ -18,7 +18,9 @@ QUALITY = 95
 @click.option("--video", type=FILE, metavar="FILE", help="A film in place of the camera.")
 @click.option("--photos", type=click.IntRange(min=11), default=15, help="How many to take.")
 @click.option("--every", type=click.IntRange(min=1), default=5, help="Look at every N-th frame.")
-@click.option("--seconds", type=click.FloatRange(min=1), callback=finite, default=180, help="Give up after so many.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), callback=finite, default=180, help="Give up after this many seconds."
+)
 @click.pass_context
 def capture(
     ctx: click.Context, out: Path, camera: int, video: Path | None, photos: int, every: int, seconds: float
@@ -61,7 +63,6 @@ def capture(
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     missing = guide.missing()
-    click.echo(f"{len(guide.looks)} photos in {shown(out)}")
-    for line in missing:
-        click.echo(f"  still missing: {line}")
+    lines = [f"{len(guide.looks)} photos in {shown(out)}", *(f"  still missing: {line}" for line in missing)]
+    click.echo("\n".join(lines))
     ctx.exit(2 if missing else 0)

@@ -24,7 +24,7 @@ from flaskapp.cli.options import FILE, FOLDER, OUTPUT_FILE, OUTPUT_FOLDER, PAGE,
     "--scores-from",
     type=FILE,
     metavar="SCORES.csv",
-    help="Scores in place of photos: reference, probe, same, similarity_score.",
+    help="Another system's scores in place of photos: reference, probe, same, similarity_score.",
 )
 @click.option("--threshold", type=float, callback=finite, help="With --scores-from: match if score ≥ threshold.")
 @click.option(

@@ -140,8 +140,7 @@ def measure_photos(listed: Listed, asked: SimpleNamespace, written: Sequence[Pat
     plots = [asked.plots / f"{name}.png" for name in PICTURES] if asked.plots else []
     files = [file for file in (asked.scores, asked.json_file, asked.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
-    masks = _masks(listed.pairs, asked)
-    bar = progress_bar("Reading photos", "photos")
+    masks, bar = _masks(listed.pairs, asked), progress_bar("Reading photos", "photos")
     scores, failed = score_pairs(listed.pairs, listed.root, runtime, asked.face, bar)
     info = runtime.info
     settings = {"threshold": info.threshold, "band": info.inconclusive_band, "weights": info.weights_id}
