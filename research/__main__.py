@@ -29,7 +29,7 @@ class _Commands(click.Group):
             raise _Refused(str(error)) from None
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def main() -> None:
     """How the weights are made and measured."""
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from web_process import Server
 
-from flaskapp.cli import main
+from flaskapp.cli.program import main
 from flaskapp.web import openapi
 
 ROOT = Path(__file__).resolve().parent.parent

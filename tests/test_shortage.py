@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli, preprocess
+from flaskapp import preprocess
+from flaskapp.cli.program import main
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, UnreadablePhotoError
 from flaskapp.pairs import scoring
 from flaskapp.pairs.lists import PhotoPair
@@ -92,7 +93,7 @@ def test_evaluation_stops_and_counts_no_failure_to_acquire(no_room, tmp_path, ho
     with pytest.raises(NotEnoughMemoryError):
         scoring.score_pairs([PhotoPair("a.jpg", "b.jpg", same=True)], tmp_path, runtime)
     arguments = ["evaluate", "--pairs", str(tmp_path / "pairs.csv"), "--root", str(tmp_path)]
-    result = CliRunner().invoke(cli.main, arguments)
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "not enough memory" in result.stderr
     assert "acquire" not in result.output
@@ -107,7 +108,7 @@ def test_an_album_leaves_no_photo_out_for_it(no_room, tmp_path, hopper):
 def test_the_command_line_says_so(no_room, tmp_path, hopper):
     photo = tmp_path / "a.jpg"
     photo.write_bytes(hopper)
-    result = CliRunner().invoke(cli.main, ["compare", str(photo), str(photo), "--json"])
+    result = CliRunner().invoke(main, ["compare", str(photo), str(photo), "--json"])
     assert result.exit_code == 2
     assert "not enough memory" in result.stderr
     assert "damaged" not in result.output

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.left_out import report_left_out
-from flaskapp.cli.options import EXISTING_FOLDER, FIGURE, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
-from flaskapp.cli.progress import progress_bar
+from flaskapp.cli.options import FIGURE, FOLDER, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
+from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.errors import DataError, PhotoError
 
 if TYPE_CHECKING:
@@ -22,12 +21,10 @@ QUALITY = 95
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("folder", type=EXISTING_FOLDER)
+@click.argument("folder", type=FOLDER)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
 @click.option("--sheet", type=FIGURE, metavar="OUT.png", help="Draw the first photos with their nine changes.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of how strong each change is."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of how strong each change is.")
 @click.pass_context
 def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, seed: int) -> None:
     """Write the nine changed versions of every photo of FOLDER.
@@ -58,7 +55,7 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
             f"--out {shown(out)} lies within {shown(folder)}: the next run would change what this one wrote.",
             "Name a folder outside it.",
         )
-    places = {photo: _places(photo, out / photo.relative_to(folder).parent) for photo in photos}
+    places = {photo: [out / f"{photo.relative_to(folder)}.{name}.jpg" for name in TRANSFORMATIONS] for photo in photos}
     refuse_overwriting([*itertools.chain(*places.values()), *([sheet] if sheet else [])], photos)
     rows: list[list[np.ndarray]] = []
     failed = 0
@@ -79,13 +76,6 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
     ctx.exit(2 if failed else 0)
 
 
-def _places(photo: Path, out: Path) -> list[Path]:
-    """Return where the nine are written."""
-    from flaskapp.augment_images import TRANSFORMATIONS
-
-    return [out / f"{photo.name}.{name}.jpg" for name in TRANSFORMATIONS]
-
-
 def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     """Write the nine; return thumbnails of the photo and of them."""
     from PIL import Image
@@ -95,19 +85,16 @@ def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     from flaskapp.preprocess.files import read_photo
 
     pixels = decode_photo(read_photo(photo)).at_full_scale().pixels
-    thumbnails = [_thumbnail(pixels)]
-    for place, transformation in zip(places, TRANSFORMATIONS.values(), strict=True):
-        changed = transformation(pixels, seed)
-        place.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [pixels, *(change(pixels, seed) for change in TRANSFORMATIONS.values())]
+    places[0].parent.mkdir(parents=True, exist_ok=True)
+    for place, changed in zip(places, pictures[1:], strict=True):
         Image.fromarray(changed).save(place, quality=QUALITY)
-        thumbnails.append(_thumbnail(changed))
-    return thumbnails
+    return [_thumbnail(picture) for picture in pictures]
 
 
 def _thumbnail(pixels: np.ndarray) -> np.ndarray:
     import cv2
 
-    height, width = pixels.shape[:2]
-    scale = THUMBNAIL / max(height, width)
-    size = max(1, round(scale * width)), max(1, round(scale * height))
+    scale = THUMBNAIL / max(pixels.shape)
+    size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

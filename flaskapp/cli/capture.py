@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FOLDER, FiniteRange, shown
+from flaskapp.cli.options import FILE, OUTPUT_FOLDER, finite, shown
 
 QUALITY = 95
 
 
 @click.command()
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the photos go.")
-@click.option("--camera", type=click.IntRange(min=0), default=0, show_default=True, help="Number of the camera.")
-@click.option("--video", type=EXISTING_FILE, metavar="FILE", help="A film in place of the camera.")
-@click.option("--photos", type=click.IntRange(min=11), default=15, show_default=True, help="How many to take.")
-@click.option("--every", type=click.IntRange(min=1), default=5, show_default=True, help="Look at every N-th frame.")
+@click.option("--camera", type=click.IntRange(min=0), default=0, help="Number of the camera.")
+@click.option("--video", type=FILE, metavar="FILE", help="A film in place of the camera.")
+@click.option("--photos", type=click.IntRange(min=11), default=15, help="How many to take.")
+@click.option("--every", type=click.IntRange(min=1), default=5, help="Look at every N-th frame.")
 @click.option(
-    "--seconds", type=FiniteRange(min=1), default=180, show_default=True, help="Give up after this many seconds."
+    "--seconds", type=click.FloatRange(min=1), callback=finite, default=180, help="Give up after this many seconds."
 )
 @click.pass_context
 def capture(
@@ -41,6 +41,8 @@ def capture(
     Exit codes:
       0 photos of every kind were taken   2 some are missing, or there is no camera
     """
+    from PIL import Image
+
     from flaskapp.personal.capture import GLASSES, Guide, read_camera
 
     guide, ends, last = Guide(photos), time.monotonic() + seconds, ""
@@ -49,7 +51,9 @@ def capture(
         for frame in read_camera(str(video) if video else camera, every):
             glance = guide.show(frame)
             if glance.kept:
-                _write(out, len(guide.looks), frame)
+                out.mkdir(parents=True, exist_ok=True)
+                name = f"{time.strftime('%Y%m%d-%H%M%S')}-{len(guide.looks):02d}.jpg"
+                Image.fromarray(frame).save(out / name, quality=QUALITY)
             line = f"{len(guide.looks)} of {photos}: {glance.words}"
             if line != last:
                 click.echo(line, err=True)
@@ -59,16 +63,6 @@ def capture(
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     missing = guide.missing()
-    click.echo(f"{len(guide.looks)} photos in {shown(out)}")
-    for line in missing:
-        click.echo(f"  still missing: {line}")
+    lines = [f"{len(guide.looks)} photos in {shown(out)}", *(f"  still missing: {line}" for line in missing)]
+    click.echo("\n".join(lines))
     ctx.exit(2 if missing else 0)
-
-
-def _write(out: Path, number: int, frame: object) -> None:
-    import numpy as np
-    from PIL import Image
-
-    out.mkdir(parents=True, exist_ok=True)
-    taken = time.strftime("%Y%m%d-%H%M%S")
-    Image.fromarray(np.asarray(frame)).save(out / f"{taken}-{number:02d}.jpg", quality=QUALITY)

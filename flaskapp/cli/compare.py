@@ -2,62 +2,43 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shlex
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import (
-    EXISTING,
-    EXISTING_FILE,
-    FIGURE,
-    FIGURES,
-    ReadingCommand,
-    refuse_overwriting,
-    shown,
-)
+from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, ReadingCommand, refuse_overwriting, shown
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 
 if TYPE_CHECKING:
-    from flaskapp.detection import Detection, Face
-    from flaskapp.plots import PhotoView
+    from flaskapp.detection import Face
     from flaskapp.verifier import FaceInPhoto, Verification
 
-EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
-
-VERDICTS = {
-    "match": "match: the photos seem to show the same person",
-    "non_match": "non-match: the photos seem to show two different people",
-    "inconclusive": "inconclusive: too close to call, try other photos",
-    "out_of_scope": "out of scope: neither photo is the person this model knows",
+VERDICTS = {  # with the exit codes
+    "match": (0, "match: the photos seem to show the same person"),
+    "non_match": (1, "non-match: the photos seem to show two different people"),
+    "inconclusive": (3, "inconclusive: too close to call, try other photos"),
+    "out_of_scope": (4, "out of scope: neither photo is the person this model knows"),
 }
 
 FACE_NUMBER = click.IntRange(min=1)
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("reference", type=EXISTING_FILE)
-@click.argument("probe", type=EXISTING_FILE)
+@click.argument("reference", type=FILE)
+@click.argument("probe", type=FILE)
 @click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE; 1 is the leftmost.")
 @click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE; 1 is the leftmost.")
-@click.option("--model", type=EXISTING, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
+@click.option("--model", type=ANY_PATH, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
 @click.pass_context
 def compare(
-    ctx: click.Context,
-    reference: Path,
-    probe: Path,
-    reference_face: int | None,
-    probe_face: int | None,
-    model: Path | None,
-    as_json: bool,
-    plot: Path | None,
+    ctx: click.Context, /, reference: Path, probe: Path, as_json: bool, plot: Path | None, **chosen: Any
 ) -> None:
     """Say whether two photos show the same person.
 
@@ -79,7 +60,7 @@ def compare(
     """
     try:
         photos = _read("reference", reference), _read("probe", probe)
-        verification = _verify(*photos, reference_face, probe_face, model)
+        verification = _verify(*photos, **chosen)
     except (PhotoError, NotEnoughMemoryError) as error:
         _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
         return
@@ -88,7 +69,7 @@ def compare(
         click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
     elif plot:
         _plot(verification, *photos, plot)
-    ctx.exit(EXIT_CODES[verification.decision])
+    ctx.exit(VERDICTS[verification.decision][0])
 
 
 def _read(label: str, path: Path) -> bytes:
@@ -124,23 +105,27 @@ def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, 
     label = error.photo or ""
     faces = error.faces if isinstance(error, SeveralFacesError) else ()
     if as_json:
-        problem = {"code": error.code, "photo": label, "message": error.message, "hint": error.hint}
-        click.echo(json.dumps({"error": problem | ({"faces": faces_to_json(faces)} if faces else {})}, indent=2))
+        problem = {"photo": label, **_problem(error)} | ({"faces": faces_to_json(faces)} if faces else {})
+        click.echo(json.dumps({"error": problem}, indent=2))
     if label in paths:
         error.for_photo(f"{label} {shown(paths[label])}")
     click.echo(f"Error: {error}", err=True)
-    for number, face in enumerate(faces, start=1):
-        click.echo(f"  {_face_line(number, face)}", err=True)
-    if faces and label in paths:
-        click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 1})}", err=True)
+    if faces:
+        click.echo("\n".join(_face_lines(faces)), err=True)
+        if label in paths:
+            click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 1})}", err=True)
     ctx.exit(error.exit_code)
+
+
+def _problem(error: FacialRecognitionError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _again(given: dict[str, Any]) -> str:
     """Return the command that compares the same photos, likewise, as a shell reads it."""
     photos = [shown(given["reference"]), shown(given["probe"])]
     options = {"--reference-face": given["reference_face"], "--probe-face": given["probe_face"]}
-    options |= {"--model": given["model"] and shown(given["model"])}
+    options["--model"] = given["model"] and shown(given["model"])
     chosen = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
     if any(photo.startswith("-") for photo in photos):
         chosen, photos = [*chosen, "--", *photos], []  # else a photo would be taken for an option
@@ -148,28 +133,25 @@ def _again(given: dict[str, Any]) -> str:
 
 
 def _describe(verification: Verification, reference: Path, probe: Path) -> str:
-    return "\n".join(
-        [
-            VERDICTS[verification.decision],
-            _score_line(verification),
-            f"  reference {shown(reference)}: {_found_line(verification.reference)}",
-            f"  probe     {shown(probe)}: {_found_line(verification.probe)}",
-            f"  {verification.verdict_counts}",
-            "  No liveness check: a photo of a photo would pass.",
-            f"  weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
-        ]
-    )
-
-
-def _score_line(verification: Verification) -> str:
     if verification.decision == "out_of_scope":
-        return "  no similarity score: this model can tell its owner from others, but not strangers apart"
-    low, high = verification.inconclusive_band
-    below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
-    return f"  similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
+        score = "no similarity score: this model can tell its owner from others, but not strangers apart"
+    else:
+        low, high = verification.inconclusive_band
+        below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
+        score = f"similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
+    lines = [
+        VERDICTS[verification.decision][1],
+        score,
+        f"reference {shown(reference)}: {_found(verification.reference)}",
+        f"probe     {shown(probe)}: {_found(verification.probe)}",
+        str(verification.verdict_counts),
+        "No liveness check: a photo of a photo would pass.",
+        f"weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
+    ]
+    return "\n  ".join(lines)
 
 
-def _found_line(found: FaceInPhoto) -> str:
+def _found(found: FaceInPhoto) -> str:
     others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
     turned = f"; the photo was turned by {found.turned} degrees to the right" if found.turned else ""
     return f"face {_face_line(found.number, found.face)}{others}{turned}"
@@ -180,29 +162,26 @@ def _face_line(number: int, face: Face) -> str:
     return f"{number}: x {left} to {right}, y {top} to {bottom}, detection score {face.detection_score:.3f}"
 
 
+def _face_lines(faces: Sequence[Face]) -> list[str]:
+    return [f"  {_face_line(number, face)}" for number, face in enumerate(faces, start=1)]
+
+
 def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
     from flaskapp import plots
+    from flaskapp.preprocess import decode_photo
 
-    figure = plots.plot_comparison(
-        _view("Reference", verification.reference, reference),
-        _view("Probe", verification.probe, probe),
-        verification.similarity_score,
-        verification.inconclusive_band,
-        verification.threshold,
-    )
-    plots.save(figure, out)
+    def view(label: str, found: FaceInPhoto, photo: bytes) -> plots.PhotoView:
+        pixels = decode_photo(photo).pixels
+        return plots.PhotoView(label, pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
+
+    views = view("Reference", verification.reference, reference), view("Probe", verification.probe, probe)
+    score, band = verification.similarity_score, verification.inconclusive_band
+    plots.save(plots.plot_comparison(*views, score, band, verification.threshold), out)
     click.echo(f"Drawn: {shown(out)}", err=True)
 
 
-def _view(label: str, found: FaceInPhoto, photo: bytes) -> PhotoView:
-    from flaskapp.plots import PhotoView
-    from flaskapp.preprocess import decode_photo
-
-    return PhotoView(label, decode_photo(photo).pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
-
-
 @click.command(cls=ReadingCommand)
-@click.argument("photos", nargs=-1, required=True, type=EXISTING_FILE, metavar="PHOTO…")
+@click.argument("photos", nargs=-1, required=True, type=FILE, metavar="PHOTO…")
 @click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry for each photo.")
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
@@ -222,94 +201,52 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     Exit codes:
       0 every photo was read, even if it shows no face   2 wrong usage or unusable photo
     """
-    figures = [plot / name for name in _figure_names(photos)] if plot else []
-    refuse_overwriting(figures, photos)
-    answers = []
-    for path, figure in itertools.zip_longest(photos, figures):
-        answer = _detect(path, figure)
-        answers.append(answer)
-        if answer.error:
-            click.echo(f"Error: {answer.error}", err=True)
-        elif not as_json:
-            click.echo(answer)
-    if as_json:
-        click.echo(json.dumps([answer.to_json() for answer in answers], indent=2))
-    ctx.exit(2 if any(answer.error for answer in answers) else 0)
-
-
-@dataclass(frozen=True)
-class _Detected:
-    """What was found in one photo, or why nothing could be."""
-
-    path: Path
-    size_wh: tuple[int, int] | None = None
-    found: Detection | None = None
-    error: FacialRecognitionError | None = None
-
-    @property
-    def faces(self) -> tuple[Face, ...]:
-        return self.found.faces if self.found else ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.found.notes if self.found else ()
-
-    def __str__(self) -> str:
-        count = {0: "no face", 1: "1 face"}.get(len(self.faces), f"{len(self.faces)} faces")
-        lines = [f"  {_face_line(number, face)}" for number, face in enumerate(self.faces, start=1)]
-        return "\n".join([f"{shown(self.path)}: {count}", *lines, *(f"  {note}" for note in self.notes)])
-
-    def to_json(self) -> dict[str, Any]:
-        from flaskapp.verifier import faces_to_json
-
-        if self.error:
-            problem = {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
-            return {"photo": str(self.path), "error": problem}
-        return {
-            "photo": str(self.path),
-            "photo_size_wh": self.size_wh,
-            "faces": faces_to_json(self.faces),
-            "more_faces": self.found is not None and self.found.more_faces,
-            "turned": self.found.turned if self.found else 0,
-            "notes": self.notes,
-        }
-
-
-def _detect(path: Path, figure: Path | None) -> _Detected:
-    """Find the faces of one photo, and draw them if asked to."""
     from flaskapp import preprocess
     from flaskapp.preprocess.files import read_photo
+    from flaskapp.verifier import faces_to_json
 
-    try:
-        photo = preprocess.decode_photo(read_photo(path))
-        faces = preprocess.find_faces(photo)
-    except (PhotoError, NotEnoughMemoryError) as error:
-        return _Detected(path, error=error.for_photo(shown(path)))
-    if figure:
-        from flaskapp import plots
+    figures = [plot / name for name in _figure_names(photos)] if plot else [None] * len(photos)
+    refuse_overwriting(filter(None, figures), photos)
+    entries: list[dict[str, Any]] = []
+    for path, figure in zip(photos, figures, strict=True):
+        try:
+            photo = preprocess.decode_photo(read_photo(path))
+            found = preprocess.find_faces(photo)
+        except (PhotoError, NotEnoughMemoryError) as error:
+            click.echo(f"Error: {error.for_photo(shown(path))}", err=True)
+            entries.append({"photo": str(path), "error": _problem(error)})
+            continue
+        if figure:
+            from flaskapp import plots
 
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        plots.save(plots.plot_detection(photo.pixels, faces, photo.size_wh), figure)
-    return _Detected(path, photo.size_wh, faces)
+            figure.parent.mkdir(parents=True, exist_ok=True)
+            plots.save(plots.plot_detection(photo.pixels, found, photo.size_wh), figure)
+        entry = {"photo": str(path), "photo_size_wh": photo.size_wh, "faces": faces_to_json(found.faces)}
+        entries.append(entry | {"more_faces": found.more_faces, "turned": found.turned, "notes": found.notes})
+        if not as_json:
+            count = {0: "no face", 1: "1 face"}.get(len(found.faces), f"{len(found.faces)} faces")
+            notes = [f"  {note}" for note in found.notes]
+            click.echo("\n".join([f"{shown(path)}: {count}", *_face_lines(found.faces), *notes]))
+    if as_json:
+        click.echo(json.dumps(entries, indent=2))
+    ctx.exit(2 if any("error" in entry for entry in entries) else 0)
 
 
-def _figure_names(photos: tuple[Path, ...]) -> list[str]:
+def _figure_names(photos: Sequence[Path]) -> list[str]:
     """Name a figure after each photo; photos of one name in several folders get numbers.
 
     >>> _figure_names((Path("a/1.jpg"), Path("b/1.png"), Path("2.jpg")))
     ['1.faces.png', '1-2.faces.png', '2.faces.png']
     """
-    stems = [photo.stem.casefold() for photo in photos]
+    stems = {photo.stem.casefold() for photo in photos}
     taken: set[str] = set()
     names = []
-    for photo, stem in zip(photos, stems, strict=True):
-        numbers = (f"-{number}" for number in itertools.count(2))
+    for photo in photos:
+        name, number = photo.stem, 1
         # A number that makes the name of another photo would put one picture over the other.
-        ending = next(end for end in itertools.chain(("",), numbers) if _is_free(stem, end, taken, stems))
-        taken.add(stem + ending)
-        names.append(f"{photo.stem}{ending}.faces.png")
+        while name.casefold() in (taken | stems if number > 1 else taken):
+            number += 1
+            name = f"{photo.stem}-{number}"
+        taken.add(name.casefold())
+        names.append(f"{name}.faces.png")
     return names
-
-
-def _is_free(stem: str, ending: str, taken: set[str], stems: list[str]) -> bool:
-    return stem + ending not in taken and (not ending or stem + ending not in stems)

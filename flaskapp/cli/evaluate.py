@@ -2,57 +2,43 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import click
 
-from flaskapp.cli.options import (
-    EXISTING_FILE,
-    EXISTING_FOLDER,
-    FINITE,
-    OUTPUT_FILE,
-    OUTPUT_FOLDER,
-    PAGE,
-    ReadingCommand,
-)
+from flaskapp.cli.options import FILE, FOLDER, OUTPUT_FILE, OUTPUT_FOLDER, PAGE, ReadingCommand, finite
 
 
 @click.command(cls=ReadingCommand)
 @click.option(
-    "--pairs",
-    type=EXISTING_FILE,
-    metavar="LIST",
-    help="LFW's own list of pairs (view 1 or 2), or a CSV with the columns reference, probe, same.",
+    "--pairs", type=FILE, metavar="LIST", help="LFW's own list (view 1, 2), or a CSV: reference, probe, same."
 )
-@click.option("--root", type=EXISTING_FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
-@click.option("--people", type=EXISTING_FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
+@click.option("--root", type=FOLDER, metavar="DIR", help="Folder that the list's paths start from.")
+@click.option("--people", type=FOLDER, metavar="DIR", help="A folder of photos for each person: all pairs.")
 @click.option(
-    "--impostors",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="With --people: draw so many impostor pairs by chance; otherwise take all.",
+    "--impostors", type=click.IntRange(min=0), metavar="N", help="With --people: draw so many impostor pairs; else all."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of every draw.")
 @click.option(
     "--scores-from",
-    type=EXISTING_FILE,
+    type=FILE,
     metavar="SCORES.csv",
     help="Another system's scores in place of photos: reference, probe, same, similarity_score.",
 )
-@click.option("--threshold", type=FINITE, help="With --scores-from: match if score ≥ threshold.")
-@click.option("--band", type=(FINITE, FINITE), metavar="LOW HIGH", help="With --scores-from: the inconclusive band.")
+@click.option("--threshold", type=float, callback=finite, help="With --scores-from: match if score ≥ threshold.")
 @click.option(
-    "--labels", type=EXISTING_FILE, metavar="CSV", help="Groups of photos: a column path, others to group by."
+    "--band", type=(float, float), callback=finite, metavar="LOW HIGH", help="With --scores-from: inconclusive band."
 )
+@click.option("--labels", type=FILE, metavar="CSV", help="Groups of photos: a column path, others to group by.")
 @click.option("--by", multiple=True, metavar="COLUMN", help="With --labels: group by this column; may be repeated.")
 @click.option(
     "--face",
     type=click.Choice(["centre", "largest", "refuse"]),
     default="centre",
-    show_default=True,
     help="Which of several faces to take; refuse makes such a photo a failure to acquire.",
 )
-@click.option("--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
+@click.option("--weights", type=FILE, metavar="FILE.h5", help="Other weights than the shipped ones.")
 @click.option("--scores", type=OUTPUT_FILE, metavar="OUT.csv", help="Write every pair's score and decision.")
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write all figures as JSON.")
 @click.option("--without-names", is_flag=True, help="Keep the names of failed photos out of JSON and page.")
@@ -85,8 +71,9 @@ def evaluate(**given: Any) -> None:
     Exit codes:
       0 measured   2 wrong usage, or a list or weights that cannot be used
     """
-    from flaskapp.cli.measuring import Options, measure, tell
+    from flaskapp.cli.measuring import check, list_pairs, measure_photos, measure_scores, tell
 
-    options = Options(**given)
-    options.check()
-    tell(measure(options), options)
+    asked = SimpleNamespace(**given)
+    check(asked)
+    measured = measure_scores(asked) if asked.scores_from else measure_photos(list_pairs(asked), asked)
+    tell(measured, asked)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import itertools
 import math
 import os
-import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,9 +15,9 @@ import click
 
 from flaskapp.errors import MissingExtraError
 
-EXISTING = click.Path(path_type=Path)  # whether it is there, its reader says better
-EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)  # whether it is there, its reader says better
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # flaskapp.plots knows no others
 
 
@@ -42,77 +40,66 @@ class ReadingCommand(click.Command):
             (written if is_output(param) else read).extend(paths)
         refuse_overwriting(written, read)
         for one, other in itertools.combinations(written, 2):
-            if one.resolve() == other.resolve() or not _identities([one]).isdisjoint(_identities([other])):
+            if _identity(one) == _identity(other):
                 raise click.UsageError(f"{shown(other)} would be written twice. Name two files.")
         return super().invoke(ctx)
 
 
 def is_output(param: click.Parameter) -> bool:
     """Say whether a parameter names a file or folder to write."""
-    return isinstance(param.type, _Output)
+    return isinstance(param.type, Output)
 
 
 def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
     """End, before anything is written, where a file to write is one that is read, by whatever name or link."""
-    there = {identity: path for path in written for identity in _identities([path])}
+    there = {_identity(path): path for path in written if path.is_file()}
     if not there:
         return
-    files = [*read, *_shipped_weights()]
-    notes = [file.with_suffix(".json") for file in files if file.suffix == ".h5"]
-    if doomed := there.keys() & _identities([*files, *notes]):
-        path = there[min(doomed)]
-        raise click.UsageError(f"{shown(path)} is an input and would be overwritten. Name another file to write.")
-
-
-def _shipped_weights() -> list[Path]:
     from flaskapp.weights.info import default_weights_path
 
-    return [default_weights_path()]
+    files = [*read, default_weights_path()]
+    files += [file.with_suffix(".json") for file in files if file.suffix == ".h5"]
+    for identity in map(_identity, files):
+        if identity in there:
+            path = shown(there[identity])
+            raise click.UsageError(f"{path} is an input and would be overwritten. Name another file to write.")
 
 
-def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
-    """Return what the system tells files apart by: hard links and other spellings of a name have one."""
-    found = set()
-    for path in paths:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if stat.S_ISREG(status.st_mode):
-                found.add((status.st_dev, status.st_ino))
-    return found
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """Return what tells files apart: hard links and other spellings of a name have one."""
+    if path.is_file():
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return path.resolve()
 
 
-class _Output(click.Path):
+class Output(click.Path):
     """A file or folder to write: whether that can work is found out before the work starts.
 
-    Args:
-        suffixes: how the file's name may end; anyhow if none are given.
-        **settings: of ``click.Path``.
+    The suffixes say how the file's name may end, if any are given; what is drawn takes an extra of the package.
     """
 
-    def __init__(self, *suffixes: str, **settings: Any) -> None:
+    def __init__(self, *suffixes: str, drawn: bool = False, **settings: Any) -> None:
         super().__init__(writable=True, path_type=Path, **settings)
-        self.suffixes = suffixes
+        self.suffixes, self.drawn = suffixes, drawn
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path, or end with what is wrong with it."""
+        """Return the path, or end with what is wrong with it, or what to install."""
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{shown(path)} must end in {', '.join(self.suffixes)}.", param, ctx)
         folder = path.parent if self.file_okay else next(filter(Path.exists, (path, *path.parents)), Path())
         if not folder.is_dir():
             self.fail(f"{shown(path)} cannot be written: there is no folder {shown(folder)}.", param, ctx)
-        if not _allows_writing(folder, for_folder=not self.file_okay):
+        try:
+            allowed = os.access(folder, os.W_OK)
+            if allowed and not self.file_okay:  # /proc and others allow new folders in name only
+                tempfile.TemporaryDirectory(dir=folder).cleanup()
+        except OSError:
+            allowed = False
+        if not allowed:
             self.fail(f"{shown(path)} cannot be written: {shown(folder)} allows no writing.", param, ctx)
-        return path
-
-
-class _Drawing(_Output):
-    """A file or folder for pictures, which take an extra of the package."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path, or end with what to install."""
-        path = super().convert(value, param, ctx)
-        if importlib.util.find_spec("matplotlib") is None:
+        if self.drawn and importlib.util.find_spec("matplotlib") is None:
             raise MissingExtraError(
                 "Pictures need matplotlib, which is not installed.",
                 'Try, in the folder of this program: pip install -e ".[plots]"',
@@ -120,47 +107,16 @@ class _Drawing(_Output):
         return path
 
 
-def _allows_writing(folder: Path, *, for_folder: bool) -> bool:
-    """Say whether something can be made in a folder; of a folder by trying, since /proc and others allow it in name."""
-    if not os.access(folder, os.W_OK):
-        return False
-    try:
-        if for_folder:
-            tempfile.TemporaryDirectory(dir=folder).cleanup()
-    except OSError:
-        return False
-    return True
+def finite(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Return an option's number or numbers, or end: nan passes every comparison, and inf means nothing here."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if number is not None and not math.isfinite(number):
+            raise click.BadParameter(f"{number} is not a finite number.", ctx, param)
+    return value
 
 
-def _finite(
-    number: float, kind: click.types.FloatParamType, param: click.Parameter | None, ctx: click.Context | None
-) -> float:
-    """Return a number, or end: nan passes every comparison with a limit, and inf means nothing here."""
-    if not math.isfinite(number):
-        kind.fail(f"{number} is not a finite number.", param, ctx)
-    return number
-
-
-class FiniteRange(click.FloatRange):
-    """A finite number within limits."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or end with what is wrong with it."""
-        return _finite(super().convert(value, param, ctx), self, param, ctx)
-
-
-class _FiniteFloat(click.types.FloatParamType):
-    """A finite number."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or end with what is wrong with it."""
-        return _finite(super().convert(value, param, ctx), self, param, ctx)
-
-
-FINITE = _FiniteFloat()
-OUTPUT_FILE = _Output(dir_okay=False)
-OUTPUT_FOLDER = _Output(file_okay=False)
-FIGURE = _Drawing(*FIGURE_SUFFIXES, dir_okay=False)
-FIGURES = _Drawing(file_okay=False)
-WEIGHTS = _Output(".h5", dir_okay=False)
-PAGE = _Drawing(".html", ".htm", dir_okay=False)
+OUTPUT_FILE = Output(dir_okay=False)
+OUTPUT_FOLDER = Output(file_okay=False)
+FIGURE = Output(*FIGURE_SUFFIXES, drawn=True, dir_okay=False)
+FIGURES = Output(drawn=True, file_okay=False)
+PAGE = Output(".html", ".htm", drawn=True, dir_okay=False)

@@ -58,37 +58,27 @@ def _tell(error: BaseException) -> int:
 
 def _code_and_words(error: BaseException) -> tuple[int, str]:
     match error:
+        case SystemExit(code=1) | BrokenPipeError():
+            return USAGE, ""  # whoever read our answer has gone; 1 is click's for that
         case SystemExit():
-            return _code_of(error), ""
+            return error.code if isinstance(error.code, int) else BUG if error.code else 0, ""
         case click.ClickException():
-            return max(error.exit_code, USAGE), error.message
+            return max(error.exit_code, USAGE), ""
         case KeyboardInterrupt() | click.Abort():
             return STOPPED, "Stopped."
         case FacialRecognitionError():
             return error.exit_code, f"Error: {error}"
-        case BrokenPipeError():
-            return USAGE, ""  # whoever read our answer has gone
         case OSError():
             return USAGE, f"Error: {error.filename or 'the answer or a file'}: {error.strerror or error}."
         case MemoryError():
             return OUT_OF_MEMORY, "Error: there is too little memory. Close other programs, or use smaller photos."
-        case _:
-            return BUG, f"Error: this should not have happened ({_where(error)}). Please report it."
-
-
-def _code_of(end: SystemExit) -> int:
-    """Return the exit code of what ended without a verdict; 1 is click's after a broken pipe."""
-    code = end.code or 0
-    return BUG if not isinstance(code, int) else USAGE if code == 1 else code
-
-
-def _where(error: BaseException) -> str:
-    """Name an error's kind and place. Its text stays out: it may hold what no log should."""
+    # Its text stays out: it may hold what no log should.
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
+    where = f"{type(error).__name__} in {place.name}, line {place.lineno}"
+    return BUG, f"Error: this should not have happened ({where}). Please report it."
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, prog_name="facial-recognition")
 def main() -> None:
     """Say whether two photos show the same person, on this machine alone.
@@ -111,15 +101,5 @@ def main() -> None:
     """
 
 
-commands = (
-    augment,
-    capture,
-    compare,
-    detect,
-    evaluate,
-    forget,
-    serve,
-    train,
-)
-for command in commands:
+for command in (augment, capture, compare, detect, evaluate, forget, serve, train):
     main.add_command(command)

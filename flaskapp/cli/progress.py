@@ -1,38 +1,42 @@
-"""Progress bars on standard error, so that standard output stays clean.
+"""What commands tell on standard error while they work: how far they are, and what they left out.
 
-Where standard error is no terminal nothing at all is written: a log file has no use for a
-thousand states of a bar.
+Where standard error is no terminal no bar is drawn: a log file has no use for a thousand states of one.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from flaskapp.cli.options import shown
+
 Item = TypeVar("Item")
 
 PARTS = 1000
+MOST_SHOWN = 20
 
 
 def progress_bar(label: str, unit: str, each: int = 1) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return what wraps an iteration of known length: how far, how fast, how long still.
+    """Return what wraps an iteration of known length and tells how far it is, how fast, and how long still.
 
-    Args:
-        label: what is being done.
-        unit: what is counted, for example "photos".
-        each: how many of them one step is.
+    The unit is what is counted, "photos" for example; each step is so many of them.
     """
 
     def iterate(items: Iterable[Item]) -> Iterator[Item]:
-        rate = _Rate(unit)
-        with _bar(items, label=label, show_pos=True, item_show_func=lambda _: str(rate)) as bar:
+        count, started = 0, time.monotonic()
+
+        def rate(_: Any) -> str:
+            return f"{count / (time.monotonic() - started):.1f} {unit}/s" if count else ""
+
+        with _bar(items, label=label, show_pos=True, item_show_func=rate) as bar:
             for item in bar:
                 yield item
-                rate.count += each
+                count += each
 
     return iterate
 
@@ -56,12 +60,9 @@ def _bar(items: Iterable[Any] | None, **settings: Any) -> Any:
     return click.progressbar(items, file=sys.stderr, hidden=not sys.stderr.isatty(), **settings)
 
 
-class _Rate:
-    """Counts steps and says how many a second there were."""
-
-    def __init__(self, unit: str) -> None:
-        self.count, self._unit, self._started = 0, unit, time.monotonic()
-
-    def __str__(self) -> str:
-        seconds = time.monotonic() - self._started
-        return f"{self.count / seconds:.1f} {self._unit}/s" if self.count else ""
+def report_left_out(left_out: Mapping[str, str], label: str = "left out", more: str = "more.") -> None:
+    """List the first of the photos that could not be used, with reasons, and say how many more there are."""
+    for name, reason in list(left_out.items())[:MOST_SHOWN]:
+        click.echo(f"  {label}: {shown(Path(name))}: {reason}", err=True)
+    if len(left_out) > MOST_SHOWN:
+        click.echo(f"  … and {len(left_out) - MOST_SHOWN:,} {more}", err=True)

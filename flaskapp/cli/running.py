@@ -1,7 +1,8 @@
 """From the first instruction to the last: whatever happens, the exit code 1 is a non-match.
 
 Python ends with 1 after any error that nobody caught, C libraries after what they take for
-hopeless. Only the standard library is imported here, and little of it.
+hopeless. Only the standard library is imported here, and little of it: the commands are imported
+late, so that ``run`` can say what is wrong even where the memory does not suffice for that.
 """
 
 from __future__ import annotations
@@ -22,26 +23,23 @@ def run() -> NoReturn:
     """
     code = BUG
     try:
-        code = _code_of_main()
+        open_what_is_closed()
+        answer_for_libraries()
+        from flaskapp.cli.program import main
+
+        main.main(prog_name="facial-recognition")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else BUG
     except KeyboardInterrupt:
         code = STOPPED
     except BaseException as error:  # noqa: BLE001 - the commands catch theirs; this is what failed around them
-        _tell_why(error)
+        words = f"Error: the program could not run ({type(error).__name__}). Free some memory, or install it again.\n"
+        with contextlib.suppress(Exception):
+            os.write(2, words.encode())  # the shortest way, as memory may be short
     os._exit(code)
 
 
-def _code_of_main() -> int:
-    _open_what_is_closed()
-    _answer_for_libraries()
-    from flaskapp.cli.program import main
-
-    try:
-        main.main(prog_name="facial-recognition")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else BUG
-
-
-def _open_what_is_closed() -> None:
+def open_what_is_closed() -> None:
     """Give standard input, output and error that are closed (``>&-``) something to be.
 
     The next file that is opened would get the number, and the words of libraries would land in it. What is
@@ -53,13 +51,12 @@ def _open_what_is_closed() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, mode)  # gets the lowest free number
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays to the end
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - stays to the end
 
 
-def _answer_for_libraries() -> None:
+def answer_for_libraries() -> None:
     """Let C's exit() end with another code than 1: OpenBLAS calls it where memory is short.
 
     The C library itself calls its ``_exit`` last; we never get there, we end by ``os._exit``.
@@ -70,12 +67,4 @@ def _answer_for_libraries() -> None:
         import ctypes
 
         libc = ctypes.CDLL(None)
-        at_exit = libc["__cxa_atexit"]
-        at_exit(ctypes.cast(libc["_exit"], ctypes.c_void_p), ctypes.c_void_p(OUT_OF_MEMORY), None)
-
-
-def _tell_why(error: BaseException) -> None:
-    """Say why the commands could not even begin; by the shortest way, as memory may be short."""
-    kind = type(error).__name__
-    with contextlib.suppress(Exception):
-        os.write(2, f"Error: the program could not run ({kind}). Free some memory, or install it again.\n".encode())
+        libc["__cxa_atexit"](ctypes.cast(libc["_exit"], ctypes.c_void_p), ctypes.c_void_p(OUT_OF_MEMORY), None)

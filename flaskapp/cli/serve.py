@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
+from flaskapp.cli.options import ANY_PATH
+
 
 @click.command()
 @click.option("--host", help="Address to listen on; else $HOST, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; else $PORT, else 5000.")
 @click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="DIR|FILE.h5",
-    help="Compare with a personal model, or other weights; also $FR_MODEL.",
+    "--model", type=ANY_PATH, metavar="DIR|FILE.h5", help="Use a personal model, or other weights; also $FR_MODEL."
 )
 @click.option("--browser", is_flag=True, help="Open the page in a browser, where there is a display.")
 def serve(host: str | None, port: int | None, model: Path | None, browser: bool) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.left_out import report_left_out
-from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, OUTPUT_FOLDER, FiniteRange, shown
-from flaskapp.cli.progress import progress_bar, share_bar
+from flaskapp.cli.options import ANY_PATH, FILE, FOLDER, OUTPUT_FOLDER, finite, shown
+from flaskapp.cli.progress import progress_bar, report_left_out, share_bar
 from flaskapp.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -19,40 +19,26 @@ if TYPE_CHECKING:
 
 # Of others so many at most: more would only take longer to read.
 OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
+MINUTES = click.FloatRange(min=0, min_open=True)
 
 
 @click.command()
-@click.option("--me", required=True, type=EXISTING_FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
+@click.option("--me", required=True, type=FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
 @click.option("--others", metavar="DIR|lfw", help="A folder for each other person, or lfw; else a stand-in serves.")
-@click.option(
-    "--out", type=OUTPUT_FOLDER, default=Path("my_model"), show_default=True, metavar="DIR", help="The model's folder."
-)
+@click.option("--out", type=OUTPUT_FOLDER, default=Path("my_model"), metavar="DIR", help="The model's folder.")
 @click.option(
     "--recipe",
     type=click.Choice(["head", "whole"]),
     default="head",
-    show_default=True,
     help="Train the last layers, or every weight, which takes other people's photos.",
 )
-@click.option(
-    "--weights", type=EXISTING_FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones."
-)
-@click.option(
-    "--minutes", type=FiniteRange(min=0, min_open=True), default=5.0, show_default=True, help="Longest training."
-)
-@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True, help="Most epochs.")
-@click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Seed of every draw.")
+@click.option("--weights", type=FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones.")
+@click.option("--minutes", type=MINUTES, callback=finite, default=5.0, help="Longest training.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, help="Most epochs.")
+@click.option("--seed", type=click.IntRange(min=0), default=2026, help="Seed of every draw.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
 def train(
-    me: Path,
-    others: str | None,
-    out: Path,
-    recipe: str,
-    weights: Path | None,
-    minutes: float,
-    epochs: int,
-    seed: int,
-    tensorboard: bool,
+    me: Path, others: str | None, out: Path, recipe: str, weights: Path | None, tensorboard: bool, **effort: Any
 ) -> None:
     """Train a model on your own face, and say honestly how good it is.
 
@@ -84,40 +70,26 @@ def train(
             from flaskapp.personal import train as training
             from flaskapp.personal.loop import OwnRecipe
     except ModuleNotFoundError as error:
-        raise _missing(error) from None
+        raise MissingExtraError(
+            f"Training needs {error.name}, which is not installed.",
+            'Try, in the folder of this program: pip install -e ".[train]"',
+        ) from None
+    from flaskapp.personal.album import read_album
     from flaskapp.weights.info import default_weights_path
 
-    mine = _read_mine(me)
+    mine = read_album(me, progress=progress_bar("Reading your photos", "photos"))
+    report_left_out(mine.left_out)
     run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
-    settings = OwnRecipe(recipe, minutes, epochs, seed=seed)
-    reporter = training.OwnReporter(_say, share_bar("Training"))
+    settings = OwnRecipe(recipe, **effort)
+    reporter = training.OwnReporter(partial(click.echo, err=True), share_bar("Training"))
     result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
     click.echo(describe(result))
-    click.echo(f"Try it: {_try_it(out)}")
+    click.echo(f"Try it: {how_to_try(out)}")
 
 
-def _try_it(model: Path) -> str:
+def how_to_try(model: Path) -> str:
     """Return the command that compares with a model, as a shell reads it."""
     return shlex.join(["facial-recognition", "compare", "REFERENCE", "PROBE", "--model", shown(model)])
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
-def _missing(error: ModuleNotFoundError) -> MissingExtraError:
-    return MissingExtraError(
-        f"Training needs {error.name}, which is not installed.",
-        'Try, in the folder of this program: pip install -e ".[train]"',
-    )
-
-
-def _read_mine(folder: Path) -> Album:
-    from flaskapp.personal.album import read_album
-
-    album = read_album(folder, progress=progress_bar("Reading your photos", "photos"))
-    report_left_out(album.left_out)
-    return album
 
 
 def _read_others(others: str | None) -> Album | None:
@@ -147,8 +119,8 @@ def describe(result: OwnResult) -> str:
         "95 % intervals; in brackets before training:"
     ]
     for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer"):
-        now, then = ("—" if share is None else percent(share) for share in (personal[name], before[name]))
-        lines.append(f"  {name:<9} {now:>9}  {interval_text(result.personal.intervals.get(name)):<36}  ({then})")
+        interval = interval_text(result.personal.intervals.get(name))
+        lines.append(f"  {name:<9} {percent(personal[name]):>9}  {interval:<36}  ({percent(before[name])})")
     lines += [
         f"  {result.gain_in_words()}",
         f"  out_of_scope: {scope.strangers_out:,} of {scope.stranger_pairs:,} pairs of two strangers,"
@@ -158,7 +130,7 @@ def describe(result: OwnResult) -> str:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@click.argument("model", type=ANY_PATH, metavar="MODEL")
 def forget(model: Path) -> None:
     """Remove every trace of a personal model: weights, templates, report, checkpoints, logs.
 

@@ -1,4 +1,4 @@
-"""Error rates at every threshold: the curves, and the single figures read off them.
+"""Error rates at every threshold: the curves, what is read off them, and the threshold chosen from them.
 
 A comparison is decided ``match`` if its score ≥ the threshold. So, of a list of pairs,
 
@@ -6,52 +6,44 @@ A comparison is decided ``match`` if its score ≥ the threshold. So, of a list 
     FNMR(t) = genuine pairs with score < t / genuine pairs
 
 as in ISO/IEC 19795-1, with failures to acquire counted as non-matches in both. The curves change
-at scores only, so the thresholds are the scores themselves. Each figure is a function of the
-errors at all thresholds, float or int (..., T), of a list or of many replicates of it.
+at scores only, so the thresholds are the scores themselves. Some functions take errors at all
+thresholds, float or int (..., T): of a list, or of many replicates of it at once.
+
+A threshold reported on the pairs that chose it flatters itself: it is chosen on people set aside
+for it, or for each fold on the other folds. Failures to acquire take no part in the choice; where
+figures are reported they count. A cut between two neighbouring scores lies halfway: every cut
+between them decides these pairs alike, and the middle errs least on others.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation.inputs import FloatArray, IntArray, check_both_kinds, check_pairs
+from flaskapp.errors import DataError, UnreachableRateError
+from flaskapp.evaluation.decisions import FloatArray, IntArray, check_both_kinds, check_pairs, confusion_at
 
 # PROMISES P16: below these an error rate would rest on a handful of accidents.
 FEWEST_ERRORS = 10
 FEWEST_PEOPLE = 500
+# DESIGN, "Score, band, threshold": what a band lets through of either kind.
+MAX_FMR = 1 / 1000
+MAX_FNMR = 1 / 100
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorCurve:
-    """Both kinds of errors at every threshold that makes a difference.
+    """Both kinds of errors at every threshold that makes a difference."""
 
-    Attributes:
-        thresholds: float64 (T,), the distinct scores, ascending, then +inf (nothing matches).
-        false_matches: int64 (T,), impostor pairs with score ≥ threshold; never rises.
-        false_non_matches: int64 (T,), genuine pairs with score < threshold; never falls.
-        genuine: how many genuine pairs there are, failures to acquire included.
-        impostor: how many impostor pairs, likewise.
-    """
-
-    thresholds: FloatArray
-    false_matches: IntArray
-    false_non_matches: IntArray
-    genuine: int
-    impostor: int
-
-    def __post_init__(self) -> None:
-        if not self.thresholds.shape == self.false_matches.shape == self.false_non_matches.shape:
-            raise ValueError("Expected thresholds, false_matches and false_non_matches of one shape")
-        if np.any(np.diff(self.thresholds) <= 0) or not np.isposinf(self.thresholds[-1]):
-            raise ValueError("Expected ascending thresholds that end in infinity")
-        if self.false_matches[-1] != 0 or self.false_non_matches[-1] != self.genuine:
-            raise ValueError("Expected that nothing matches at an infinite threshold")
+    thresholds: FloatArray  # float64 (T,), the distinct scores, ascending, then +inf (nothing matches)
+    false_matches: IntArray  # int64 (T,), impostor pairs with score ≥ threshold; never rises
+    false_non_matches: IntArray  # int64 (T,), genuine pairs with score < threshold; never falls
+    genuine: int  # how many genuine pairs there are, failures to acquire included
+    impostor: int  # how many impostor pairs, likewise
 
     @property
     def fmr(self) -> FloatArray:
@@ -67,10 +59,6 @@ class ErrorCurve:
 def error_curve(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
     """Count both kinds of errors at every threshold; ``match`` means score ≥ threshold.
 
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire.
-        same: bool (N,), True = genuine.
-
     Raises:
         DataError: the pairs are of one kind only, or there are none.
 
@@ -81,15 +69,10 @@ def error_curve(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
     """
     values, truths = check_pairs(scores, same)
     check_both_kinds(truths, "An error curve")
-    thresholds = np.unique(values[np.isfinite(values)])
+    thresholds = np.append(np.unique(values[np.isfinite(values)]), np.inf)
     genuine, impostor = np.sort(values[truths]), np.sort(values[~truths])
-    return ErrorCurve(
-        thresholds=np.append(thresholds, np.inf),
-        false_matches=np.append(impostor.size - np.searchsorted(impostor, thresholds), 0),
-        false_non_matches=np.append(np.searchsorted(genuine, thresholds), genuine.size),
-        genuine=genuine.size,
-        impostor=impostor.size,
-    )
+    let_in, missed = impostor.size - np.searchsorted(impostor, thresholds), np.searchsorted(genuine, thresholds)
+    return ErrorCurve(thresholds, let_in, missed, genuine.size, impostor.size)
 
 
 def eer(curve: ErrorCurve) -> float:
@@ -104,15 +87,7 @@ def eer(curve: ErrorCurve) -> float:
 
 
 def crossing(fmr: FloatArray, fnmr: FloatArray) -> FloatArray:
-    """Return the equal error rates of curves.
-
-    Args:
-        fmr: float64 (..., T), falling to 0 along the last axis.
-        fnmr: float64 (..., T), rising to 1.
-
-    Returns:
-        float64 (...,); NaN where a curve holds NaN.
-    """
+    """Return the equal error rates, float64 (...,), of curves (..., T); NaN where a curve holds NaN."""
     fmr, fnmr = _with_start(fmr, 1.0), _with_start(fnmr, 0.0)
     excess = fmr - fnmr
     after = np.argmax(excess <= 0, axis=-1)[..., None]
@@ -148,30 +123,29 @@ def _with_start(values: FloatArray, start: float) -> FloatArray:
 
 
 def fnmr_at_fmr(curve: ErrorCurve, fmr: float, people: int | None = None, *, named: bool = True) -> float:
-    """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``.
+    """Return the lowest FNMR among thresholds whose FMR is at most ``fmr``, in (0, 1).
 
-    Args:
-        curve: the errors at every threshold.
-        fmr: the false match rate asked for, in (0, 1).
-        people: how many people the impostor pairs show, where that was looked at.
-        named: False where these are photos: they may all show the same few people.
+    ``people`` is how many the impostor pairs show, where that was looked at. They are not ``named`` where these are
+    photos: those may all show the same few people.
 
     Raises:
         UnreachableRateError: the pairs are too few to show this rate: fewer than 10/fmr
             impostor pairs, fewer than 10 of them matching, or fewer than 500 people.
     """
-    fewest = pairs_needed(fmr)
+    fewest, index = pairs_needed(fmr), int(first_allowed(curve.false_matches, fmr, curve.impostor))
     if curve.impostor < fewest:
-        raise _unreachable(fmr, f"at least {fewest} impostor pairs", curve.impostor)
-    if people is not None and (people < FEWEST_PEOPLE or not named):
-        received = people if named else f"{people} photos, and no word of who is on them"
-        raise _unreachable(fmr, f"impostor pairs of at least {FEWEST_PEOPLE} people", received)
-    index = index_at_fmr(curve, fmr)
-    if curve.false_matches[index] < FEWEST_ERRORS:
-        raise _unreachable(
-            fmr, f"at least {FEWEST_ERRORS} false matches", f"{curve.false_matches[index]} (tied scores)"
-        )
-    return float(curve.fnmr[index])
+        wanted, received = f"at least {fewest} impostor pairs", str(curve.impostor)
+    elif people is not None and (people < FEWEST_PEOPLE or not named):
+        wanted = f"impostor pairs of at least {FEWEST_PEOPLE} people"
+        received = str(people) if named else f"{people} photos, and no word of who is on them"
+    elif curve.false_matches[index] < FEWEST_ERRORS:
+        wanted, received = f"at least {FEWEST_ERRORS} false matches", f"{curve.false_matches[index]} (tied scores)"
+    else:
+        return float(curve.fnmr[index])
+    raise UnreachableRateError(
+        f"FNMR at FMR {fmr:g} expects {wanted}. Received: {received}.",
+        "Evaluate more pairs, of more people, or ask for a higher FMR.",
+    )
 
 
 def pairs_needed(rate: float) -> int:
@@ -185,22 +159,8 @@ def pairs_needed(rate: float) -> int:
     return math.ceil(round(FEWEST_ERRORS / rate, 6))
 
 
-def reachable_rate(pairs: int) -> float:
-    """Return the lowest error rate that so many pairs can show; the inverse of pairs_needed.
-
-    >>> reachable_rate(500)
-    0.02
-    """
-    return FEWEST_ERRORS / pairs
-
-
-def index_at_fmr(curve: ErrorCurve, fmr: float) -> int:
-    """Return the index of the lowest threshold with an FMR of at most ``fmr``."""
-    return int(first_allowed(curve.false_matches, fmr, curve.impostor))
-
-
 def first_allowed(false_matches: npt.NDArray[Any], fmr: float, impostor: int) -> IntArray:
-    """Return where false matches (..., T) first are few enough for an FMR, int64 (...,)."""
+    """Return the index of the lowest threshold with so low an FMR, int64 (...,), given false matches (..., T)."""
     return np.argmax(false_matches <= allowed(fmr, impostor), axis=-1)
 
 
@@ -213,8 +173,90 @@ def allowed(rate: float, pairs: int) -> float:
     return rate * pairs * (1 + 1e-12)
 
 
-def _unreachable(fmr: float, expected: str, received: object) -> UnreachableRateError:
-    return UnreachableRateError(
-        f"FNMR at FMR {fmr:g} expects {expected}. Received: {received}.",
-        "Evaluate more pairs, of more people, or ask for a higher FMR.",
-    )
+def choose_threshold(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
+    """Choose the threshold of highest accuracy.
+
+    Of several equally accurate ones it takes the one whose FMR and FNMR are nearest to each
+    other, and of those the highest: always the same one for the same scores.
+
+    Raises:
+        DataError: the pairs are of one kind only, or there are none.
+
+    Example:
+        >>> choose_threshold([0.1, 0.3, 0.7, 0.9], [False, False, True, True])
+        0.5
+    """
+    curve = curve_of_acquired(scores, same)
+    cuts = cuts_of(curve)
+    share = curve.genuine / (curve.genuine + curve.impostor)
+    return float(cuts[most_accurate(curve, np.arange(cuts.size), share)])
+
+
+def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
+    """Return the errors of the pairs that have a score."""
+    values = np.asarray(scores, dtype=np.float64)
+    acquired = ~np.isnan(values)
+    return error_curve(values[acquired], np.asarray(same)[acquired])
+
+
+def cuts_of(curve: ErrorCurve) -> FloatArray:
+    """Return, for each threshold, the value halfway down to the next lower score; it decides these pairs alike."""
+    scores = curve.thresholds[:-1]
+    halfway = scores[:-1] + np.diff(scores) / 2
+    # Between two neighbouring floating-point numbers the middle rounds to one of them.
+    halfway = np.where(halfway > scores[:-1], halfway, scores[1:])
+    return np.concatenate((scores[:1], halfway, [np.nextafter(scores[-1], np.inf)]))
+
+
+def most_accurate(curve: ErrorCurve, indices: npt.NDArray[np.intp], genuine_share: float) -> int:
+    """Return which of some cuts is the most accurate where this share of pairs is genuine; see ``choose_threshold``."""
+    fmr, fnmr = curve.fmr[indices], curve.fnmr[indices]
+    wrong = genuine_share * fnmr + (1 - genuine_share) * fmr
+    best = np.isclose(wrong, wrong.min(), rtol=0, atol=1e-12)
+    imbalance = np.where(best, np.abs(fmr - fnmr), np.inf)
+    nearest = np.isclose(imbalance, imbalance.min(), rtol=0, atol=1e-12)
+    return int(indices[np.flatnonzero(nearest)[-1]])
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Accuracy of each fold at the threshold of the others: LFW's view 2.
+
+    The mean is μ = Σ pᵢ / n, its standard error σ / √n with σ² = Σ (pᵢ − μ)² / (n − 1): G. B. Huang
+    et al., "Labeled Faces in the Wild", University of Massachusetts, Technical Report 07-49, 2007.
+    """
+
+    accuracies: tuple[float, ...]  # one a fold, 0 to 1
+    thresholds: tuple[float, ...]  # what the other folds chose, one a fold
+    pairs: tuple[int, ...]  # how many pairs each fold has
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over folds."""
+        return math.fsum(self.accuracies) / len(self.accuracies)
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean."""
+        return float(np.std(self.accuracies, ddof=1)) / math.sqrt(len(self.accuracies))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return mean, standard error and the folds they come from."""
+        folds = {name: list(values) for name, values in asdict(self).items()}
+        return {"mean_accuracy": self.mean, "standard_error": self.standard_error, **folds}
+
+
+def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike) -> Folds:
+    """Measure each fold, int (N,) a number for each pair, with the most accurate threshold of all others.
+
+    Raises:
+        DataError: there is one fold only, or all other folds together lack a kind of pairs.
+    """
+    values, truths, folds = np.asarray(scores, np.float64), np.asarray(same, bool), np.asarray(fold)
+    if np.unique(folds).size < 2:
+        raise DataError("View 2 expects two folds or more. Received: one.", "Evaluate the list without its folds.")
+    told = []
+    for here in (folds == number for number in np.unique(folds)):
+        threshold = choose_threshold(values[~here], truths[~here])
+        told.append((confusion_at(values[here], truths[here], threshold).accuracy, threshold, int(here.sum())))
+    return Folds(*zip(*told, strict=True))

@@ -1,27 +1,30 @@
 """From log-odds to scores, from scores to verdicts, and what the verdicts got right.
 
-The decision rule of the whole program stands here, once.
+The decision rule of the whole program stands here, once; and what every measurement is made of, a
+score and a truth for each pair. Throughout this package ``scores`` are float (N,), higher = more alike,
+NaN = failure to acquire, and ``same`` is bool (N,), True = genuine.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.evaluation.inputs import FloatArray, check_pairs
+from flaskapp.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 Decision = Literal["match", "inconclusive", "non_match"]
 Band = tuple[float, float]
 
-NON_MATCH: Decision = "non_match"
-INCONCLUSIVE: Decision = "inconclusive"
-MATCH: Decision = "match"
 # In the order of rising scores.
-DECISIONS: tuple[Decision, ...] = (NON_MATCH, INCONCLUSIVE, MATCH)
+DECISIONS: tuple[Decision, ...] = ("non_match", "inconclusive", "match")
 
 
 def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
@@ -36,11 +39,9 @@ def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
 
 
 def decide(score: float, band: Band) -> Decision:
-    """Decide one comparison: ``match`` from high on, ``non_match`` below low, else ``inconclusive``.
+    """Decide one comparison by its band (low, high).
 
-    Args:
-        score: similarity score, higher = more alike.
-        band: (low, high).
+    It is ``match`` from high on, ``non_match`` below low, else ``inconclusive``.
 
     Raises:
         ValueError: the score is no number, or the band is upside down.
@@ -55,12 +56,7 @@ def decide(score: float, band: Band) -> Decision:
 
 
 def decide_all(scores: npt.ArrayLike, band: Band) -> list[Decision]:
-    """Decide every comparison; a failure to acquire (NaN) is a ``non_match``.
-
-    Args:
-        scores: float (N,), higher = more alike.
-        band: (low, high), as in ``decide``.
-    """
+    """Decide every comparison of float (N,); a failure to acquire (NaN) is a ``non_match``."""
     low, high = check_band(band)
     values = np.asarray(scores, dtype=np.float64)
     # NaN is neither ≥ low nor ≥ high.
@@ -80,6 +76,45 @@ def check_band(band: Band) -> Band:
     return low, high
 
 
+def check_pairs(scores: npt.ArrayLike, same: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
+    """Return copies of scores and truths, float64 and bool (N,), failures to acquire turned into −inf.
+
+    A photo without a usable face has no score (NaN). It can never be decided ``match``, at
+    whatever threshold, which is what the score −inf says; so the pair stays in every count.
+
+    Raises:
+        DataError: there is no pair at all.
+        ValueError: the shapes differ, a score is infinite, or a truth is neither 0 nor 1.
+    """
+    values = np.array(scores, dtype=np.float64)
+    truths = np.asarray(same)
+    if values.ndim != 1 or truths.shape != values.shape:
+        raise ValueError(f"Expected scores and same of one shape (N,). Received: {values.shape} and {truths.shape}")
+    if values.size == 0:
+        raise DataError("There is no pair to evaluate.", "Give a list with at least one pair.")
+    if np.isinf(values).any():
+        raise ValueError("Expected finite scores, or NaN for a failure to acquire. Received: infinity")
+    if not np.isin(truths, (0, 1)).all():
+        raise ValueError(f"Expected same to hold 0 and 1. Received: {np.unique(truths)[:5]}")
+    values[np.isnan(values)] = -np.inf
+    return values, truths.astype(np.bool_)
+
+
+def check_both_kinds(same: BoolArray, purpose: str) -> None:
+    """Refuse pairs of one kind only, for a measurement that weighs one kind against the other.
+
+    Raises:
+        DataError: there are no genuine pairs, or no impostor pairs.
+    """
+    genuine = int(same.sum())
+    if genuine in (0, same.size):
+        raise DataError(
+            f"{purpose} expects genuine and impostor pairs. "
+            f"Received: {genuine} genuine, {same.size - genuine} impostor.",
+            "Add pairs of the other kind.",
+        )
+
+
 @dataclass(frozen=True)
 class Verdicts:
     """How many pairs of one kind got which verdict."""
@@ -88,10 +123,6 @@ class Verdicts:
     inconclusive: int
     non_match: int
 
-    def __post_init__(self) -> None:
-        if min(self.match, self.inconclusive, self.non_match) < 0:
-            raise ValueError(f"Expected counts of at least 0. Received: {self}")
-
     @property
     def pairs(self) -> int:
         """All pairs of this kind."""
@@ -99,11 +130,7 @@ class Verdicts:
 
 
 def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> dict[str, Verdicts]:
-    """Count verdicts by the band; failures to acquire (NaN) are non-matches of their kind.
-
-    Returns:
-        ``{"genuine": Verdicts, "impostor": Verdicts}``.
-    """
+    """Count the verdicts on "genuine" and "impostor" pairs; failures to acquire (NaN) are non-matches of their kind."""
     values, truths = check_pairs(scores, same)
     decisions = np.array(decide_all(values, band))
     return {
@@ -115,13 +142,8 @@ def count_verdicts(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band) -> di
 def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, impostor: int) -> dict[str, FloatArray]:
     """Return the figures of a two-way decision; NaN where a denominator is 0.
 
-    Precision and F1 depend on the list's share of genuine pairs; FNMR is 1 − recall.
-
-    Args:
-        matches: float of any shape, genuine pairs decided match.
-        false_matches: likewise, impostor pairs decided match.
-        genuine: all genuine pairs.
-        impostor: all impostor pairs.
+    ``matches`` are genuine pairs decided match, float of any shape, of so many ``genuine`` ones; impostor pairs
+    likewise. Precision and F1 depend on the list's share of genuine pairs; FNMR is 1 − recall.
     """
     right, wrong = np.asarray(matches, np.float64), np.asarray(false_matches, np.float64)
     missed = genuine - right
@@ -138,23 +160,12 @@ def rates(matches: npt.ArrayLike, false_matches: npt.ArrayLike, genuine: int, im
 
 @dataclass(frozen=True)
 class Confusion:
-    """The four counts of a two-way decision; the rates follow from them, as ``rates`` says.
-
-    Attributes:
-        true_matches: genuine pairs decided match.
-        false_matches: impostor pairs decided match.
-        true_non_matches: impostor pairs decided non-match.
-        false_non_matches: genuine pairs decided non-match.
-    """
+    """The four counts of a two-way decision, as ``confusion_at`` lists them; ``rates`` says what follows from them."""
 
     true_matches: int
     false_matches: int
     true_non_matches: int
     false_non_matches: int
-
-    def __post_init__(self) -> None:
-        if min(asdict(self).values()) < 0 or self.pairs == 0:
-            raise ValueError(f"Expected counts of at least 0, not all 0. Received: {self}")
 
     @property
     def genuine(self) -> int:
@@ -171,32 +182,22 @@ class Confusion:
         """All pairs."""
         return self.genuine + self.impostor
 
-    def figures(self) -> dict[str, float | None]:
-        """Return all rates by name; None where the denominator is zero."""
-        found = rates(self.true_matches, self.false_matches, self.genuine, self.impostor)
-        return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
-
     @property
     def accuracy(self) -> float:
         """Right decisions / pairs."""
         return (self.true_matches + self.true_non_matches) / self.pairs
 
+    def figures(self) -> dict[str, float | None]:
+        """Return all rates by name; None where the denominator is zero."""
+        found = rates(self.true_matches, self.false_matches, self.genuine, self.impostor)
+        return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
+
 
 def confusion_at(scores: npt.ArrayLike, same: npt.ArrayLike, threshold: float) -> Confusion:
-    """Count the four outcomes of a two-way decision: ``match`` if score ≥ threshold.
-
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match.
-        same: bool (N,), True = genuine.
-        threshold: a finite number.
-    """
+    """Count the four outcomes of a two-way decision: ``match`` if score ≥ threshold, a finite number."""
     if not math.isfinite(threshold):
         raise ValueError(f"Expected a finite threshold. Received: threshold={threshold}")
     values, truths = check_pairs(scores, same)
     matched = values >= threshold
-    return Confusion(
-        true_matches=int(np.sum(matched & truths)),
-        false_matches=int(np.sum(matched & ~truths)),
-        true_non_matches=int(np.sum(~matched & ~truths)),
-        false_non_matches=int(np.sum(~matched & truths)),
-    )
+    outcomes = (matched & truths, matched & ~truths, ~matched & ~truths, ~matched & truths)
+    return Confusion(*(int(outcome.sum()) for outcome in outcomes))

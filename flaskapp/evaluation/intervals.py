@@ -27,9 +27,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from flaskapp.evaluation.curves import error_curve, index_at_fmr
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray, check_pairs
-from flaskapp.evaluation.weighing import Ladder
+from flaskapp.evaluation.curves import error_curve, first_allowed
+from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray, check_pairs
+from flaskapp.evaluation.quality import Ladder
 
 LEVEL = 0.95
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -43,27 +43,12 @@ WEIGHTS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Who or what the pairs were made of, and is drawn again by the bootstrap.
+    """Who or what the pairs were made of, and is drawn again by the bootstrap."""
 
-    Attributes:
-        unit: "person", or "photo" where the people are not known.
-        reference: int64 (N,), number of the reference's person (or photo), from 0.
-        probe: int64 (N,), likewise for the probe.
-        count: how many people (or photos) there are.
-    """
-
-    unit: Unit
-    reference: IntArray
-    probe: IntArray
-    count: int
-
-    def __post_init__(self) -> None:
-        shapes = self.reference.shape, self.probe.shape
-        if self.reference.ndim != 1 or shapes[0] != shapes[1]:
-            raise ValueError(f"Expected reference and probe of one shape (N,). Received: {shapes[0]} and {shapes[1]}")
-        both = np.concatenate((self.reference, self.probe))
-        if both.size and not 0 <= both.min() <= both.max() < self.count:
-            raise ValueError(f"Expected numbers from 0 to {self.count - 1}")
+    unit: Unit  # "person", or "photo" where the people are not known
+    reference: IntArray  # int64 (N,), number of the reference's person (or photo), from 0
+    probe: IntArray  # int64 (N,), likewise for the probe
+    count: int  # how many people (or photos) there are
 
     def taken(self, order: IntArray) -> Sources:
         """Return the sources of some of the pairs, or of all in another order."""
@@ -93,11 +78,7 @@ def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object])
 class Interval:
     """Where the true figure lies, with a confidence of ``level``.
 
-    Attributes:
-        low: lower end.
-        high: upper end.
-        level: confidence, 0.95.
-        method: "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
+    ``method`` is "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
     """
 
     low: float
@@ -105,19 +86,13 @@ class Interval:
     level: float = LEVEL
     method: Method = "bootstrap"
 
-    def __post_init__(self) -> None:
-        if not (0 <= self.low <= self.high < math.inf and 0 < self.level < 1):
-            raise ValueError(f"Expected 0 ≤ low ≤ high. Received: {self}")
-
 
 def no_errors_bound(trials: int, level: float = LEVEL) -> float:
-    """Return the highest error rate that still often shows no error in so many trials.
+    """Return the highest error rate that still often shows no error in so many trials, one or more.
 
     >>> round(no_errors_bound(3000), 5)
     0.001
     """
-    if trials < 1:
-        raise ValueError(f"Expected at least one trial. Received: trials={trials}")
     return -math.expm1(math.log(1 - level) / trials)
 
 
@@ -134,26 +109,15 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """Find 95 % intervals of all figures over people: percentiles of the replicates.
 
-    Threshold and share of genuine pairs stay as they are. Any resampling bends a calibration
-    error upwards, so its interval lies rather high.
-
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire.
-        same: bool (N,), True = genuine.
-        threshold: ``match`` if score ≥ threshold.
-        sources: the people of both photos of each pair.
-        stated_fmrs: false match rates ("0.01") at which these pairs can show an FNMR.
-        chances: whether the scores are chances; gives the figures of ``quality`` too.
-        replicates: how many times people are drawn.
-        seed: the same seed draws the same people.
+    Threshold and share of genuine pairs stay as they are. Any resampling bends a calibration error upwards, so
+    its interval lies rather high. The arguments are those of ``evaluate``; ``stated_fmrs`` are false match rates
+    ("0.01") at which these pairs can show an FNMR, and where scores are ``chances``, ``quality`` gets intervals too.
 
     Returns:
         Name of a figure → interval; none where it is undefined or all draws agree, and nothing
         at all where a single person leaves nothing to draw.
     """
     values, truths = check_pairs(scores, same)
-    if sources.reference.shape != values.shape:
-        raise ValueError(f"Expected sources of {values.size} pairs. Received: {sources.reference.size}")
     if sources.count < 2:
         return {}
     ladder = Ladder(values, truths, threshold, stated_fmrs, chances=chances)
@@ -173,8 +137,6 @@ def resampled_weights(sources: Sources, replicates: int, seed: int) -> Iterator[
 
     The draws do not depend on how many replicates are made at a time.
     """
-    if replicates < 1:
-        raise ValueError(f"Expected at least one replicate. Received: replicates={replicates}")
     generator = np.random.default_rng(seed)
     at_once = max(1, WEIGHTS_AT_ONCE // max(sources.reference.size, sources.count))
     equally = np.full(sources.count, 1 / sources.count)
@@ -199,56 +161,52 @@ def _bounds(
     values: FloatArray, truths: BoolArray, threshold: float, sources: Sources, stated_fmrs: Sequence[str]
 ) -> dict[str, Interval]:
     """Return bounds for the figures that are perfect on these pairs, or could not be worse."""
-    wrong = (values >= threshold) != truths
+    wrong, share = (values >= threshold) != truths, float(truths.mean())
     found: dict[str, Interval] = {}
-    for kind, names in ((truths, ("fnmr", "recall")), (~truths, ("fmr",))):
-        if not kind.any() or wrong[kind].any() != wrong[kind].all():
-            continue
-        bound = no_errors_bound(sources.combinations(kind))
-        seen: Method = "only errors seen" if wrong[kind].all() else "no errors seen"
-        low, high = _at_most(bound, seen), _at_least(1 - bound, seen)
-        found |= dict(zip(names, (high, low) if wrong[kind].all() else (low, high), strict=False))
-    found |= _of_both_kinds(truths, wrong, sources)
-    if truths.any() and not truths.all():
-        found |= _of_curves(values, truths, sources, stated_fmrs)
-    return found
-
-
-def _of_both_kinds(truths: BoolArray, wrong: BoolArray, sources: Sources) -> dict[str, Interval]:
-    """Bound precision where nobody was let in, accuracy and F1 where nothing went wrong."""
-    found: dict[str, Interval] = {}
-    share, matched = float(truths.mean()), float(np.mean(truths & ~wrong))
-    if not truths.all() and not wrong[~truths].any() and matched:
-        let_in = (1 - share) * no_errors_bound(sources.combinations(~truths))
-        found["precision"] = _at_least(matched / (matched + let_in))
+    for kind, name in ((truths, "fnmr"), (~truths, "fmr")):
+        if kind.any() and wrong[kind].all():
+            found[name] = Interval(1 - _bound(sources, kind), 1.0, method="only errors seen")
+        elif kind.any() and not wrong[kind].any():
+            found[name] = _at_most(_bound(sources, kind))
+    if fnmr := found.get("fnmr"):
+        found["recall"] = Interval(1 - fnmr.high, 1 - fnmr.low, method=fnmr.method)
+    matched = float(np.mean(truths & ~wrong))
+    if matched and "fmr" in found and not wrong[~truths].any():
+        found["precision"] = _at_least(matched / (matched + (1 - share) * found["fmr"].high))
     if not wrong.any():
-        bound = no_errors_bound(sources.combinations(np.ones_like(truths)))
+        bound = _bound(sources, np.ones_like(truths))
         found["accuracy"] = _at_least(1 - bound)
         if share > bound:
             # F1 is lowest if all that goes wrong goes wrong with genuine pairs.
-            found["f1"] = _at_least(max(0.0, 2 * (share - bound) / (2 * share - bound)))
-    return found
+            found["f1"] = _at_least(2 * (share - bound) / (2 * share - bound))
+    both = truths.any() and not truths.all()
+    return found | (_bounds_of_curves(values, truths, sources, stated_fmrs) if both else {})
 
 
-def _of_curves(
+def _bounds_of_curves(
     values: FloatArray, truths: BoolArray, sources: Sources, stated_fmrs: Sequence[str]
 ) -> dict[str, Interval]:
     found: dict[str, Interval] = {}
-    nobody_missed = no_errors_bound(sources.combinations(truths))
+    nobody_missed = _bound(sources, truths)
     if values[truths].min() > values[~truths].max():
         # At a threshold that parts both kinds neither rate exceeds its own bound, and where
         # the curves cross they are no higher than the larger rate at any one threshold. A genuine
         # and an impostor pair on their own sides of it are in the right order.
-        bound = max(nobody_missed, no_errors_bound(sources.combinations(~truths)))
+        bound = max(nobody_missed, _bound(sources, ~truths))
         found |= {"eer": _at_most(bound), "auc": _at_least((1 - bound) ** 2)}
     curve = error_curve(np.where(np.isneginf(values), np.nan, values), truths)
-    perfect = [key for key in stated_fmrs if curve.false_non_matches[index_at_fmr(curve, float(key))] == 0]
+    lowest = {key: first_allowed(curve.false_matches, float(key), curve.impostor) for key in stated_fmrs}
+    perfect = [key for key, index in lowest.items() if curve.false_non_matches[index] == 0]
     return found | {f"fnmr_at_fmr.{key}": _at_most(nobody_missed) for key in perfect}
 
 
-def _at_most(bound: float, seen: Method = "no errors seen") -> Interval:
-    return Interval(0.0, bound, method=seen)
+def _bound(sources: Sources, kind: BoolArray) -> float:
+    return no_errors_bound(sources.combinations(kind))
 
 
-def _at_least(bound: float, seen: Method = "no errors seen") -> Interval:
-    return Interval(bound, 1.0, method=seen)
+def _at_most(bound: float) -> Interval:
+    return Interval(0.0, bound, method="no errors seen")
+
+
+def _at_least(bound: float) -> Interval:
+    return Interval(bound, 1.0, method="no errors seen")

@@ -10,34 +10,32 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError, UnreachableRateError
-from flaskapp.evaluation.choices import Folds, evaluate_folds
-from flaskapp.evaluation.curves import auc, eer, error_curve, fnmr_at_fmr
-from flaskapp.evaluation.decisions import Band, Confusion, Verdicts, check_band, confusion_at, count_verdicts
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_pairs
+from flaskapp.evaluation.curves import Folds, auc, eer, error_curve, evaluate_folds, fnmr_at_fmr
+from flaskapp.evaluation.decisions import (
+    Band,
+    Confusion,
+    Verdicts,
+    check_band,
+    check_pairs,
+    confusion_at,
+    count_verdicts,
+)
 from flaskapp.evaluation.intervals import REPLICATES, Interval, Sources, bootstrap_intervals
 from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
 from flaskapp.evaluation.quality import Quality, score_quality
 
-STATED_FMRS = (0.1, 0.01, 0.001, 0.0001)
+STATED_FMRS = {f"{fmr:g}": fmr for fmr in (0.1, 0.01, 0.001, 0.0001)}
 
 
 @dataclass(frozen=True)
 class Population:
-    """Whom the pairs show, and how the intervals drew them again.
+    """Whom the pairs show, and how the intervals drew them again."""
 
-    Attributes:
-        drawn: "person", or "photo" where the people are not known.
-        count: how many people (or photos) all pairs show.
-        count_in_impostor_pairs: how many the impostor pairs show.
-        replicates: how many times they were drawn.
-        seed: what the draws started from.
-    """
-
-    drawn: str
-    count: int
-    count_in_impostor_pairs: int
-    replicates: int
-    seed: int
+    drawn: str  # "person", or "photo" where the people are not known
+    count: int  # how many people (or photos) all pairs show
+    count_in_impostor_pairs: int  # how many the impostor pairs show
+    replicates: int  # how many times they were drawn
+    seed: int  # what the draws started from
 
 
 @dataclass(frozen=True)
@@ -45,50 +43,23 @@ class Evaluation:
     """What a list of scored pairs says about a system.
 
     A figure that these pairs cannot give is None, and ``reasons`` says why.
-
-    Attributes:
-        threshold: two-way decisions are ``match`` if score ≥ threshold.
-        band: (low, high), the inconclusive band.
-        confusion: the four outcomes at the threshold.
-        decisions: "genuine" and "impostor" → verdicts by the band.
-        failures: "genuine" and "impostor" → pairs without a score, a non-match everywhere.
-        eer: equal error rate, in [0, 1].
-        auc: area under the ROC, in [0, 1].
-        fnmr_at_fmr: stated FMR ("0.01") → lowest FNMR.
-        quality: what the scores are worth as chances, where they are chances.
-        folds: LFW's view 2, where the list has folds.
-        intervals: name of a figure → 95 % interval.
-        population: whom the pairs show, where that is known.
-        reasons: name of a figure that is None → why.
-        weights: id of the weights that gave the scores.
-        threshold_chosen_here: whether these very pairs chose the threshold, which flatters.
     """
 
-    threshold: float
-    band: Band
-    confusion: Confusion
-    decisions: Mapping[str, Verdicts]
-    failures: Mapping[str, int]
-    eer: float | None
-    auc: float | None
-    fnmr_at_fmr: Mapping[str, float | None]
-    quality: Quality | None = None
-    folds: Folds | None = None
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    population: Population | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    weights: str | None = None
-    threshold_chosen_here: bool = False
-
-    def __post_init__(self) -> None:
-        for kind, pairs in (("genuine", self.confusion.genuine), ("impostor", self.confusion.impostor)):
-            if self.decisions[kind].pairs != pairs:
-                raise ValueError(f"Expected {pairs} {kind} verdicts. Received: {self.decisions[kind]}")
-            if not 0 <= self.failures[kind] <= self.decisions[kind].non_match:
-                raise ValueError(f"Expected failures among the non-matches. Received: {self.failures}")
-        silent = {key for key, value in self.figures().items() if value is None} - self.reasons.keys()
-        if silent:
-            raise ValueError(f"Expected a reason for every missing figure. Missing: {sorted(silent)}")
+    threshold: float  # two-way decisions are ``match`` if score ≥ threshold
+    band: Band  # (low, high), the inconclusive band
+    confusion: Confusion  # the four outcomes at the threshold
+    decisions: Mapping[str, Verdicts]  # "genuine" and "impostor" → verdicts by the band
+    failures: Mapping[str, int]  # "genuine" and "impostor" → pairs without a score, a non-match everywhere
+    eer: float | None  # equal error rate, in [0, 1]
+    auc: float | None  # area under the ROC, in [0, 1]
+    fnmr_at_fmr: Mapping[str, float | None]  # stated FMR ("0.01") → lowest FNMR
+    quality: Quality | None = None  # what the scores are worth as chances, where they are chances
+    folds: Folds | None = None  # LFW's view 2, where the list has folds
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # name of a figure → 95 % interval
+    population: Population | None = None  # whom the pairs show, where that is known
+    reasons: Mapping[str, str] = field(default_factory=dict)  # name of a figure that is None → why
+    weights: str | None = None  # id of the weights that gave the scores
+    threshold_chosen_here: bool = False  # whether these very pairs chose the threshold, which flatters
 
     @property
     def failures_to_acquire(self) -> int:
@@ -146,18 +117,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure everything that the pairs can show.
 
-    Args:
-        scores: float (N,), higher = more alike, NaN = failure to acquire: a non-match at any
-            threshold.
-        same: bool (N,), True = genuine.
-        threshold: forces the two-way decision; chosen on other people.
-        band: (low, high) with low ≤ threshold ≤ high; likewise.
-        sources: the people of both photos of each pair; without them no interval is given.
-        folds: int (N,), number of the fold of each pair, for the figures of LFW's view 2; one fold gives none.
-        weights: id of the weights, passed on.
-        threshold_chosen_here: passed on.
-        replicates: how many times the bootstrap draws people.
-        seed: what its draws start from.
+    Threshold and band, low ≤ threshold ≤ high, were chosen on other people. ``sources`` are the people of both photos
+    of each pair, drawn so many times from a seed; without them no interval is given. ``folds``, int (N,), number the
+    fold of each pair, for the figures of LFW's view 2; one fold gives none. The rest is passed on.
 
     Raises:
         DataError: there is no pair.
@@ -169,25 +131,18 @@ def evaluate(
     values, truths = check_pairs(scores, same)
     failed = np.isneginf(values)
     confusion = confusion_at(scores, truths, threshold)
-    reasons = _reasons_of(confusion)
+    reasons = {name: NO_RATE[name] for name, value in confusion.figures().items() if value is None}
     curve_figures = _curve_figures(scores, truths, sources, reasons)
-    quality = _quality(np.where(failed, np.nan, values), truths, reasons)
+    quality = _quality(scores, truths, reasons)
     intervals, population = {}, None
     if sources is not None:
         stated = [key for key, value in curve_figures["fnmr_at_fmr"].items() if value is not None]
+        chances = quality is not None
         intervals = bootstrap_intervals(
-            scores,
-            truths,
-            threshold,
-            sources,
-            stated_fmrs=stated,
-            chances=quality is not None,
-            replicates=replicates,
-            seed=seed,
+            scores, truths, threshold, sources, stated_fmrs=stated, chances=chances, replicates=replicates, seed=seed
         )
-        intervals = {name: interval for name, interval in intervals.items() if name not in reasons}
-        everyone = sources.among(np.ones_like(truths))
-        population = Population(sources.unit, everyone, sources.among(~truths), replicates, seed)
+        everyone, strangers = sources.among(np.ones_like(truths)), sources.among(~truths)
+        population = Population(sources.unit, everyone, strangers, replicates, seed)
     return Evaluation(
         threshold=float(threshold),
         band=(low, high),
@@ -197,7 +152,7 @@ def evaluate(
         **curve_figures,
         quality=quality,
         folds=None if folds is None or np.unique(folds).size < 2 else evaluate_folds(scores, truths, folds),
-        intervals=intervals,
+        intervals={name: interval for name, interval in intervals.items() if name not in reasons},
         population=population,
         reasons=reasons,
         weights=weights,
@@ -205,42 +160,37 @@ def evaluate(
     )
 
 
+# Why a rate of the confusion is undefined.
+NO_RATE = {
+    "recall": "There are no genuine pairs.",
+    "fnmr": "There are no genuine pairs.",
+    "fmr": "There are no impostor pairs.",
+    "precision": "No pair was decided match.",
+    "f1": "There are no genuine pairs and none was decided match.",
+}
+
+
 def _curve_figures(
-    scores: npt.ArrayLike, truths: BoolArray, sources: Sources | None, reasons: dict[str, str]
+    scores: npt.ArrayLike, truths: np.ndarray, sources: Sources | None, reasons: dict[str, str]
 ) -> dict[str, Any]:
     """Return what is read off the curves; add to ``reasons`` why something is missing."""
-    keys = [f"{fmr:g}" for fmr in STATED_FMRS]
+    rates: dict[str, float | None] = dict.fromkeys(STATED_FMRS)
     try:
         curve = error_curve(scores, truths)
     except DataError as error:
-        missing = ["eer", "auc", *(f"fnmr_at_fmr.{key}" for key in keys)]
-        reasons |= dict.fromkeys(missing, error.message)
-        return {"eer": None, "auc": None, "fnmr_at_fmr": dict.fromkeys(keys)}
+        reasons |= dict.fromkeys(["eer", "auc", *(f"fnmr_at_fmr.{key}" for key in rates)], error.message)
+        return {"eer": None, "auc": None, "fnmr_at_fmr": rates}
     people = None if sources is None else sources.among(~truths)
     named = sources is None or sources.unit == "person"
-    rates: dict[str, float | None] = {}
-    for key, fmr in zip(keys, STATED_FMRS, strict=True):
+    for key, fmr in STATED_FMRS.items():
         try:
             rates[key] = fnmr_at_fmr(curve, fmr, people, named=named)
         except UnreachableRateError as error:
-            rates[key] = None
             reasons[f"fnmr_at_fmr.{key}"] = error.message
     return {"eer": eer(curve), "auc": auc(curve), "fnmr_at_fmr": rates}
 
 
-def _reasons_of(confusion: Confusion) -> dict[str, str]:
-    """Say why a rate of the confusion is undefined."""
-    why = {
-        "recall": "There are no genuine pairs.",
-        "fnmr": "There are no genuine pairs.",
-        "fmr": "There are no impostor pairs.",
-        "precision": "No pair was decided match.",
-        "f1": "There are no genuine pairs and none was decided match.",
-    }
-    return {name: why[name] for name, value in confusion.figures().items() if value is None}
-
-
-def _quality(scores: FloatArray, truths: BoolArray, reasons: dict[str, str]) -> Quality | None:
+def _quality(scores: npt.ArrayLike, truths: np.ndarray, reasons: dict[str, str]) -> Quality | None:
     """Return what the scores are worth as chances; add to ``reasons`` why something is missing."""
     try:
         quality = score_quality(scores, truths)

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
+from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.personal.model import nearness
 from flaskapp.weights.runtime import pair_log_odds
@@ -114,7 +114,7 @@ def choose(log_odds_of_pairs: np.ndarray, same: np.ndarray, mine: np.ndarray, st
     """Choose threshold, band and scope from means and spreads of log-odds.
 
     A handful of photos of one person is too few to count errors at the limits of
-    ``evaluation.choices``; log-odds of either kind are nearly normal, so their tails stand in
+    ``evaluation.curves``; log-odds of either kind are nearly normal, so their tails stand in
     for counts. The threshold is where both normal tails weigh the same, but never stricter than
     to let ``IMPOSTORS_PASSING`` in: of impostors there are many, while four photos of the owner
     say little of how far a fifth may lie. The band is where the tails reach ``MAX_FNMR`` and

@@ -1,22 +1,53 @@
-"""How a training went, epoch by epoch."""
+"""Figures around training: contact sheets, how it went epoch by epoch, and the network itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flaskapp.plots import style
 
+# Inches: a picture's cell with the gap between pictures, and the line of names above.
+CELL, LABEL, GAP = 1.25, 0.42, 0.06
+# The network's drawing.
+STAGES = {
+    "face": "aligned face",
+    "with_other_views": "with its mirror image, and both moved down",
+    "flatten": "depthwise convolution over the whole map",
+    "mean_of_views": "mean of the views",
+    "embedding": "Dropout, Dense",
+    "certainty_length": "scaled, longer where it is surer: the embedding",
+}
+BOX_HEIGHT, STEP, MIDDLE = 0.5, 0.82, 4.6
+
+
+def plot_sheet(rows: Sequence[Sequence[npt.NDArray[np.uint8]]], columns: Sequence[str]) -> Figure:
+    """Draw pictures, uint8 (height, width, 3) RGB, in a grid, each whole and in its own shape.
+
+    The columns have their names above; a space starts a new line.
+    """
+    width, height = len(columns) * CELL, len(rows) * CELL + LABEL
+    figure = style.new_figure(width, height)
+    side = (CELL - GAP) / width, (CELL - GAP) / height
+    for index, pictures in enumerate(rows, start=1):
+        for column, pixels in enumerate(pictures):
+            corner = (column * CELL + GAP / 2) / width, (height - LABEL - index * CELL + GAP / 2) / height
+            axes = figure.add_axes((*corner, *side))
+            axes.imshow(pixels)
+            axes.set_axis_off()
+    words: dict[str, Any] = {"size": style.SMALL_SIZE * 0.8, "color": style.INK, "ha": "center", "va": "center"}
+    for column, name in enumerate(columns):
+        figure.text((column + 0.5) * CELL / width, 1 - LABEL / 2 / height, name.replace(" ", "\n", 1), **words)
+    return figure
+
 
 def plot_training(losses: Sequence[float], validation_losses: Sequence[float], best: int) -> Figure:
-    """Draw the losses of each epoch; the first is before training, and the one that was kept is marked.
-
-    Args:
-        losses: of the training pairs; NaN where there is none.
-        validation_losses: as many.
-        best: the epoch that was kept.
-    """
+    """Draw the losses of each epoch, NaN where there is none; the first is before training, the best one is marked."""
     figure = style.new_figure(7, 4)
     axes = style.gridded(style.quiet(figure.add_axes((0.12, 0.15, 0.83, 0.7))))
     epochs = range(len(losses))
@@ -31,3 +62,42 @@ def plot_training(losses: Sequence[float], validation_losses: Sequence[float], b
     style.titled(axes, "Training")
     style.legend(axes, "best")
     return figure
+
+
+def plot_architecture(network: Any) -> Figure:
+    """Draw what ``flaskapp.model.build_siamese_network`` returns, from its layers' own names and shapes."""
+    stages = []
+    for layer in network.get_layer("embedding_network").layers:
+        pooling = f"block {layer.name[5]}: convolutions, pooling" if layer.name.endswith("_pool") else None
+        if name := pooling or STAGES.get(layer.name):
+            stages.append(f"{name}   {_shape(layer)}")
+    height = (len(stages) + 2.6) * STEP
+    figure = style.new_figure(2 * MIDDLE, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 2 * MIDDLE), ylim=(0, height))
+    axes.set_axis_off()
+    joined = height - 0.6 - len(stages) * STEP  # top of the box in which both ways end
+    for column, title in ((2.2, "reference"), (7.0, "probe")):
+        axes.text(column, height - 0.25, title, ha="center", weight="bold", color=style.INK)
+        for row, text in enumerate(stages, start=1):
+            end = column if row < len(stages) else MIDDLE + (column - MIDDLE) * 0.3
+            _box(axes, column, joined + (len(stages) - row + 1) * STEP, text, end)
+    words: dict[str, Any] = {"ha": "center", "va": "center", "color": style.QUIET_INK, "size": style.SMALL_SIZE}
+    axes.text(MIDDLE, height / 2 + STEP, "the same\nweights", **words)
+    _box(axes, MIDDLE, joined, f"L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}", MIDDLE)
+    _box(axes, MIDDLE, joined - STEP, "Dense, sigmoid: similarity score 0 to 1", edge=style.GENUINE_COLOUR)
+    return figure
+
+
+def _shape(layer: Any) -> str:
+    return " × ".join(f"{size:,}" for size in layer.output.shape[1:])
+
+
+def _box(axes: Axes, centre: float, top: float, text: str, end: float | None = None, edge: str = style.RULE) -> None:
+    """Draw a box with its text, and an arrow to where the next one below is."""
+    box = {"boxstyle": "round,pad=0.5", "facecolor": style.PAPER, "edgecolor": edge, "linewidth": 1.4}
+    words: dict[str, Any] = {"ha": "center", "va": "center", "size": style.SMALL_SIZE, "color": style.INK}
+    axes.text(centre, top - BOX_HEIGHT / 2, text, bbox=box, **words)
+    if end is not None:
+        arrow = {"arrowstyle": "-|>", "color": style.QUIET_INK, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (end, top - STEP), (centre, top - BOX_HEIGHT), arrowprops=arrow)

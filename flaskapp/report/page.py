@@ -6,7 +6,6 @@ The file holds everything it shows: no script, no other file, no other origin.
 from __future__ import annotations
 
 import base64
-import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 110
+LOADER = jinja2.PackageLoader("flaskapp", "templates/report")
+TEMPLATES = jinja2.Environment(loader=LOADER, autoescape=True, keep_trailing_newline=True)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def picture(figure: Figure, text: str) -> Picture:
 
 def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """Return the whole HTML file."""
-    return _templates().get_template("page.html").render(title=title, subtitle=subtitle, sections=sections)
+    return TEMPLATES.get_template("page.html").render(title=title, subtitle=subtitle, sections=sections)
 
 
 def as_text(sections: Sequence[Section], *, titled: bool = False) -> str:
@@ -68,20 +69,8 @@ def as_text(sections: Sequence[Section], *, titled: bool = False) -> str:
     for section in sections:
         if section.table:
             lines += ["", f"  {section.title}"] if titled else [""]
-            head = [section.table.head] if any(section.table.head) else []
-            lines += _columns([*head, *section.table.rows])
+            rows = [row for row in (section.table.head, *section.table.rows) if any(row)]
+            # Cells stand below each other; the last one may be as long as it likes.
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join(lines[1:])
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align cells below each other; the last one may be as long as it likes."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-@functools.cache
-def _templates() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("flaskapp", "templates/report")
-    return jinja2.Environment(loader=loader, autoescape=True, keep_trailing_newline=True)

@@ -28,38 +28,34 @@ PLAIN = ("auc", "brier", "ece", "cllr", "min_cllr", "calibration_loss")
 
 
 class Row(NamedTuple):
-    """One figure, ready to be shown.
+    """One figure, ready to be shown."""
 
-    Attributes:
-        name: of the figure.
-        value: in words; a dash where there is none.
-        interval: 95 %, or a bound; may be empty.
-        counts: what it was counted on, or why there is no value; may be empty.
+    name: str  # of the figure
+    value: str  # in words; a dash where there is none
+    interval: str = ""  # 95 %, or a bound; may be empty
+    counts: str = ""  # what it was counted on, or why there is no value; may be empty
+
+
+def percent(share: float | None) -> str:
+    """Write a share with two decimals, or two digits where it is smaller than those show; a dash where there is none.
+
+    >>> [percent(share) for share in (0.961, 0.0, 0.000234, None)]
+    ['96.10 %', '0.00 %', '0.023 %', '—']
     """
-
-    name: str
-    value: str
-    interval: str = ""
-    counts: str = ""
-
-
-def percent(share: float) -> str:
-    """Write a share with two decimals, or two digits where it is smaller than those show.
-
-    >>> [percent(share) for share in (0.961, 0.0, 0.000234)]
-    ['96.10 %', '0.00 %', '0.023 %']
-    """
+    if share is None:
+        return "—"
     return f"{100 * share:.2g} %" if 0 < share < 0.001 else f"{100 * share:.2f} %"
 
 
 def setting_rows(result: Evaluation) -> list[Row]:
     """Return what was measured: weights, pairs, people, threshold and band."""
     confusion, (low, high) = result.confusion, result.band
+    flatters = ", chosen on these very pairs as the most accurate: its figures flatter" * result.threshold_chosen_here
     rows = [
         Row("weights", result.weights or "not named"),
         Row("pairs", f"{confusion.pairs:,}: {confusion.genuine:,} genuine, {confusion.impostor:,} impostor"),
         Row("failures to acquire", f"{result.failures_to_acquire:,} pairs, counted as non-match"),
-        Row("threshold", f"{result.threshold:.4f}" + CHOSEN_HERE * result.threshold_chosen_here),
+        Row("threshold", f"{result.threshold:.4f}{flatters}"),
         Row("inconclusive band", f"{low:.4f} to {high:.4f}" if low < high else "none"),
     ]
     population = result.population
@@ -69,20 +65,16 @@ def setting_rows(result: Evaluation) -> list[Row]:
     return rows
 
 
-CHOSEN_HERE = ", chosen on these very pairs as the most accurate: its figures flatter"
-
-
 def figure_rows(result: Evaluation) -> list[Row]:
     """Return every figure with its interval and counts; where there is none, the reason."""
-    return [_row(result, key, value) for key, value in result.figures().items()]
-
-
-def _row(result: Evaluation, key: str, value: float | None) -> Row:
-    name = name_of(key)
-    if value is None:
-        return Row(name, "—", "", f"not claimed: {result.reasons[key]}")
-    interval = result.intervals.get(key)
-    return Row(name, value_text(key, value), interval_text(interval, plain=key in PLAIN), _counts(result, key))
+    rows = []
+    for key, value in result.figures().items():
+        if value is None:
+            rows.append(Row(name_of(key), "—", "", f"not claimed: {result.reasons[key]}"))
+        else:
+            interval = interval_text(result.intervals.get(key), plain=key in PLAIN)
+            rows.append(Row(name_of(key), value_text(key, value), interval, _counts(result, key)))
+    return rows
 
 
 def name_of(key: str) -> str:
@@ -122,21 +114,17 @@ def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
 
 def _counts(result: Evaluation, key: str) -> str:
     of, quality = result.confusion, result.quality
-    match key:
-        case "fmr":
-            return f"{of.false_matches:,} of {of.impostor:,}"
-        case "fnmr":
-            return f"{of.false_non_matches:,} of {of.genuine:,}"
-        case "precision":
-            return f"{of.true_matches:,} of {of.true_matches + of.false_matches:,} called match"
-        case "recall":
-            return f"{of.true_matches:,} of {of.genuine:,}"
-        case "accuracy":
-            return f"{of.true_matches + of.true_non_matches:,} of {of.pairs:,}"
-        case "brier" if quality:
-            return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
-        case _:
-            return ""
+    if key == "brier" and quality:
+        return f"{quality.genuine:,} genuine and {quality.impostor:,} impostor pairs with a score"
+    counts = {
+        "fmr": (of.false_matches, of.impostor),
+        "fnmr": (of.false_non_matches, of.genuine),
+        "precision": (of.true_matches, of.true_matches + of.false_matches),
+        "recall": (of.true_matches, of.genuine),
+        "accuracy": (of.true_matches + of.true_non_matches, of.pairs),
+    }
+    told = "{:,} of {:,}".format(*counts[key]) if key in counts else ""
+    return told + " called match" * (key == "precision")
 
 
 def fold_rows(result: Evaluation) -> list[Row]:
@@ -144,9 +132,8 @@ def fold_rows(result: Evaluation) -> list[Row]:
     folds = result.folds
     if folds is None:
         return []
-    worst, best = min(folds.accuracies), max(folds.accuracies)
     value = f"{percent(folds.mean).removesuffix(' %')} ± {percent(folds.standard_error)}"
-    spread = f"folds {percent(worst).removesuffix(' %')} to {percent(best)}"
+    spread = f"folds {percent(min(folds.accuracies)).removesuffix(' %')} to {percent(max(folds.accuracies))}"
     how = "the other folds choose each threshold; ± one standard error of the mean"
     counts = f"{len(folds.accuracies)} folds, {sum(folds.pairs):,} pairs; {how}"
     return [Row("view 2: mean accuracy", value, spread, counts)]
@@ -156,11 +143,7 @@ VERDICT_HEAD = ("pairs of", "pairs", "match", "inconclusive", "non-match")
 
 
 def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
-    """Say how many pairs of either kind got which verdict, never how likely a verdict is wrong.
-
-    Returns:
-        A row for each kind with pairs: name, pairs, and of each verdict count and share.
-    """
+    """Say how many pairs of each kind there are, and how many got which verdict, never how likely one is wrong."""
     rows = []
     for name, kind in (("one person", "genuine"), ("two people", "impostor")):
         verdicts = result.decisions[kind]
@@ -171,6 +154,9 @@ def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
+GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
+
+
 def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     """Return a row for each group, under ``GROUP_HEAD``."""
     return [
@@ -179,10 +165,5 @@ def group_rows(groups: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
     ]
 
 
-GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")
-
-
 def _rate(result: Evaluation, key: str) -> tuple[str, str, str]:
-    value = result.figures()[key]
-    shown = "—" if value is None else percent(value)
-    return shown, interval_text(result.intervals.get(key)), _counts(result, key)
+    return percent(result.figures()[key]), interval_text(result.intervals.get(key)), _counts(result, key)

@@ -9,8 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR, curve_of_acquired, cuts_of, most_accurate
-from flaskapp.evaluation.curves import ErrorCurve, allowed, index_at_fmr, pairs_needed
+from flaskapp.evaluation.curves import (
+    FEWEST_ERRORS,
+    MAX_FMR,
+    MAX_FNMR,
+    ErrorCurve,
+    allowed,
+    curve_of_acquired,
+    cuts_of,
+    first_allowed,
+    most_accurate,
+    pairs_needed,
+)
 from flaskapp.evaluation.decisions import Band, check_band
 from research.distil.calibration import check_share
 
@@ -164,7 +174,7 @@ def choose_threshold_within(scores: npt.ArrayLike, same: npt.ArrayLike, band: Ba
 def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]:
     """Return the indices of low and high that keep the limits; low may be above high."""
     kept = np.flatnonzero(curve.false_non_matches <= allowed(max_fnmr, curve.genuine))
-    return int(kept[-1]), index_at_fmr(curve, max_fmr)
+    return int(kept[-1]), int(first_allowed(curve.false_matches, max_fmr, curve.impostor))
 
 
 def _most_inside(curve: ErrorCurve, low: int, high: int) -> float:
@@ -189,6 +199,15 @@ def _narrowed(curve: ErrorCurve, low: int, high: int, max_inconclusive: float) -
     errors = np.where(highs >= best, curve.fnmr[lows] + curve.fmr[highs], np.inf)
     chosen = int(np.flatnonzero(np.isclose(errors, errors.min(), rtol=0, atol=1e-12))[-1])
     return int(lows[chosen]), int(highs[chosen])
+
+
+def reachable_rate(pairs: int) -> float:
+    """Return the lowest error rate that so many pairs can show; the inverse of ``pairs_needed``.
+
+    >>> reachable_rate(500)
+    0.02
+    """
+    return FEWEST_ERRORS / pairs
 
 
 def _check_reachable(name: str, rate: float, kind: str, pairs: int) -> None:

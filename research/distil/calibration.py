@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation.decisions import sigmoid
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, check_both_kinds, check_pairs
+from flaskapp.evaluation.decisions import BoolArray, FloatArray, check_both_kinds, check_pairs, sigmoid
 
 MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from flaskapp.allowance import allowed_cores
-from flaskapp.cli.options import WEIGHTS
+from flaskapp.cli.options import Output
 from flaskapp.errors import DataError
 
+WEIGHTS = Output(".h5", dir_okay=False)
 SETS = click.argument("sets_file", metavar="SETS.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 WORK = click.option(
     "--work",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flaskapp.evaluation.curves import error_curve, index_at_fmr
+from flaskapp.evaluation.curves import error_curve, first_allowed
 from research.distil.spoiling import KINDS
 from research.sets.labelled import labelled
 from research.sets.table import TRAINING, VALIDATION, FaceTable
@@ -60,8 +60,8 @@ class Looks:
         vectors, known = embed(self.faces), embed(self.known_faces)
         curve = error_curve(*_pairs(_unit(vectors), self.person))
         return {
-            "fnmr_at_fmr_0.01": float(curve.fnmr[index_at_fmr(curve, 0.01)]),
-            "fnmr_at_fmr_0.001": float(curve.fnmr[index_at_fmr(curve, 0.001)]),
+            "fnmr_at_fmr_0.01": float(curve.fnmr[first_allowed(curve.false_matches, 0.01, curve.impostor)]),
+            "fnmr_at_fmr_0.001": float(curve.fnmr[first_allowed(curve.false_matches, 0.001, curve.impostor)]),
             "cosine_unseen": _mean_cosine(vectors, self.targets),
             "cosine_training": _mean_cosine(known, self.known_targets),
         }

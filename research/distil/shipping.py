@@ -13,8 +13,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError
-from flaskapp.evaluation.choices import MAX_FMR, MAX_FNMR
-from flaskapp.evaluation.curves import reachable_rate
+from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
 from flaskapp.model import (
     build_embedding_network,
@@ -26,7 +25,7 @@ from flaskapp.model import (
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.weights.runtime import pair_log_odds
 from flaskapp.weights.shape import VECTOR_SIZE
-from research.distil.bands import choose_band, choose_threshold_within
+from research.distil.bands import choose_band, choose_threshold_within, reachable_rate
 from research.distil.calibration import fit_calibration
 from research.distil.centring import centre_rows
 from research.distil.network import fold_projection, unfolded

@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError, UnreachableRateError
 from flaskapp.evaluation import Sources, auc, confusion_at, eer, error_curve, fnmr_at_fmr
-from flaskapp.evaluation.inputs import FloatArray, check_both_kinds, check_pairs
+from flaskapp.evaluation.decisions import FloatArray, check_both_kinds, check_pairs
 from flaskapp.evaluation.intervals import ENDS, REPLICATES, replicated
-from flaskapp.evaluation.weighing import Ladder
+from flaskapp.evaluation.quality import Ladder
 from flaskapp.pairs import PhotoPair, read_scores
-from flaskapp.report import value_text
-from flaskapp.report.rows import PLAIN, name_of
+from flaskapp.report.rows import PLAIN, name_of, value_text
 from research.sets.table import list_faces, read_sets, read_teacher
 
 

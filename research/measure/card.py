@@ -16,7 +16,7 @@ import jinja2
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Interval
-from flaskapp.report import interval_text, percent
+from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.info import default_weights_path, read_info
 
 Json = Mapping[str, Any]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 
 from flaskapp.cli.evaluate import evaluate as of_product
-from flaskapp.cli.options import EXISTING_FILE, EXISTING_FOLDER, FIGURE, OUTPUT_FILE, ReadingCommand
+from flaskapp.cli.options import FIGURE, FILE, FOLDER, OUTPUT_FILE, ReadingCommand
 
 OPTIONS = {option.name: option for option in of_product.params}
-SETS = click.option("--sets", type=EXISTING_FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
+SETS = click.option("--sets", type=FILE, metavar="SETS.toml", help="People of a sets file who have a --role.")
 ROLE = click.option(
     "--role",
     type=click.Choice(["reporting", "calibration", "validation"]),
@@ -24,7 +25,7 @@ ROLE = click.option(
 @ROLE
 @click.option(
     "--beside",
-    type=EXISTING_FILE,
+    type=FILE,
     metavar="PEER",
     help="A peer's scores of the same pairs (CSV), or a teacher's .npz or sets file, to be set beside ours.",
 )
@@ -36,22 +37,20 @@ ROLE = click.option(
 )
 def evaluate(sets: Path | None, role: str | None, beside: Path | None, hardest: Path | None, **given: Any) -> None:
     """Measure as `facial-recognition evaluate` does, also people of a sets file, and beside a peer."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
-    evaluating.evaluate(Options(**given), evaluating.Sets.of(sets, role), beside, hardest)
+    evaluating.evaluate(SimpleNamespace(**given), evaluating.Sets.of(sets, role), beside, hardest)
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", type=EXISTING_FOLDER)
+@click.argument("photos", type=FOLDER)
 def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
     """Count false matches and failures to acquire by group, of PHOTOS no two of which show one person."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
     if labels is None:
         raise click.UsageError("strangers needs --labels, which names photos and groups.")
-    evaluating.strangers(photos, labels, Options(**given))
+    evaluating.strangers(photos, labels, SimpleNamespace(**given))
 
 
 @click.command("worse-photos", cls=ReadingCommand)
@@ -67,14 +66,13 @@ def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
 )
 def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given: Any) -> None:
     """Make the probes of genuine pairs worse, and measure each step."""
-    from flaskapp.cli.measuring import Options
     from research.measure import evaluating
 
-    evaluating.worse_photos(Options(**given), evaluating.Sets.of(sets, role), pairs_a_step)
+    evaluating.worse_photos(SimpleNamespace(**given), evaluating.Sets.of(sets, role), pairs_a_step)
 
 
 @click.command("model-card", cls=ReadingCommand)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=EXISTING_FILE)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=FILE)
 @click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
 def model_card(runs: tuple[Path, ...], weights: Path | None, out: Path) -> None:
     """Write the model card from what the other commands wrote by --json, and its figures beside them.

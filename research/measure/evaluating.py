@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -12,26 +13,26 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flaskapp import evaluation, plots, report
-from flaskapp.cli.left_out import report_left_out
 from flaskapp.cli.measuring import (
+    MORE,
     Listed,
     Measured,
-    Options,
+    check,
     impostors_in_words,
     list_pairs,
-    measure,
     measure_photos,
-    report_failures,
-    runtime_of,
+    measure_scores,
     tell,
     write_json,
 )
 from flaskapp.cli.options import refuse_overwriting
-from flaskapp.cli.progress import progress_bar
+from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.pairs import photos_of, read_labels, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
-from flaskapp.report import Section, Table, interval_text, percent
+from flaskapp.report import Section, Table
+from flaskapp.report.rows import interval_text, percent
+from flaskapp.weights.runtime import Runtime, default_runtime
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
 from research.measure.degrading import KINDS
 from research.measure.roles import pairs_of_role
@@ -87,7 +88,7 @@ class Sets:
             raise click.UsageError("--sets needs --role." if file else "--role goes with --sets.")
         return cls(file.resolve() if file else None, role or "")
 
-    def list_pairs(self, options: Options) -> Listed:
+    def list_pairs(self, options: SimpleNamespace) -> Listed:
         """Return the pairs of these people, or those that the options name where there is no sets file."""
         if self.file is None:
             return list_pairs(options)
@@ -99,7 +100,7 @@ class Sets:
         return Listed(pairs, root, f"{self.role.capitalize()} people of {self.file.name}: {pairs_told}")
 
 
-def evaluate(options: Options, sets: Sets, peer: Path | None, hardest: Path | None) -> None:
+def evaluate(options: SimpleNamespace, sets: Sets, peer: Path | None, hardest: Path | None) -> None:
     """Measure, and tell what was asked for.
 
     Args:
@@ -108,12 +109,12 @@ def evaluate(options: Options, sets: Sets, peer: Path | None, hardest: Path | No
         peer: whose scores to set beside ours.
         hardest: the picture of the hardest pairs.
     """
-    options.check(sets=sets.file)
+    check(options, sets=sets.file)
     program = f"{PROGRAM} evaluate"
     if options.scores_from:
         if peer or hardest:
             raise click.UsageError("--beside and --hardest go with photos.")
-        tell(measure(options), options, program)
+        tell(measure_scores(options), options, program)
         return
     listed = sets.list_pairs(options)
     theirs = peer_scores(peer, listed.pairs) if peer else None
@@ -138,7 +139,7 @@ def _with_peer(measured: Measured, theirs: np.ndarray, seed: int) -> Measured:
     return replace(measured, sections=(section,), more={"beside": told})
 
 
-def _draw_hardest(path: Path, measured: Measured, root: Path, options: Options) -> None:
+def _draw_hardest(path: Path, measured: Measured, root: Path, options: SimpleNamespace) -> None:
     rows = hardest_pairs(measured.scores, measured.same)
     if not sum(map(len, rows)):
         click.echo("No pair has a score, so none is hardest.", err=True)
@@ -153,6 +154,11 @@ def _draw_hardest(path: Path, measured: Measured, root: Path, options: Options) 
     click.echo(f"Drawn: {path}. It shows faces: handle it like the photos themselves.", err=True)
 
 
+def runtime_of(weights: Path | None) -> Runtime:
+    """Return the weights that are asked for, or the shipped ones."""
+    return Runtime(weights) if weights else default_runtime()
+
+
 def hardest_pairs(scores: np.ndarray, same: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of the genuine pairs of lowest and the impostor pairs of highest score."""
     kinds = np.array(same, bool)
@@ -161,7 +167,7 @@ def hardest_pairs(scores: np.ndarray, same: Sequence[bool]) -> tuple[np.ndarray,
     return order[kinds[order]][:HARDEST], order[~kinds[order]][::-1][:HARDEST]
 
 
-def strangers(photos: Path, labels_file: Path, options: Options) -> None:
+def strangers(photos: Path, labels_file: Path, options: SimpleNamespace) -> None:
     """Measure strangers, and tell what was asked for.
 
     Args:
@@ -191,7 +197,7 @@ def strangers(photos: Path, labels_file: Path, options: Options) -> None:
     }
     sections = _sections_of_strangers(found)
     _tell("strangers", sections, told, options)
-    report_failures(failures)
+    report_left_out(failures, "failure to acquire", MORE)
     if options.plots or options.report:
         picture = "False match rates across and within groups, and failures to acquire, with intervals."
         across = [
@@ -257,7 +263,7 @@ def _across(point: Operating) -> Table:
     return Table(("", *names), rows)
 
 
-def worse_photos(options: Options, sets: Sets, pairs_a_step: int) -> None:
+def worse_photos(options: SimpleNamespace, sets: Sets, pairs_a_step: int) -> None:
     """Measure photos made worse, and tell what was asked for.
 
     Args:
@@ -265,8 +271,8 @@ def worse_photos(options: Options, sets: Sets, pairs_a_step: int) -> None:
         sets: whose pairs.
         pairs_a_step: at most so many genuine pairs.
     """
-    options.check(sets=sets.file)
-    listed = sets.list_pairs(replace(options, impostors=0))
+    check(options, sets=sets.file)
+    listed = sets.list_pairs(SimpleNamespace(**vars(options), impostors=0))
     _spare(options, "robustness", listed.root, photos_of(listed.pairs))
     robustness = measure_robustness(
         listed.pairs,
@@ -330,14 +336,14 @@ def _step_row(step: Step) -> tuple[str, ...]:
     return step.label, fnmr, fnmr_interval, missed, failed, *shares, fmr, fmr_interval, let_in
 
 
-def _spare(options: Options, plot: str, root: Path, photos: Sequence[str]) -> None:
+def _spare(options: SimpleNamespace, plot: str, root: Path, photos: Sequence[str]) -> None:
     """End, before any work, where what is to be written would take the place of a photo that is read."""
     drawn = options.plots / f"{plot}.png" if options.plots else None
     files = [file for file in (options.json_file, options.report, drawn) if file]
     refuse_overwriting(files, (root / photo for photo in photos))
 
 
-def _tell(command: str, sections: list[Section], told: dict[str, Any], options: Options) -> None:
+def _tell(command: str, sections: list[Section], told: dict[str, Any], options: SimpleNamespace) -> None:
     settings, *rest = sections
     click.echo(report.as_text([settings]) + "\n\n" + report.as_text(rest, titled=True))
     if options.json_file:
@@ -352,7 +358,7 @@ def _draw(
     text: str,
     sections: Sequence[Section],
     method: str,
-    options: Options,
+    options: SimpleNamespace,
 ) -> None:
     """Write the plot, and the page with it behind what was measured."""
     if options.plots:

@@ -22,7 +22,7 @@ from flaskapp.allowance import allowed_cores
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Interval, no_errors_bound, pairs_needed
 from flaskapp.evaluation.curves import FEWEST_ERRORS, FEWEST_PEOPLE
-from flaskapp.evaluation.inputs import BoolArray, FloatArray, IntArray
+from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray
 from flaskapp.evaluation.intervals import ENDS, REPLICATES
 from flaskapp.pairs import Labels
 from flaskapp.pairs.scoring import Progress, embed_photos

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flaskapp.allowance import allowed_cores
-from flaskapp.cli.left_out import report_left_out
-from flaskapp.cli.options import EXISTING_FILE, OUTPUT_FILE, OUTPUT_FOLDER, ReadingCommand, shown
-from flaskapp.cli.progress import progress_bar
+from flaskapp.cli.options import FILE, OUTPUT_FILE, OUTPUT_FOLDER, ReadingCommand, shown
+from flaskapp.cli.progress import progress_bar, report_left_out
 
 if TYPE_CHECKING:
     from research.sets.quality import Audit
@@ -20,7 +19,7 @@ MOST_SHOWN = 5
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
+@click.argument("sets_file", metavar="SETS.toml", type=FILE)
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write every finding with its path.")
 def audit(sets_file: Path, json_file: Path | None) -> None:
     r"""Find what is wrong with training sets, by the teacher's embeddings.
@@ -71,7 +70,7 @@ def _lines(found: Audit) -> list[str]:
 
 
 @click.command()
-@click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
+@click.argument("sets_file", metavar="SETS.toml", type=FILE)
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the new photos go.")
 @click.option(
     "--pairs", type=click.IntRange(min=1), default=60_000, show_default=True, help="How many; each gives two photos."
@@ -122,7 +121,7 @@ def often(fairface: Path | None, utkface: Path | None, out: Path) -> None:
 
 
 @click.command("lay-out")
-@click.argument("sets_file", metavar="SETS.toml", type=EXISTING_FILE)
+@click.argument("sets_file", metavar="SETS.toml", type=FILE)
 @click.argument("mirrors", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def lay_out(sets_file: Path, mirrors: Path) -> None:
     """Lay the photos of SETS.toml out as files beside it, from bare git repositories in MIRRORS/owner+name."""

@@ -9,9 +9,9 @@ import pytest
 from scored_pairs import NAN, random_pairs
 
 from flaskapp.errors import UnreachableRateError
-from flaskapp.evaluation import choose_threshold, confusion_at
+from flaskapp.evaluation import choose_threshold, confusion_at, pairs_needed
 from flaskapp.evaluation.decisions import count_verdicts
-from research.distil.bands import BandChoice, choose_band, choose_threshold_within
+from research.distil.bands import BandChoice, choose_band, choose_threshold_within, reachable_rate
 
 
 def test_keeps_its_limits():
@@ -130,3 +130,9 @@ class TestThreshold:
         within = [*scores[(scores >= band[0]) & (scores <= band[1])], *band]
         best = max(confusion_at(scores, same, cut).accuracy for cut in within)
         assert confusion_at(scores, same, chosen).accuracy == best
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.1, 0.07, 0.01, 1e-3, 1e-4])
+def test_needed_pairs_and_reachable_rate_agree(rate):
+    assert reachable_rate(pairs_needed(rate)) <= rate * (1 + 1e-9)
+    assert reachable_rate(pairs_needed(rate) - 1) > rate

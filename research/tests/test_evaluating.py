@@ -56,11 +56,11 @@ def test_the_people_of_a_role(folder, weights):
 
 
 def test_it_measures_as_the_product_does(folder, weights):
-    from flaskapp import cli
+    from flaskapp.cli.program import main
 
     asked = ["evaluate", "--people", "people", "--impostors", "3", "--weights", str(weights), "--json"]
     run(*asked, "ours.json")
-    assert CliRunner().invoke(cli.main, [*asked, "products.json"]).exit_code == 0
+    assert CliRunner().invoke(main, [*asked, "products.json"]).exit_code == 0
     first, second = (json.loads(Path(name).read_text()) for name in ("ours.json", "products.json"))
     assert first.pop("command").startswith("python -m research evaluate --people people")
     assert second.pop("command").startswith("facial-recognition evaluate --people people")

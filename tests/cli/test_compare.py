@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from weights_files import write_note, write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli import measuring
+from flaskapp.cli.program import main
 from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
@@ -35,7 +36,8 @@ def use(monkeypatch, weights):
     """Return what makes the program answer one verdict to everything; match, unless called."""
 
     def choose(verdict: str) -> None:
-        monkeypatch.setattr(runtime, "_default", weights[verdict])
+        for module in (runtime, measuring):
+            monkeypatch.setattr(module, "default_runtime", lambda: weights[verdict])
 
     choose("match")
     return choose
@@ -47,8 +49,8 @@ def files(tmp_path_factory, hopper, collins, hopper_pixels, collins_pixels) -> P
     folder = tmp_path_factory.mktemp("photos")
     (folder / "hopper.jpg").write_bytes(hopper)
     (folder / "collins.jpg").write_bytes(collins)
-    Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(folder / "both women.png")
-    Image.fromarray(np.rot90(hopper_pixels)).save(folder / "on its side.png")
+    Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(folder / "both women.png", compress_level=1)
+    Image.fromarray(np.rot90(hopper_pixels)).save(folder / "on its side.png", compress_level=1)
     Image.new("RGB", (200, 200), "grey").save(folder / "nobody.png")
     (folder / "empty.jpg").touch()
     (folder / "cut.jpg").write_bytes(hopper[: len(hopper) // 2])
@@ -64,7 +66,7 @@ BAD = ("empty.jpg", "cut.jpg", "notes.txt", "small.gif", "huge.jpg", "nobody.png
 
 
 def run(*arguments: str | Path) -> Result:
-    result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
@@ -180,8 +182,7 @@ class TestCompare:
             assert min(image.size) > 500
 
     def test_damaged_weights_are_one_clean_line(self, monkeypatch, files, tmp_path):
-        monkeypatch.setattr(runtime, "_default", None)
-        monkeypatch.setattr(runtime, "default_weights_path", lambda: tmp_path / "gone.h5")
+        monkeypatch.setattr(runtime, "default_runtime", lambda: Runtime(tmp_path / "gone.h5"))
         result = run("compare", files / "hopper.jpg", files / "hopper.jpg")
         assert result.exit_code == 2
         assert result.stderr.startswith("Error: gone.json, which belongs to the weights, is missing.")
@@ -235,7 +236,7 @@ class TestDetect:
         photos = []
         for name in ("a/1.jpg", "b/1.jpg", "1-2.jpg", "c/1.jpg"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
-            photos.append(shutil.copyfile(files / "hopper.jpg", tmp_path / name))
+            photos.append(shutil.copyfile(files / "nobody.png", tmp_path / name))
         assert run("detect", *photos, "--plot", tmp_path / "boxes").exit_code == 0
         names = sorted(path.name for path in (tmp_path / "boxes").iterdir())
         assert names == ["1-2.faces.png", "1-3.faces.png", "1-4.faces.png", "1.faces.png"]

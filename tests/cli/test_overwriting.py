@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from weights_files import write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli import measuring
+from flaskapp.cli.program import main
 from flaskapp.weights import info, runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
@@ -24,9 +25,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     """Stand in a folder of photos, with weights and lists that name some of them."""
     monkeypatch.chdir(tmp_path)
     weights = write_weights_files(tmp_path)
-    for module in (info, runtime):
-        monkeypatch.setattr(module, "default_weights_path", lambda: weights)
-    monkeypatch.setattr(runtime, "_default", Runtime(weights))
+    loaded = Runtime(weights)
+    monkeypatch.setattr(info, "default_weights_path", lambda: weights)
+    for module in (runtime, measuring):
+        monkeypatch.setattr(module, "default_runtime", lambda: loaded)
     for person, portrait in (("grace", "grace_hopper.jpg"), ("eileen", "eileen_collins.jpg")):
         for name in ("1.jpg", "2.jpg", "scores.png"):
             Path("people", person).mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(cli.main, list(words))
+    return CliRunner().invoke(main, list(words))
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -94,8 +96,14 @@ def test_two_outputs_are_not_written_to_one_place(folder, other):
 
 
 def test_what_an_earlier_run_wrote_may_be_written_over(folder):
-    for _ in range(2):
-        assert run("detect", "a.jpg", "--plot", "drawn").exit_code == 0
-        assert run("augment", "people/eileen", "--out", "nine", "--sheet", "sheet.png").exit_code == 0
-        assert run("compare", "a.jpg", "b.png", "--plot", "answer.png").exit_code != 2
-        assert run("evaluate", "--pairs", "pairs.csv", "--root", ".", "--json", "told.json").exit_code == 0
+    Path("one").mkdir()
+    shutil.copy("a.jpg", "one")
+    earlier = [Path(name) for name in ("drawn/a.faces.png", "nine/a.jpg.darker.jpg", "sheet.png", "b.svg", "told.json")]
+    for path in earlier:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("of an earlier run")
+    assert run("detect", "a.jpg", "--plot", "drawn").exit_code == 0
+    assert run("augment", "one", "--out", "nine", "--sheet", "sheet.png").exit_code == 0
+    assert run("compare", "a.jpg", "b.png", "--plot", "b.svg").exit_code != 2
+    assert run("evaluate", "--pairs", "pairs.csv", "--root", ".", "--json", "told.json").exit_code == 0
+    assert b"of an earlier run" not in {path.read_bytes() for path in earlier}

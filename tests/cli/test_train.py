@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from flaskapp.augment_images import TRANSFORMATIONS
-from flaskapp.cli import main
+from flaskapp.cli.program import main
 from tests.conftest import PORTRAITS
 
 

@@ -10,7 +10,7 @@ from scored_pairs import random_pairs, ten_folds
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import choose_threshold, confusion_at
-from flaskapp.evaluation.choices import Folds, evaluate_folds
+from flaskapp.evaluation.curves import evaluate_folds
 from flaskapp.pairs.lists import read_pairs
 
 
@@ -53,8 +53,3 @@ def test_failures_to_acquire_count_as_non_match_but_choose_nothing():
 def test_what_cannot_choose_is_refused(fold, same):
     with pytest.raises(DataError):
         evaluate_folds([0.1, 0.2, 0.3, 0.4], np.array(same, bool), fold)
-
-
-def test_validates_itself():
-    with pytest.raises(ValueError, match="two folds or more"):
-        Folds((0.9,), (0.5,), (10,))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scored_pairs import CASES, SAME, SCORES, random_pairs, sources_for
+from scored_pairs import CASES, random_pairs, sources_for
 
-from flaskapp.evaluation import Interval, Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
+from flaskapp.evaluation import Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
 from flaskapp.evaluation.intervals import bootstrap_intervals, resampled_weights
-from flaskapp.evaluation.quality import score_quality
-from flaskapp.evaluation.weighing import Ladder
+from flaskapp.evaluation.quality import Ladder, score_quality
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
 STATED = ("fnmr_at_fmr.0.1", "fnmr_at_fmr.0.03")
@@ -129,14 +128,12 @@ class TestBootstrap:
         assert (found["fnmr"].method, found["fnmr"].high) == ("only errors seen", 1)
         assert found["fnmr"].low == 1 - no_errors_bound(sources.combinations(same)) < 1
         assert found["fmr"].low == 1 - no_errors_bound(sources.combinations(~same)) < 1
-        assert (found["recall"].low, found["recall"].high) == (0, no_errors_bound(sources.combinations(same)))
+        assert (found["recall"].low, found["recall"].high) == (0, pytest.approx(1 - found["fnmr"].low))
 
     @pytest.mark.parametrize("trials", [1, 10, 500, 10**6])
     def test_the_bound_is_clopper_and_pearsons(self, trials):
         stats = pytest.importorskip("scipy.stats")
         assert no_errors_bound(trials) == pytest.approx(stats.beta.ppf(0.95, 1, trials), rel=1e-9)
-        with pytest.raises(ValueError, match="at least one trial"):
-            no_errors_bound(0)
 
     def test_pairs_of_the_same_two_people_count_once_for_the_bound(self):
         sources = Sources("person", np.array([0, 1, 0, 2]), np.array([1, 0, 1, 2]), 3)
@@ -162,18 +159,6 @@ class TestBootstrap:
         found = bootstrap_intervals(scores, same, 0.5, two, chances=True)
         assert all(interval.low < interval.high for interval in found.values()), found
         assert "accuracy" not in found
-
-    def test_refuses_what_does_not_fit(self):
-        with pytest.raises(ValueError, match="sources of 4 pairs"):
-            bootstrap_intervals(SCORES, SAME, 0.5, sources_for(np.array([True])))
-        with pytest.raises(ValueError, match="one shape"):
-            Sources("person", np.array([0]), np.array([0, 1]), 2)
-        with pytest.raises(ValueError, match="from 0 to 1"):
-            Sources("person", np.array([0]), np.array([2]), 2)
-        with pytest.raises(ValueError, match="0 ≤ low ≤ high"):
-            Interval(0.5, 0.4)
-        with pytest.raises(ValueError, match="at least one replicate"):
-            next(resampled_weights(sources_for(np.array([True])), 0, 0))
 
 
 def test_names_are_numbered_as_they_come():

@@ -9,9 +9,9 @@ import pytest
 from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
 from flaskapp.errors import DataError
-from flaskapp.evaluation import Evaluation, auc, confusion_at, eer, error_curve, evaluate, fnmr_at_fmr, sources_by
-from flaskapp.evaluation.choices import evaluate_folds
-from flaskapp.evaluation.decisions import Confusion, Verdicts, count_verdicts
+from flaskapp.evaluation import auc, confusion_at, eer, error_curve, evaluate, fnmr_at_fmr, sources_by
+from flaskapp.evaluation.curves import evaluate_folds
+from flaskapp.evaluation.decisions import count_verdicts
 from flaskapp.evaluation.intervals import bootstrap_intervals
 from flaskapp.evaluation.quality import score_quality
 
@@ -137,20 +137,3 @@ class TestEvaluate:
             evaluate(SCORES, SAME, threshold=0.3, band=(0.4, 0.6))
         with pytest.raises(DataError):
             evaluate([], [], threshold=0.5, band=(0.4, 0.6))
-
-    def test_validates_itself(self):
-        confusion = Confusion(1, 0, 1, 0)
-        verdicts = {"genuine": Verdicts(1, 0, 0), "impostor": Verdicts(0, 0, 1)}
-        none = {"genuine": 0, "impostor": 0}
-        quality = score_quality([0.9, 0.1], [True, False])
-        Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, 0.0, 1.0, {}, quality)
-        with pytest.raises(ValueError, match="Missing: \\['eer'\\]"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, None, 1.0, {}, quality)
-        with pytest.raises(ValueError, match="Missing: \\['brier', 'calibration_loss'"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, none, 0.0, 1.0, {})
-        with pytest.raises(ValueError, match="1 impostor verdicts"):
-            Evaluation(
-                0.5, (0.5, 0.5), confusion, verdicts | {"impostor": Verdicts(1, 0, 1)}, none, 0.0, 1.0, {}, quality
-            )
-        with pytest.raises(ValueError, match="failures among the non-matches"):
-            Evaluation(0.5, (0.5, 0.5), confusion, verdicts, {"genuine": 1, "impostor": 0}, 0.0, 1.0, {}, quality)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from flaskapp.cli import main
+from flaskapp.cli.program import main
 from flaskapp.detection import Face
 from flaskapp.errors import DataError
 from flaskapp.personal import capture

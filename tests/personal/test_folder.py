@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from personal_models import ONLY_THE_VERY_PHOTO, write_model, write_run
 
 from flaskapp import personal
-from flaskapp.cli import main
+from flaskapp.cli.program import main
 from flaskapp.errors import WeightsError
 from flaskapp.personal import Owner, UnwritableError, forget, install, load_model, new_folder, work_folder, writing
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier

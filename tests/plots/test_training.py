@@ -30,11 +30,6 @@ class TestSheet:
         assert boxes[3].y1 <= boxes[0].y0
         assert texts(figure) == ["as\nit is", "b", "c"]
 
-    @pytest.mark.parametrize("rows", [[], [[np.zeros((2, 2, 3), np.uint8)]]])
-    def test_rows_of_another_length_are_refused(self, rows):
-        with pytest.raises(ValueError, match="rows of 2"):
-            plots.plot_sheet(rows, ["a", "b"])
-
 
 def test_training_shows_both_losses_and_the_epoch_that_was_kept():
     losses, validation = [float("nan"), 0.5, 0.3, 0.2], [0.6, 0.4, 0.35, 0.5]

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from weights_files import write_weights_files
 
-from flaskapp import cli
+from flaskapp.cli.program import main
 from flaskapp.errors import DataError
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.personal.album import read_album, read_people
@@ -173,14 +173,14 @@ class TestReaders:
 
     def test_evaluate(self, people, tmp_path):
         arguments = ["evaluate", "--people", str(people), "--weights", str(write_weights_files(tmp_path))]
-        done = CliRunner().invoke(cli.main, [*arguments, "--json", str(tmp_path / "told.json")])
+        done = CliRunner().invoke(main, [*arguments, "--json", str(tmp_path / "told.json")])
         assert done.exit_code == 0, done.stderr
         lines = done.stderr.splitlines()
         assert len(lines) == 2
         assert all(line.startswith(told) for line, told in zip(lines, self.TOLD, strict=True))
 
     def test_augment(self, people, tmp_path):
-        done = CliRunner().invoke(cli.main, ["augment", str(people), "--out", str(tmp_path / "out")])
+        done = CliRunner().invoke(main, ["augment", str(people), "--out", str(tmp_path / "out")])
         assert done.exit_code == 0, done.stderr
         assert all(told in done.stderr for told in self.TOLD)
         assert len(list((tmp_path / "out").rglob("*.jpg"))) == 4 * 9

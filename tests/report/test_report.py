@@ -15,7 +15,8 @@ from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 
 from flaskapp import report
 from flaskapp.evaluation import Interval, evaluate
-from flaskapp.report import interval_text
+from flaskapp.report import rows
+from flaskapp.report.rows import interval_text
 
 
 class Page(HTMLParser):
@@ -101,13 +102,13 @@ class TestRows:
     def test_every_figure_stands_with_interval_and_counts_or_with_the_reason(self):
         scores, same = random_pairs(400)
         result = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=50)
-        rows = {row.name: row for row in report.figure_rows(result)}
+        by_name = {row.name: row for row in rows.figure_rows(result)}
         confusion = result.confusion
-        assert rows["accuracy"].value == f"{100 * confusion.accuracy:.2f} %"
-        assert rows["FMR at the threshold"].counts == f"{confusion.false_matches} of {confusion.impostor}"
-        assert rows["FNMR at FMR 0.01 %"].value == "—"
-        assert "at least 100000 impostor pairs" in rows["FNMR at FMR 0.01 %"].counts
-        for row in rows.values():
+        assert by_name["accuracy"].value == f"{100 * confusion.accuracy:.2f} %"
+        assert by_name["FMR at the threshold"].counts == f"{confusion.false_matches} of {confusion.impostor}"
+        assert by_name["FNMR at FMR 0.01 %"].value == "—"
+        assert "at least 100000 impostor pairs" in by_name["FNMR at FMR 0.01 %"].counts
+        for row in by_name.values():
             assert (row.value == "—") == row.counts.startswith("not claimed: ")
             assert row.value == "—" or row.interval
 
@@ -117,33 +118,33 @@ class TestRows:
         result = evaluate(
             scores, same, threshold=0.5, band=(0.5, 0.5), sources=sources, replicates=20, threshold_chosen_here=True
         )
-        rows = dict(row[:2] for row in report.setting_rows(result))
-        assert rows["pairs"].startswith("40: ")
-        assert rows["failures to acquire"].startswith(f"{np.isnan(scores).sum()} pairs")
-        assert "these very pairs" in rows["threshold"]
-        assert rows["inconclusive band"] == "none"
-        assert rows["intervals"] == "95 %, 20 draws of 41 people"
+        told = dict(row[:2] for row in rows.setting_rows(result))
+        assert told["pairs"].startswith("40: ")
+        assert told["failures to acquire"].startswith(f"{np.isnan(scores).sum()} pairs")
+        assert "these very pairs" in told["threshold"]
+        assert told["inconclusive band"] == "none"
+        assert told["intervals"] == "95 %, 20 draws of 41 people"
 
     def test_verdicts_are_counts_of_pairs(self):
         result = evaluate([0.2, 0.6, 0.4], [False, False, True], threshold=0.5, band=(0.3, 0.7))
-        assert report.verdict_rows(result) == [
+        assert rows.verdict_rows(result) == [
             ("one person", "1", "0 (0.00 %)", "1 (100.00 %)", "0 (0.00 %)"),
             ("two people", "2", "0 (0.00 %)", "1 (50.00 %)", "1 (50.00 %)"),
         ]
         strangers = evaluate([0.2, 0.6], [False, False], threshold=0.5, band=(0.3, 0.7))
-        assert [row[0] for row in report.verdict_rows(strangers)] == ["two people"]
+        assert [row[0] for row in rows.verdict_rows(strangers)] == ["two people"]
 
     def test_view_2_has_its_row_where_there_are_folds(self):
-        assert report.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []
+        assert rows.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []
         scores, same = random_pairs(400)
         result = evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=np.arange(400) % 10)
-        [row] = report.fold_rows(result)
+        [row] = rows.fold_rows(result)
         assert row.value == f"{100 * result.folds.mean:.2f} ± {100 * result.folds.standard_error:.2f} %"
         assert row.counts.startswith("10 folds, 400 pairs")
 
     def test_groups_have_rates_counts_and_failures(self):
         result = evaluate([0.9, NAN, 0.1], [1, 1, 0], threshold=0.5, band=(0.5, 0.5))
-        [row] = report.group_rows({"gender=x": result})
+        [row] = rows.group_rows({"gender=x": result})
         assert row == ("gender=x", "50.00 %", "", "1 of 2", "0.00 %", "", "0 of 1", "1")
 
     @pytest.mark.parametrize(
