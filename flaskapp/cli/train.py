@@ -85,13 +85,11 @@ def train(
             from flaskapp.personal.loop import OwnRecipe
     except ModuleNotFoundError as error:
         raise _missing(error) from None
-    from flaskapp.weights.info import default_weights_path
 
     mine = _read_mine(me)
-    run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
-    settings = OwnRecipe(recipe, minutes, epochs, seed=seed)
+    settings = OwnRecipe(recipe, minutes, epochs, seed=seed, tensorboard=tensorboard)
     reporter = training.OwnReporter(_say, share_bar("Training"))
-    result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
+    result = training.train_own_face(mine, _read_others(others), out, settings, reporter, weights)
     click.echo(describe(result))
     click.echo(f"Try it: {_try_it(out)}")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.errors import DataError, MissingExtraError, PhotoError
+from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.preprocess.selection import Choice
 
@@ -54,12 +54,14 @@ class Album:
     def take(self, rows: np.ndarray) -> Album:
         """Return some of the photos; rows is int or bool (N,)."""
         chosen = np.arange(len(self))[rows].tolist()
-        return Album(
-            tuple(self.names[row] for row in chosen),
-            tuple(self.people[row] for row in chosen),
-            self.faces[chosen],
-            tuple(self.digests[row] for row in chosen),
+        names, people, digests = (
+            tuple(values[row] for row in chosen) for values in (self.names, self.people, self.digests)
         )
+        return Album(names, people, self.faces[chosen], digests)
+
+    def features(self, trunk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return what a network's trunk says of the faces, float32 (N, d)."""
+        return trunk(self.faces)
 
 
 def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Album:
@@ -112,7 +114,7 @@ def read_people(
         )
     album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
     stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
-    return Album(album.names, album.people, album.faces, album.digests, {**album.left_out, **stray})
+    return replace(album, left_out={**album.left_out, **stray})
 
 
 def fetch_lfw(home: Path | None = None) -> Path:
@@ -160,34 +162,29 @@ def _read(
     progress: Progress,
     choice: Choice = "refuse",
 ) -> Album:
-    root = content.folder
-    with ThreadPoolExecutor(min(MOST_READERS, photos_at_once())) as pool:
+    def cut(photo: Path) -> tuple[np.ndarray, str] | str:
+        """Return the face and its file's hash, or why there is none."""
         try:
-            answers = list(zip(progress(photos), pool.map(lambda photo: _cut(photo, choice), photos), strict=True))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
-            raise
-    used = [(photo, *answer) for photo, answer in answers if not isinstance(answer, PhotoError)]
-    size = preprocess.CROP_SIZE
-    return Album(
-        names=tuple(photo.relative_to(root).as_posix() for photo, _, _ in used),
-        people=tuple(person_of(photo) for photo, _, _ in used),
-        faces=np.stack([face for _, face, _ in used]) if used else np.empty((0, size, size, 3), np.uint8),
-        digests=tuple(digest for _, _, digest in used),
-        left_out={
-            **content.passed_over,
-            **{
-                photo.relative_to(root).as_posix(): answer.message
-                for photo, answer in answers
-                if isinstance(answer, PhotoError)
-            },
-        },
+            data = read_photo(photo)
+            return preprocess.crop_photo(data, choice=choice), hashlib.sha256(data).hexdigest()
+        except PhotoError as error:
+            return error.message
+
+    answers = map_in_order(cut, photos, min(MOST_READERS, photos_at_once()), progress)
+    names = [photo.relative_to(content.folder).as_posix() for photo in photos]
+    used = [
+        (name, person_of(photo), *answer)
+        for name, photo, answer in zip(names, photos, answers, strict=True)
+        if not isinstance(answer, str)
+    ]
+    failed = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, str)}
+    faces = np.array([face for _, _, face, _ in used], np.uint8).reshape(
+        -1, preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3
     )
-
-
-def _cut(photo: Path, choice: Choice) -> tuple[np.ndarray, str] | PhotoError:
-    try:
-        data = read_photo(photo)
-        return preprocess.crop_photo(data, choice=choice), hashlib.sha256(data).hexdigest()
-    except PhotoError as error:
-        return error
+    return Album(
+        tuple(name for name, *_ in used),
+        tuple(person for _, person, *_ in used),
+        faces,
+        tuple(digest for *_, digest in used),
+        {**content.passed_over, **failed},
+    )

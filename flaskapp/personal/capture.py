@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from flaskapp import preprocess
-from flaskapp.detection import Detector, Face
+from flaskapp.detection import Face
 from flaskapp.errors import DataError, PhotoError
 from flaskapp.preprocess import Photo
 
@@ -130,29 +130,26 @@ class Guide:
     Attributes:
         photos: how many to end with.
         looks: of the frames kept so far.
-        detector: one with other settings than the default.
     """
 
     photos: int = 15
     looks: list[Look] = field(default_factory=list)
-    detector: Detector | None = None
 
     def show(self, frame: np.ndarray) -> Glance:
         """Judge one frame, uint8 (H, W, 3) RGB."""
         try:
             photo = Photo(frame, (frame.shape[1], frame.shape[0]))
-            face = preprocess.select_face(preprocess.find_faces(photo, self.detector))
+            face = preprocess.select_face(preprocess.find_faces(photo))
         except PhotoError as error:
             return Glance(False, error.message)
         return self.judge(look_at(face, preprocess.crop_face(photo, face.landmarks), frame.shape[0]))
 
     def judge(self, look: Look) -> Glance:
         """Judge how the face of a frame stands in it."""
-        reason = self._objection(look)
-        if reason:
-            return Glance(False, reason, look)
-        self.looks.append(look)
-        return Glance(True, self.next_step(), look)
+        objection = self._objection(look)
+        if not objection:
+            self.looks.append(look)
+        return Glance(not objection, objection or self.next_step(), look)
 
     def _objection(self, look: Look) -> str:
         if look.sharpness < LEAST_SHARPNESS:
@@ -163,31 +160,28 @@ class Guide:
             return "The face is too bright: turn away from the light."
         if not all(look.unlike(other) for other in self.looks):
             return f"Too like a photo that there is already. {self.next_step()}"
-        room = self.photos - len(self.looks) - sum(count for _, count in self._open())
-        if room <= 0 and not (any(wanted.fits(look) for wanted, _ in self._open()) or self._brings_light(look)):
-            return self.next_step()
-        return ""
-
-    def _brings_light(self, look: Look) -> bool:
-        """Say whether other light is all that is missing, and this photo is darker or brighter than all."""
+        open_kinds = self._open()
+        room = self.photos - len(self.looks) - sum(open_kinds.values())
+        if room > 0 or any(wanted.fits(look) for wanted in open_kinds):
+            return ""
         levels = [other.brightness for other in self.looks]
-        wider = not levels or not min(levels) <= look.brightness <= max(levels)
-        return wider and not self._open() and self.light_range < LIGHT_RANGE
+        # Where other light is all that is missing, a photo that brings it is taken beyond the number.
+        light = not open_kinds and self.light_range < LIGHT_RANGE and not min(levels) <= look.brightness <= max(levels)
+        return "" if light else self.next_step()
 
-    def _open(self) -> list[tuple[Wanted, int]]:
+    def _open(self) -> dict[Wanted, int]:
         """Return the kinds of which photos are missing, and how many."""
-        counts = [(wanted, wanted.count - sum(map(wanted.fits, self.looks))) for wanted in WANTED]
-        return [(wanted, count) for wanted, count in counts if count > 0]
+        counts = {wanted: wanted.count - sum(map(wanted.fits, self.looks)) for wanted in WANTED}
+        return {wanted: count for wanted, count in counts.items() if count > 0}
 
     @property
     def light_range(self) -> float:
         """Grey levels between the darkest and the brightest photo."""
-        levels = [look.brightness for look in self.looks]
-        return max(levels) - min(levels) if levels else 0.0
+        return float(np.ptp([look.brightness for look in self.looks] or [0.0]))
 
     def missing(self) -> list[str]:
         """Say what is still missing, in words; empty when the photos suffice."""
-        lines = [f"{count} more, {wanted.name}" for wanted, count in self._open()]
+        lines = [f"{count} more, {wanted.name}" for wanted, count in self._open().items()]
         if self.light_range < LIGHT_RANGE:
             lines.append(f"other light (brightness differs by {self.light_range:.0f} of {LIGHT_RANGE:.0f} grey levels)")
         if len(self.looks) < self.photos:
@@ -196,9 +190,8 @@ class Guide:
 
     def next_step(self) -> str:
         """Say what to do next."""
-        open_kinds = self._open()
-        if open_kinds:
-            return open_kinds[0][0].ask
+        for wanted in self._open():
+            return wanted.ask
         if self.light_range < LIGHT_RANGE:
             return OTHER_LIGHT
         return GLASSES if len(self.looks) < self.photos else "Done."
