@@ -32,9 +32,8 @@ class Labels:
     def values(self, photos: Sequence[str]) -> np.ndarray:
         """Return str (N, columns), "" for a photo without labels."""
         unknown = ("",) * len(self.columns)
-        return np.array([self.of_photo.get(photo, unknown) for photo in photos], dtype=str).reshape(
-            len(photos), len(self.columns)
-        )
+        found = [self.of_photo.get(photo, unknown) for photo in photos]
+        return np.array(found, str).reshape(len(photos), len(self.columns))
 
 
 def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
@@ -82,17 +81,14 @@ def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndar
     Raises:
         DataError: not one photo of the pairs has a label.
     """
-    photos = photos_of(pairs)
-    number = {photo: index for index, photo in enumerate(photos)}
-    values = labels.values(photos)
-    if not (values != "").any():
-        none = f"The labels name none of the {len(photos):,} photos."
+    first, second = map(labels.values, sides_of(pairs))
+    if not (first != "").any() and not (second != "").any():
+        none = f"The labels name none of the {len(photos_of(pairs)):,} photos."
         raise DataError(none, "Write their paths as the list of pairs does.")
-    first, second = (values[[number[path] for path in side]] for side in sides_of(pairs))
     masks = {
         f"{column}={value}": (first[:, place] == value) & (second[:, place] == value)
         for place, column in enumerate(labels.columns)
-        for value in np.unique(values[:, place]).tolist()
+        for value in np.union1d(first[:, place], second[:, place]).tolist()
         if value
     }
     alike = ((first == second) & (first != "")).all(axis=1)
