@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from flaskapp.preprocess.selection import Choice
 
 ME = "me"
 MOST_READERS = 2
-FEWEST_LFW_PHOTOS = 20
 # scikit-learn leaves the photos as they are in this folder and hands out small grey copies.
 LFW_FOLDER = Path("lfw_home") / "lfw_funneled"
 
@@ -54,9 +52,8 @@ class Album:
     def take(self, rows: np.ndarray) -> Album:
         """Return some of the photos; rows is int or bool (N,)."""
         chosen = np.arange(len(self))[rows].tolist()
-        names, people, digests = (
-            tuple(values[row] for row in chosen) for values in (self.names, self.people, self.digests)
-        )
+        words = ([values[row] for row in chosen] for values in (self.names, self.people, self.digests))
+        names, people, digests = map(tuple, words)
         return Album(names, people, self.faces[chosen], digests)
 
     def features(self, trunk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -79,7 +76,7 @@ def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Alb
     """
     content = look_through(folder)
     check_photos(content)
-    return _read(content.photos, content, lambda _: person, progress)
+    return _read(content, dict.fromkeys(content.photos, person), progress, "refuse")
 
 
 def read_people(
@@ -103,17 +100,21 @@ def read_people(
     """
     content = look_through(folder)
     check_photos(content)
-    owned = [photo for photo in content.photos if photo.parent != folder]
-    found = [list(group) for _, group in groupby(owned, key=lambda photo: photo.relative_to(folder).parts[0])]
-    chosen = sorted(sorted(found, key=len, reverse=True)[:people])
-    photos = [photo for person in chosen for photo in person[:most]]
-    if not photos:
+    of_people: dict[str, list[Path]] = {}
+    stray = {}
+    for photo in content.photos:
+        if photo.parent == folder:
+            stray[photo.name] = "It lies in nobody's folder."
+        else:
+            of_people.setdefault(photo.relative_to(folder).parts[0], []).append(photo)
+    chosen = sorted(sorted(of_people, key=lambda person: -len(of_people[person]))[:people])
+    owned = {photo: person for person in chosen for photo in of_people[person][:most]}
+    if not owned:
         raise DataError(
             f"{folder.name} contains no folders with people's photos.",
             "Put each person's photos in a folder of their own inside it.",
         )
-    album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
-    stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
+    album = _read(content, owned, progress, choice)
     return replace(album, left_out={**album.left_out, **stray})
 
 
@@ -147,21 +148,15 @@ def fetch_lfw(home: Path | None = None) -> Path:
 def join(*albums: Album) -> Album:
     """Return several albums as one."""
     return Album(
-        tuple(name for album in albums for name in album.names),
-        tuple(person for album in albums for person in album.people),
+        sum((album.names for album in albums), ()),
+        sum((album.people for album in albums), ()),
         np.concatenate([album.faces for album in albums]),
-        tuple(digest for album in albums for digest in album.digests),
+        sum((album.digests for album in albums), ()),
         {photo: reason for album in albums for photo, reason in album.left_out.items()},
     )
 
 
-def _read(
-    photos: Sequence[Path],
-    content: FolderContent,
-    person_of: Callable[[Path], str],
-    progress: Progress,
-    choice: Choice = "refuse",
-) -> Album:
+def _read(content: FolderContent, person_of: Mapping[Path, str], progress: Progress, choice: Choice) -> Album:
     def cut(photo: Path) -> tuple[np.ndarray, str] | str:
         """Return the face and its file's hash, or why there is none."""
         try:
@@ -170,21 +165,19 @@ def _read(
         except PhotoError as error:
             return error.message
 
-    answers = map_in_order(cut, photos, min(MOST_READERS, photos_at_once()), progress)
-    names = [photo.relative_to(content.folder).as_posix() for photo in photos]
-    used = [
-        (name, person_of(photo), *answer)
-        for name, photo, answer in zip(names, photos, answers, strict=True)
-        if not isinstance(answer, str)
-    ]
-    failed = {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, str)}
-    faces = np.array([face for _, _, face, _ in used], np.uint8).reshape(
-        -1, preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3
-    )
+    answers = map_in_order(cut, list(person_of), min(MOST_READERS, photos_at_once()), progress)
+    names, people, faces, digests = list[str](), list[str](), list[np.ndarray](), list[str]()
+    left_out = dict(content.passed_over)
+    for (photo, person), answer in zip(person_of.items(), answers, strict=True):
+        name = photo.relative_to(content.folder).as_posix()
+        if isinstance(answer, str):
+            left_out[name] = answer
+            continue
+        names.append(name)
+        people.append(person)
+        faces.append(answer[0])
+        digests.append(answer[1])
+    size = preprocess.CROP_SIZE
     return Album(
-        tuple(name for name, *_ in used),
-        tuple(person for _, person, *_ in used),
-        faces,
-        tuple(digest for *_, digest in used),
-        {**content.passed_over, **failed},
+        tuple(names), tuple(people), np.array(faces, np.uint8).reshape(-1, size, size, 3), tuple(digests), left_out
     )

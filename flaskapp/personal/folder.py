@@ -76,27 +76,23 @@ def named(model: Path) -> Path:
     return model / ".." / name
 
 
+def _beside(model: Path, ending: str) -> Path:
+    return named(model).with_name(f"{named(model).name}.{ending}")
+
+
 def work_folder(model: Path) -> Path:
     """Return where a training keeps its checkpoints until the model is finished."""
-    return named(model).with_name(f"{named(model).name}.training")
+    return _beside(model, "training")
 
 
 def new_folder(model: Path) -> Path:
     """Return where a finished model is put together before it takes its place."""
-    return named(model).with_name(f"{named(model).name}.new")
-
-
-def _old_folder(model: Path) -> Path:
-    return named(model).with_name(f"{named(model).name}.old")
-
-
-def _folders_beside(model: Path) -> list[Path]:
-    return [_old_folder(model), new_folder(model), work_folder(model)]
+    return _beside(model, "new")
 
 
 def standing(model: Path) -> Path:
     """Return the folder that serves: the previous one if a crash fell between the renames."""
-    old = _old_folder(model)
+    old = _beside(model, "old")
     return old if not model.exists() and is_personal(old) else model
 
 
@@ -141,6 +137,10 @@ def foreign(folder: Path) -> list[Path]:
     return [path for path in inside if path.name not in UNFINISHED | RUN_FILES | LITTER]
 
 
+def _all_beside(model: Path) -> list[Path]:
+    return [_beside(model, ending) for ending in ("old", "new", "training")]
+
+
 def _is_left_over(folder: Path) -> bool:
     """Say whether a folder beside a model is empty, or only what a training left there and no model named so."""
     if folder.is_symlink() or not folder.is_dir():
@@ -151,7 +151,7 @@ def _is_left_over(folder: Path) -> bool:
 
 def in_the_way(model: Path) -> list[Path]:
     """Return what training would have to replace beside a model, although it is somebody's own."""
-    return [path for path in _folders_beside(model) if os.path.lexists(path) and not _is_left_over(path)]
+    return [path for path in _all_beside(model) if os.path.lexists(path) and not _is_left_over(path)]
 
 
 def check_out(out: Path) -> None:
@@ -222,7 +222,7 @@ def remove(folder: Path) -> None:
 
 def install(model: Path) -> None:
     """Put the new folder in the model's place; at every moment one of both can be loaded."""
-    old = _old_folder(model)
+    old = _beside(model, "old")
     if model.exists():
         remove(old)
         model.rename(old)
@@ -234,7 +234,7 @@ def install(model: Path) -> None:
 
 def traces(model: Path) -> list[Path]:
     """Return the folder and those beside it that trainings may have left, those that exist; the folder last."""
-    return [*filter(_is_left_over, _folders_beside(model)), *([named(model)] if model.is_dir() else [])]
+    return [*filter(_is_left_over, _all_beside(model)), *([named(model)] if model.is_dir() else [])]
 
 
 def forget(model: Path) -> list[Path]:

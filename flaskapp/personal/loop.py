@@ -29,6 +29,8 @@ from flaskapp.personal.scoring import Seen, tail_error
 from flaskapp.personal.split import TEST_SHARE
 from flaskapp.personal.stand_in import StandIn
 
+Photos = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class OwnRecipe:
@@ -81,7 +83,7 @@ class FacePairs(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.recipe.steps
 
-    def __getitem__(self, step: int) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    def __getitem__(self, step: int) -> tuple[Photos, np.ndarray]:
         """Return anchors and others float32 (size, …), and labels (size, 1)."""
         size, count = self.recipe.batch_size, len(self.mine)
         rng = np.random.default_rng((self.recipe.seed, self.epoch * self.recipe.steps + step))
@@ -90,9 +92,7 @@ class FacePairs(keras.utils.PyDataset):
         same = rng.permutation(size) < size // 2
         return self.photos(first, second, same, rng), same.astype(np.float32)[:, None]
 
-    def photos(
-        self, first: np.ndarray, second: np.ndarray, same: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def photos(self, first: np.ndarray, second: np.ndarray, same: np.ndarray, rng: np.random.Generator) -> Photos:
         """Return rows ``first`` of mine, and ``second`` where it is the same person: float32 (size, 100, 100, 3)."""
         others = self.others[rng.integers(0, len(self.others), len(same))]
         pair = self.mine[first], np.where(same[:, None, None, None], self.mine[second], others)
@@ -109,9 +109,7 @@ class FeaturePairs(FacePairs):
         recipe: as of ``FacePairs``.
     """
 
-    def photos(
-        self, first: np.ndarray, second: np.ndarray, same: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def photos(self, first: np.ndarray, second: np.ndarray, same: np.ndarray, rng: np.random.Generator) -> Photos:
         """Return any version of each photo, float32 (size, d)."""
         size = len(same)
         anchors, mine = (self.mine[rows, rng.integers(0, self.mine.shape[1], size)] for rows in (first, second))
@@ -156,15 +154,10 @@ class _Watch(keras.callbacks.Callback):
     """Measures each epoch, keeps the weights of the best one, and ends the training in time."""
 
     def __init__(
-        self,
-        folder: Path,
-        pairs: FacePairs,
-        validate: Callable[[], Seen],
-        recipe: OwnRecipe,
-        tell: Callable[[float], Any],
+        self, folder: Path, pairs: FacePairs, validate: Callable[[], Seen], tell: Callable[[float], Any]
     ) -> None:
         super().__init__()
-        self.folder, self.pairs, self.validate, self.recipe, self.tell = folder, pairs, validate, recipe, tell
+        self.folder, self.pairs, self.validate, self.recipe, self.tell = folder, pairs, validate, pairs.recipe, tell
         log = folder / LOG
         self.log = [Epoch(**row) for row in json.loads(log.read_text(encoding="utf-8"))] if log.exists() else []
         self.started = time.monotonic() - (self.log[-1].seconds if self.log else 0.0)
@@ -229,7 +222,6 @@ def fit(
     network: keras.Model,
     pairs: FacePairs,
     validate: Callable[[], Seen],
-    recipe: OwnRecipe,
     tell: Callable[[float], Any] = lambda _: None,
 ) -> list[Epoch]:
     """Train until the end, going on from the folder's last backup if there is one; keep the best epoch.
@@ -237,9 +229,8 @@ def fit(
     Args:
         folder: for backup, best weights and log.
         network: two inputs to a score; compiled here.
-        pairs: what it learns from.
+        pairs: what it learns from, and by which recipe.
         validate: says what the network, as it is then, says of the validation photos.
-        recipe: the settings.
         tell: gets the share of the way that is gone, 0 to 1, after each batch.
 
     Returns:
@@ -248,10 +239,11 @@ def fit(
     Raises:
         DataError: what an earlier run left in the folder is damaged.
     """
+    recipe = pairs.recipe
     network.compile(keras.optimizers.Adam(recipe.rate, global_clipnorm=1.0), "binary_crossentropy")
     network.optimizer.build(network.trainable_variables)
     try:
-        watch = _Watch(folder, pairs, validate, recipe, tell)
+        watch = _Watch(folder, pairs, validate, tell)
         backup = keras.callbacks.BackupAndRestore(folder / BACKUP, double_checkpoint=True, delete_checkpoint=False)
         backup.set_model(network)
         backup.on_train_begin()

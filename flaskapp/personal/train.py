@@ -190,9 +190,9 @@ def learn(
         for layer in siamese.get_layer("embedding_network").layers:
             # A few pairs of one person and others have other statistics than faces.
             layer.trainable = not isinstance(layer, layers.BatchNormalization)
-        return fit(work, siamese, FacePairs(data.mine["training"].faces, others.faces, recipe), validate, recipe, tell)
+        return fit(work, siamese, FacePairs(data.mine["training"].faces, others.faces, recipe), validate, tell)
     pairs = FeaturePairs(data.my_versions(trunk), data.others_versions(trunk), recipe)
-    return fit(work, head_of(siamese, pairs.mine.shape[-1]), pairs, validate, recipe, tell)
+    return fit(work, head_of(siamese, pairs.mine.shape[-1]), pairs, validate, tell)
 
 
 def collapse(log: list[Epoch]) -> DataError | None:
