@@ -13,18 +13,12 @@ from flaskapp.errors import DataError
 from flaskapp.pairs.lists import PhotoPair, photos_of, sides_of
 
 PATH_COLUMNS = ("path", "file", "photo")
-MOST_VALUES = 50
-"""A column of more values than this is no grouping but a name or a number."""
+MOST_VALUES = 50  # a column of more is no grouping but a name or a number
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The groups of photos.
-
-    Attributes:
-        columns: what the photos are grouped by, "gender" for example.
-        of_photo: path → value of each column, "" where it is not known.
-    """
+    """The groups of photos: by path the value of each column ("gender" for example), "" where it is not known."""
 
     columns: tuple[str, ...]
     of_photo: dict[str, tuple[str, ...]]
@@ -59,13 +53,10 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
     if place is None or not columns or set(columns) - set(names):
         wanted = ", ".join(by) or "at least one for a grouping"
         raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
-    cells = {
-        photo: tuple((row[name] or "").strip() for name in columns)
-        for row in rows
-        if (photo := (row[place] or "").strip())
-    }
-    for number, name in enumerate(columns):
-        if len({values[number] for values in cells.values()}) > MOST_VALUES:
+    cells = {(row[place] or "").strip(): tuple((row[name] or "").strip() for name in columns) for row in rows}
+    cells.pop("", None)
+    for name, values in zip(columns, zip(*cells.values(), strict=True), strict=False):
+        if len(set(values)) > MOST_VALUES:
             many = f"{path.name}: the column {name} has more than {MOST_VALUES} values."
             raise DataError(many, "Choose others by --by.")
     return Labels(columns, cells)

@@ -34,12 +34,8 @@ SCORE_COLUMN = "similarity_score"
 PERSON_COLUMNS = ("reference_person", "probe_person")
 KNOWN_COLUMNS = (*COLUMNS, SCORE_COLUMN, *PERSON_COLUMNS, "fold")
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
-LONGEST_ECHO = 200
-"""Characters of a list that a message repeats."""
+LONGEST_ECHO = 200  # characters of a list that a message repeats
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
-
-GENUINE_LINE = "a name and two photo numbers"
-IMPOSTOR_LINE = "a name and a photo number, twice, of two people"
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,6 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
     Raises:
         DataError: the file is absent, of no known form, incomplete, or names a photo outside
             the root. The message names file and line, what was expected and what was received.
-
-    Example:
-        >>> read_pairs("pairsDevTest.txt")[0]  # doctest: +SKIP
-        PhotoPair(reference='Abdullah_Gul/Abdullah_Gul_0013.jpg', ..., same=True, fold=None)
     """
     path = Path(path)
     first, lines = _lines_of(path)
@@ -158,13 +150,8 @@ def sources_of(pairs: Sequence[PhotoPair]) -> Sources:
 def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.ArrayLike, band: Band) -> None:
     """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
 
-    People and folds get columns of their own where the pairs know them.
-
-    Args:
-        path: where to.
-        pairs: N pairs.
-        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
-        band: (low, high), as in ``decide``.
+    People and folds get columns of their own where the pairs know them. Scores are float (N,); NaN, a
+    failure to acquire, leaves its field empty. The band is (low, high), as in ``decide``.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (len(pairs),):
@@ -175,8 +162,7 @@ def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.A
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
-            shown = "" if np.isnan(score) else repr(score)
-            more = [getattr(pair, name) for name in known]
+            shown, more = "" if np.isnan(score) else repr(score), (getattr(pair, name) for name in known)
             writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
 
 
@@ -223,7 +209,8 @@ def _lfw_pairs(file: str, lines: list[str]) -> Iterator[PhotoPair]:
         fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
         people, numbers = (fields[:1] * 2, fields[1:]) if same else (fields[::2], fields[1::2])
         if len(fields) != 4 - same or not _are_numbers(*numbers) or (people[0] == people[1]) != same:
-            raise _wrong(place, GENUINE_LINE if same else IMPOSTOR_LINE, line)
+            wanted = "a name and two photo numbers" if same else "a name and a photo number, twice, of two people"
+            raise _wrong(place, wanted, line)
         photos = (f"{name}/{name}_{int(photo):04d}.jpg" for name, photo in zip(people, numbers, strict=True))
         yield _pair(place, *photos, same, fold if folds else None)
 

@@ -62,14 +62,9 @@ class Album:
 
 
 def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Album:
-    """Read one person's photos.
+    """Read one person's photos, also those in folders below; ``progress`` wraps the iteration over them.
 
     A photo with several prominent faces is left out: nothing says which is the person's.
-
-    Args:
-        folder: photos, also in folders below it.
-        person: whose they are.
-        progress: wraps the iteration over photos, a progress bar for example.
 
     Raises:
         DataError: the folder holds no photo at all.
@@ -119,10 +114,7 @@ def read_people(
 
 
 def fetch_lfw(home: Path | None = None) -> Path:
-    """Return the folder of LFW's photos, a folder a person, as scikit-learn's own loader fetches it.
-
-    Args:
-        home: scikit-learn's data folder; its own default if not given.
+    """Return the folder of LFW's photos, a folder a person, as scikit-learn's loader fetches it to its data folder.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.

@@ -50,21 +50,12 @@ class Look:
 
     def unlike(self, other: Look) -> bool:
         """Say whether two frames differ enough to be two photos."""
-        return (
-            abs(self.turn - other.turn) >= LEAST_STEP
-            or abs(self.closeness - other.closeness) >= LEAST_STEP
-            or abs(self.brightness - other.brightness) >= LIGHT_RANGE / 2
-        )
+        moved = max(abs(self.turn - other.turn), abs(self.closeness - other.closeness))
+        return moved >= LEAST_STEP or abs(self.brightness - other.brightness) >= LIGHT_RANGE / 2
 
 
 def look_at(face: Face, aligned: np.ndarray, height: int) -> Look:
-    """Measure a face.
-
-    Args:
-        face: with landmarks in the frame's pixels.
-        aligned: uint8 (100, 100, 3) RGB.
-        height: of the frame in pixels.
-    """
+    """Measure a face in a frame so many pixels high, and as it is aligned: uint8 (100, 100, 3) RGB."""
     left, right, nose = (np.array(point, np.float64) for point in face.landmarks[:3])
     across = right - left
     distance = float(np.linalg.norm(across))
@@ -76,15 +67,7 @@ def look_at(face: Face, aligned: np.ndarray, height: int) -> Look:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One kind of photo that is wanted.
-
-    Attributes:
-        name: what it is called in messages.
-        ask: what to do for it.
-        count: how many.
-        turn: (lowest, highest) of ``Look.turn``.
-        closeness: likewise.
-    """
+    """One kind of photo: its name, what to do for it, how many, and (lowest, highest) of its looks."""
 
     name: str
     ask: str
@@ -110,27 +93,15 @@ OTHER_LIGHT = "Change the light: turn to a window, or switch a lamp."
 
 @dataclass(frozen=True)
 class Glance:
-    """What became of one frame.
-
-    Attributes:
-        kept: whether it is worth a photo.
-        words: why not, or what to do next.
-        look: None if the frame shows no face that can be meant.
-    """
+    """What became of one frame: whether it is worth a photo, and why not, or what to do next."""
 
     kept: bool
     words: str
-    look: Look | None = None
 
 
 @dataclass
 class Guide:
-    """Keeps what is worth keeping and knows what is missing.
-
-    Attributes:
-        photos: how many to end with.
-        looks: of the frames kept so far.
-    """
+    """Keeps the looks of frames worth keeping, knows what is missing, and ends with so many photos."""
 
     photos: int = 15
     looks: list[Look] = field(default_factory=list)
@@ -149,7 +120,7 @@ class Guide:
         objection = self._objection(look)
         if not objection:
             self.looks.append(look)
-        return Glance(not objection, objection or self.next_step(), look)
+        return Glance(not objection, objection or self.next_step())
 
     def _objection(self, look: Look) -> str:
         if look.sharpness < LEAST_SHARPNESS:
@@ -203,11 +174,7 @@ class Guide:
 
 
 def read_camera(source: int | str, every: int = 1) -> Iterator[np.ndarray]:
-    """Yield frames uint8 (H, W, 3) RGB of a camera, or of a video file as if it were one.
-
-    Args:
-        source: number of the camera, or path of a file.
-        every: one of so many frames is taken.
+    """Yield one of so many frames, uint8 (H, W, 3) RGB, of a camera by its number, or of a video file.
 
     Raises:
         DataError: it cannot be opened.

@@ -93,13 +93,7 @@ def prepare_data(
 
 @dataclass(frozen=True)
 class Doubt:
-    """Photos that do not seem to show who they should.
-
-    Attributes:
-        rows: of the photos.
-        words: what is doubtful, as it is told before the training and stays in what comes of it.
-        advice: what to do.
-    """
+    """Rows of photos that do not seem to show who they should, in words that stay with the model, and what to do."""
 
     rows: tuple[int, ...]
     words: str
@@ -113,10 +107,7 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
     several people, it seems. Nothing is refused, because the weights err too, on old or bad photos
     most; that one's model gained most of all by training.
 
-    Args:
-        mine: N photos that should show one person.
-        embeddings: float32 (N, 4096) of them.
-        runtime: the weights that made the embeddings.
+    The embeddings are float32 (N, 4096), and ``runtime`` the weights that made them.
     """
     if len(mine) < 3:  # of two, nobody could say which is the other's
         return None
@@ -133,11 +124,7 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
 def own_among_others(others: Album, embeddings: np.ndarray, mine: np.ndarray, runtime: Runtime) -> Doubt | None:
     """Say which photos of other people seem to show the owner, or None: those that match most of the owner's.
 
-    Args:
-        others: M photos.
-        embeddings: float32 (M, 4096) of them.
-        mine: float32 (N, 4096), of the owner's photos.
-        runtime: the weights that made the embeddings.
+    The embeddings are float32 (M, 4096), ``mine`` those of the owner's N photos.
     """
     alike = _scores(embeddings, mine, runtime) >= runtime.info.inconclusive_band[1]
     rows = np.flatnonzero(alike.mean(axis=1) > 0.5).tolist()

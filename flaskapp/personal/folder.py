@@ -31,7 +31,8 @@ RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, BACKUP, BEST, "best.part.weigh
 RUN_FILES |= {"log.csv"}  # of earlier versions
 # What systems leave where a folder was looked at: nobody's own.
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
+ENDINGS = ("old", "new", "training")
+LAST_REMOVED = {TEMPLATES: 1, NOTE: 2, RUN_NOTE: 3}
 MOST_NAMED = 3
 
 NAME_A_MODEL = f"Name the folder that train wrote (with {NOTE} in it), or weights (.h5)."
@@ -43,11 +44,7 @@ class UnwritableError(DataError):
 
 @contextlib.contextmanager
 def writing(model: Path) -> Iterator[None]:
-    """Say of which model the disk does not take what is written within: a full one names no file.
-
-    Raises:
-        UnwritableError: it does not.
-    """
+    """Raise an UnwritableError that names the model where the disk does not take what is written within."""
     try:
         yield
     except BrokenPipeError:
@@ -137,10 +134,6 @@ def foreign(folder: Path) -> list[Path]:
     return [path for path in inside if path.name not in UNFINISHED | RUN_FILES | LITTER]
 
 
-def _all_beside(model: Path) -> list[Path]:
-    return [_beside(model, ending) for ending in ("old", "new", "training")]
-
-
 def _is_left_over(folder: Path) -> bool:
     """Say whether a folder beside a model is empty, or only what a training left there and no model named so."""
     if folder.is_symlink() or not folder.is_dir():
@@ -151,7 +144,8 @@ def _is_left_over(folder: Path) -> bool:
 
 def in_the_way(model: Path) -> list[Path]:
     """Return what training would have to replace beside a model, although it is somebody's own."""
-    return [path for path in _all_beside(model) if os.path.lexists(path) and not _is_left_over(path)]
+    beside = (_beside(model, ending) for ending in ENDINGS)
+    return [path for path in beside if os.path.lexists(path) and not _is_left_over(path)]
 
 
 def check_out(out: Path) -> None:
@@ -161,9 +155,9 @@ def check_out(out: Path) -> None:
         DataError: the folder is no personal model, a link, or where this runs; or one of the
             names that training needs beside it is taken.
     """
-    link, out = out.is_symlink(), named(out)
-    if link:
-        raise DataError(f"{out.name} is a link to another folder.", "Name the folder that it leads to.")
+    if out.is_symlink():
+        raise DataError(f"{named(out).name} is a link to another folder.", "Name the folder that it leads to.")
+    out = named(out)
     if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out.name} exists and is not a personal model.", "Name a new folder, or that of an earlier model."
@@ -208,10 +202,8 @@ def remove(folder: Path) -> None:
     """
     if not folder.is_dir():
         return
-    others = set(foreign(folder))
-    content = {path.name: path for path in folder.iterdir() if path not in others}
-    marks = [content.pop(name) for name in LAST_REMOVED if name in content]
-    for path in (*content.values(), *marks):
+    others = foreign(folder)
+    for path in sorted(set(folder.iterdir()) - set(others), key=lambda path: LAST_REMOVED.get(path.name, 0)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -234,18 +226,16 @@ def install(model: Path) -> None:
 
 def traces(model: Path) -> list[Path]:
     """Return the folder and those beside it that trainings may have left, those that exist; the folder last."""
-    return [*filter(_is_left_over, _all_beside(model)), *([named(model)] if model.is_dir() else [])]
+    beside = [_beside(model, ending) for ending in ENDINGS]
+    return [path for path in beside if _is_left_over(path)] + ([named(model)] if model.is_dir() else [])
 
 
 def forget(model: Path) -> list[Path]:
     """Remove every trace of a personal model's owner.
 
     That is the model, the one before it, one that was being put together, and a training's
-    checkpoints and logs. Photos that it was trained on were never copied; they stay the owner's,
-    and so does whatever else lies in the model's folder.
-
-    Returns:
-        What was removed, files first, each folder behind its files.
+    checkpoints and logs; all that was removed is returned, each folder behind its files. Photos that
+    it was trained on were never copied; they and whatever else lies in its folder stay the owner's.
 
     Raises:
         WeightsError: there is no personal model and no trace of one, or it is only a link to one.

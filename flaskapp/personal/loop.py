@@ -190,8 +190,8 @@ class _Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Measure, and end when nothing is gained any more."""
         logs = {} if logs is None else logs
-        measured = self.measure(logs["loss"])
-        logs |= {name: getattr(measured, name) for name in ("validation_loss", "tail_error", "auc", "spread")}
+        epoch_log = asdict(self.measure(logs["loss"]))
+        logs |= {name: epoch_log[name] for name in ("validation_loss", "tail_error", "auc", "spread")}
         self.model.stop_training = self.finished
 
     def measure(self, loss: float) -> Epoch:
@@ -218,11 +218,7 @@ class _Watch(keras.callbacks.Callback):
 
 
 def fit(
-    folder: Path,
-    network: keras.Model,
-    pairs: FacePairs,
-    validate: Callable[[], Seen],
-    tell: Callable[[float], Any] = lambda _: None,
+    folder: Path, network: keras.Model, pairs: FacePairs, validate: Callable[[], Seen], tell: Callable[[float], Any]
 ) -> list[Epoch]:
     """Train until the end, going on from the folder's last backup if there is one; keep the best epoch.
 
@@ -230,7 +226,7 @@ def fit(
         folder: for backup, best weights and log.
         network: two inputs to a score; compiled here.
         pairs: what it learns from, and by which recipe.
-        validate: says what the network, as it is then, says of the validation photos.
+        validate: returns what the network, as it is then, says of the validation photos.
         tell: gets the share of the way that is gone, 0 to 1, after each batch.
 
     Returns:

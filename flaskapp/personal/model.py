@@ -48,16 +48,9 @@ class Owner:
 
 
 def nearness(templates: np.ndarray, embeddings: np.ndarray, kernel: np.ndarray, offset: float) -> np.ndarray:
-    """Return how near each embedding is to an owner: the mean log-odds to the templates.
+    """Return how near each embedding float32 (M, 4096) is to an owner: its mean log-odds to templates, float64 (M,).
 
-    Args:
-        templates: float32 (N, 4096).
-        embeddings: float32 (M, 4096).
-        kernel: float (4096,), the score's weights.
-        offset: the score's log-odds at distance 0.
-
-    Returns:
-        float64 (M,).
+    Kernel and offset are the score's weights (4096,) and its log-odds at distance 0.
     """
     distances = (weighted_l1(templates, embedding, kernel) for embedding in embeddings)
     return np.array([np.mean(one, dtype=np.float64) for one in distances]) + offset

@@ -53,13 +53,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the validation pairs chose.
-
-    Attributes:
-        threshold: score that forces a two-way answer.
-        band: (low, high).
-        scope: sigmoid of the nearness from which a photo counts as the owner's.
-    """
+    """What validation chose; from ``scope`` on, a sigmoid of nearness, a photo counts as the owner's."""
 
     threshold: float
     band: Band

@@ -76,12 +76,7 @@ def groups_of(count: int, alike: list[Alike]) -> np.ndarray:
 
 
 def audit(album: Album, parts: np.ndarray, embeddings: np.ndarray) -> None:
-    """Stop if two parts of a split share a photo or a near-duplicate.
-
-    Args:
-        album: N photos, of all parts.
-        parts: N names of parts.
-        embeddings: float32 (N, d), of any length.
+    """Stop if two parts of a split, named for each photo, share one or a near-duplicate.
 
     Raises:
         LeakError: with the photos and what gives them away.
@@ -102,11 +97,6 @@ def audit(album: Album, parts: np.ndarray, embeddings: np.ndarray) -> None:
 def split_photos(groups: np.ndarray, rng: np.random.Generator, test_share: float = TEST_SHARE) -> np.ndarray:
     """Name the part of each of one person's photos, str (N,); a group (copies, a burst) stays on one side.
 
-    Args:
-        groups: int (N,), the group of each photo.
-        rng: draws.
-        test_share: how much is tested, 0 to 1.
-
     Raises:
         DataError: there are fewer than ``FEWEST_PHOTOS`` groups.
     """
@@ -122,10 +112,6 @@ def split_photos(groups: np.ndarray, rng: np.random.Generator, test_share: float
 
 def split_people(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Name the part of each of other people's photos, str (N,), split by person.
-
-    Args:
-        people: N names.
-        rng: draws.
 
     Raises:
         DataError: there are fewer than ``FEWEST_PEOPLE``.

@@ -27,13 +27,7 @@ MAKE = "Give photos of other people with --others, or take the shipped weights."
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Photos of people who do not exist, in place of an ``Album``.
-
-    Attributes:
-        people: int (M,), the number of each one's person.
-        vectors: float32 (M, d), the trunk's features.
-        stand_in: what they were drawn from.
-    """
+    """Features float32 (M, d) of people who do not exist, in place of an ``Album``, and each one's person, int (M,)."""
 
     people: np.ndarray
     vectors: np.ndarray
@@ -86,11 +80,7 @@ class StandIn:
 
 
 def stand_in_of(details: Mapping[str, Any], sha256: str) -> StandIn:
-    """Read the stand-in from the JSON of weights.
-
-    Args:
-        details: the whole JSON; it holds float16 numbers in base64.
-        sha256: hash of the weights in use.
+    """Read the stand-in from the JSON of the weights with this hash; it holds float16 numbers in base64.
 
     Raises:
         DataError: there is none, it is damaged, or it belongs to different weights.
@@ -101,15 +91,13 @@ def stand_in_of(details: Mapping[str, Any], sha256: str) -> StandIn:
     try:
         if note["sha256"] != sha256:
             raise DataError("The stand-in for other people's photos belongs to different weights.", MAKE)
-        arrays = {name: _array(note["arrays"][name]) for name in FIELDS}
+        arrays = {}
+        for name, array in note["arrays"].items():
+            numbers = np.frombuffer(base64.b64decode(array["float16"], validate=True), np.float16)
+            arrays[name] = numbers.reshape(array["shape"]).astype(np.float32)
         return StandIn(**arrays, count=(int(note["people"]), int(note["photos"])))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"The stand-in for other people's photos is damaged ({type(error).__name__}).", MAKE) from None
-
-
-def _array(note: Mapping[str, Any]) -> np.ndarray:
-    array = np.frombuffer(base64.b64decode(note["float16"], validate=True), np.float16)
-    return array.reshape(note["shape"]).astype(np.float32)
 
 
 def _draw(count: int, directions: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> np.ndarray:

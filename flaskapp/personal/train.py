@@ -24,8 +24,7 @@ from flaskapp.personal import folder as folders
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, own_among_others, prepare_data
 from flaskapp.personal.loop import Epoch, FacePairs, FeaturePairs, OwnRecipe, best_of, fit
-from flaskapp.personal.report import own_face_page
-from flaskapp.personal.result import OwnResult, measure
+from flaskapp.personal.result import OwnResult, measure, own_face_page
 from flaskapp.personal.scoring import Network, Seen, look
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
@@ -51,10 +50,6 @@ class OwnReporter:
     say: Callable[[str], Any] = print
     learning: Callable[[float], Any] = lambda _: None
     doubted: Callable[[Doubt], Any] | None = None
-
-    def warn(self, doubt: Doubt) -> None:
-        """Say a doubt in words."""
-        self.say(f"Warning: {doubt.words} {doubt.advice}")
 
 
 PRINTED = OwnReporter()
@@ -126,18 +121,15 @@ def make_own_model(
         kind = ", drawn from the stand-in" if isinstance(data.others[part], Drawn) else ""
         people = f"{counts['others']} of others ({counts['people']} people{kind})"
         reporter.say(f"  {part}: {counts['mine']} of mine, {people}")
-    photos = "".join([*mine.digests, "|", *(others.digests if others else ())])
-    description = {
-        "recipe": asdict(recipe),
-        "base": runtime.info.sha256,
-        "photos": hashlib.sha256(photos.encode()).hexdigest(),
-    }
+    digests = "".join([*mine.digests, "|", *(others.digests if others else ())])
+    photos = hashlib.sha256(digests.encode()).hexdigest()
+    description = {"recipe": asdict(recipe), "base": runtime.info.sha256, "photos": photos}
     work = folders.work_folder(out)
     with folders.writing(out):
         if folders.claim(work, description):
             reporter.say("Going on where an earlier run was stopped.")
         keras.utils.set_random_seed(recipe.seed)
-        siamese = load_siamese(base)
+        siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
         # By the head recipe it holds still, so that it need not see a face twice.
         trunk = trunk_of(siamese) if recipe.kind == "whole" else _Cached(trunk_of(siamese))
         shipped = [look(network_of(siamese, trunk), data, part) for part in ("validation", "test")]
@@ -153,15 +145,17 @@ def make_own_model(
 
 def _data(mine: Album, others: Album | None, base: Runtime, recipe: OwnRecipe, reporter: OwnReporter) -> OwnData:
     embed = _Cached(lambda faces: base.embed(preprocess.to_model_input(faces)))
-    doubts = []
-    if doubt := doubt_of_one_person(mine, embed(mine.faces), base):
-        (reporter.doubted or reporter.warn)(doubt)
-        doubts.append(doubt.words)
-    if others and mine and (among := own_among_others(others, embed(others.faces), embed(mine.faces), base)):
-        reporter.warn(among)
-        doubts.append(among.words)
+    own = doubt_of_one_person(mine, embed(mine.faces), base)
+    among = own_among_others(others, embed(others.faces), embed(mine.faces), base) if others and mine else None
+    doubts = [doubt for doubt in (own, among) if doubt]
+    for doubt in doubts:
+        if reporter.doubted and doubt is own:
+            reporter.doubted(doubt)
+        else:
+            reporter.say(f"Warning: {doubt.words} {doubt.advice}")
     everybody = stand_in_of(base.info.details, base.info.sha256) if others is None else others
-    return replace(prepare_data(mine, everybody, embed, recipe.seed, recipe.test_share), doubts=tuple(doubts))
+    data = prepare_data(mine, everybody, embed, recipe.seed, recipe.test_share)
+    return replace(data, doubts=tuple(doubt.words for doubt in doubts))
 
 
 class _Cached:
@@ -242,11 +236,6 @@ def _write(siamese: keras.Model, seen: Seen, data: OwnData, out: Path, recipe: O
     tensorboard = folders.work_folder(out) / folders.TENSORBOARD
     if tensorboard.exists():
         shutil.copytree(tensorboard, folder / folders.TENSORBOARD)
-
-
-def load_siamese(weights: Path) -> keras.Model:
-    """Load a network of its own from a weights file."""
-    return keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
 
 
 def trunk_of(siamese: keras.Model) -> Embed:

@@ -30,16 +30,11 @@ if TYPE_CHECKING:
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
 FIGURES = ("accuracy", "precision", "recall", "f1")
 MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."
-SLOWER = 5
-"""Niceness: whoever waits for a comparison comes first."""
+SLOWER = 5  # niceness: whoever waits for a comparison comes first
 
 
 def read_order(pipe: BinaryIO) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the order, and the faces uint8 (N, 100, 100, 3) that follow it.
-
-    Raises:
-        ValueError: the pipe ended too early.
-    """
+    """Return the order and the faces uint8 (N, 100, 100, 3) behind it; a ValueError if the pipe ends too early."""
     order = json.loads(pipe.readline())
     count = order["photos"]
     pixels = pipe.read(count * int(np.prod(SIZE)))
@@ -95,16 +90,10 @@ def _digest(result: OwnResult) -> dict[str, Any]:
     """Return the figures that the page shows."""
     from flaskapp.report.rows import interval_text
 
-    personal, shipped, intervals = result.personal.figures(), result.shipped.figures(), result.personal.intervals
+    figures: dict[str, Any] = {"personal": result.personal.figures(), "shipped": result.shipped.figures()}
+    figures["interval"] = {name: interval_text(result.personal.intervals.get(name)) for name in FIGURES}
     return {
-        "figures": {
-            name: {
-                "personal": personal[name],
-                "interval": interval_text(intervals.get(name)),
-                "shipped": shipped[name],
-            }
-            for name in FIGURES
-        },
+        "figures": {name: {kind: told[name] for kind, told in figures.items()} for name in FIGURES},
         "genuine_pairs": result.personal.confusion.genuine,
         "impostor_pairs": result.personal.confusion.impostor,
         "gain": result.gain_in_words(),
