@@ -39,11 +39,11 @@ class OwnData:
     def my_versions(self, trunk: Embed) -> np.ndarray:
         """Return features of each training photo as it is and in its nine versions: float32 (N, 10, d)."""
         faces = self.mine["training"].faces
-        versions = [faces] + [
-            np.stack([change(face, self.seed + index) for index, face in enumerate(faces)])
-            for change in TRANSFORMATIONS.values()
-        ]
-        return np.stack([trunk(version) for version in versions], axis=1)
+        versions = [*faces]
+        for change in TRANSFORMATIONS.values():
+            versions += [change(face, self.seed + index) for index, face in enumerate(faces)]
+        features = trunk(np.stack(versions))
+        return features.reshape(-1, len(faces), features.shape[1]).swapaxes(0, 1)
 
     def others_versions(self, trunk: Embed) -> np.ndarray | StandIn:
         """Return features of the others' training photos as they are and changed once, (M, 2, d), or the stand-in."""
