@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -67,21 +68,10 @@ def mirrored_darker_less_saturation(pixels: np.ndarray, seed: int = 0) -> np.nda
     return _scaled(pixels, _drawn(seed + 1, 0.6, 0.85))
 
 
+_SINGLE = brighter, darker, more_contrast, less_contrast, mirrored, more_saturation, less_saturation
+_COMBINED = brighter_more_contrast, mirrored_darker_less_saturation
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(
-    {
-        function.__name__: function
-        for function in (
-            brighter,
-            darker,
-            more_contrast,
-            less_contrast,
-            mirrored,
-            more_saturation,
-            less_saturation,
-            brighter_more_contrast,
-            mirrored_darker_less_saturation,
-        )
-    }
+    {function.__name__: function for function in (*_SINGLE, *_COMBINED)}
 )
 
 
@@ -114,18 +104,16 @@ def _drawn(seed: int, low: float, high: float) -> np.float32:
 
 
 def _scaled(pixels: np.ndarray, factor: np.float32) -> np.ndarray:
-    return _rounded(pixels * factor)
+    return _away_from(np.float32(0), pixels, factor)
 
 
 def _contrasted(pixels: np.ndarray, factor: np.float32) -> np.ndarray:
-    mean = np.float32((pixels @ LUMA).mean(dtype=np.float64))
-    return _rounded((pixels - mean) * factor + mean)
+    return _away_from(np.float32((pixels @ LUMA).mean(dtype=np.float64)), pixels, factor)
 
 
 def _saturated(pixels: np.ndarray, factor: np.float32) -> np.ndarray:
-    grey = (pixels @ LUMA)[..., None]
-    return _rounded((pixels - grey) * factor + grey)
+    return _away_from((pixels @ LUMA)[..., None], pixels, factor)
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _away_from(centre: Any, pixels: np.ndarray, factor: np.float32) -> np.ndarray:
+    return np.clip(np.rint((pixels - centre) * factor + centre), 0, 255).astype(np.uint8)

@@ -75,14 +75,12 @@ def train(
             'Try, in the folder of this program: pip install -e ".[train]"',
         ) from None
     from flaskapp.personal.album import read_album
-    from flaskapp.weights.info import default_weights_path
 
     mine = read_album(me, progress=progress_bar("Reading your photos", "photos"))
     report_left_out(mine.left_out)
-    run = training.OwnRun(out, weights or default_weights_path(), tensorboard)
-    settings = OwnRecipe(recipe, **effort)
+    settings = OwnRecipe(recipe, tensorboard=tensorboard, **effort)
     reporter = training.OwnReporter(partial(click.echo, err=True), share_bar("Training"))
-    result = training.train_own_face(mine, _read_others(others), run, settings, reporter)
+    result = training.train_own_face(mine, _read_others(others), out, settings, reporter, weights)
     click.echo(describe(result))
     click.echo(f"Try it: {how_to_try(out)}")
 

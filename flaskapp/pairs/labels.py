@@ -13,18 +13,12 @@ from flaskapp.errors import DataError
 from flaskapp.pairs.lists import PhotoPair, photos_of, sides_of
 
 PATH_COLUMNS = ("path", "file", "photo")
-MOST_VALUES = 50
-"""A column of more values than this is no grouping but a name or a number."""
+MOST_VALUES = 50  # a column of more is no grouping but a name or a number
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The groups of photos.
-
-    Attributes:
-        columns: what the photos are grouped by, "gender" for example.
-        of_photo: path → value of each column, "" where it is not known.
-    """
+    """The groups of photos: by path the value of each column ("gender" for example), "" where it is not known."""
 
     columns: tuple[str, ...]
     of_photo: dict[str, tuple[str, ...]]
@@ -32,9 +26,8 @@ class Labels:
     def values(self, photos: Sequence[str]) -> np.ndarray:
         """Return str (N, columns), "" for a photo without labels."""
         unknown = ("",) * len(self.columns)
-        return np.array([self.of_photo.get(photo, unknown) for photo in photos], dtype=str).reshape(
-            len(photos), len(self.columns)
-        )
+        found = [self.of_photo.get(photo, unknown) for photo in photos]
+        return np.array(found, str).reshape(len(photos), len(self.columns))
 
 
 def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
@@ -60,13 +53,10 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
     if place is None or not columns or set(columns) - set(names):
         wanted = ", ".join(by) or "at least one for a grouping"
         raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
-    cells = {
-        photo: tuple((row[name] or "").strip() for name in columns)
-        for row in rows
-        if (photo := (row[place] or "").strip())
-    }
-    for number, name in enumerate(columns):
-        if len({values[number] for values in cells.values()}) > MOST_VALUES:
+    cells = {(row[place] or "").strip(): tuple((row[name] or "").strip() for name in columns) for row in rows}
+    cells.pop("", None)
+    for name, values in zip(columns, zip(*cells.values(), strict=True), strict=False):
+        if len(set(values)) > MOST_VALUES:
             many = f"{path.name}: the column {name} has more than {MOST_VALUES} values."
             raise DataError(many, "Choose others by --by.")
     return Labels(columns, cells)
@@ -82,17 +72,14 @@ def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndar
     Raises:
         DataError: not one photo of the pairs has a label.
     """
-    photos = photos_of(pairs)
-    number = {photo: index for index, photo in enumerate(photos)}
-    values = labels.values(photos)
-    if not (values != "").any():
-        none = f"The labels name none of the {len(photos):,} photos."
+    first, second = map(labels.values, sides_of(pairs))
+    if not (first != "").any() and not (second != "").any():
+        none = f"The labels name none of the {len(photos_of(pairs)):,} photos."
         raise DataError(none, "Write their paths as the list of pairs does.")
-    first, second = (values[[number[path] for path in side]] for side in sides_of(pairs))
     masks = {
         f"{column}={value}": (first[:, place] == value) & (second[:, place] == value)
         for place, column in enumerate(labels.columns)
-        for value in np.unique(values[:, place]).tolist()
+        for value in np.union1d(first[:, place], second[:, place]).tolist()
         if value
     }
     alike = ((first == second) & (first != "")).all(axis=1)

@@ -32,13 +32,10 @@ from flaskapp.evaluation import Band, Sources, decide_all, sources_by
 COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
 PERSON_COLUMNS = ("reference_person", "probe_person")
+KNOWN_COLUMNS = (*COLUMNS, SCORE_COLUMN, *PERSON_COLUMNS, "fold")
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
-LONGEST_ECHO = 200
-"""Characters of a list that a message repeats."""
+LONGEST_ECHO = 200  # characters of a list that a message repeats
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
-
-GENUINE_LINE = "a name and two photo numbers"
-IMPOSTOR_LINE = "a name and a photo number, twice, of two people"
 
 
 @dataclass(frozen=True)
@@ -80,19 +77,15 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
     Raises:
         DataError: the file is absent, of no known form, incomplete, or names a photo outside
             the root. The message names file and line, what was expected and what was received.
-
-    Example:
-        >>> read_pairs("pairsDevTest.txt")[0]  # doctest: +SKIP
-        PhotoPair(reference='Abdullah_Gul/Abdullah_Gul_0013.jpg', ..., same=True, fold=None)
     """
     path = Path(path)
     first, lines = _lines_of(path)
     if re.fullmatch(r"\d+(\s+\d+)?", first, re.ASCII):
-        return list(_lfw_pairs(_Place(path.name), lines, [int(number) for number in first.split()]))
+        return list(_lfw_pairs(path.name, lines))
     if set(COLUMNS) <= _header(first):
-        return [pair for pair, _ in _csv_pairs(_Place(path.name), lines)]
+        return [pair for pair, _ in _csv_pairs(path.name, lines)]
     commas = ", with commas between them" if ";" in first else ""
-    raise _Place(path.name, 1).error(FIRST_LINES + commas, first)
+    raise _wrong(f"{path.name}, line 1", FIRST_LINES + commas, first)
 
 
 def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
@@ -112,8 +105,8 @@ def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
     first, lines = _lines_of(path)
     expected = {*COLUMNS, SCORE_COLUMN}
     if not expected <= _header(first):
-        raise _Place(path.name, 1).error(f"the columns {', '.join(sorted(expected))}", first)
-    pairs, scores = zip(*_csv_pairs(_Place(path.name), lines), strict=True)
+        raise _wrong(f"{path.name}, line 1", f"the columns {', '.join(sorted(expected))}", first)
+    pairs, scores = zip(*_csv_pairs(path.name, lines), strict=True)
     return list(pairs), np.array(scores, np.float64)
 
 
@@ -157,13 +150,8 @@ def sources_of(pairs: Sequence[PhotoPair]) -> Sources:
 def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.ArrayLike, band: Band) -> None:
     """Write each pair with its score and verdict; the file can be read again, as pairs or as scores.
 
-    People and folds get columns of their own where the pairs know them.
-
-    Args:
-        path: where to.
-        pairs: N pairs.
-        scores: float (N,); NaN, a failure to acquire, leaves its field empty.
-        band: (low, high), as in ``decide``.
+    People and folds get columns of their own where the pairs know them. Scores are float (N,); NaN, a
+    failure to acquire, leaves its field empty. The band is (low, high), as in ``decide``.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (len(pairs),):
@@ -174,30 +162,23 @@ def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.A
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
-            shown = "" if np.isnan(score) else repr(score)
-            more = [getattr(pair, name) for name in known]
+            shown, more = "" if np.isnan(score) else repr(score), (getattr(pair, name) for name in known)
             writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A file's name and line, for messages."""
+def _wrong(place: str, expected: str, received: object) -> DataError:
+    """Return what is said of a place in a list, its file's name and mostly its line."""
+    told = repr(received)
+    if len(told) > LONGEST_ECHO:  # a quote that is not closed takes in all that follows
+        told = f"{told[:LONGEST_ECHO]} …"
+    return DataError(f"{place}: expects {expected}. Received: {told}.")
 
-    file: str
-    line: int | None = None
 
-    def error(self, expected: str, received: object) -> DataError:
-        where = self.file if self.line is None else f"{self.file}, line {self.line}"
-        told = repr(received)
-        if len(told) > LONGEST_ECHO:  # a quote that is not closed takes in all that follows
-            told = f"{told[:LONGEST_ECHO]} …"
-        return DataError(f"{where}: expects {expected}. Received: {told}.")
-
-    def pair(self, *fields: Any) -> PhotoPair:
-        try:
-            return PhotoPair(*fields)
-        except DataError as error:
-            raise DataError(f"{self.file}, line {self.line}: {error.message}", error.hint) from None
+def _pair(place: str, *fields: Any) -> PhotoPair:
+    try:
+        return PhotoPair(*fields)
+    except DataError as error:
+        raise DataError(f"{place}: {error.message}", error.hint) from None
 
 
 def _lines_of(path: Path) -> tuple[str, list[str]]:
@@ -214,98 +195,66 @@ def _lines_of(path: Path) -> tuple[str, list[str]]:
         raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Give the path of a file.") from None
 
 
-def _lfw_pairs(place: _Place, lines: list[str], numbers: list[int]) -> Iterator[PhotoPair]:
-    folds, each = numbers if len(numbers) == 2 else (None, numbers[0])
-    expected = 2 * each * (folds or 1)
+def _lfw_pairs(file: str, lines: list[str]) -> Iterator[PhotoPair]:
+    *folds, each = map(int, lines[0].split())
+    expected = 2 * each * (folds[0] if folds else 1)
     body = [(number, line) for number, line in enumerate(lines[1:], start=2) if line.strip()]
     if len(body) != expected or not expected:
         wanted = f"{max(expected, 2)} lines of pairs after its first line {lines[0].strip()!r}"
-        raise place.error(wanted, f"{len(body)} lines")
+        raise _wrong(file, wanted, f"{len(body)} lines")
     for index, (number, line) in enumerate(body):
         fold, within = divmod(index, 2 * each)
-        yield _lfw_pair(_Place(place.file, number), line, within < each, None if folds is None else fold)
-
-
-def _lfw_pair(place: _Place, line: str, same: bool, fold: int | None) -> PhotoPair:
-    match _fields(line):
-        case [name, first, second] if same and _are_numbers(first, second):
-            return place.pair(_lfw_path(name, first), _lfw_path(name, second), True, fold)
-        case [name, first, other, second] if not same and _are_numbers(first, second) and name != other:
-            return place.pair(_lfw_path(name, first), _lfw_path(other, second), False, fold)
-    raise place.error(GENUINE_LINE if same else IMPOSTOR_LINE, line)
-
-
-def _fields(line: str) -> list[str]:
-    """Split at tabs, as LFW's files do; at any space where a copy has lost its tabs."""
-    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        place, same = f"{file}, line {number}", within < each
+        # At tabs, as LFW's files do; at any space where a copy has lost its tabs.
+        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        people, numbers = (fields[:1] * 2, fields[1:]) if same else (fields[::2], fields[1::2])
+        if len(fields) != 4 - same or not _are_numbers(*numbers) or (people[0] == people[1]) != same:
+            wanted = "a name and two photo numbers" if same else "a name and a photo number, twice, of two people"
+            raise _wrong(place, wanted, line)
+        photos = (f"{name}/{name}_{int(photo):04d}.jpg" for name, photo in zip(people, numbers, strict=True))
+        yield _pair(place, *photos, same, fold if folds else None)
 
 
 def _are_numbers(*fields: str) -> bool:
     return all(re.fullmatch(r"\d{1,9}", field, re.ASCII) for field in fields)
 
 
-def _lfw_path(name: str, number: str) -> str:
-    """Name a photo as LFW lays them out.
-
-    >>> _lfw_path("Abdullah_Gul", "13")
-    'Abdullah_Gul/Abdullah_Gul_0013.jpg'
-    """
-    return f"{name}/{name}_{int(number):04d}.jpg"
-
-
-def _csv_pairs(place: _Place, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]:
+def _csv_pairs(file: str, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]:
     """Yield each pair with its score, NaN where there is none."""
     reader = csv.DictReader(lines, skipinitialspace=True)
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-    told: dict[tuple[str, str], tuple[bool, int]] = {}
-    for row in _rows(place, reader):
-        line = _Place(place.file, reader.line_num)
-        pair = _csv_pair(line, row)
-        photos = min(pair.reference, pair.probe), max(pair.reference, pair.probe)
-        same, first = told.setdefault(photos, (pair.same, reader.line_num))
-        if same != pair.same:
-            raise line.error(f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
-        yield pair, _score(line, _field(row, SCORE_COLUMN))
-    if not told:
-        raise place.error("at least one pair below its first line", "none")
-
-
-def _rows(place: _Place, reader: csv.DictReader[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows; a quote that is not closed may make a field longer than fields may be."""
-    before = reader.line_num
+    told: dict[frozenset[str], tuple[bool, int]] = {}
+    read = 0  # lines, when a row begins; a quote that is not closed may make a field longer than fields may be
     try:
         for row in reader:
-            yield row
-            before = reader.line_num
+            read, place = reader.line_num, f"{file}, line {reader.line_num}"
+            pair, score = _csv_pair(place, {name: (row.get(name) or "").strip() for name in KNOWN_COLUMNS})
+            same, first = told.setdefault(frozenset((pair.reference, pair.probe)), (pair.same, read))
+            if same != pair.same:
+                raise _wrong(place, f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
+            yield pair, score
     except csv.Error as error:
-        raise _Place(place.file, before + 1).error("a row of a CSV, every quote of it closed", str(error)) from None
+        raise _wrong(f"{file}, line {read + 1}", "a row of a CSV, every quote of it closed", str(error)) from None
+    if not told:
+        raise _wrong(file, "at least one pair below its first line", "none")
 
 
-def _csv_pair(place: _Place, row: dict[str, str | None]) -> PhotoPair:
-    reference, probe, same = (_field(row, column) for column in COLUMNS)
-    if not (reference and probe and same):
-        raise place.error("a reference, a probe and same", {column: row[column] for column in COLUMNS})
-    if same.lower() not in YES | NO:
-        raise place.error("1, 0, true, false, yes or no under same", same)
-    fold = _field(row, "fold")
-    if fold and not _are_numbers(fold):
-        raise place.error("a whole number under fold", fold)
-    people = (_field(row, column) or None for column in PERSON_COLUMNS)
-    return place.pair(reference, probe, same.lower() in YES, int(fold) if fold else None, *people)
-
-
-def _field(row: dict[str, str | None], column: str) -> str:
-    return (row.get(column) or "").strip()
-
-
-def _score(place: _Place, text: str) -> float:
+def _csv_pair(place: str, row: dict[str, str]) -> tuple[PhotoPair, float]:
+    if not all(row[column] for column in COLUMNS):
+        raise _wrong(place, "a reference, a probe and same", {column: row[column] for column in COLUMNS})
+    if row["same"].lower() not in YES | NO:
+        raise _wrong(place, "1, 0, true, false, yes or no under same", row["same"])
+    if row["fold"] and not _are_numbers(row["fold"]):
+        raise _wrong(place, "a whole number under fold", row["fold"])
     try:
-        score = float(text or "nan")
+        score = float(row[SCORE_COLUMN] or "nan")
     except ValueError:
         score = math.inf
     if math.isinf(score):
-        raise place.error(f"a number or nothing under {SCORE_COLUMN}", text)
-    return score
+        raise _wrong(place, f"a number or nothing under {SCORE_COLUMN}", row[SCORE_COLUMN])
+    people = (row[column] or None for column in PERSON_COLUMNS)
+    fold = int(row["fold"]) if row["fold"] else None
+    return _pair(place, row["reference"], row["probe"], row["same"].lower() in YES, fold, *people), score
 
 
 @functools.lru_cache(maxsize=100_000)  # all pairs of some people name each photo many times

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations, groupby
 from pathlib import Path
 
@@ -47,52 +47,33 @@ def pairs_of_people(
 
 
 def pairs_among(of_sets: list[dict[str, str]], impostors: int | None, seed: int) -> list[PhotoPair]:
-    """Return of each set all genuine pairs in order of person, then all or some impostor pairs.
+    """Return all genuine pairs, set by set in order of person, then all or some impostor pairs within sets.
 
     Args:
         of_sets: photo → person, of each set.
         impostors: how many impostor pairs of all sets together; None = all.
         seed: of their draw.
     """
-    parts = [_Photos(person_of) for person_of in of_sets if person_of]
-    totals = [part.impostors for part in parts]
-    wanted = np.arange(sum(totals))
-    if impostors is not None and impostors < len(wanted):
-        wanted = np.sort(np.random.default_rng(seed).choice(len(wanted), impostors, replace=False))
     pairs: list[PhotoPair] = []
-    for part, end, total in zip(parts, np.cumsum(totals).tolist(), totals, strict=True):
-        numbers = wanted[(wanted >= end - total) & (wanted < end)] - (end - total)
-        pairs += [*part.genuine_pairs(), *part.impostor_pairs(numbers)]
+    photos: list[tuple[str, str]] = []
+    # Impostor pairs are numbered, each photo's partners being those of all later people of its set: a draw
+    # of numbers is a draw of pairs, without writing down the millions of others.
+    starts, counts = list[int](), list[int]()
+    for person_of in of_sets:
+        end = len(photos) + len(person_of)
+        for person, group in groupby(sorted(person_of, key=lambda photo: (person_of[photo], photo)), person_of.get):
+            own = list(group)
+            pairs += [PhotoPair(one, other, True, None, person, person) for one, other in combinations(own, 2)]
+            photos += [(photo, str(person)) for photo in own]
+            starts += [len(photos)] * len(own)
+            counts += [end - len(photos)] * len(own)
+    numbers = np.arange(sum(counts))
+    if impostors is not None and impostors < len(numbers):
+        numbers = np.sort(np.random.default_rng(seed).choice(len(numbers), impostors, replace=False))
+    ends = np.cumsum(counts, dtype=int)
+    first = np.searchsorted(ends, numbers, side="right")
+    second = np.array(starts, int)[first] + numbers - (ends - counts)[first]
+    for i, j in zip(first.tolist(), second.tolist(), strict=True):
+        (reference, one), (probe, other) = photos[i], photos[j]
+        pairs.append(PhotoPair(reference, probe, False, None, one, other))
     return pairs
-
-
-class _Photos:
-    """The photos of one set, sorted by person.
-
-    Impostor pairs are numbered, each photo's partners being the photos of all later people: a draw of
-    numbers is a draw of pairs, without writing down the millions of others.
-    """
-
-    def __init__(self, person_of: dict[str, str]) -> None:
-        self.person_of = person_of
-        self.photos = sorted(person_of, key=lambda photo: (person_of[photo], photo))
-        people = np.array([person_of[photo] for photo in self.photos])
-        _, where, size = np.unique(people, return_inverse=True, return_counts=True)
-        self.ends = np.cumsum(len(self.photos) - np.cumsum(size)[where])
-
-    @property
-    def impostors(self) -> int:
-        """How many impostor pairs there are."""
-        return int(self.ends[-1])
-
-    def genuine_pairs(self) -> Iterator[PhotoPair]:
-        for person, group in groupby(self.photos, key=self.person_of.__getitem__):
-            for first, second in combinations(list(group), 2):
-                yield PhotoPair(first, second, True, None, person, person)
-
-    def impostor_pairs(self, numbers: np.ndarray) -> Iterator[PhotoPair]:
-        first = np.searchsorted(self.ends, numbers, side="right")
-        second = len(self.photos) - (self.ends[first] - numbers)
-        for i, j in zip(first.tolist(), second.tolist(), strict=True):
-            one, other = self.photos[i], self.photos[j]
-            yield PhotoPair(one, other, False, None, self.person_of[one], self.person_of[other])

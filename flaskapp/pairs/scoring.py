@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,12 @@ def score_pairs(
     photos = photos_of(pairs)
     check_presence(photos, root)
     embeddings, failures = embed_photos(photos, root, runtime, choice, progress)
-    return np.array([_score(pair, embeddings, runtime) for pair in pairs]), failures
+
+    def score(pair: PhotoPair) -> float:
+        reference, probe = embeddings.get(pair.reference), embeddings.get(pair.probe)
+        return np.nan if reference is None or probe is None else runtime.similarity(reference, probe)
+
+    return np.array(list(map(score, pairs))), failures
 
 
 def embed_photos(
@@ -52,23 +57,16 @@ def embed_photos(
     Returns:
         By its path, the embedding float32 (4096,) of each usable photo, and why each other one failed.
     """
-    threads = min(allowed_cores(), photos_at_once())
-    answers = map_in_order(lambda photo: _embed(root / photo, runtime, choice), photos, threads, progress)
+
+    def embed(photo: str) -> np.ndarray | str:
+        """Return the embedding, or why there is none."""
+        try:
+            crop = preprocess.crop_photo(read_photo(root / photo), choice=choice)
+        except PhotoError as error:
+            return error.message
+        return runtime.embed(preprocess.to_model_input(crop[None]))[0]
+
+    answers = map_in_order(embed, photos, min(allowed_cores(), photos_at_once()), progress)
     answer_of = dict(zip(photos, answers, strict=True))
-    failures = {photo: answer.message for photo, answer in answer_of.items() if isinstance(answer, PhotoError)}
-    return {photo: answer for photo, answer in answer_of.items() if not isinstance(answer, PhotoError)}, failures
-
-
-def _embed(path: Path, runtime: Runtime, choice: Choice) -> np.ndarray | PhotoError:
-    try:
-        crop = preprocess.crop_photo(read_photo(path), choice=choice)
-    except PhotoError as error:
-        return error
-    return runtime.embed(preprocess.to_model_input(crop[None]))[0]
-
-
-def _score(pair: PhotoPair, embedding_of: Mapping[str, np.ndarray], runtime: Runtime) -> float:
-    reference, probe = embedding_of.get(pair.reference), embedding_of.get(pair.probe)
-    if reference is None or probe is None:
-        return float("nan")
-    return runtime.similarity(reference, probe)
+    failures = {photo: answer for photo, answer in answer_of.items() if isinstance(answer, str)}
+    return {photo: answer for photo, answer in answer_of.items() if not isinstance(answer, str)}, failures

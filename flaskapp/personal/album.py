@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +12,12 @@ import numpy as np
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.errors import DataError, MissingExtraError, PhotoError
+from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.preprocess.selection import Choice
 
 ME = "me"
 MOST_READERS = 2
-FEWEST_LFW_PHOTOS = 20
 # scikit-learn leaves the photos as they are in this folder and hands out small grey copies.
 LFW_FOLDER = Path("lfw_home") / "lfw_funneled"
 
@@ -54,30 +52,26 @@ class Album:
     def take(self, rows: np.ndarray) -> Album:
         """Return some of the photos; rows is int or bool (N,)."""
         chosen = np.arange(len(self))[rows].tolist()
-        return Album(
-            tuple(self.names[row] for row in chosen),
-            tuple(self.people[row] for row in chosen),
-            self.faces[chosen],
-            tuple(self.digests[row] for row in chosen),
-        )
+        words = ([values[row] for row in chosen] for values in (self.names, self.people, self.digests))
+        names, people, digests = map(tuple, words)
+        return Album(names, people, self.faces[chosen], digests)
+
+    def features(self, trunk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return what a network's trunk says of the faces, float32 (N, d)."""
+        return trunk(self.faces)
 
 
 def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Album:
-    """Read one person's photos.
+    """Read one person's photos, also those in folders below; ``progress`` wraps the iteration over them.
 
     A photo with several prominent faces is left out: nothing says which is the person's.
-
-    Args:
-        folder: photos, also in folders below it.
-        person: whose they are.
-        progress: wraps the iteration over photos, a progress bar for example.
 
     Raises:
         DataError: the folder holds no photo at all.
     """
     content = look_through(folder)
     check_photos(content)
-    return _read(content.photos, content, lambda _: person, progress)
+    return _read(content, dict.fromkeys(content.photos, person), progress, "refuse")
 
 
 def read_people(
@@ -101,25 +95,26 @@ def read_people(
     """
     content = look_through(folder)
     check_photos(content)
-    owned = [photo for photo in content.photos if photo.parent != folder]
-    found = [list(group) for _, group in groupby(owned, key=lambda photo: photo.relative_to(folder).parts[0])]
-    chosen = sorted(sorted(found, key=len, reverse=True)[:people])
-    photos = [photo for person in chosen for photo in person[:most]]
-    if not photos:
+    of_people: dict[str, list[Path]] = {}
+    stray = {}
+    for photo in content.photos:
+        if photo.parent == folder:
+            stray[photo.name] = "It lies in nobody's folder."
+        else:
+            of_people.setdefault(photo.relative_to(folder).parts[0], []).append(photo)
+    chosen = sorted(sorted(of_people, key=lambda person: -len(of_people[person]))[:people])
+    owned = {photo: person for person in chosen for photo in of_people[person][:most]}
+    if not owned:
         raise DataError(
             f"{folder.name} contains no folders with people's photos.",
             "Put each person's photos in a folder of their own inside it.",
         )
-    album = _read(photos, content, lambda photo: photo.relative_to(folder).parts[0], progress, choice)
-    stray = {photo.name: "It lies in nobody's folder." for photo in content.photos if photo.parent == folder}
-    return Album(album.names, album.people, album.faces, album.digests, {**album.left_out, **stray})
+    album = _read(content, owned, progress, choice)
+    return replace(album, left_out={**album.left_out, **stray})
 
 
 def fetch_lfw(home: Path | None = None) -> Path:
-    """Return the folder of LFW's photos, a folder a person, as scikit-learn's own loader fetches it.
-
-    Args:
-        home: scikit-learn's data folder; its own default if not given.
+    """Return the folder of LFW's photos, a folder a person, as scikit-learn's loader fetches it to its data folder.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -145,49 +140,36 @@ def fetch_lfw(home: Path | None = None) -> Path:
 def join(*albums: Album) -> Album:
     """Return several albums as one."""
     return Album(
-        tuple(name for album in albums for name in album.names),
-        tuple(person for album in albums for person in album.people),
+        sum((album.names for album in albums), ()),
+        sum((album.people for album in albums), ()),
         np.concatenate([album.faces for album in albums]),
-        tuple(digest for album in albums for digest in album.digests),
+        sum((album.digests for album in albums), ()),
         {photo: reason for album in albums for photo, reason in album.left_out.items()},
     )
 
 
-def _read(
-    photos: Sequence[Path],
-    content: FolderContent,
-    person_of: Callable[[Path], str],
-    progress: Progress,
-    choice: Choice = "refuse",
-) -> Album:
-    root = content.folder
-    with ThreadPoolExecutor(min(MOST_READERS, photos_at_once())) as pool:
+def _read(content: FolderContent, person_of: Mapping[Path, str], progress: Progress, choice: Choice) -> Album:
+    def cut(photo: Path) -> tuple[np.ndarray, str] | str:
+        """Return the face and its file's hash, or why there is none."""
         try:
-            answers = list(zip(progress(photos), pool.map(lambda photo: _cut(photo, choice), photos), strict=True))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
-            raise
-    used = [(photo, *answer) for photo, answer in answers if not isinstance(answer, PhotoError)]
+            data = read_photo(photo)
+            return preprocess.crop_photo(data, choice=choice), hashlib.sha256(data).hexdigest()
+        except PhotoError as error:
+            return error.message
+
+    answers = map_in_order(cut, list(person_of), min(MOST_READERS, photos_at_once()), progress)
+    names, people, faces, digests = list[str](), list[str](), list[np.ndarray](), list[str]()
+    left_out = dict(content.passed_over)
+    for (photo, person), answer in zip(person_of.items(), answers, strict=True):
+        name = photo.relative_to(content.folder).as_posix()
+        if isinstance(answer, str):
+            left_out[name] = answer
+            continue
+        names.append(name)
+        people.append(person)
+        faces.append(answer[0])
+        digests.append(answer[1])
     size = preprocess.CROP_SIZE
     return Album(
-        names=tuple(photo.relative_to(root).as_posix() for photo, _, _ in used),
-        people=tuple(person_of(photo) for photo, _, _ in used),
-        faces=np.stack([face for _, face, _ in used]) if used else np.empty((0, size, size, 3), np.uint8),
-        digests=tuple(digest for _, _, digest in used),
-        left_out={
-            **content.passed_over,
-            **{
-                photo.relative_to(root).as_posix(): answer.message
-                for photo, answer in answers
-                if isinstance(answer, PhotoError)
-            },
-        },
+        tuple(names), tuple(people), np.array(faces, np.uint8).reshape(-1, size, size, 3), tuple(digests), left_out
     )
-
-
-def _cut(photo: Path, choice: Choice) -> tuple[np.ndarray, str] | PhotoError:
-    try:
-        data = read_photo(photo)
-        return preprocess.crop_photo(data, choice=choice), hashlib.sha256(data).hexdigest()
-    except PhotoError as error:
-        return error

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from flaskapp import preprocess
-from flaskapp.detection import Detector, Face
+from flaskapp.detection import Face
 from flaskapp.errors import DataError, PhotoError
 from flaskapp.preprocess import Photo
 
@@ -50,21 +50,12 @@ class Look:
 
     def unlike(self, other: Look) -> bool:
         """Say whether two frames differ enough to be two photos."""
-        return (
-            abs(self.turn - other.turn) >= LEAST_STEP
-            or abs(self.closeness - other.closeness) >= LEAST_STEP
-            or abs(self.brightness - other.brightness) >= LIGHT_RANGE / 2
-        )
+        moved = max(abs(self.turn - other.turn), abs(self.closeness - other.closeness))
+        return moved >= LEAST_STEP or abs(self.brightness - other.brightness) >= LIGHT_RANGE / 2
 
 
 def look_at(face: Face, aligned: np.ndarray, height: int) -> Look:
-    """Measure a face.
-
-    Args:
-        face: with landmarks in the frame's pixels.
-        aligned: uint8 (100, 100, 3) RGB.
-        height: of the frame in pixels.
-    """
+    """Measure a face in a frame so many pixels high, and as it is aligned: uint8 (100, 100, 3) RGB."""
     left, right, nose = (np.array(point, np.float64) for point in face.landmarks[:3])
     across = right - left
     distance = float(np.linalg.norm(across))
@@ -76,15 +67,7 @@ def look_at(face: Face, aligned: np.ndarray, height: int) -> Look:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One kind of photo that is wanted.
-
-    Attributes:
-        name: what it is called in messages.
-        ask: what to do for it.
-        count: how many.
-        turn: (lowest, highest) of ``Look.turn``.
-        closeness: likewise.
-    """
+    """One kind of photo: its name, what to do for it, how many, and (lowest, highest) of its looks."""
 
     name: str
     ask: str
@@ -110,49 +93,34 @@ OTHER_LIGHT = "Change the light: turn to a window, or switch a lamp."
 
 @dataclass(frozen=True)
 class Glance:
-    """What became of one frame.
-
-    Attributes:
-        kept: whether it is worth a photo.
-        words: why not, or what to do next.
-        look: None if the frame shows no face that can be meant.
-    """
+    """What became of one frame: whether it is worth a photo, and why not, or what to do next."""
 
     kept: bool
     words: str
-    look: Look | None = None
 
 
 @dataclass
 class Guide:
-    """Keeps what is worth keeping and knows what is missing.
-
-    Attributes:
-        photos: how many to end with.
-        looks: of the frames kept so far.
-        detector: one with other settings than the default.
-    """
+    """Keeps the looks of frames worth keeping, knows what is missing, and ends with so many photos."""
 
     photos: int = 15
     looks: list[Look] = field(default_factory=list)
-    detector: Detector | None = None
 
     def show(self, frame: np.ndarray) -> Glance:
         """Judge one frame, uint8 (H, W, 3) RGB."""
         try:
             photo = Photo(frame, (frame.shape[1], frame.shape[0]))
-            face = preprocess.select_face(preprocess.find_faces(photo, self.detector))
+            face = preprocess.select_face(preprocess.find_faces(photo))
         except PhotoError as error:
             return Glance(False, error.message)
         return self.judge(look_at(face, preprocess.crop_face(photo, face.landmarks), frame.shape[0]))
 
     def judge(self, look: Look) -> Glance:
         """Judge how the face of a frame stands in it."""
-        reason = self._objection(look)
-        if reason:
-            return Glance(False, reason, look)
-        self.looks.append(look)
-        return Glance(True, self.next_step(), look)
+        objection = self._objection(look)
+        if not objection:
+            self.looks.append(look)
+        return Glance(not objection, objection or self.next_step())
 
     def _objection(self, look: Look) -> str:
         if look.sharpness < LEAST_SHARPNESS:
@@ -163,31 +131,28 @@ class Guide:
             return "The face is too bright: turn away from the light."
         if not all(look.unlike(other) for other in self.looks):
             return f"Too like a photo that there is already. {self.next_step()}"
-        room = self.photos - len(self.looks) - sum(count for _, count in self._open())
-        if room <= 0 and not (any(wanted.fits(look) for wanted, _ in self._open()) or self._brings_light(look)):
-            return self.next_step()
-        return ""
-
-    def _brings_light(self, look: Look) -> bool:
-        """Say whether other light is all that is missing, and this photo is darker or brighter than all."""
+        open_kinds = self._open()
+        room = self.photos - len(self.looks) - sum(open_kinds.values())
+        if room > 0 or any(wanted.fits(look) for wanted in open_kinds):
+            return ""
         levels = [other.brightness for other in self.looks]
-        wider = not levels or not min(levels) <= look.brightness <= max(levels)
-        return wider and not self._open() and self.light_range < LIGHT_RANGE
+        # Where other light is all that is missing, a photo that brings it is taken beyond the number.
+        light = not open_kinds and self.light_range < LIGHT_RANGE and not min(levels) <= look.brightness <= max(levels)
+        return "" if light else self.next_step()
 
-    def _open(self) -> list[tuple[Wanted, int]]:
+    def _open(self) -> dict[Wanted, int]:
         """Return the kinds of which photos are missing, and how many."""
-        counts = [(wanted, wanted.count - sum(map(wanted.fits, self.looks))) for wanted in WANTED]
-        return [(wanted, count) for wanted, count in counts if count > 0]
+        counts = {wanted: wanted.count - sum(map(wanted.fits, self.looks)) for wanted in WANTED}
+        return {wanted: count for wanted, count in counts.items() if count > 0}
 
     @property
     def light_range(self) -> float:
         """Grey levels between the darkest and the brightest photo."""
-        levels = [look.brightness for look in self.looks]
-        return max(levels) - min(levels) if levels else 0.0
+        return float(np.ptp([look.brightness for look in self.looks] or [0.0]))
 
     def missing(self) -> list[str]:
         """Say what is still missing, in words; empty when the photos suffice."""
-        lines = [f"{count} more, {wanted.name}" for wanted, count in self._open()]
+        lines = [f"{count} more, {wanted.name}" for wanted, count in self._open().items()]
         if self.light_range < LIGHT_RANGE:
             lines.append(f"other light (brightness differs by {self.light_range:.0f} of {LIGHT_RANGE:.0f} grey levels)")
         if len(self.looks) < self.photos:
@@ -196,9 +161,8 @@ class Guide:
 
     def next_step(self) -> str:
         """Say what to do next."""
-        open_kinds = self._open()
-        if open_kinds:
-            return open_kinds[0][0].ask
+        for wanted in self._open():
+            return wanted.ask
         if self.light_range < LIGHT_RANGE:
             return OTHER_LIGHT
         return GLASSES if len(self.looks) < self.photos else "Done."
@@ -210,11 +174,7 @@ class Guide:
 
 
 def read_camera(source: int | str, every: int = 1) -> Iterator[np.ndarray]:
-    """Yield frames uint8 (H, W, 3) RGB of a camera, or of a video file as if it were one.
-
-    Args:
-        source: number of the camera, or path of a file.
-        every: one of so many frames is taken.
+    """Yield one of so many frames, uint8 (H, W, 3) RGB, of a camera by its number, or of a video file.
 
     Raises:
         DataError: it cannot be opened.

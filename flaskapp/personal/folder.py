@@ -15,22 +15,24 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flaskapp.errors import DataError, WeightsError
+from flaskapp.parallel import replacing
 
 WEIGHTS, NOTE, TEMPLATES, REPORT = "model.h5", "model.json", "templates.npz", "report.html"
 TENSORBOARD = "tensorboard"
-FILES = (WEIGHTS, NOTE, TEMPLATES, REPORT, TENSORBOARD)
+# What a training's checkpoints belong to (its recipe, its base, its photos), and they themselves.
 RUN_NOTE, UNFINISHED_NOTE = "run.json", "run.part"
-BACKUP, BEST, LOG = "backup", "best.weights.h5", "log.csv"
-"""What a training's checkpoints belong to: its recipe, its base, its photos."""
-UNFINISHED = frozenset({*FILES, "model.part.h5", "model.part.json"})
+BACKUP, BEST, LOG = "backup", "best.weights.h5", "log.json"
+UNFINISHED = frozenset({WEIGHTS, NOTE, TEMPLATES, REPORT, TENSORBOARD, "model.part.h5", "model.part.json"})
 RUN_FILES = frozenset({RUN_NOTE, UNFINISHED_NOTE, BACKUP, BEST, "best.part.weights.h5", LOG, "log.part", TENSORBOARD})
+RUN_FILES |= {"log.csv"}  # of earlier versions
+# What systems leave where a folder was looked at: nobody's own.
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What systems leave where a folder was looked at: nobody's own."""
-LAST_REMOVED = (TEMPLATES, NOTE, RUN_NOTE)
+ENDINGS = ("old", "new", "training")
+LAST_REMOVED = {TEMPLATES: 1, NOTE: 2, RUN_NOTE: 3}
 MOST_NAMED = 3
 
 NAME_A_MODEL = f"Name the folder that train wrote (with {NOTE} in it), or weights (.h5)."
@@ -40,13 +42,9 @@ class UnwritableError(DataError):
     """The disk does not take a model, or what a training keeps beside it."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(model: Path) -> Iterator[None]:
-    """Say of which model the disk does not take what is written within: a full one names no file.
-
-    Raises:
-        UnwritableError: it does not.
-    """
+    """Raise an UnwritableError that names the model where the disk does not take what is written within."""
     try:
         yield
     except BrokenPipeError:
@@ -76,8 +74,7 @@ def named(model: Path) -> Path:
 
 
 def _beside(model: Path, ending: str) -> Path:
-    folder = named(model)
-    return folder.with_name(f"{folder.name}.{ending}")
+    return named(model).with_name(f"{named(model).name}.{ending}")
 
 
 def work_folder(model: Path) -> Path:
@@ -90,17 +87,9 @@ def new_folder(model: Path) -> Path:
     return _beside(model, "new")
 
 
-def _old_folder(model: Path) -> Path:
-    return _beside(model, "old")
-
-
-def _folders_beside(model: Path) -> list[Path]:
-    return [_old_folder(model), new_folder(model), work_folder(model)]
-
-
 def standing(model: Path) -> Path:
     """Return the folder that serves: the previous one if a crash fell between the renames."""
-    old = _old_folder(model)
+    old = _beside(model, "old")
     return old if not model.exists() and is_personal(old) else model
 
 
@@ -146,18 +135,17 @@ def foreign(folder: Path) -> list[Path]:
 
 
 def _is_left_over(folder: Path) -> bool:
-    """Say whether a folder beside a model is only what a training left there, and no other model named so."""
-    return _is_ours(folder) and not foreign(folder) and read_note(folder / NOTE).get("name") != folder.name
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+    """Say whether a folder beside a model is empty, or only what a training left there and no model named so."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    another = read_note(folder / NOTE).get("name") == folder.name
+    return not any(folder.iterdir()) or (_is_ours(folder) and not foreign(folder) and not another)
 
 
 def in_the_way(model: Path) -> list[Path]:
     """Return what training would have to replace beside a model, although it is somebody's own."""
-    beside = [path for path in _folders_beside(model) if os.path.lexists(path)]
-    return [path for path in beside if not (_is_left_over(path) or _is_empty(path))]
+    beside = (_beside(model, ending) for ending in ENDINGS)
+    return [path for path in beside if os.path.lexists(path) and not _is_left_over(path)]
 
 
 def check_out(out: Path) -> None:
@@ -167,16 +155,18 @@ def check_out(out: Path) -> None:
         DataError: the folder is no personal model, a link, or where this runs; or one of the
             names that training needs beside it is taken.
     """
-    link, out = out.is_symlink(), named(out)
-    if link:
-        raise DataError(f"{out.name} is a link to another folder.", "Name the folder that it leads to.")
+    if out.is_symlink():
+        raise DataError(f"{named(out).name} is a link to another folder.", "Name the folder that it leads to.")
+    out = named(out)
     if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out.name} exists and is not a personal model.", "Name a new folder, or that of an earlier model."
         )
     if is_personal(out) and (others := foreign(out)):
+        names = ", ".join(path.name for path in others[:MOST_NAMED])
+        more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
         raise DataError(
-            f"{out.name} would be replaced, but it contains {_listed(others)}, which training did not make.",
+            f"{out.name} would be replaced, but it contains {names}{more}, which training did not make.",
             "Move your own files elsewhere, or name a new folder.",
         )
     if Path.cwd().is_relative_to(out.resolve()):
@@ -191,9 +181,18 @@ def check_out(out: Path) -> None:
         )
 
 
-def _listed(paths: list[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:MOST_NAMED])
-    return f"{names} and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else names
+def claim(work: Path, description: dict[str, Any]) -> bool:
+    """Make a work folder this run's own; return whether an earlier, stopped run of the same kind left it.
+
+    What another run left there, of other photos or settings, is removed.
+    """
+    if (work / LOG).exists() and read_note(work / RUN_NOTE) == description:
+        return True
+    remove(work)
+    work.mkdir(parents=True, exist_ok=True)
+    with replacing(work / RUN_NOTE) as part:
+        part.write_text(json.dumps(description), encoding="utf-8")
+    return False
 
 
 def remove(folder: Path) -> None:
@@ -203,10 +202,8 @@ def remove(folder: Path) -> None:
     """
     if not folder.is_dir():
         return
-    others = set(foreign(folder))
-    content = {path.name: path for path in folder.iterdir() if path not in others}
-    marks = [content.pop(name) for name in LAST_REMOVED if name in content]
-    for path in (*content.values(), *marks):
+    others = foreign(folder)
+    for path in sorted(set(folder.iterdir()) - set(others), key=lambda path: LAST_REMOVED.get(path.name, 0)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -217,7 +214,7 @@ def remove(folder: Path) -> None:
 
 def install(model: Path) -> None:
     """Put the new folder in the model's place; at every moment one of both can be loaded."""
-    old = _old_folder(model)
+    old = _beside(model, "old")
     if model.exists():
         remove(old)
         model.rename(old)
@@ -229,19 +226,16 @@ def install(model: Path) -> None:
 
 def traces(model: Path) -> list[Path]:
     """Return the folder and those beside it that trainings may have left, those that exist; the folder last."""
-    beside = [folder for folder in _folders_beside(model) if _is_left_over(folder) or _is_empty(folder)]
-    return [*beside, *([named(model)] if model.is_dir() else [])]
+    beside = [_beside(model, ending) for ending in ENDINGS]
+    return [path for path in beside if _is_left_over(path)] + ([named(model)] if model.is_dir() else [])
 
 
 def forget(model: Path) -> list[Path]:
     """Remove every trace of a personal model's owner.
 
     That is the model, the one before it, one that was being put together, and a training's
-    checkpoints and logs. Photos that it was trained on were never copied; they stay the owner's,
-    and so does whatever else lies in the model's folder.
-
-    Returns:
-        What was removed, files first, each folder behind its files.
+    checkpoints and logs; all that was removed is returned, each folder behind its files. Photos that
+    it was trained on were never copied; they and whatever else lies in its folder stay the owner's.
 
     Raises:
         WeightsError: there is no personal model and no trace of one, or it is only a link to one.
@@ -252,7 +246,7 @@ def forget(model: Path) -> list[Path]:
         )
     place = named(model)
     known = [folder for folder in traces(model) if folder != place or _is_ours(folder)]
-    something_else = place not in known and place.exists() and not _is_empty(place)
+    something_else = place not in known and place.exists() and (not place.is_dir() or any(place.iterdir()))
     if something_else or not any(map(_is_ours, known)):
         raise WeightsError(
             f"{place.name} is not a personal model, so nothing was removed.", "Name the folder that train wrote."

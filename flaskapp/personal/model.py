@@ -48,16 +48,9 @@ class Owner:
 
 
 def nearness(templates: np.ndarray, embeddings: np.ndarray, kernel: np.ndarray, offset: float) -> np.ndarray:
-    """Return how near each embedding is to an owner: the mean log-odds to the templates.
+    """Return how near each embedding float32 (M, 4096) is to an owner: its mean log-odds to templates, float64 (M,).
 
-    Args:
-        templates: float32 (N, 4096).
-        embeddings: float32 (M, 4096).
-        kernel: float (4096,), the score's weights.
-        offset: the score's log-odds at distance 0.
-
-    Returns:
-        float64 (M,).
+    Kernel and offset are the score's weights (4096,) and its log-odds at distance 0.
     """
     distances = (weighted_l1(templates, embedding, kernel) for embedding in embeddings)
     return np.array([np.mean(one, dtype=np.float64) for one in distances]) + offset
@@ -100,7 +93,8 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
             raise WeightsError(f"There are no weights {path.name}.", NAME_A_MODEL)
         return Runtime(path), None
     folder = standing(named(path))
-    _check_folder(folder)
+    if not is_personal(folder):
+        raise WeightsError(f"{folder.name} is not a personal model: {_why_not(folder)}.", NAME_A_MODEL)
     try:
         runtime = Runtime(folder / WEIGHTS)
     except WeightsError as error:
@@ -113,19 +107,12 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
     return runtime, _read_owner(folder / TEMPLATES, runtime.info.details["personal"])
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse what is no personal model, with the reason."""
-    if not folder.exists():
-        reason = "there is no such folder"
-    elif not folder.is_dir():
-        reason = "it is a file"
-    elif not (folder / NOTE).exists():
-        reason = f"it contains no {NOTE}"
-    elif not is_personal(folder):
-        reason = f"its {NOTE} is damaged or names no owner"
-    else:
-        return
-    raise WeightsError(f"{folder.name} is not a personal model: {reason}.", NAME_A_MODEL)
+def _why_not(folder: Path) -> str:
+    if not folder.is_dir():
+        return "it is a file" if folder.exists() else "there is no such folder"
+    if (folder / NOTE).exists():
+        return f"its {NOTE} is damaged or names no owner"
+    return f"it contains no {NOTE}"
 
 
 def _read_owner(path: Path, note: dict[str, object]) -> Owner:

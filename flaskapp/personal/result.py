@@ -1,49 +1,50 @@
-"""What came of a training on one's own face, beside the weights that it started from."""
+"""What came of a training on one's own face, beside the weights that it started from; and the page that tells it.
+
+The page holds no picture of anybody, and photos by their names.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from flaskapp import plots
+from flaskapp.evaluation.curves import error_curve
 from flaskapp.evaluation.decisions import decide_all, sigmoid
 from flaskapp.evaluation.intervals import REPLICATES, Sources, resampled_weights, sources_by
 from flaskapp.evaluation.result import Evaluation, evaluate
-from flaskapp.personal.data import Embed, OwnData
+from flaskapp.personal.data import OwnData
 from flaskapp.personal.loop import Epoch, best_of
-from flaskapp.personal.scoring import Choice, Head, PairList, scored_pairs
+from flaskapp.personal.scoring import Seen
+from flaskapp.report.page import Section, Table, page, picture
+from flaskapp.report.rows import NAMES, interval_text, percent
 
 VERDICTS = ("match", "inconclusive", "non_match", "out_of_scope")
-HARDEST = 5
+HARDEST = 10
 STRANGER_PAIRS_AT_MOST = 20_000
+FIGURES = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
+METHOD = (
+    "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one. "
+    "Both thresholds were chosen on the same validation photos, by normal tails: they are too few to count errors."
+)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """How often ``out_of_scope`` was the answer.
-
-    Attributes:
-        stranger_pairs: pairs of two different people, none of them the owner.
-        strangers_out: how many of them read ``out_of_scope``.
-        owner_pairs: pairs of two of the owner's test photos.
-        owner_out: how many of them read ``out_of_scope``.
-    """
+    """How often ``out_of_scope`` was the answer: to pairs of two strangers, and of two of the owner's test photos."""
 
     stranger_pairs: int
     strangers_out: int
     owner_pairs: int
     owner_out: int
 
-    def to_json(self) -> dict[str, int]:
-        """Return the counts."""
-        return dict(vars(self))
 
-
-@dataclass(frozen=True)
-class HardPair:
+class HardPair(NamedTuple):
     """A scored pair on which the model was least right; names of photos, no pictures."""
 
     reference: str
@@ -82,7 +83,7 @@ class OwnResult:
     same: np.ndarray
     scope: Scope
     verdicts: dict[str, dict[str, int]]
-    hardest: tuple[HardPair, ...]
+    hardest: Sequence[HardPair]
     log: list[Epoch]
     doubts: tuple[str, ...] = ()
 
@@ -91,25 +92,18 @@ class OwnResult:
         """The epoch whose weights the model has; 0 = those that it started from."""
         return best_of(self.log)
 
-    def error_counts(self) -> dict[str, dict[str, int]]:
-        """Return the verdicts as weights carry them."""
-        return self.verdicts
-
     def gain_in_words(self) -> str:
         """Say whether training helped, by how much, how surely; and what makes that worth little."""
-        return " But ".join((self._gain(), *self.doubts))
-
-    def _gain(self) -> str:
-        if self.f1_gain_interval is None:
-            told = f"{self.f1_gain:+.2%} F1, and too few photos for an interval"
-            return f"No gain over the shipped weights can be shown: {told}."
-        low, high = self.f1_gain_interval
-        interval = f"{self.f1_gain:+.2%} F1, 95 % interval {low:+.2%} to {high:+.2%}"
+        low, high = self.f1_gain_interval or (0.0, 0.0)
+        interval = f"95 % interval {low:+.2%} to {high:+.2%}" if low < high else "and too few photos for an interval"
+        told = f"{self.f1_gain:+.2%} F1, {interval}"
         if low > 0:
-            return f"Training on your face helps: {interval}."
-        if high < 0:
-            return f"Training on your face made it worse: {interval}. Use the shipped weights."
-        return f"No gain over the shipped weights can be shown: {interval}."
+            gain = f"Training on your face helps: {told}."
+        elif high < 0:
+            gain = f"Training on your face made it worse: {told}. Use the shipped weights."
+        else:
+            gain = f"No gain over the shipped weights can be shown: {told}."
+        return " But ".join((gain, *self.doubts))
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures in JSON's types."""
@@ -118,88 +112,75 @@ class OwnResult:
             "shipped": self.shipped.to_json(),
             "f1_gain": self.f1_gain,
             "f1_gain_interval": self.f1_gain_interval and list(self.f1_gain_interval),
-            "scope": self.scope.to_json(),
+            "scope": asdict(self.scope),
         }
 
 
-def measure(
-    data: OwnData,
-    model: tuple[Head, Embed],
-    choice: Choice,
-    shipped: tuple[Head, Embed],
-    shipped_choice: Choice,
-    log: list[Epoch],
-) -> OwnResult:
-    """Score the test photos once, by both networks on the same pairs.
+def measure(data: OwnData, trained: Sequence[Seen], shipped: Sequence[Seen], log: list[Epoch]) -> OwnResult:
+    """Hold the test photos, scored once by both networks on the same pairs, against what validation chose.
 
     Args:
         data: the photos.
-        model: the trained head, and the trunk before it.
-        choice: threshold, band and scope that validation chose for it.
-        shipped: head and trunk of the weights that it started from.
-        shipped_choice: what validation chose for those.
+        trained: what the trained network says of validation and test.
+        shipped: what the weights that it started from say of them.
         log: the training's epochs, passed on.
     """
-    embeddings, shipped_embeddings = _embeddings(data, *model), _embeddings(data, *shipped)
-    sizes = [len(part) for part in embeddings]
-    pairs = scored_pairs(sizes[0], sizes[1], sizes[2], np.random.default_rng((data.seed, 1)))
-    names = _names(data)
-    sources = sources_by("photo", [names[row] for row in pairs.first], [names[row] for row in pairs.second])
-    scores = sigmoid(model[0].log_odds(np.concatenate(embeddings), pairs.first, pairs.second))
-    before = sigmoid(shipped[0].log_odds(np.concatenate(shipped_embeddings), pairs.first, pairs.second))
-    personal = evaluate(scores, pairs.same, threshold=choice.threshold, band=choice.band, sources=sources)
-    base = evaluate(before, pairs.same, threshold=shipped_choice.threshold, band=shipped_choice.band, sources=sources)
-    near = sigmoid(model[0].nearness(embeddings[0], np.concatenate(embeddings))) >= choice.scope
-    people = data.others.people("test")
-    decisions = (scores >= choice.threshold, before >= shipped_choice.threshold)
+    seen, others = trained[1], data.others["test"]
+    names = [*data.mine["training"].names, *data.mine["test"].names, *(f"others/{name}" for name in others.names)]
+    sources = sources_by("photo", [names[row] for row in seen.first], [names[row] for row in seen.second])
+    choice, before_choice = trained[0].choose(), shipped[0].choose()
+    scores, before = sigmoid(seen.odds), sigmoid(shipped[1].odds)
+    personal, base = (
+        evaluate(values, seen.same, threshold=chosen.threshold, band=chosen.band, sources=sources)
+        for values, chosen in ((scores, choice), (before, before_choice))
+    )
+    decided = scores >= choice.threshold, before >= before_choice.threshold
+    near = sigmoid(seen.near) >= choice.scope
+    decisions = np.array(decide_all(scores, choice.band), object)
+    decisions[~(near[seen.first] | near[seen.second])] = "out_of_scope"
+    counts = {"genuine": Counter(decisions[seen.same]), "impostor": Counter(decisions[~seen.same])}
+    wrongness = np.where(seen.same, choice.threshold - scores, scores - choice.threshold)
     return OwnResult(
         personal,
         base,
         (personal.figures()["f1"] or 0.0) - (base.figures()["f1"] or 0.0),
-        _gain_interval(*decisions, pairs.same, sources, data.seed),
+        gain_interval(*decided, seen.same, sources, data.seed),
         scores,
         before,
-        pairs.same,
-        _scope(near, sizes, people, data.seed),
-        _verdicts(scores, pairs, near, choice),
-        _hardest(scores, before, pairs, names, choice.threshold),
+        seen.same,
+        _scope(near[len(seen.templates) : seen.own], near[seen.own :], np.array(others.people), data.seed),
+        {kind: {verdict: count[verdict] for verdict in VERDICTS} for kind, count in counts.items()},
+        [
+            HardPair(
+                names[seen.first[n]], names[seen.second[n]], bool(seen.same[n]), float(scores[n]), float(before[n])
+            )
+            for n in np.argsort(-wrongness, kind="stable")[:HARDEST]
+        ],
         log,
         data.doubts,
     )
 
 
-def _embeddings(data: OwnData, head: Head, trunk: Embed) -> list[np.ndarray]:
-    """Return embeddings of my training photos, my test photos, and the others' test photos."""
-    mine = [head.embed(trunk(data.my_faces(part))) for part in ("training", "test")]
-    return [*mine, head.embed(data.others.features("test", trunk))]
-
-
-def _names(data: OwnData) -> list[str]:
-    return [*data.my_names("training"), *data.my_names("test"), *data.others.names("test")]
-
-
-def _gain_interval(
+def gain_interval(
     personal: np.ndarray, shipped: np.ndarray, same: np.ndarray, sources: Sources, seed: int
 ) -> tuple[float, float] | None:
-    """Return the 95 % interval of the difference of both F1, from the same draws of photos; None if all agree."""
-    gains = np.concatenate(
-        [
-            _f1(weights, personal, same) - _f1(weights, shipped, same)
-            for weights in resampled_weights(sources, REPLICATES, seed)
-        ]
-    )
+    """Return the 95 % interval of the difference of both F1, from the same draws of photos; None if all agree.
+
+    ``personal`` and ``shipped`` are bool (M,), whether either says match; ``same`` is the truth.
+    """
+
+    def f1(weights: np.ndarray, matched: np.ndarray) -> np.ndarray:
+        hits, errors = weights @ (matched & same), weights @ (matched != same)
+        with np.errstate(invalid="ignore"):
+            return 2 * hits / (2 * hits + errors)
+
+    drawn = resampled_weights(sources, REPLICATES, seed)
+    gains = np.concatenate([f1(weights, personal) - f1(weights, shipped) for weights in drawn])
     low, high = np.nanquantile(gains, [0.025, 0.975])
     return (float(low), float(high)) if low < high else None
 
 
-def _f1(weights: np.ndarray, matched: np.ndarray, same: np.ndarray) -> np.ndarray:
-    hits, errors = weights @ (matched & same), weights @ (matched != same)
-    with np.errstate(invalid="ignore"):
-        return 2 * hits / (2 * hits + errors)
-
-
-def _scope(near: np.ndarray, sizes: list[int], people: np.ndarray, seed: int) -> Scope:
-    owner, others = near[sizes[0] : sizes[0] + sizes[1]], near[sizes[0] + sizes[1] :]
+def _scope(owner: np.ndarray, others: np.ndarray, people: np.ndarray, seed: int) -> Scope:
     first, second = np.triu_indices(len(others), 1)
     strangers = np.flatnonzero(people[first] != people[second])
     strangers = np.random.default_rng(seed).permutation(strangers)[:STRANGER_PAIRS_AT_MOST]
@@ -208,24 +189,54 @@ def _scope(near: np.ndarray, sizes: list[int], people: np.ndarray, seed: int) ->
     return Scope(len(strangers), int(out.sum()), len(owner_out), sum(owner_out))
 
 
-def _verdicts(scores: np.ndarray, pairs: PairList, near: np.ndarray, choice: Choice) -> dict[str, dict[str, int]]:
-    decisions = np.array(decide_all(scores, choice.band), object)
-    decisions[~(near[pairs.first] | near[pairs.second])] = "out_of_scope"
-    counts = {"genuine": Counter(decisions[pairs.same]), "impostor": Counter(decisions[~pairs.same])}
-    return {kind: {verdict: count[verdict] for verdict in VERDICTS} for kind, count in counts.items()}
-
-
-def _hardest(
-    scores: np.ndarray, before: np.ndarray, pairs: PairList, names: list[str], threshold: float
-) -> tuple[HardPair, ...]:
-    wrongness = np.where(pairs.same, threshold - scores, scores - threshold)
-    return tuple(
-        HardPair(
-            names[pairs.first[row]],
-            names[pairs.second[row]],
-            bool(pairs.same[row]),
-            float(scores[row]),
-            float(before[row]),
-        )
-        for row in np.argsort(-wrongness, kind="stable")[: 2 * HARDEST]
+def own_face_page(result: OwnResult, note: Mapping[str, Any]) -> str:
+    """Return the whole HTML file; ``note`` is the JSON beside the weights."""
+    scope, counts, confusion = result.scope, note["training"]["photos"], result.personal.confusion
+    drawn = note["training"]["others"] == "stand-in"
+    whom = "people drawn from the stand-in, who do not exist" if drawn else "people who were never learned from"
+    scored = (
+        f"Scored once on {counts['test']['mine']} photos of the owner that training never saw, against "
+        f"{counts['training']['mine']} that it learned from: {confusion.genuine} genuine pairs, and as many impostor "
+        f"pairs with {counts['test']['people']} {whom}."
     )
+    out_of_scope = (
+        f"Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope; "
+        f"of {scope.owner_pairs:,} pairs of two test photos of the owner {scope.owner_out:,} did."
+    )
+    both = result.personal, result.shipped
+    rows = [[NAMES[name], *(_figure(evaluation, name) for evaluation in both)] for name in FIGURES]
+    rows.append(["threshold", *(f"{evaluation.threshold:.4f}" for evaluation in both)])
+    rows.append(["inconclusive band", *("{:.4f} to {:.4f}".format(*evaluation.band) for evaluation in both)])
+    outcomes = [
+        ("genuine", str(confusion.true_matches), str(confusion.false_non_matches)),
+        ("impostor", str(confusion.false_matches), str(confusion.true_non_matches)),
+    ]
+    hardest = [
+        (f"{one} — {other}", "genuine" if same else "impostor", f"{score:.4f}", f"{before:.4f}")
+        for one, other, same, score, before in result.hardest
+    ]
+    curve, threshold = error_curve(result.scores, result.same), result.personal.threshold
+    losses = [epoch.loss for epoch in result.log], [epoch.validation_loss for epoch in result.log]
+    pictures = {
+        "Training curves: the loss of each epoch": plots.plot_training(*losses, result.kept),
+        "Score histograms": plots.plot_scores(result.scores, result.same, result.personal.band, threshold),
+        "ROC": plots.plot_roc(curve, threshold),
+        "DET": plots.plot_det(curve, threshold),
+    }
+    sections = [
+        Section("How well it works", (result.gain_in_words(), note["personal"]["warning"], "No liveness check.")),
+        Section("Figures", (scored, METHOD), Table(("", "this model", "the weights it started from"), rows)),
+        Section("Confusion matrix", (), Table(("", "decided match", "decided non-match"), outcomes)),
+        Section("Out of scope", (out_of_scope,)),
+        Section("Curves", pictures=[picture(figure, text) for text, figure in pictures.items()]),
+        Section("Hardest pairs", (), Table(("photos", "truth", "this model", "before"), hardest)),
+    ]
+    return page(note["name"], "A model trained on its owner's face by facial-recognition train.", sections)
+
+
+def _figure(evaluation: Evaluation, name: str) -> str:
+    value = evaluation.figures()[name]
+    if value is None:
+        return "—"
+    interval = interval_text(evaluation.intervals.get(name))
+    return percent(value) + (f" ({interval})" if interval else "")

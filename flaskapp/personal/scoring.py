@@ -1,4 +1,4 @@
-"""Which pairs choose and which are scored, and what a network says of them."""
+"""What a network says of the photos that were kept back, and what threshold, band and scope follow from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
+from flaskapp.personal.album import Album
+from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.model import nearness
+from flaskapp.personal.stand_in import Drawn
 from flaskapp.weights.runtime import pair_log_odds
 
 # Of the way from the strangers' mean nearness to the owner's. Beyond the middle, because
@@ -21,10 +24,11 @@ IMPOSTORS_AT_MOST = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
-    """The last layers of a network in plain numbers.
+class Network:
+    """A network: its trunk, and its last layers in plain numbers.
 
     Attributes:
+        trunk: from crops uint8 (N, 100, 100, 3) to features float32 (N, d).
         kernel: float32 (d, 4096), Dense.
         bias: float32 (4096,).
         score_kernel: float32 (4096,).
@@ -32,85 +36,78 @@ class Head:
         certainty: exponent and full length of ``layers.CertaintyLength``.
     """
 
+    trunk: Embed
     kernel: np.ndarray
     bias: np.ndarray
     score_kernel: np.ndarray
     score_bias: float
     certainty: tuple[float, float]
 
-    def embed(self, features: np.ndarray) -> np.ndarray:
-        """Return embeddings (N, 4096) of features (N, d)."""
+    def embed(self, photos: Album | Drawn) -> np.ndarray:
+        """Return the embeddings (N, 4096) of photos."""
         exponent, full = self.certainty
-        vectors = features @ self.kernel + self.bias
+        vectors = photos.features(self.trunk) @ self.kernel + self.bias
         length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors / length * (length / full) ** exponent
-
-    def nearness(self, templates: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
-        """Return how near each embedding (N, 4096) is to the owner of templates, float64 (N,)."""
-        return nearness(templates, embeddings, self.score_kernel, self.score_bias)
-
-    def log_odds(self, embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the log-odds float64 (M,) of pairs of rows."""
-        return pair_log_odds(embeddings, self.score_kernel, first, second) + self.score_bias
-
-
-@dataclass(frozen=True, eq=False)
-class PairList:
-    """Pairs of rows of [my training, mine of the part, the others of the part], stacked.
-
-    Attributes:
-        first: int (M,), rows of references: my training photos, or mine of the part.
-        second: int (M,), rows of probes.
-        same: bool (M,).
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    same: np.ndarray
-
-
-def validation_pairs(training: int, mine: int, others: int, rng: np.random.Generator) -> PairList:
-    """Return all pairs of my part's photos with my training photos, and of both with the others."""
-    genuine, impostor = _all_pairs(training, mine, others)
-    if len(impostor) > IMPOSTORS_AT_MOST:
-        impostor = impostor[np.sort(rng.permutation(len(impostor))[:IMPOSTORS_AT_MOST])]
-    return _listed(genuine, impostor)
-
-
-def scored_pairs(training: int, mine: int, others: int, rng: np.random.Generator) -> PairList:
-    """Return all test × training pairs of mine, and as many of mine with somebody else's."""
-    genuine, impostor = _all_pairs(training, mine, others)
-    return _listed(genuine, impostor[np.sort(rng.permutation(len(impostor))[: len(genuine)])])
-
-
-def _all_pairs(training: int, mine: int, others: int) -> tuple[np.ndarray, np.ndarray]:
-    own = range(training + mine)
-    genuine = list(product(range(training), range(training, training + mine)))
-    impostor = list(product(own, range(training + mine, training + mine + others)))
-    return np.array(genuine), np.array(impostor)
-
-
-def _listed(genuine: np.ndarray, impostor: np.ndarray) -> PairList:
-    both = np.concatenate([genuine, impostor])
-    return PairList(both[:, 0], both[:, 1], np.arange(len(both)) < len(genuine))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the validation pairs chose.
-
-    Attributes:
-        threshold: score that forces a two-way answer.
-        band: (low, high).
-        scope: sigmoid of the nearness from which a photo counts as the owner's.
-    """
+    """What validation chose; from ``scope`` on, a sigmoid of nearness, a photo counts as the owner's."""
 
     threshold: float
     band: Band
     scope: float
 
 
-def choose(log_odds_of_pairs: np.ndarray, same: np.ndarray, mine: np.ndarray, strangers: np.ndarray) -> Choice:
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a network says of my N training photos, L of mine that were kept back, and K of others, in this order.
+
+    Attributes:
+        templates: float32 (N, 4096), embeddings of my training photos.
+        own: N + L.
+        near: float64 (N + L + K,), log-odds of each photo's nearness to the owner.
+        first: int (M,), rows of the pairs' references, which are mine.
+        second: int (M,), rows of their probes.
+        same: bool (M,).
+        odds: float64 (M,), log-odds of the pairs.
+    """
+
+    templates: np.ndarray
+    own: int
+    near: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+    odds: np.ndarray
+
+    def choose(self) -> Choice:
+        """Choose threshold, band and scope."""
+        return choose(self.odds, self.same, self.near[len(self.templates) : self.own], self.near[self.own :])
+
+
+def look(network: Network, data: OwnData, part: str) -> Seen:
+    """Score a part's photos: all pairs of mine with my training photos, and of both with the others.
+
+    For the test there are as many impostor pairs as genuine ones, drawn from all.
+    """
+    albums = data.mine["training"], data.mine[part], data.others[part]
+    templates, *kept_back = (network.embed(photos) for photos in albums)
+    embeddings = np.concatenate([templates, *kept_back])
+    own = len(templates) + len(albums[1])
+    genuine = np.array(list(product(range(len(templates)), range(len(templates), own))))
+    impostor = np.array(list(product(range(own), range(own, len(embeddings)))))
+    most = len(genuine) if part == "test" else IMPOSTORS_AT_MOST
+    rng = np.random.default_rng((data.seed, part == "test"))
+    impostor = impostor[np.sort(rng.permutation(len(impostor))[:most])]
+    first, second = np.concatenate([genuine, impostor]).T
+    odds = pair_log_odds(embeddings, network.score_kernel, first, second) + network.score_bias
+    near = nearness(templates, embeddings, network.score_kernel, network.score_bias)
+    return Seen(templates, own, near, first, second, np.arange(len(first)) < len(genuine), odds)
+
+
+def choose(odds: np.ndarray, same: np.ndarray, mine: np.ndarray, strangers: np.ndarray) -> Choice:
     """Choose threshold, band and scope from means and spreads of log-odds.
 
     A handful of photos of one person is too few to count errors at the limits of
@@ -121,31 +118,28 @@ def choose(log_odds_of_pairs: np.ndarray, same: np.ndarray, mine: np.ndarray, st
     ``MAX_FMR``, and closes where these ends cross.
 
     Args:
-        log_odds_of_pairs: float (M,), of the validation pairs.
+        odds: float (M,), log-odds of the validation pairs.
         same: bool (M,).
         mine: float (L,), log-odds of the owner's validation photos' nearness.
         strangers: float (K,), that of other people's.
     """
-    genuine, impostor = log_odds_of_pairs[same], log_odds_of_pairs[~same]
+    genuine, impostor = odds[same], odds[~same]
     spreads = max(float(genuine.std()), 1e-6), max(float(impostor.std()), 1e-6)
+
+    def most_let_in(share: float) -> float:
+        return impostor.mean() + NormalDist().inv_cdf(1 - share) * spreads[1]
+
     centre = (impostor.mean() * spreads[0] + genuine.mean() * spreads[1]) / sum(spreads)
-    centre = min(centre, impostor.mean() + _deviations(IMPOSTORS_PASSING) * spreads[1])
-    low = min(centre, genuine.mean() - _deviations(MAX_FNMR) * spreads[0])
-    high = max(centre, impostor.mean() + _deviations(MAX_FMR) * spreads[1])
-    if genuine.mean() - _deviations(MAX_FNMR) * spreads[0] >= impostor.mean() + _deviations(MAX_FMR) * spreads[1]:
-        low = high = centre
+    centre = min(centre, most_let_in(IMPOSTORS_PASSING))
+    low, high = genuine.mean() + NormalDist().inv_cdf(MAX_FNMR) * spreads[0], most_let_in(MAX_FMR)
+    low, high = (centre, centre) if low >= high else (min(centre, low), max(centre, high))
     scope = strangers.mean() + SCOPE_PLACE * (mine.mean() - strangers.mean())
-    threshold, lowest, highest, nearest = (float(value) for value in sigmoid([centre, low, high, scope]))
-    return Choice(threshold, (lowest, highest), nearest)
+    threshold, low, high, scope = sigmoid([centre, low, high, scope]).tolist()
+    return Choice(threshold, (low, high), scope)
 
 
-def tail_error(log_odds_of_pairs: np.ndarray, same: np.ndarray) -> float:
+def tail_error(odds: np.ndarray, same: np.ndarray) -> float:
     """Return the error where both normal tails weigh the same: Φ(−(difference of means) / (sum of spreads))."""
-    genuine, impostor = log_odds_of_pairs[same], log_odds_of_pairs[~same]
+    genuine, impostor = odds[same], odds[~same]
     spreads = max(float(genuine.std() + impostor.std()), 1e-6)
     return NormalDist().cdf(-float(genuine.mean() - impostor.mean()) / spreads)
-
-
-def _deviations(share: float) -> float:
-    """Return how many standard deviations above the mean a normal distribution's tail has a share."""
-    return NormalDist().inv_cdf(1 - share)

@@ -7,13 +7,13 @@ the two-covariance model of Brümmer and de Villiers ("The speaker partitioning 
 Odyssey 2010). No row of it is anybody's, and drawn people are nobody's.
 
 It is stored as ``stand_in`` in the JSON beside the weights and names their hash: features of
-another trunk mean something else.
+another trunk mean something else. ``research.distil.stand_in`` computes it.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,29 @@ import numpy as np
 
 from flaskapp.errors import DataError
 
-PEOPLE_RANK, PHOTO_RANK = 64, 96
-FEWEST_PEOPLE = 2 * PEOPLE_RANK
 FIELDS = ("mean", "people", "people_rest", "photos", "photos_rest")
 MAKE = "Give photos of other people with --others, or take the shipped weights."
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Features float32 (M, d) of people who do not exist, in place of an ``Album``, and each one's person, int (M,)."""
+
+    people: np.ndarray
+    vectors: np.ndarray
+    stand_in: StandIn
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each."""
+        return [f"drawn {number}" for number in range(len(self))]
+
+    def features(self, trunk: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:  # noqa: ARG002 - as an album's
+        """Return what was drawn, float32 (M, d)."""
+        return self.vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,75 +67,20 @@ class StandIn:
     count: tuple[int, int]
 
     def __post_init__(self) -> None:
-        size = self.mean.shape[0]
-        if not self.people.shape[0] == self.photos.shape[0] == size == len(self.people_rest) == len(self.photos_rest):
-            raise ValueError(f"Expected arrays of {size} rows")
-        if not all(np.isfinite(getattr(self, name)).all() for name in FIELDS):
-            raise ValueError("Expected finite numbers")
+        arrays = [getattr(self, name) for name in FIELDS]
+        if {len(array) for array in arrays} != {self.mean.size} or not all(np.isfinite(a).all() for a in arrays):
+            raise ValueError(f"Expected arrays of {self.mean.size} rows, of finite numbers")
 
-    def draw(self, people: int, photos: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw people who do not exist.
-
-        Returns:
-            Features float32 (people · photos, d), and each one's person, int.
-        """
+    def draw(self, people: int, photos: int, rng: np.random.Generator) -> Drawn:
+        """Draw people who do not exist, so many photos of each."""
         centres = self.mean + _draw(people, self.people, self.people_rest, rng)
         person = np.repeat(np.arange(people), photos)
-        return (centres[person] + _draw(len(person), self.photos, self.photos_rest, rng)).astype(np.float32), person
-
-    def to_json(self, sha256: str) -> dict[str, Any]:
-        """Return it as text: float16 numbers in base64, and the hash of the weights it belongs to."""
-        arrays = {name: np.asarray(getattr(self, name), np.float16) for name in FIELDS}
-        return {
-            "sha256": sha256,
-            "people": self.count[0],
-            "photos": self.count[1],
-            "arrays": {
-                name: {"shape": list(array.shape), "float16": base64.b64encode(array.tobytes()).decode("ascii")}
-                for name, array in arrays.items()
-            },
-        }
-
-
-def fit_stand_in(features: np.ndarray, person: np.ndarray) -> StandIn:
-    """Fit the stand-in to the features of many people's photos.
-
-    Args:
-        features: float (N, d).
-        person: int (N,); who has a single photo tells nothing and is left out.
-
-    Raises:
-        DataError: fewer than ``FEWEST_PEOPLE`` people: it could then be told who is in it.
-    """
-    _, group, counts = np.unique(person, return_inverse=True, return_counts=True)
-    kept = counts[group] > 1
-    features = features[kept].astype(np.float64)
-    _, group, counts = np.unique(group[kept], return_inverse=True, return_counts=True)
-    if len(counts) < FEWEST_PEOPLE:
-        raise DataError(
-            f"A stand-in expects at least {FEWEST_PEOPLE} people with two photos or more. Received: {len(counts)}.",
-            "Use more training people.",
-        )
-    centres = np.zeros((len(counts), features.shape[1]))
-    np.add.at(centres, group, features)
-    centres /= counts[:, None]
-    apart = features - centres[group]
-    within = apart.T @ apart / (len(features) - len(counts))
-    mean = centres.mean(axis=0)
-    # A person's mean of n photos scatters by a further within / n.
-    between = np.cov(centres.T) - within * np.mean(1 / counts)
-    people, people_rest = _strongest(between, PEOPLE_RANK)
-    photos, photos_rest = _strongest(within, PHOTO_RANK)
-    count = len(counts), len(features)
-    return StandIn(mean.astype(np.float32), people, people_rest, photos, photos_rest, count)
+        vectors = centres[person] + _draw(len(person), self.photos, self.photos_rest, rng)
+        return Drawn(person, vectors.astype(np.float32), self)
 
 
 def stand_in_of(details: Mapping[str, Any], sha256: str) -> StandIn:
-    """Read the stand-in from the JSON of weights.
-
-    Args:
-        details: the whole JSON.
-        sha256: hash of the weights in use.
+    """Read the stand-in from the JSON of the weights with this hash; it holds float16 numbers in base64.
 
     Raises:
         DataError: there is none, it is damaged, or it belongs to different weights.
@@ -127,23 +91,13 @@ def stand_in_of(details: Mapping[str, Any], sha256: str) -> StandIn:
     try:
         if note["sha256"] != sha256:
             raise DataError("The stand-in for other people's photos belongs to different weights.", MAKE)
-        arrays = {name: _array(note["arrays"][name]) for name in FIELDS}
+        arrays = {}
+        for name, array in note["arrays"].items():
+            numbers = np.frombuffer(base64.b64decode(array["float16"], validate=True), np.float16)
+            arrays[name] = numbers.reshape(array["shape"]).astype(np.float32)
         return StandIn(**arrays, count=(int(note["people"]), int(note["photos"])))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"The stand-in for other people's photos is damaged ({type(error).__name__}).", MAKE) from None
-
-
-def _array(note: Mapping[str, Any]) -> np.ndarray:
-    array = np.frombuffer(base64.b64decode(note["float16"], validate=True), np.float16)
-    return array.reshape(note["shape"]).astype(np.float32)
-
-
-def _strongest(covariance: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the strongest directions times their spread (d, rank), and the spread of the rest (d,)."""
-    variances, directions = np.linalg.eigh(covariance)
-    kept = directions[:, ::-1][:, :rank] * np.sqrt(np.maximum(variances[::-1][:rank], 0))
-    rest = np.sqrt(np.maximum(np.diag(covariance) - np.sum(kept**2, axis=1), 0))
-    return kept.astype(np.float32), rest.astype(np.float32)
 
 
 def _draw(count: int, directions: np.ndarray, rest: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,6 @@ import numpy as np
 
 from flaskapp.errors import FacialRecognitionError
 from flaskapp.personal.folder import UnwritableError, writing
-from flaskapp.personal.greeting import without_greeting
 from flaskapp.preprocess import CROP_SIZE
 
 if TYPE_CHECKING:
@@ -31,18 +30,11 @@ if TYPE_CHECKING:
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
 FIGURES = ("accuracy", "precision", "recall", "f1")
 MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."
-SLOWER = 5
-"""Niceness: whoever waits for a comparison comes first."""
-
-Tell = Callable[..., None]
+SLOWER = 5  # niceness: whoever waits for a comparison comes first
 
 
 def read_order(pipe: BinaryIO) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the order, and the faces uint8 (N, 100, 100, 3) that follow it.
-
-    Raises:
-        ValueError: the pipe ended too early.
-    """
+    """Return the order and the faces uint8 (N, 100, 100, 3) behind it; a ValueError if the pipe ends too early."""
     order = json.loads(pipe.readline())
     count = order["photos"]
     pixels = pipe.read(count * int(np.prod(SIZE)))
@@ -51,7 +43,12 @@ def read_order(pipe: BinaryIO) -> tuple[dict[str, Any], np.ndarray]:
 
 def main() -> None:
     """Train as the order says; answer ``share``, ``words``, ``doubted``, and in the end ``result`` or ``problem``."""
-    tell = _answers()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else is printed goes to standard error from now on
+
+    def tell(**answer: Any) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
     order, faces = read_order(sys.stdin.buffer)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     if hasattr(os, "nice"):
@@ -59,7 +56,7 @@ def main() -> None:
     tell(words="Loading the training program.")
     try:
         with writing(Path(order["out"])):
-            result = _train(Path(order["out"]), order["minutes"], faces, tell)
+            result = train(Path(order["out"]), order["minutes"], faces, tell)
     except UnwritableError as error:
         tell(problem={"code": "training_failed", "detail": error.message, "hint": MAKE_ROOM})
     except FacialRecognitionError as error:
@@ -68,54 +65,39 @@ def main() -> None:
         tell(result=_digest(result))
 
 
-def _answers() -> Tell:
-    """Return what writes an answer; whatever else is printed goes to standard error from now on."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def tell(**answer: Any) -> None:
-        print(json.dumps(answer), file=answers, flush=True)
-
-    return tell
-
-
 def _end_with_the_server() -> None:
     os.read(sys.stdin.fileno(), 1)  # not by the buffer: its lock would be held when this ends by itself
     os._exit(1)
 
 
-def _train(out: Path, minutes: float, faces: np.ndarray, tell: Tell) -> OwnResult:
-    with without_greeting():
-        from flaskapp.personal.album import ME, Album
-        from flaskapp.personal.loop import OwnRecipe
-        from flaskapp.personal.train import OwnReporter, OwnRun, make_own_model
+def train(out: Path, minutes: float, faces: np.ndarray, tell: Callable[..., None]) -> OwnResult:
+    """Train on faces uint8 (N, 100, 100, 3), and tell how it goes by ``share``, ``words`` and ``doubted``."""
+    from flaskapp.personal.album import ME, Album
+    from flaskapp.personal.loop import OwnRecipe
+    from flaskapp.personal.train import OwnReporter, make_own_model
 
     def learning(share: float) -> None:
         tell(share=round(share, 3), words="Training." if share < 1 else "Scoring the photos that were kept back.")
 
     names = tuple(f"photo {number}" for number in range(1, len(faces) + 1))
-    digests = tuple(hashlib.sha256(face.tobytes()).hexdigest() for face in faces)
-    mine = Album(names, (ME,) * len(faces), faces, digests)
+    mine = Album(names, (ME,) * len(faces), faces, tuple(hashlib.sha256(face).hexdigest() for face in faces))
     tell(words="Splitting the photos, and changing copies of them.")
-    reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.odd]))
-    return make_own_model(mine, None, OwnRun(out), OwnRecipe(minutes=minutes), reporter)
+    reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.rows]))
+    return make_own_model(mine, None, out, OwnRecipe(minutes=minutes), reporter)
 
 
 def _digest(result: OwnResult) -> dict[str, Any]:
     """Return the figures that the page shows."""
     from flaskapp.report.rows import interval_text
 
-    personal, shipped = result.personal.figures(), result.shipped.figures()
-    intervals = {name: interval_text(result.personal.intervals.get(name)) for name in FIGURES}
+    figures: dict[str, Any] = {"personal": result.personal.figures(), "shipped": result.shipped.figures()}
+    figures["interval"] = {name: interval_text(result.personal.intervals.get(name)) for name in FIGURES}
     return {
-        "figures": {
-            name: {"personal": personal[name], "interval": intervals[name], "shipped": shipped[name]}
-            for name in FIGURES
-        },
+        "figures": {name: {kind: told[name] for kind, told in figures.items()} for name in FIGURES},
         "genuine_pairs": result.personal.confusion.genuine,
         "impostor_pairs": result.personal.confusion.impostor,
         "gain": result.gain_in_words(),
-        "scope": result.scope.to_json(),
+        "scope": vars(result.scope),
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,11 +15,13 @@ from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
 from flaskapp.model import features_of
 from flaskapp.parallel import replacing
-from flaskapp.personal.stand_in import fit_stand_in
+from flaskapp.personal.stand_in import FIELDS, StandIn
 from research.sets.labelled import Labelled
 
-__all__ = ["add_stand_in"]
+__all__ = ["add_stand_in", "fit_stand_in", "note_of"]
 
+PEOPLE_RANK, PHOTO_RANK = 64, 96
+FEWEST_PEOPLE = 2 * PEOPLE_RANK
 PHOTOS_AT_MOST = 9_000
 PHOTOS_A_PERSON = 15
 AT_ONCE = 512
@@ -43,9 +47,64 @@ def add_stand_in(weights: Path, people: Labelled, crops: np.ndarray, seed: int =
     stand_in = fit_stand_in(np.concatenate(features), people.person[chosen])
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
-    details["stand_in"] = stand_in.to_json(details["sha256"])
+    details["stand_in"] = note_of(stand_in, details["sha256"])
     with replacing(note) as part:
         part.write_text(json.dumps(details, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def fit_stand_in(features: np.ndarray, person: np.ndarray) -> StandIn:
+    """Fit the stand-in to the features of many people's photos.
+
+    Args:
+        features: float (N, d).
+        person: int (N,); who has a single photo tells nothing and is left out.
+
+    Raises:
+        DataError: fewer than ``FEWEST_PEOPLE`` people: it could then be told who is in it.
+    """
+    _, group, counts = np.unique(person, return_inverse=True, return_counts=True)
+    kept = counts[group] > 1
+    features = features[kept].astype(np.float64)
+    _, group, counts = np.unique(group[kept], return_inverse=True, return_counts=True)
+    if len(counts) < FEWEST_PEOPLE:
+        raise DataError(
+            f"A stand-in expects at least {FEWEST_PEOPLE} people with two photos or more. Received: {len(counts)}.",
+            "Use more training people.",
+        )
+    centres = np.zeros((len(counts), features.shape[1]))
+    np.add.at(centres, group, features)
+    centres /= counts[:, None]
+    apart = features - centres[group]
+    within = apart.T @ apart / (len(features) - len(counts))
+    mean = centres.mean(axis=0)
+    # A person's mean of n photos scatters by a further within / n.
+    between = np.cov(centres.T) - within * np.mean(1 / counts)
+    people, people_rest = _strongest(between, PEOPLE_RANK)
+    photos, photos_rest = _strongest(within, PHOTO_RANK)
+    count = len(counts), len(features)
+    return StandIn(mean.astype(np.float32), people, people_rest, photos, photos_rest, count)
+
+
+def note_of(stand_in: StandIn, sha256: str) -> dict[str, Any]:
+    """Return a stand-in as text: float16 numbers in base64, and the hash of the weights it belongs to."""
+    arrays = {name: np.asarray(getattr(stand_in, name), np.float16) for name in FIELDS}
+    return {
+        "sha256": sha256,
+        "people": stand_in.count[0],
+        "photos": stand_in.count[1],
+        "arrays": {
+            name: {"shape": list(array.shape), "float16": base64.b64encode(array.tobytes()).decode("ascii")}
+            for name, array in arrays.items()
+        },
+    }
+
+
+def _strongest(covariance: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the strongest directions times their spread (d, rank), and the spread of the rest (d,)."""
+    variances, directions = np.linalg.eigh(covariance)
+    kept = directions[:, ::-1][:, :rank] * np.sqrt(np.maximum(variances[::-1][:rank], 0))
+    rest = np.sqrt(np.maximum(np.diag(covariance) - np.sum(kept**2, axis=1), 0))
+    return kept.astype(np.float32), rest.astype(np.float32)
 
 
 def _drawn(person: np.ndarray, rng: np.random.Generator) -> np.ndarray:

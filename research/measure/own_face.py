@@ -19,11 +19,10 @@ import numpy as np
 
 from flaskapp.errors import DataError
 from flaskapp.personal.album import Album, read_people
-from flaskapp.personal.data import PeopleWithPhotos
 from flaskapp.personal.loop import OwnRecipe
 from flaskapp.personal.result import OwnResult
-from flaskapp.personal.split import Shares, split_people
-from flaskapp.personal.train import OwnRun, train_own_face
+from flaskapp.personal.split import split_people
+from flaskapp.personal.train import train_own_face
 from flaskapp.weights.info import default_weights_path
 from research.sets.quality import MISLABELLED_COSINE
 from research.sets.table import read_teacher
@@ -41,13 +40,13 @@ MODES = {
 }
 
 
-def shares_for(photos: int) -> Shares:
-    """Return the smallest test of at least a fifth that makes 100 pairs and leaves at most 20 photos."""
+def test_share_for(photos: int) -> float:
+    """Return the share of the smallest test of at least a fifth that makes 100 pairs and leaves at most 20 photos."""
     for test in range(math.ceil(photos / 5), photos):
         left = photos - test
         training = left - round(left / 5)
         if test * training >= GENUINE_PAIRS and left <= MOST_TRAINING_PHOTOS:
-            return Shares(test / photos)
+            return test / photos
     raise click.ClickException(f"{photos} photos are too few for {GENUINE_PAIRS} pairs.")
 
 
@@ -56,16 +55,12 @@ def run_one(people: Album, me: str, mode: str, weights: Path, minutes: float) ->
     owner = np.array(people.people) == me
     mine, others = people.take(owner), people.take(~owner)
     kind, with_photos = MODES[mode]
-    recipe = OwnRecipe(kind, minutes)
-    split = split_people(np.array(others.people), np.random.default_rng(1))
+    recipe = OwnRecipe(kind, minutes, test_share=test_share_for(len(mine)))
+    parts = split_people(np.array(others.people), np.random.default_rng(1))
+    strangers = None if with_photos else others.take(parts == "test")
     with tempfile.TemporaryDirectory() as folder:
-        run = OwnRun(
-            Path(folder) / "model",
-            weights,
-            shares=shares_for(len(mine)),
-            strangers=None if with_photos else PeopleWithPhotos(others, split),
-        )
-        return train_own_face(mine, others if with_photos else None, run, recipe)
+        out = Path(folder) / "model"
+        return train_own_face(mine, others if with_photos else None, out, recipe, base=weights, strangers=strangers)
 
 
 def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> float:

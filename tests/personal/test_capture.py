@@ -100,12 +100,11 @@ class TestGuide:
         assert guide.missing() == [] and guide.finished
 
     def test_keeps_room_for_what_is_missing(self):
-        guide = Guide(photos=11)
+        guide = Guide(photos=11)  # eight are open, eight places are left
         guide.looks = [Look(0.005 * n, 0.16, 120, 0.1) for n in range(3)]
-        straight, turned = Look(0.1, 0.16, 120, 0.1), Look(-0.3, 0.16, 120, 0.1)
-        guide.photos = 11  # eight are open, eight places are left
-        assert guide._objection(straight) == WANTED[1].ask
-        assert guide._objection(turned) == ""
+        straight, turned = (guide.judge(Look(turn, 0.16, 120, 0.1)) for turn in (0.1, -0.3))
+        assert not straight.kept and straight.words == WANTED[1].ask
+        assert turned.kept
 
 
 class TestCommand:

@@ -16,7 +16,8 @@ from personal_models import ONLY_THE_VERY_PHOTO, write_model, write_run
 from flaskapp import personal
 from flaskapp.cli.program import main
 from flaskapp.errors import WeightsError
-from flaskapp.personal import Owner, UnwritableError, forget, install, load_model, new_folder, work_folder, writing
+from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
+from flaskapp.personal.folder import UnwritableError, claim, in_the_way, writing
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
@@ -225,13 +226,25 @@ class TestReplacing:
         write_model(model).rename(tmp_path / "m.old")
         write_run(work_folder(model))
         new_folder(model).mkdir()
-        assert personal.in_the_way(model) == []
+        assert in_the_way(model) == []
         (new_folder(model) / "photo.jpg").touch()
         write_model(tmp_path / "n.old")
         (tmp_path / "n.training").symlink_to(tmp_path / "m.training")
         (tmp_path / "n.new").touch()
-        assert [path.name for path in personal.in_the_way(model)] == ["m.new"]
-        assert [path.name for path in personal.in_the_way(tmp_path / "n")] == ["n.old", "n.new", "n.training"]
+        assert [path.name for path in in_the_way(model)] == ["m.new"]
+        assert [path.name for path in in_the_way(tmp_path / "n")] == ["n.old", "n.new", "n.training"]
+
+
+class TestClaiming:
+    def test_other_photos_or_settings_start_anew(self, tmp_path):
+        work = tmp_path / "m.training"
+        assert not claim(work, {"photos": 1, "base": ""})
+        assert not claim(work, {"photos": 1, "base": ""}), "nothing was measured yet"
+        (work / "log.json").touch()
+        assert claim(work, {"photos": 1, "base": ""})
+        assert (work / "log.json").exists()
+        assert not claim(work, {"photos": 2, "base": ""})
+        assert [path.name for path in work.iterdir()] == ["run.json"]
 
 
 class TestWriting:
@@ -328,7 +341,7 @@ class TestForgetting:
     def test_a_run_whose_note_a_full_disk_cut_is_forgotten_too(self, tmp_path):
         write_run(work_folder(tmp_path / "m"))
         (work_folder(tmp_path / "m") / "run.json").write_text("")
-        assert personal.in_the_way(tmp_path / "m") == []
+        assert in_the_way(tmp_path / "m") == []
         forget(tmp_path / "m")
         assert not list(tmp_path.iterdir())
 

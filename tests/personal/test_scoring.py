@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from flaskapp.evaluation import sigmoid
-
-pytestmark = pytest.mark.needs_tensorflow
+from flaskapp.personal.scoring import choose, tail_error
 
 
 class TestChoosing:
     def test_threshold_where_both_normal_tails_weigh_the_same(self):
-        from statistics import NormalDist
-
-        from flaskapp.personal.scoring import choose
-
         rng = np.random.default_rng(0)
         same = np.arange(40000) < 20000
         odds = np.append(rng.normal(3, 2, 20000), rng.normal(-3, 1, 20000))
@@ -27,16 +24,12 @@ class TestChoosing:
         assert choice.scope == pytest.approx(float(sigmoid(-4 + 0.6 * 11)))
 
     def test_but_it_lets_one_in_two_hundred_impostors_in(self):
-        from flaskapp.personal.scoring import choose
-
         rng = np.random.default_rng(0)
         odds = np.append(rng.normal(20, 2, 20000), rng.normal(-3, 1, 20000))
         choice = choose(odds, np.arange(40000) < 20000, odds[:4], odds[-4:])
         assert np.mean(sigmoid(odds[20000:]) >= choice.threshold) == pytest.approx(1 / 200, rel=0.2)
 
     def test_the_tail_error_is_that_of_normal_curves(self):
-        from flaskapp.personal.scoring import tail_error
-
         rng = np.random.default_rng(0)
         odds = np.append(rng.normal(2, 1, 20000), rng.normal(-1, 2, 20000))
         same = np.arange(40000) < 20000
@@ -46,8 +39,6 @@ class TestChoosing:
         assert tail_error(odds * 3 + 5, same) == pytest.approx(found)
 
     def test_the_band_opens_where_both_kinds_overlap_and_closes_where_they_do_not(self):
-        from flaskapp.personal.scoring import choose
-
         rng = np.random.default_rng(0)
         same = np.arange(2000) < 1000
         for distance, is_open in ((2.0, True), (20.0, False)):

@@ -48,8 +48,8 @@ def test_photos_of_somebody_else_are_told_by_number(tmp_path, monkeypatch):
     from flaskapp.personal import train, worker
 
     told = list[dict]()
-    monkeypatch.setattr(train, "make_own_model", lambda mine, *rest: rest[-1].doubted(Doubt(mine.names, (0, 2))))
-    worker._train(tmp_path, 1, np.zeros((3, 100, 100, 3), np.uint8), lambda **answer: told.append(answer))
+    monkeypatch.setattr(train, "make_own_model", lambda *rest: rest[-1].doubted(Doubt((0, 2), "", "")))
+    worker.train(tmp_path, 1, np.zeros((3, 100, 100, 3), np.uint8), lambda **answer: told.append(answer))
     assert {"doubted": [1, 3]} in told
 
 
