@@ -1,4 +1,4 @@
-"""Layers of our own: a face with other views of it, the mean of what all say, an embedding's length, a distance."""
+"""Layers of our own: a face with its mirror image, the mean of what both say, and the L1 distance."""
 
 from __future__ import annotations
 
@@ -7,87 +7,42 @@ from typing import Any
 import keras
 from keras import ops
 
-from flaskapp.weights.shape import MOVED_PIXELS, VIEWS
+from flaskapp.weights.shape import VIEWS
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")
-class WithOtherViews(keras.layers.Layer):
-    """Put other views of each face into the batch too: its mirror image, and both moved down a little.
-
-    First all faces as they are, then all mirror images, then both again, moved down by
-    ``MOVED_PIXELS``; their topmost row is repeated above them.
+class WithMirrorImage(keras.layers.Layer):
+    """Put the mirror image of each face into the batch too, behind all faces.
 
     Input shape: ``(batch, height, width, channels)``.
-    Output shape: ``(4 · batch, height, width, channels)``.
+    Output shape: ``(2 · batch, height, width, channels)``.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Return the four views of every face, view after view."""
-        upright = ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
-        moved = ops.concatenate([*[upright[:, :1]] * MOVED_PIXELS, upright[:, :-MOVED_PIXELS]], axis=1)
-        return ops.concatenate([upright, moved], axis=0)
+        """Return all faces, then all mirror images."""
+        return ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")
 class MeanOfViews(keras.layers.Layer):
-    """Return the mean of what is said of all views of a face.
+    """Return the mean of what is said of a face and of its mirror image.
 
-    They show one person, so what a network says of them differs by its own errors, and the
-    mean has smaller ones. Behind ``WithOtherViews``.
+    Both show one person, so what a network says of them differs by its own errors, and the
+    mean has smaller ones. Where they disagree the mean is shorter: the network is less sure.
+    Behind ``WithMirrorImage``.
 
-    Args:
-        views: of each face.
-
-    Input shape: ``(views · batch, features)``.
+    Input shape: ``(2 · batch, features)``.
     Output shape: ``(batch, features)``.
     """
 
-    def __init__(self, views: int = VIEWS, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.views = views
-
     def call(self, inputs: Any) -> Any:
-        """Return the mean over the parts, of one view each, that the batch consists of."""
-        return ops.mean(ops.reshape(inputs, (self.views, -1, inputs.shape[-1])), axis=0)
+        """Return the mean of the first half of the batch and the second."""
+        return ops.mean(ops.reshape(inputs, (VIEWS, -1, inputs.shape[-1])), axis=0)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Return the shape with one row for each face; by itself Keras may try batches that no view count divides."""
+        """Return the shape with one row for each face; by itself Keras may try odd batches."""
         batch, features = input_shape
-        return (None if batch is None else batch // self.views, features)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return how the layer is made again."""
-        return {**super().get_config(), "views": self.views}
-
-
-@keras.saving.register_keras_serializable(package="flaskapp")
-class CertaintyLength(keras.layers.Layer):
-    """Give each vector a length that says a little of how sure the network is of it.
-
-    What was learned by regression comes out shorter where the face does not tell: the mean of what
-    it could be is shorter than any of it, and views that disagree shorten their mean further.
-    Unit length throws that away, and then pairs of one person with an unclear photo count as far
-    apart; the whole of it lets unclear strangers count as near. A small power of it serves both.
-
-    Args:
-        exponent: vectors come out as long as ``(length / full) ** exponent``; 0 = all of unit length.
-        full: the length of a vector that is sure.
-
-    Input and output shape: ``(batch, dimensions)``; zeros stay zeros.
-    """
-
-    def __init__(self, exponent: float, full: float, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.exponent, self.full = exponent, full
-
-    def call(self, inputs: Any) -> Any:
-        """Return the vectors in their new lengths."""
-        length = ops.sqrt(ops.maximum(ops.sum(ops.square(inputs), axis=-1, keepdims=True), 1e-24))
-        return inputs / length * (length / self.full) ** self.exponent
-
-    def get_config(self) -> dict[str, Any]:
-        """Return how the layer is made again."""
-        return {**super().get_config(), "exponent": self.exponent, "full": self.full}
+        return (None if batch is None else batch // VIEWS, features)
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

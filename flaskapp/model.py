@@ -1,11 +1,10 @@
 """The Siamese network in plain Keras 3: two photos of faces in, one similarity score out.
 
-``embedding network``: 100×100×3 in four views → four convolutional blocks → one 3×3 depthwise
-convolution over the whole map → mean of the views → Dropout → Dense 4096 → length by certainty.
-The next weights have a larger one, ``GROWN``: more residual units, a 1×1 convolution before the
-depthwise one, and the teacher's own 128 numbers as a layer before the mean.
-``Siamese network``: the same embedding network twice (shared weights), L1 distance, Dense
-sigmoid.
+``embedding network``: 100×100×3 and its mirror image → four convolutional blocks → a 1×1
+convolution → one 3×3 depthwise convolution over the whole map → Dense 128, the vector → mean of
+both → Dropout → Dense 4096. An embedding's length says how sure the network is.
+``Siamese network``: the same embedding network twice (shared weights), both embeddings at unit
+length, L1 distance, Dense sigmoid.
 
 Nothing here names a backend: the network trains on TensorFlow, JAX or PyTorch.
 """
@@ -24,26 +23,16 @@ import numpy as np
 from keras import layers
 
 from flaskapp.errors import DataError
-from flaskapp.layers import CertaintyLength, L1Distance, MeanOfViews, WithOtherViews
+from flaskapp.layers import L1Distance, MeanOfViews, WithMirrorImage
 from flaskapp.parallel import replacing
-from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, VECTOR_SIZE, VIEWS
+from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, NECK_FILTERS, RESIDUAL_UNITS, VECTOR_SIZE
 
-# Further residual units per block: early layers work on large maps and cost most, late ones hold
-# most of the weights. From nothing (0, 0, 1, 2) learned fastest per minute of two cores; two units
-# more came when its learning had slowed down (research/notes/recipe.md).
-RESIDUAL_UNITS = (0, 0, 3, 2)
-# Of the network that the next weights have (research/README.md).
-GROWN_UNITS = (0, 2, 4, 3)
 DROPOUT_RATE = 0.3
-# As long as the teacher's vectors are when the trunk learns them. A fifth of the length's power is most
-# of what it is worth to people who are not learned from (research/notes/training.md).
-CERTAINTY = 0.2, 128**0.5
 
 
 def face_features(
     x: Any,
-    residual_units: Sequence[int],
-    neck: int = 0,
+    residual_units: Sequence[int] = RESIDUAL_UNITS,
     normalization: Callable[..., keras.layers.Layer] | None = layers.BatchNormalization,
     pooling: Callable[..., keras.layers.Layer] = layers.MaxPooling2D,
 ) -> Any:
@@ -53,12 +42,11 @@ def face_features(
         x: float32 ``(batch, 100, 100, 3)`` RGB in [0, 1], channels last whatever Keras's image data
             format; the weights are the same.
         residual_units: how many residual units follow the first convolution of each block.
-        neck: filters of the 1×1 convolution before the depthwise one; 0 = none.
         normalization: what stands behind each convolution; None = they have a bias in its place.
         pooling: what ends each block; another layer may compute the same quicker.
 
     Returns:
-        float32 ``(batch, 256)``, or ``(batch, neck)``.
+        float32 ``(batch, 512)``.
 
     Raises:
         ValueError: ``residual_units`` does not have one number per block.
@@ -92,41 +80,39 @@ def face_features(
             y = layers.Add(name=f"{name}_unit{unit}_add")([x, convolve(y, filters, f"{name}_unit{unit}_2")])
             x = layers.ReLU(name=f"{name}_unit{unit}_relu2")(y)
         x = pool(x)
-    if neck:
-        x = layers.ReLU(name="expand_relu")(convolve(x, neck, "expand", kernel_size=1))
+    x = layers.ReLU(name="expand_relu")(convolve(x, NECK_FILTERS, "expand", kernel_size=1))
     # One weight per place and channel instead of a flattened 2,304-wide Dense layer, as
     # MobileFaceNet's global depthwise convolution (Chen et al., 2018).
     x = layers.DepthwiseConv2D(3, use_bias=bias, name="global_depthwise")(x)
     return layers.Flatten(name="flatten")(normalize(x, "global"))
 
 
-def build_embedding_network(
-    residual_units: Sequence[int] = RESIDUAL_UNITS, certainty: tuple[float, float] = CERTAINTY, neck: int = 0
-) -> keras.Model:
+def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the twin: one aligned face in, one embedding out.
 
-    The trunk sees the face, its mirror image, and both moved down a little, and the mean of what
-    it says goes on: a photo and its mirror image have one embedding.
+    The trunk sees the face and its mirror image, and the mean of what it says goes on: a photo and its
+    mirror image have one embedding.
 
     Args:
         residual_units: how many follow the first convolution of each block.
-        certainty: exponent and full length of ``CertaintyLength``.
-        neck: filters of the 1×1 convolution of the grown network, which has the teacher's 128 numbers
-            as a layer too; 0 = neither.
 
     Returns:
         A model from float32 ``(batch, 100, 100, 3)`` RGB in [0, 1] to float32
         ``(batch, 4096)``, the longer the surer.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = face_features(WithOtherViews(name="with_other_views")(face), residual_units, neck)
-    if neck:
-        x = layers.Dense(VECTOR_SIZE, name="vector")(x)
-    x = MeanOfViews(VIEWS, name="mean_of_views")(x)
+    x = face_features(WithMirrorImage(name="with_mirror_image")(face), residual_units)
+    x = layers.Dense(VECTOR_SIZE, name="vector")(x)
+    x = MeanOfViews(name="mean_of_views")(x)
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
-    x = layers.Dense(EMBEDDING_SIZE, name="embedding")(x)
-    x = CertaintyLength(*certainty, name="certainty_length")(x)
-    return keras.Model(face, x, name="embedding_network")
+    return keras.Model(face, layers.Dense(EMBEDDING_SIZE, name="embedding")(x), name="embedding_network")
+
+
+def score_of(reference: Any, probe: Any) -> Any:
+    """Add what compares two embeddings ``(batch, 4096)`` to a model: unit length, L1 distance, Dense sigmoid."""
+    unit = layers.UnitNormalization(name="unit_length")
+    distance = L1Distance(name="l1_distance")([unit(reference), unit(probe)])
+    return layers.Dense(1, activation="sigmoid", name="similarity_score")(distance)
 
 
 def build_siamese_network(embedding_network: keras.Model | None = None) -> keras.Model:
@@ -141,24 +127,16 @@ def build_siamese_network(embedding_network: keras.Model | None = None) -> keras
     """
     twin = embedding_network or build_embedding_network()
     reference, probe = (keras.Input(INPUT_SHAPE, name=name) for name in ("reference", "probe"))
-    distance = L1Distance(name="l1_distance")([twin(reference), twin(probe)])
-    score = layers.Dense(1, activation="sigmoid", name="similarity_score")(distance)
-    return keras.Model([reference, probe], score, name="siamese_network")
-
-
-def certainty_of(twin: keras.Model) -> tuple[float, float]:
-    """Return exponent and full length of what gives embeddings their length."""
-    length = twin.get_layer("certainty_length")
-    return length.exponent, length.full
+    return keras.Model([reference, probe], score_of(twin(reference), twin(probe)), name="siamese_network")
 
 
 def features_of(twin: keras.Model) -> keras.Model:
-    """Return the embedding network without its Dropout and Dense: faces in, features (batch, 256 or 128) out."""
+    """Return the embedding network without its Dropout and Dense 4096: faces in, vectors (batch, 128) out."""
     return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 
 def set_score(network: keras.Model, scale: float, offset: float) -> None:
-    """Make a Siamese network's score ``sigmoid(offset - scale · mean |reference - probe|)``.
+    """Make a Siamese network's score ``sigmoid(offset - scale · mean |reference - probe|)``, both at unit length.
 
     Raises:
         ValueError: ``scale`` is not positive: the score would not fall with the distance.

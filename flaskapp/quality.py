@@ -18,6 +18,7 @@ from flaskapp.detection import Face
 from flaskapp.preprocess.alignment import CROP_SIZE, TEMPLATE, crop_scale
 
 Grade = Literal["good", "fair", "poor"]
+GRADES: tuple[Grade, ...] = get_args(Grade)
 Reason = Literal[
     "blurred",
     "covered",
@@ -110,7 +111,7 @@ class Quality:
     def __post_init__(self) -> None:
         if not 0 <= self.certainty <= 1:
             raise ValueError(f"certainty expects a number in [0, 1]. Received: {self.certainty}")
-        if self.grade not in get_args(Grade) or not set(self.reasons) <= set(get_args(Reason)):
+        if self.grade not in GRADES or not set(self.reasons) <= set(get_args(Reason)):
             raise ValueError(f"Expected a grade and reasons. Received: {self.grade}, {self.reasons}")
         if self.grade == "good" and self.reasons:
             raise ValueError(f"A good photo expects no reasons. Received: {self.reasons}")

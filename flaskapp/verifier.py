@@ -17,8 +17,9 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
+from flaskapp.quality import Quality, assess
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
-from flaskapp.weights.runtime import Runtime, default_runtime
+from flaskapp.weights.runtime import Runtime, certainties, default_runtime
 
 OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
 """Of a personal model: neither photo is the person it knows, so its score means nothing."""
@@ -50,13 +51,15 @@ class FaceInPhoto:
         photo_size_wh: width and height of the upright photo in pixels.
         aligned: uint8 (100, 100, 3) RGB, what the network saw.
         turned: degrees by which the photo had to be turned to the right; see ``Detection``.
+        quality: how good a photo of this face it is.
     """
 
     faces: tuple[Face, ...]
     number: int
     photo_size_wh: tuple[int, int]
     aligned: np.ndarray = field(repr=False, compare=False)
-    turned: int = 0
+    turned: int
+    quality: Quality
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= len(self.faces):
@@ -83,6 +86,7 @@ class FaceInPhoto:
             "other_faces": self.other_faces,
             "photo_size_wh": list(self.photo_size_wh),
             "turned": self.turned,
+            "quality": self.quality.to_json(),
         }
 
 
@@ -233,7 +237,9 @@ class Verifier:
             reference=first.found,
             probe=second.found,
             weights_id=self.weights.weights_id,
-            verdict_counts=self.weights.verdict_counts(decision),
+            verdict_counts=self.weights.verdict_counts(
+                decision, (first.found.quality.grade, second.found.quality.grade)
+            ),
             timings_ms=slower | watch.timings_ms,
         )
 
@@ -260,21 +266,6 @@ class Verifier:
 
     def _embed(self, photo: bytes, number: int | None, choice: preprocess.Choice) -> _Embedded:
         watch = _Stopwatch()
-        found = self._read(photo, number, choice, watch)
-        runtime = self.runtime
-        with watch.stage("embed"):
-            embedding = runtime.embed(preprocess.to_model_input(found.aligned[None]))[0]
-        return _Embedded(found, embedding, watch.timings_ms)
-
-    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
-        """Find the face that is meant in one photo, and cut it out.
-
-        Raises:
-            PhotoError: the photo or the choice of face cannot be used.
-        """
-        return self._read(photo, number, "refuse", _Stopwatch())
-
-    def _read(self, photo: bytes, number: int | None, choice: preprocess.Choice, watch: _Stopwatch) -> FaceInPhoto:
         with watch.stage("decode"):
             decoded = preprocess.decode_photo(photo)
         with watch.stage("detect"):
@@ -282,7 +273,28 @@ class Verifier:
         with watch.stage("align"):
             face = preprocess.select_face(faces, number, choice)
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        return FaceInPhoto(faces.faces, faces.index(face) + 1, decoded.size_wh, aligned, faces.turned)
+        with watch.stage("embed"):
+            embedding, quality = self._see(aligned, face)
+        number = faces.index(face) + 1
+        found = FaceInPhoto(faces.faces, number, decoded.size_wh, aligned, faces.turned, quality)
+        return _Embedded(found, embedding, watch.timings_ms)
+
+    def _see(self, aligned: np.ndarray, face: Face) -> tuple[np.ndarray, Quality]:
+        embedding = self.runtime.embed(preprocess.to_model_input(aligned[None]))
+        certainty = float(certainties(embedding)[0])
+        return embedding[0], assess(aligned, face, certainty, self.weights.grade_bounds)
+
+    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
+        """Find the face that is meant in one photo, cut it out and grade it.
+
+        Raises:
+            PhotoError: the photo or the choice of face cannot be used.
+        """
+        return self._embed(photo, number, "refuse").found
+
+    def quality(self, photo: preprocess.Photo, face: Face) -> Quality:
+        """Say how good a photo is of a face that was found in it."""
+        return self._see(preprocess.crop_face(photo, face.landmarks), face)[1]
 
 
 @dataclass(frozen=True)

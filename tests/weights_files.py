@@ -18,9 +18,8 @@ FILTERS = (64, 128, 128, 256)
 RESIDUAL_UNITS = (0, 0, 0, 2)  # where maps are small
 BAND = (0.4, 0.6)
 LAYERS = {
-    "flaskapp>WithOtherViews": {},
-    "flaskapp>MeanOfViews": {"views": 4},
-    "flaskapp>CertaintyLength": {"exponent": 0.2, "full": 25.0},
+    "flaskapp>WithMirrorImage": {},
+    "flaskapp>MeanOfViews": {},
     "flaskapp>L1Distance": {},
 }
 """The network's layers of our own, and what is said of them."""
@@ -54,10 +53,13 @@ def random_arrays(
         for unit in range(1, residual_units[number - 1] + 1):
             for half in (1, 2):
                 convolution(f"block{number}_unit{unit}_{half}", 3, 3, outputs, outputs)
-    arrays["global_depthwise/kernel"] = rng.normal(0, 1 / 3, (3, 3, 256, 1))
-    normalization("global_norm", 256)
-    arrays["embedding/kernel"] = rng.normal(0, 1 / 64, (256, 4096))
-    arrays["embedding/bias"] = rng.normal(0, 1e-3, 4096)
+    convolution("expand", 1, 1, 256, 512)
+    arrays["global_depthwise/kernel"] = rng.normal(0, 1 / 3, (3, 3, 512, 1))
+    normalization("global_norm", 512)
+    arrays["vector/kernel"] = rng.normal(0, 1 / 16, (512, 128))
+    arrays["vector/bias"] = rng.normal(0, 1e-3, 128)
+    arrays["embedding/kernel"] = rng.normal(0, 1 / 64, (128, 4096))
+    arrays["embedding/bias"] = np.zeros(4096)
     arrays["similarity_score/kernel"] = np.full((4096, 1), -scale / 4096)
     arrays["similarity_score/bias"] = np.array([offset])
     return {name: array.astype(np.float32) for name, array in arrays.items()}
@@ -80,6 +82,8 @@ def unsigned_note(band: tuple[float, float] = BAND) -> dict[str, Any]:
             "impostor": {"match": 1, "inconclusive": 19, "non_match": 980},
         },
         "crop_geometry": CROP_GEOMETRY,
+        "trust": {"match": 0.0, "non_match": 0.0},
+        "grade_bounds": [0.0, 0.0],  # whatever random weights say of a photo, it is a good one
     }
 
 

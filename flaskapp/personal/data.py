@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from flaskapp.augment_images import TRANSFORMATIONS, augment
-from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.album import Album, join
 from flaskapp.personal.split import PARTS, TEST_SHARE, audit, find_alike, groups_of, split_people, split_photos
 from flaskapp.personal.stand_in import Drawn, StandIn
-from flaskapp.weights.runtime import Runtime, weighted_l1
+from flaskapp.weights.runtime import Runtime
 
 Embed = Callable[[np.ndarray], np.ndarray]
 # People that the stand-in draws to choose the threshold with, and as many to score with.
@@ -142,5 +141,4 @@ def _listed(album: Album, rows: list[int]) -> str:
 
 def _scores(probes: np.ndarray, references: np.ndarray, runtime: Runtime) -> np.ndarray:
     """Return the similarity scores float (N, M) of N embeddings with M."""
-    kernel, offset = runtime.head
-    return sigmoid(np.stack([weighted_l1(probes, one, kernel) + offset for one in references], axis=1))
+    return np.stack([runtime.scores(probes, one) for one in references], axis=1)

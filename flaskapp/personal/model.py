@@ -17,6 +17,7 @@ import numpy as np
 from flaskapp.errors import WeightsError
 from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
+from flaskapp.quality import Grade
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, weighted_l1
 from flaskapp.weights.shape import EMBEDDING_SIZE
@@ -71,12 +72,13 @@ class ScopeCounts(OwnerCounts):
 class PersonalInfo(WeightsInfo):
     """What belongs to a personal model's weights."""
 
-    def verdict_counts(self, verdict: str) -> VerdictCounts:
+    def verdict_counts(self, verdict: str, grades: tuple[Grade, Grade] | None = None) -> VerdictCounts:  # noqa: ARG002 - too few pairs
         """Return how often a verdict was given to whom; ``out_of_scope`` was counted on pairs of its own."""
         scope = self.details.get("figures", {}).get("scope")
         if verdict == "out_of_scope" and scope is not None:
-            counts = (scope[name] for name in ("stranger_pairs", "strangers_out", "owner_pairs", "owner_out"))
-            return ScopeCounts(*map(int, counts))
+            names = ("stranger_pairs", "strangers_out", "owner_pairs", "owner_out")
+            pairs, out, owner_pairs, owner_out = (int(scope[name]) for name in names)
+            return ScopeCounts(pairs, out, owner_pairs, owner_out)
         return OwnerCounts(**vars(super().verdict_counts(verdict)))
 
 

@@ -8,13 +8,14 @@ from statistics import NormalDist
 
 import numpy as np
 
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.model import nearness
 from flaskapp.personal.stand_in import Drawn
-from flaskapp.weights.runtime import pair_log_odds
+from flaskapp.weights.runtime import certainties, pair_log_odds
 
 # Of the way from the strangers' mean nearness to the owner's. Beyond the middle, because
 # out_of_scope takes two photos that are far: the owner may be missed in one, strangers in none.
@@ -33,7 +34,7 @@ class Network:
         bias: float32 (4096,).
         score_kernel: float32 (4096,).
         score_bias: float.
-        certainty: exponent and full length of ``layers.CertaintyLength``.
+        trust: what log-odds count for where the network is less sure.
     """
 
     trunk: Embed
@@ -41,14 +42,11 @@ class Network:
     bias: np.ndarray
     score_kernel: np.ndarray
     score_bias: float
-    certainty: tuple[float, float]
+    trust: Trust
 
     def embed(self, photos: Album | Drawn) -> np.ndarray:
         """Return the embeddings (N, 4096) of photos."""
-        exponent, full = self.certainty
-        vectors = photos.features(self.trunk) @ self.kernel + self.bias
-        length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors / length * (length / full) ** exponent
+        return photos.features(self.trunk) @ self.kernel + self.bias
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,8 @@ def look(network: Network, data: OwnData, part: str) -> Seen:
     rng = np.random.default_rng((data.seed, part == "test"))
     impostor = impostor[np.sort(rng.permutation(len(impostor))[:most])]
     first, second = np.concatenate([genuine, impostor]).T
-    odds = pair_log_odds(embeddings, network.score_kernel, first, second) + network.score_bias
+    odds, sure = pair_log_odds(embeddings, network.score_kernel, first, second), certainties(embeddings)
+    odds = network.trust.weigh(odds + network.score_bias, sure[first], sure[second])
     near = nearness(templates, embeddings, network.score_kernel, network.score_bias)
     return Seen(templates, own, near, first, second, np.arange(len(first)) < len(genuine), odds)
 

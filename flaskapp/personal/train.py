@@ -18,8 +18,9 @@ from keras import layers
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError, MissingExtraError
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.layers import L1Distance
-from flaskapp.model import DROPOUT_RATE, certainty_of, features_of, write_weights
+from flaskapp.model import DROPOUT_RATE, features_of, write_weights
 from flaskapp.personal import folder as folders
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, own_among_others, prepare_data
@@ -28,7 +29,7 @@ from flaskapp.personal.result import OwnResult, measure, own_face_page
 from flaskapp.personal.scoring import Network, Seen, look
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
-from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.info import WeightsInfo, default_weights_path
 from flaskapp.weights.runtime import Runtime
 
 # Below this AUC, or with scores that differ less than this, nothing was learned.
@@ -114,6 +115,7 @@ def make_own_model(
             "Give photos of other people with --others, or use --recipe head.",
         )
     runtime = Runtime(base)
+    trust = runtime.info.trust
     data = _data(mine, others, runtime, recipe, reporter)
     if strangers:
         data = replace(data, others={**data.others, "test": strangers})
@@ -132,14 +134,14 @@ def make_own_model(
         siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
         # By the head recipe it holds still, so that it need not see a face twice.
         trunk = trunk_of(siamese) if recipe.kind == "whole" else _Cached(trunk_of(siamese))
-        shipped = [look(network_of(siamese, trunk), data, part) for part in ("validation", "test")]
-        log = learn(siamese, trunk, data, recipe, work, reporter.learning)
+        shipped = [look(network_of(siamese, trunk, trust), data, part) for part in ("validation", "test")]
+        log = learn(siamese, trunk, trust, data, recipe, work, reporter.learning)
         if fault := collapse(log):
             folders.remove(work)  # to go on from there would end the same way
             raise fault
-        trained = [look(network_of(siamese, trunk), data, part) for part in ("validation", "test")]
+        trained = [look(network_of(siamese, trunk, trust), data, part) for part in ("validation", "test")]
         result = measure(data, trained, shipped, log)
-        _write(siamese, trained[0], data, out, recipe, result)
+        _write(siamese, runtime.info, trained[0], data, out, recipe, result)
         return result
 
 
@@ -172,12 +174,18 @@ class _Cached:
 
 
 def learn(
-    siamese: keras.Model, trunk: Embed, data: OwnData, recipe: OwnRecipe, work: Path, tell: Callable[[float], Any]
+    siamese: keras.Model,
+    trunk: Embed,
+    trust: Trust,
+    data: OwnData,
+    recipe: OwnRecipe,
+    work: Path,
+    tell: Callable[[float], Any],
 ) -> list[Epoch]:
     """Train by either recipe, and return the epochs; the network ends with the best one's weights."""
 
     def validate() -> Seen:
-        return look(network_of(siamese, trunk), data, "validation")
+        return look(network_of(siamese, trunk, trust), data, "validation")
 
     others = data.others["training"]
     if recipe.kind == "whole" and isinstance(others, Album):
@@ -201,7 +209,15 @@ def collapse(log: list[Epoch]) -> DataError | None:
     )
 
 
-def _write(siamese: keras.Model, seen: Seen, data: OwnData, out: Path, recipe: OwnRecipe, result: OwnResult) -> None:
+def _write(
+    siamese: keras.Model,
+    base: WeightsInfo,
+    seen: Seen,
+    data: OwnData,
+    out: Path,
+    recipe: OwnRecipe,
+    result: OwnResult,
+) -> None:
     """Write everything that makes a model to the new folder."""
     folder, choice = folders.new_folder(out), seen.choose()
     folders.remove(folder)
@@ -214,6 +230,8 @@ def _write(siamese: keras.Model, seen: Seen, data: OwnData, out: Path, recipe: O
         "crop_geometry": CROP_GEOMETRY,
         "inconclusive_band": list(choice.band),
         "threshold": choice.threshold,
+        "trust": asdict(base.trust),
+        "grade_bounds": list(base.grade_bounds),
         "error_counts": result.verdicts,
         "personal": {
             "templates_sha256": hashlib.sha256((folder / folders.TEMPLATES).read_bytes()).hexdigest(),
@@ -239,17 +257,17 @@ def _write(siamese: keras.Model, seen: Seen, data: OwnData, out: Path, recipe: O
 
 
 def trunk_of(siamese: keras.Model) -> Embed:
-    """Return what gives the trunk's features float32 (N, 256) of crops uint8 (N, 100, 100, 3)."""
+    """Return what gives the trunk's features float32 (N, 128) of crops uint8 (N, 100, 100, 3)."""
     trunk = features_of(siamese.get_layer("embedding_network"))
     return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
 
 
-def network_of(siamese: keras.Model, trunk: Embed) -> Network:
+def network_of(siamese: keras.Model, trunk: Embed, trust: Trust) -> Network:
     """Return a network with its last layers as they are now, in plain numbers."""
     twin = siamese.get_layer("embedding_network")
     kernel, bias = twin.get_layer("embedding").get_weights()
     score_kernel, score_bias = siamese.get_layer("similarity_score").get_weights()
-    return Network(trunk, kernel, bias, score_kernel.ravel(), float(score_bias[0]), certainty_of(twin))
+    return Network(trunk, kernel, bias, score_kernel.ravel(), float(score_bias[0]), trust)
 
 
 def head_of(siamese: keras.Model, features: int) -> keras.Model:
@@ -257,7 +275,7 @@ def head_of(siamese: keras.Model, features: int) -> keras.Model:
     layer_of = siamese.get_layer("embedding_network").get_layer
     vector = keras.Input((features,))
     x = layer_of("embedding")(layers.Dropout(DROPOUT_RATE)(vector))
-    twin = keras.Model(vector, layer_of("certainty_length")(x))
+    twin = keras.Model(vector, siamese.get_layer("unit_length")(x))
     reference, probe = keras.Input((features,)), keras.Input((features,))
     distance = L1Distance()([twin(reference), twin(probe)])
     return keras.Model([reference, probe], siamese.get_layer("similarity_score")(distance))

@@ -10,9 +10,7 @@ import hashlib
 import io
 import itertools
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,30 +22,11 @@ from flaskapp.errors import WeightsError
 from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
-from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, MOVED_PIXELS, NECK_FILTERS, VECTOR_SIZE, VIEWS
+from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, NECK_FILTERS, VECTOR_SIZE, VIEWS
 
-# The network's layers of our own, as Keras writes their registered names.
-CERTAINTY = "flaskapp>CertaintyLength"
-OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp>WithOtherViews", CERTAINTY})
+OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp>WithMirrorImage"})
+"""The network's layers of our own, as Keras writes their registered names."""
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """What a weights file holds.
-
-    Attributes:
-        arrays: float32, by ``layer/variable``, the layers of the twin and the score alike.
-        certainty: an embedding is as long as ``(length / full) ** exponent``, of exponent and full length.
-    """
-
-    arrays: Mapping[str, np.ndarray]
-    certainty: tuple[float, float]
-
-
-def is_grown(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Return whether it is the grown network, with a 1×1 convolution and the teacher's 128 numbers as layers."""
-    return "expand_conv/kernel" in arrays
 
 
 def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
@@ -93,36 +72,26 @@ class _GraphBuilder:
         return self.add("Conv", [x], kernel * scale[:, None, None, None], bias, **attributes)
 
 
-def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]]:
+def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → embeddings (N, 4096).
 
     Args:
-        network: its arrays as ``check_arrays`` lets them pass.
+        arrays: by ``layer/variable``, as ``check_arrays`` lets them pass.
 
     Returns:
         The graph, and its constants apart, as ``open_session`` takes them.
     """
-    arrays = network.arrays
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
     # Left and right exchanged: each row's pixels taken from the last to the first.
     x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
-    top = build.add_told("Slice", x, [0], [1], [2])
-    rest = build.add_told("Slice", x, [0], [CROP_SIZE - MOVED_PIXELS], [2])
-    x = build.add("Concat", [x, build.add("Concat", [*[top] * MOVED_PIXELS, rest], axis=2)], axis=0)
     for number in range(1, len(FILTERS) + 1):
         x = _add_block(build, x, f"block{number}")
-    channels = FILTERS[-1]
-    if is_grown(arrays):
-        x, channels = build.add("Relu", [build.convolve(x, "expand_conv", "expand_norm")]), NECK_FILTERS
-    x = build.convolve(x, "global_depthwise", "global_norm", group=channels)
-    x = build.add("Flatten", [x])
-    if is_grown(arrays):
-        x, channels = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"]), VECTOR_SIZE
-    views = build.add_told("Reshape", x, [VIEWS, -1, channels])
-    x = build.add("ReduceMean", [views], axes=[0], keepdims=0)
+    x = build.add("Relu", [build.convolve(x, "expand_conv", "expand_norm")])
+    x = build.add("Flatten", [build.convolve(x, "global_depthwise", "global_norm", group=NECK_FILTERS)])
+    x = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"])
+    x = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
-    x = _add_length(build, x, *network.certainty)
     graph = helper.make_graph(
         build.nodes,
         "embedding_network",
@@ -131,12 +100,6 @@ def embedding_graph(network: Network) -> tuple[GraphProto, dict[str, np.ndarray]
         [*build.told, *(declare_constant(name, array.shape) for name, array in build.constants.items())],
     )
     return graph, build.constants
-
-
-def _add_length(build: _GraphBuilder, x: str, exponent: float, full: float) -> str:
-    unit = build.add("LpNormalization", [x], axis=1, p=2)
-    share = build.add("Div", [build.add("ReduceL2", [x], axes=[1], keepdims=1)], np.array(full))
-    return build.add("Mul", [unit, build.add("Pow", [share], np.array(exponent))])
 
 
 def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
@@ -153,8 +116,8 @@ def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
     return build.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
 
 
-def read_network(path: Path, sha256: str) -> Network:
-    """Read the network of a Keras ``.h5`` file whose hash is known.
+def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
+    """Read the arrays, float32 by ``layer/variable``, of a Keras ``.h5`` file whose hash is known.
 
     What is hashed is what is read: the file is opened once.
 
@@ -171,41 +134,25 @@ def read_network(path: Path, sha256: str) -> Network:
         raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", remedy(path))
     try:
         with h5py.File(io.BytesIO(content)) as file:
-            layers = _settings_of_layers(json.loads(file.attrs.get("model_config", "{}")))
+            layers = set(_layers_in(json.loads(file.attrs.get("model_config", "{}"))))
             arrays = _arrays_below(file["model_weights"])
-        _check_own_layers(path, layers)
-        certainty = _certainty(layers)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", remedy(path)) from None
-    return Network(arrays, certainty)
-
-
-def _settings_of_layers(config: Any) -> dict[str, Any]:
-    """Return layers by class name, anywhere in a network's configuration as Keras writes it, with their settings."""
-    found: dict[str, Any] = {}
-    if isinstance(config, dict):
-        found[str(config.get("class_name"))] = config.get("config")
-    for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        found |= _settings_of_layers(part)
-    return found
-
-
-def _check_own_layers(path: Path, layers: Mapping[str, Any]) -> None:
-    """Refuse another network: without the layer that makes views, say, every score would be another one."""
-    own = {name for name in layers if name.startswith("flaskapp>")}
-    if own != OWN_LAYERS:
+    # Without the layer that adds the mirror image, say, every score would be another one.
+    if other := OWN_LAYERS ^ layers:
         raise WeightsError(
-            f"{path.name} has other layers than this version: {', '.join(sorted(own ^ OWN_LAYERS))}.",
+            f"{path.name} has other layers than this version: {', '.join(sorted(other))}.",
             "Use weights and program of one version.",
         )
+    return arrays
 
 
-def _certainty(layers: Mapping[str, Any]) -> tuple[float, float]:
-    """Return exponent and full length of the layer that gives embeddings their length."""
-    exponent, full = float(layers[CERTAINTY]["exponent"]), float(layers[CERTAINTY]["full"])
-    if not (0 <= exponent <= 1 and 0 < full < math.inf):
-        raise ValueError(f"A length expects 0 ≤ exponent ≤ 1 and 0 < full. Received: {exponent}, {full}")
-    return exponent, full
+def _layers_in(config: Any) -> Iterator[str]:
+    """Give the names of layers of our own, anywhere in a network's configuration as Keras writes it."""
+    if isinstance(config, dict) and str(config.get("class_name")).startswith("flaskapp>"):
+        yield config["class_name"]
+    for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from _layers_in(part)
 
 
 def _arrays_below(group: Any) -> dict[str, np.ndarray]:
@@ -245,15 +192,13 @@ def _expected_shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, .
         for unit in range(1, residual_units(arrays, block) + 1):
             for half in (1, 2):
                 shapes |= _convolution_shapes(f"{block}_unit{unit}_{half}", (3, 3, outputs, outputs), outputs)
-    channels = features = FILTERS[-1]
-    if is_grown(arrays):
-        shapes |= _convolution_shapes("expand", (1, 1, channels, NECK_FILTERS), NECK_FILTERS)
-        channels, features = NECK_FILTERS, VECTOR_SIZE
-        shapes |= {"vector/kernel": (channels, features), "vector/bias": (features,)}
     return shapes | {
-        **_norm_shapes("global", channels),
-        "global_depthwise/kernel": (3, 3, channels, 1),
-        "embedding/kernel": (features, EMBEDDING_SIZE),
+        **_convolution_shapes("expand", (1, 1, FILTERS[-1], NECK_FILTERS), NECK_FILTERS),
+        **_norm_shapes("global", NECK_FILTERS),
+        "global_depthwise/kernel": (3, 3, NECK_FILTERS, 1),
+        "vector/kernel": (NECK_FILTERS, VECTOR_SIZE),
+        "vector/bias": (VECTOR_SIZE,),
+        "embedding/kernel": (VECTOR_SIZE, EMBEDDING_SIZE),
         "embedding/bias": (EMBEDDING_SIZE,),
         "similarity_score/kernel": (EMBEDDING_SIZE, 1),
         "similarity_score/bias": (1,),

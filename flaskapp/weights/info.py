@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from flaskapp.errors import WeightsError
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.preprocess import CROP_GEOMETRY
+from flaskapp.quality import GRADES, Grade
 
 WEIGHTS_NAME = "siamese_model_final.h5"
 
@@ -27,6 +30,8 @@ class VerdictCounts:
         impostor_with_verdict: how many of them got the verdict.
         genuine_pairs: pairs of one person.
         genuine_with_verdict: how many of them got the verdict.
+        grades: of both photos of each pair; None = whatever they were.
+        intervals: 95 % of either share, by "impostor" and "genuine", where they were measured.
     """
 
     impostors: ClassVar[str] = "strangers"
@@ -36,6 +41,8 @@ class VerdictCounts:
     impostor_with_verdict: int
     genuine_pairs: int
     genuine_with_verdict: int
+    grades: tuple[Grade, Grade] | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
         if not (
@@ -47,9 +54,15 @@ class VerdictCounts:
     def __str__(self) -> str:
         impostor = _share(self.impostor_with_verdict, self.impostor_pairs, self.impostors)
         genuine = _share(self.genuine_with_verdict, self.genuine_pairs, self.genuine)
-        return f"In testing, this verdict was given to {impostor} and to {genuine}."
+        return f"In testing{self._photos()}, this verdict was given to {impostor} and to {genuine}."
 
-    def to_json(self) -> dict[str, int | str]:
+    def _photos(self) -> str:
+        if self.grades is None:
+            return ""
+        first, second = sorted(self.grades, key=GRADES.index)
+        return f" with two {first} photos" if first == second else f" with a {first} and a {second} photo"
+
+    def to_json(self) -> dict[str, Any]:
         """Return the counts, whom they are of, and the sentence that tells them, in JSON's types."""
         return {**vars(self), "impostors": self.impostors, "genuine": self.genuine, "sentence": str(self)}
 
@@ -75,7 +88,11 @@ class WeightsInfo:
         threshold: score that forces a two-way answer, in [0, 1].
         inconclusive_band: ``(low, high)`` with low ≤ threshold ≤ high.
         error_counts: pairs by ground truth ("genuine", "impostor") and verdict, from people
-            that neither training nor the choice of the band saw.
+            that neither training nor the choice of the band saw; photos as they come.
+        trust: what log-odds count for where the network is less sure.
+        grade_bounds: certainty below which a photo is poor, and from which it is good.
+        counts_by_grades: as ``error_counts``, for each pair of grades, "fair and good" for example;
+            photos as they come and spoiled.
         details: the whole JSON, for whoever wants to know more.
     """
 
@@ -84,6 +101,9 @@ class WeightsInfo:
     threshold: float
     inconclusive_band: tuple[float, float]
     error_counts: Mapping[str, Mapping[str, int]]
+    trust: Trust
+    grade_bounds: tuple[float, float]
+    counts_by_grades: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -105,10 +125,21 @@ class WeightsInfo:
         """Whether they were trained on one person's face."""
         return "personal" in self.details
 
-    def verdict_counts(self, verdict: str) -> VerdictCounts:
-        """Return how often a verdict ("match", "non_match", "inconclusive") was given to whom."""
-        impostor, genuine = self.error_counts["impostor"], self.error_counts["genuine"]
-        return VerdictCounts(sum(impostor.values()), impostor[verdict], sum(genuine.values()), genuine[verdict])
+    def verdict_counts(self, verdict: str, grades: tuple[Grade, Grade] | None = None) -> VerdictCounts:
+        """Return how often a verdict ("match", "non_match", "inconclusive") was given to whom.
+
+        Args:
+            verdict: which.
+            grades: of both photos, in whichever order; the counts are of such pairs where there are any.
+        """
+        if grades and (counts := self.counts_by_grades.get(" and ".join(sorted(grades, key=GRADES.index)))):
+            return VerdictCounts(*_told(counts, verdict), grades, counts["intervals"][verdict])
+        return VerdictCounts(*_told(self.error_counts, verdict))
+
+
+def _told(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:
+    impostor, genuine = counts["impostor"], counts["genuine"]
+    return sum(impostor.values()), impostor[verdict], sum(genuine.values()), genuine[verdict]
 
 
 def default_weights_path() -> Path:
@@ -152,14 +183,18 @@ def read_info(path: Path) -> WeightsInfo:
 
 def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
     low, high = details["inconclusive_band"]
+    poor, good = details["grade_bounds"]
     info = WeightsInfo(
         name=str(details["name"]),
         sha256=str(details["sha256"]),
         threshold=float(details["threshold"]),
         inconclusive_band=(float(low), float(high)),
         error_counts=details["error_counts"],
+        trust=Trust(**details["trust"]),
+        grade_bounds=(float(poor), float(good)),
+        counts_by_grades=details.get("counts_by_grades", {}),
         details=details,
     )
-    for verdict in DECISIONS:
-        info.verdict_counts(verdict)
+    for verdict, first, second in itertools.product(DECISIONS, GRADES, GRADES):
+        info.verdict_counts(verdict, (first, second))
     return info

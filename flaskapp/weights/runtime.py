@@ -11,15 +11,31 @@ from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
-from flaskapp.weights.graph import check_arrays, embedding_graph, read_network
+from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
 from flaskapp.weights.info import default_weights_path, read_info
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
+SHORTEST = 1e-6  # no network gives zeros; whoever does is told so by the certainty
+
+
+def certainties(embeddings: np.ndarray) -> np.ndarray:
+    """Return how sure the network is of each face: the length of its embedding, at most 1.
+
+    What was learned by regression comes out shorter where a face does not tell: the mean of all
+    that it could be is shorter than any of it. Clean frontal photos have a median of 1.
+
+    Args:
+        embeddings: float32 (N, 4096).
+
+    Returns:
+        float64 (N,) in [0, 1]; NaN where an embedding is NaN.
+    """
+    return np.minimum(np.linalg.norm(embeddings.astype(np.float64), axis=1), 1.0)
 
 
 def weighted_l1(references: np.ndarray, probes: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Return the weighted L1 distances ``|a − b| · kernel``: the score's log-odds without their offset.
+    """Return ``|a − b| · kernel`` of embeddings at unit length: the score's log-odds without their offset.
 
     A few rows at a time, so that they stay in the processor's cache.
 
@@ -32,13 +48,19 @@ def weighted_l1(references: np.ndarray, probes: np.ndarray, kernel: np.ndarray) 
         float (N,) of the kernel's dtype; NaN where an embedding is NaN.
     """
     distances = np.empty(len(references), kernel.dtype)
-    part = np.empty((ROWS_AT_ONCE, len(kernel)), kernel.dtype)
+    one_for_all = _unit(probes[None], kernel)[0] if probes.ndim == 1 else None
     for start in range(0, len(references), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        difference = part[: len(references[rows])]
-        np.subtract(references[rows], probes[rows] if probes.ndim > 1 else probes, out=difference, dtype=kernel.dtype)
+        difference = _unit(references[rows], kernel)
+        difference -= _unit(probes[rows], kernel) if one_for_all is None else one_for_all
         distances[rows] = np.abs(difference, out=difference) @ kernel
     return distances
+
+
+def _unit(embeddings: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    unit = embeddings.astype(kernel.dtype)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), SHORTEST)
+    return unit
 
 
 class Runtime:
@@ -53,10 +75,9 @@ class Runtime:
 
     def __init__(self, path: Path) -> None:
         self.info = read_info(path)
-        network = read_network(path, self.info.sha256)
-        arrays = network.arrays
+        arrays = read_arrays(path, self.info.sha256)
         check_arrays(arrays)
-        graph, self._constants = embedding_graph(network)
+        graph, self._constants = embedding_graph(arrays)
         self._session = open_session(graph, self._constants)
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])
@@ -73,7 +94,7 @@ class Runtime:
             faces: float32 (N, 100, 100, 3) RGB in [0, 1].
 
         Returns:
-            float32 (N, 4096).
+            float32 (N, 4096); their length says how sure the network is, see ``certainties``.
 
         Raises:
             ValueError: another shape or dtype.
@@ -85,20 +106,30 @@ class Runtime:
 
     def similarity(self, reference: np.ndarray, probe: np.ndarray) -> float:
         """Return the similarity score of two embeddings (4096,): in [0, 1], higher = more alike."""
-        return float(sigmoid(self.log_odds(reference, probe)))
+        return float(self.scores(reference[None], probe)[0])
+
+    def scores(self, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+        """Return similarity scores: of the head's log-odds, by how sure the network is of both faces.
+
+        Args:
+            references: float32 (N, 4096).
+            probes: float32 (N, 4096), or (4096,): one for all.
+
+        Returns:
+            float64 (N,) in [0, 1]; NaN where an embedding is NaN.
+        """
+        odds = weighted_l1(references, probes, self._kernel) + self._offset
+        sure, other = certainties(references), certainties(np.atleast_2d(probes))
+        return sigmoid(self.info.trust.weigh(odds, sure, other))
 
     @property
     def head(self) -> tuple[np.ndarray, float]:
         """What a distance counts for: the score's weights float64 (4096,), and its log-odds at distance 0."""
         return self._kernel, self._offset
 
-    def log_odds(self, reference: np.ndarray, probe: np.ndarray) -> float:
-        """Return what the similarity score is the sigmoid of: log(score / (1 − score))."""
-        return float(weighted_l1(reference[None], probe, self._kernel)[0]) + self._offset
-
 
 def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the weighted L1 distance ``|a − b| · kernel`` of many pairs of embeddings.
+    """Return ``weighted_l1`` of many pairs of embeddings.
 
     Args:
         embeddings: float32 (N, 4096).

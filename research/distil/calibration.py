@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from flaskapp.errors import DataError
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, check_both_kinds, check_pairs, sigmoid
 
+NO_MATTER = Trust(0.0, 0.0)
 MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
 # this small would change nothing that float64 can hold.
@@ -19,7 +22,7 @@ SMALLEST_STEP = 1e-10
 
 @dataclass(frozen=True)
 class Calibration:
-    """``similarity_score = sigmoid(scale · distance + offset)``.
+    """``similarity_score = sigmoid(scale · distance + offset)``, as far as the network is sure: see ``Trust``.
 
     Attributes:
         scale: negative: the larger the distance, the less alike.
@@ -29,6 +32,7 @@ class Calibration:
         genuine: genuine pairs it was fitted on.
         impostor: impostor pairs it was fitted on.
         genuine_share: share of genuine pairs that the score assumes.
+        trust: what these log-odds count for where the network is less sure.
     """
 
     scale: float
@@ -37,6 +41,7 @@ class Calibration:
     genuine: int
     impostor: int
     genuine_share: float
+    trust: Trust = NO_MATTER
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
@@ -47,16 +52,26 @@ class Calibration:
                 "The embeddings do not tell people apart: train longer, or check the labels.",
             )
 
-    def score(self, distance: npt.ArrayLike) -> FloatArray:
-        """Return similarity scores in [0, 1] for distances of any shape."""
-        return sigmoid(self.scale * np.asarray(distance, dtype=np.float64) + self.offset)
+    def score(self, distance: npt.ArrayLike, certainty: npt.ArrayLike = 1.0, other: npt.ArrayLike = 1.0) -> FloatArray:
+        """Return similarity scores in [0, 1] for distances of any shape, and the certainty of both faces."""
+        odds = self.scale * np.asarray(distance, dtype=np.float64) + self.offset
+        return sigmoid(self.trust.weigh(odds, certainty, other))
 
-    def to_json(self) -> dict[str, float | int]:
+    def to_json(self) -> dict[str, Any]:
         """Return what is stored beside the weights."""
         return asdict(self)
 
 
-def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share: float | None = 0.5) -> Calibration:
+def fit_calibration(
+    distance: npt.ArrayLike,
+    same: npt.ArrayLike,
+    genuine_share: float | None = 0.5,
+    *,
+    trust: Trust = NO_MATTER,
+    certainty: npt.ArrayLike = 1.0,
+    other: npt.ArrayLike = 1.0,
+    counts_for: npt.ArrayLike = 1.0,
+) -> Calibration:
     """Fit scale and offset so that the score is the chance of "same person".
 
     Logistic regression by Newton's method in float64. The targets are Platt's (in "Advances
@@ -70,6 +85,10 @@ def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share:
         genuine_share: weigh both kinds as if this share of pairs were genuine; 0.5 lets a
             score of one half mean "as likely as not" where either is equally common. None =
             as in these pairs.
+        trust: what log-odds are to count for where the network is less sure.
+        certainty: float (N,) in [0, 1], of the one face of each pair.
+        other: likewise, of the other face.
+        counts_for: float (N,), how much each pair weighs among those of its kind.
 
     Raises:
         DataError: the pairs are of one kind only, there are none, all distances are the same,
@@ -85,17 +104,21 @@ def fit_calibration(distance: npt.ArrayLike, same: npt.ArrayLike, genuine_share:
         raise DataError("Calibration expects distances that differ. Received: all the same.")
     genuine, impostor = int(truths.sum()), int((~truths).sum())
     share = genuine / truths.size if genuine_share is None else genuine_share
-    weights = np.where(truths, share / genuine, (1 - share) / impostor)
+    weights = np.broadcast_to(np.asarray(counts_for, np.float64), truths.shape)
+    weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
     targets = np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
-    slope, level = _newton((values - centre) / spread, targets, weights)
+    sure = np.multiply(certainty, other, dtype=np.float64)
+    powers = np.broadcast_to(sure**trust.match, values.shape), np.broadcast_to(sure**trust.non_match, values.shape)
+    slope, level = _newton((values - centre) / spread, targets, weights, powers)
     scale, offset = slope / spread, level - slope * centre / spread
     return Calibration(
         scale=scale,
         offset=offset,
-        log_loss=float(weights @ _log_loss(scale * values + offset, truths)),
+        log_loss=float(weights @ _log_loss(trust.weigh(scale * values + offset, certainty, other), truths)),
         genuine=genuine,
         impostor=impostor,
         genuine_share=share,
+        trust=trust,
     )
 
 
@@ -109,33 +132,35 @@ def check_share(share: float | None) -> None:
         raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")
 
 
-def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Minimise the weighted log loss of sigmoid(slope · distance + level).
+def _newton(
+    distance: FloatArray, targets: FloatArray, weights: FloatArray, powers: tuple[FloatArray, FloatArray]
+) -> tuple[float, float]:
+    """Minimise the weighted log loss of sigmoid(slope · distance + level), each side of 0 times its power.
 
-    The loss is convex, so a step that overshoots is halved until it descends.
+    Without powers the loss is convex, and with them nearly so: a step that overshoots is halved until it descends.
     """
     columns = np.stack((distance, np.ones_like(distance)), axis=1)
+
+    def tilted(answer: FloatArray) -> FloatArray:
+        return columns * np.where(columns @ answer > 0, *powers)[:, None]
+
+    def loss(answer: FloatArray) -> float:
+        return float(weights @ _log_loss(tilted(answer) @ answer, targets))
+
     answer = np.zeros(2)
     for _ in range(MOST_STEPS):
-        scores = sigmoid(columns @ answer)
-        gradient = columns.T @ (weights * (scores - targets))
-        curvature = (columns * (weights * scores * (1 - scores))[:, None]).T @ columns
+        slopes = tilted(answer)
+        scores = sigmoid(slopes @ answer)
+        gradient = slopes.T @ (weights * (scores - targets))
+        curvature = (slopes * (weights * scores * (1 - scores))[:, None]).T @ slopes
         step: FloatArray = np.linalg.solve(curvature, gradient).astype(np.float64)
+        start = loss(answer)
+        while np.abs(step).max() > SMALLEST_STEP * (1 + np.abs(answer).max()) and loss(answer - step) > start + 1e-14:
+            step = step / 2
         if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()):
             return float(answer[0]), float(answer[1])
-        answer = answer - _descending(columns, targets, weights, answer, step)
+        answer = answer - step
     raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
-
-
-def _descending(
-    columns: FloatArray, targets: FloatArray, weights: FloatArray, answer: FloatArray, step: FloatArray
-) -> FloatArray:
-    start = weights @ _log_loss(columns @ answer, targets)
-    for _ in range(MOST_STEPS):
-        if weights @ _log_loss(columns @ (answer - step), targets) <= start + 1e-14:
-            break
-        step = step / 2
-    return step
 
 
 def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:

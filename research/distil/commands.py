@@ -38,13 +38,6 @@ START = click.option(
 UNITS = click.option(
     "--units", default="0,2,4,3", show_default=True, help="Residual units of the four blocks; what is new grows."
 )
-NECK = click.option(
-    "--neck",
-    type=click.IntRange(min=0),
-    default=512,
-    show_default=True,
-    help="Filters before the last layer; 0 = none.",
-)
 
 
 @click.command()
@@ -53,7 +46,6 @@ NECK = click.option(
 @CROPS
 @START
 @UNITS
-@NECK
 @click.option("--rate", default=0.001, show_default=True, help="Of Muon: how far one step turns a convolution.")
 @click.option("--batch-size", type=click.IntRange(min=8), default=128, show_default=True, help="Faces in a batch.")
 @click.option("--spoiled", type=click.FloatRange(0, 1), default=0.35, show_default=True, help="Share of the faces.")
@@ -70,7 +62,6 @@ def train(
     crops: Path,
     start: Path | None,
     units: str,
-    neck: int,
     rate: float,
     batch_size: int,
     spoiled: float,
@@ -91,13 +82,13 @@ def train(
     from research.distil.train import Recipe, Run, Schedule, embedder
 
     table, faces, kept_out = _prepare(sets_file, crops)
-    network, begun = _network(start, units, neck, kept_out)
+    network, begun = _network(start, units, kept_out)
     rows, targets = training_faces(table, read_times(times) if times else None)
     recipe = Recipe(batch_size, Changes(spoiled, camera), seed)
     batches = Batches(faces, targets, rows, batch_size, recipe.changes, seed + begun.get("faces", 0))
     schedule = Schedule(rate, until=until, fall=fall)
     counts = {name: count["training"] for name, count in table.counts().items()}
-    told = {"photos": counts, "kept_out": kept_out, "units": units, "neck": neck}
+    told = {"photos": counts, "kept_out": kept_out, "units": units}
     run = Run(
         work, network, table, batches, schedule, recipe, begun, (lambda: threads) if threads else IdleCores(), told
     )
@@ -116,9 +107,8 @@ def train(
 @SETS
 @CROPS
 @UNITS
-@NECK
 @click.argument("weights", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def measure(sets_file: Path, crops: Path, units: str, neck: int, weights: tuple[Path, ...]) -> None:
+def measure(sets_file: Path, crops: Path, units: str, weights: tuple[Path, ...]) -> None:
     """Print what a run looks at, of weights: validation people's figures, and the table of spoiled photos."""
     from research.distil.faces import training_faces
     from research.distil.measure import Looks
@@ -127,7 +117,7 @@ def measure(sets_file: Path, crops: Path, units: str, neck: int, weights: tuple[
     table, faces, _ = _prepare(sets_file, crops)
     looks = Looks(table, faces, training_faces(table)[1])
     for path in weights:
-        network, _ = _network(path, units, neck, [])
+        network, _ = _network(path, units, [])
         embed = embedder(network)
         click.echo(f"{path.name}: " + ", ".join(f"{name} {value:.4f}" for name, value in looks.figures(embed).items()))
         rows = [asdict(row) for row in looks.spoiled(embed)]
@@ -138,10 +128,9 @@ def measure(sets_file: Path, crops: Path, units: str, neck: int, weights: tuple[
 @SETS
 @CROPS
 @UNITS
-@NECK
 @click.argument("weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", metavar="OUT.h5", type=WEIGHTS)
-def ship(sets_file: Path, crops: Path, units: str, neck: int, weights: Path, out: Path) -> None:
+def ship(sets_file: Path, crops: Path, units: str, weights: Path, out: Path) -> None:
     """Make weights that the product uses, OUT.h5 and OUT.json, of a snapshot or an average."""
     from research.distil import shipping
     from research.distil.network import read_start
@@ -151,7 +140,7 @@ def ship(sets_file: Path, crops: Path, units: str, neck: int, weights: Path, out
 
     table, faces, _ = _prepare(sets_file, crops)
     arrays, meta = read_start(weights)
-    siamese = shipping.siamese_of(arrays, _counts(units), neck, table, faces)
+    siamese = shipping.siamese_of(arrays, _counts(units), table, faces)
     shipping.ship(siamese, table, faces, out, meta, allowed_cores())
     try:
         add_stand_in(out, labelled(table, TRAINING), faces)
@@ -206,14 +195,14 @@ def _prepare(sets_file: Path, crops: Path) -> tuple[Any, Any, list[str]]:
     return table, faces, sorted(read_sets(sets_file)[1])
 
 
-def _network(start: Path | None, units: str, neck: int, kept_out: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def _network(start: Path | None, units: str, kept_out: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """Return the network with its arrays, and what the snapshot that they come from says of itself."""
     import keras
 
     from research.distil.network import build_student, grow, read_start, set_arrays
 
     keras.utils.set_random_seed(2026)
-    network = build_student(_counts(units), neck)
+    network = build_student(_counts(units))
     if start is None:
         return network, {}
     arrays, meta = read_start(start)

@@ -19,22 +19,20 @@ from keras import layers
 
 from flaskapp.errors import DataError
 from flaskapp.layers import L1Distance
-from flaskapp.model import GROWN_UNITS, face_features
+from flaskapp.model import face_features
 from flaskapp.parallel import replacing
-from flaskapp.weights.shape import EMBEDDING_SIZE, INPUT_SHAPE, NECK_FILTERS, VECTOR_SIZE
+from flaskapp.weights.shape import EMBEDDING_SIZE, INPUT_SHAPE, RESIDUAL_UNITS, VECTOR_SIZE
 from research.distil.pooling import KernelPooling
 
 __all__ = [
     "Arrays",
     "build_student",
     "build_vector_network",
-    "fold_projection",
     "grow",
     "random_projection",
     "read_start",
     "save_snapshot",
     "set_arrays",
-    "unfold_projection",
     "unfolded",
 ]
 
@@ -42,14 +40,11 @@ Arrays = dict[str, np.ndarray]
 META = "meta"
 
 
-def build_vector_network(
-    residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS, **kinds: Any
-) -> keras.Model:
-    """Build what is trained of the grown network: a face in, the teacher's 128 numbers out.
+def build_vector_network(residual_units: Sequence[int] = RESIDUAL_UNITS, **kinds: Any) -> keras.Model:
+    """Build what is trained of the network: a face in, the teacher's 128 numbers out.
 
     Args:
         residual_units: how many residual units follow the first convolution of each block.
-        neck: filters of the 1×1 convolution before the depthwise one; 0 = none.
         kinds: of layers, as ``model.face_features`` takes them.
 
     Returns:
@@ -59,16 +54,16 @@ def build_vector_network(
         ValueError: ``residual_units`` does not have one number per block.
     """
     face = keras.Input(INPUT_SHAPE, name="face")
-    x = face_features(face, residual_units, neck, **kinds)
+    x = face_features(face, residual_units, **kinds)
     return keras.Model(face, layers.Dense(VECTOR_SIZE, name="vector")(x), name="vector_network")
 
 
-def build_student(residual_units: Sequence[int] = GROWN_UNITS, neck: int = NECK_FILTERS) -> keras.Model:
+def build_student(residual_units: Sequence[int] = RESIDUAL_UNITS) -> keras.Model:
     """Build the folded network, its maps channels first: PyTorch then keeps its quickest layout all the way."""
     layout = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
-        return build_vector_network(residual_units, neck, normalization=None, pooling=KernelPooling)
+        return build_vector_network(residual_units, normalization=None, pooling=KernelPooling)
     finally:
         keras.config.set_image_data_format(layout)
 
@@ -86,42 +81,6 @@ def random_projection(inputs: int, outputs: int = EMBEDDING_SIZE, seed: int = 20
     """
     values = np.random.default_rng(seed).standard_normal((inputs, outputs))
     return (values / np.sqrt(outputs)).astype(np.float32)
-
-
-def fold_projection(network: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
-    """Put a learned linear projection, spread over 4,096 outputs, into the Dense layer.
-
-    Args:
-        network: an embedding network.
-        kernel: float ``(256, n)``, the projection learned behind the trunk.
-        bias: float ``(n,)``.
-
-    Raises:
-        ValueError: the kernel does not fit the trunk's output.
-    """
-    dense = network.get_layer("embedding")
-    expected = dense.kernel.shape[0]
-    if kernel.shape[0] != expected:
-        raise ValueError(f"kernel expects {expected} rows. Received: {kernel.shape}")
-    spread = random_projection(kernel.shape[1])
-    dense.set_weights([kernel @ spread, bias @ spread])
-
-
-def unfold_projection(network: keras.Model, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the projection that ``fold_projection`` spread over 4,096 outputs.
-
-    Args:
-        network: an embedding network.
-        outputs: of the projection, n.
-
-    Returns:
-        float32 kernel ``(256, n)`` and bias ``(n,)``: exactly those that were folded in, or,
-        when the head has been trained since, the nearest by least squares.
-    """
-    spread = random_projection(outputs)
-    kernel, bias = network.get_layer("embedding").get_weights()
-    solution = np.linalg.lstsq(spread.T, np.vstack([kernel, bias]).T, rcond=None)[0].T
-    return solution[:-1].astype(np.float32), solution[-1].astype(np.float32)
 
 
 def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
@@ -174,7 +133,7 @@ def read_start(path: Path) -> tuple[Arrays, dict[str, Any]]:
 def _read_siamese(path: Path) -> Arrays:
     siamese = keras.models.load_model(path, custom_objects={"L1Distance": L1Distance}, compile=False)
     twin = siamese.get_layer("embedding_network")
-    kernel, bias = unfold_projection(twin, VECTOR_SIZE)
+    kernel, bias = twin.get_layer("vector").get_weights()
     arrays = {"vector/kernel": kernel, "vector/bias": bias}
     for layer in twin.layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
@@ -194,9 +153,9 @@ def _folded(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) ->
     }
 
 
-def unfolded(arrays: Mapping[str, np.ndarray], residual_units: Sequence[int], neck: int) -> keras.Model:
+def unfolded(arrays: Mapping[str, np.ndarray], residual_units: Sequence[int]) -> keras.Model:
     """Return the network with its normalisation layers, which add the bias and change nothing else."""
-    network = build_vector_network(residual_units, neck)
+    network = build_vector_network(residual_units)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             convolution = layer.name.replace("global_norm", "global_depthwise").replace("_norm", "_conv")
@@ -208,34 +167,16 @@ def unfolded(arrays: Mapping[str, np.ndarray], residual_units: Sequence[int], ne
     return network
 
 
-def grow(arrays: Mapping[str, np.ndarray], network: keras.Model, seed: int = 2026) -> Arrays:
-    """Return arrays for a larger network that say what the given ones say.
+def grow(arrays: Mapping[str, np.ndarray], network: keras.Model) -> Arrays:
+    """Return arrays for a network with more residual units that say what the given ones say.
 
-    A residual unit that is new begins as a way through: its last convolution is zero. The neck's first
-    half passes the map on, which is not negative, so ReLU changes nothing; its new half is random, random
-    in the depthwise layer too, and zero in the projection. Whatever else is new stays as the network has it.
+    A new unit begins as a way through: its last convolution is zero. Whatever else is new stays as the
+    network has it.
     """
     grown = {variable.path: np.array(variable.value.detach()) for variable in network.variables}
-    for name, old in arrays.items():
-        if name not in grown:
-            raise DataError(f"The weights have {name}, which the network does not: it can only grow.")
-        if grown[name].shape == old.shape:
-            grown[name] = old
+    if unknown := sorted(arrays.keys() - grown.keys()):
+        raise DataError(f"The weights have {unknown[0]}, which the network does not: it can only grow.")
     for name in grown.keys() - arrays.keys():
         if "_2_conv/" in name:
             grown[name] = np.zeros_like(grown[name])
-    if "expand_conv/kernel" in grown and "expand_conv/kernel" not in arrays:
-        old = arrays["global_depthwise/kernel"].shape[2]
-        grown["expand_conv/kernel"][:, :, :, :old] = np.eye(old)
-        grown["expand_conv/bias"][:] = 0
-        grown["global_depthwise/kernel"] = (
-            np.random.default_rng(seed)
-            .normal(0, arrays["global_depthwise/kernel"].std(), grown["global_depthwise/kernel"].shape)
-            .astype(np.float32)
-        )
-        grown["global_depthwise/kernel"][:, :, :old] = arrays["global_depthwise/kernel"]
-        grown["global_depthwise/bias"][:] = 0
-        grown["global_depthwise/bias"][:old] = arrays["global_depthwise/bias"]
-        grown["vector/kernel"][:] = 0
-        grown["vector/kernel"][:old] = arrays["vector/kernel"]
-    return grown
+    return grown | {name: old for name, old in arrays.items() if old.shape == grown[name].shape}

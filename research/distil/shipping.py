@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,26 +13,27 @@ import keras
 import numpy as np
 
 from flaskapp import preprocess
+from flaskapp.allowance import allowed_cores
 from flaskapp.errors import DataError
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
-from flaskapp.evaluation.decisions import Band, count_verdicts, sigmoid
-from flaskapp.model import (
-    build_embedding_network,
-    build_siamese_network,
-    features_of,
-    set_score,
-    write_weights,
-)
+from flaskapp.evaluation.decisions import DECISIONS, Band, count_verdicts, decide_all
+from flaskapp.model import build_embedding_network, build_siamese_network, set_score, write_weights
+from flaskapp.onnx_session import open_session
+from flaskapp.parallel import map_in_order
 from flaskapp.preprocess import CROP_GEOMETRY
-from flaskapp.weights.runtime import pair_log_odds
+from flaskapp.quality import GRADES
+from flaskapp.weights.graph import embedding_graph
 from flaskapp.weights.shape import VECTOR_SIZE
-from research.distil.bands import choose_band, choose_threshold_within, reachable_rate
-from research.distil.calibration import fit_calibration
+from research.distil.bands import BandChoice, choose_band, choose_threshold_within, reachable_rate
+from research.distil.calibration import Calibration, fit_calibration
 from research.distil.centring import centre_rows
-from research.distil.network import fold_projection, unfolded
+from research.distil.mixture import Embed, Mixture, mix
+from research.distil.network import build_student, random_projection, set_arrays, unfolded
+from research.distil.train import embedder
 from research.sets.crops import crops_as_served
-from research.sets.labelled import embed_crops, labelled
-from research.sets.roles import CALIBRATION, REPORTING, ROLE_NAMES
+from research.sets.labelled import labelled
+from research.sets.roles import CALIBRATION, REPORTING, ROLE_NAMES, VALIDATION
 from research.sets.table import FaceTable
 
 __all__ = ["ship", "siamese_of"]
@@ -42,53 +44,57 @@ TERMS = "Use them only as the photos and networks that they were learned from al
 FEWEST_PAIRS = 20
 # So many photos need no counting of their millions of pairs.
 MANY_PHOTOS = 10_000
-# For a mean of 256 numbers: twice as many change nothing.
-CENTRE_PHOTOS = 6_000
-AT_ONCE = 512
+# For a mean of 128 numbers, or a median length: twice as many change nothing.
+ENOUGH_PHOTOS = 1_000
+AT_ONCE = 64
+# Certainties below which a photo is poor, and from which it is good, by how many of calibration people's lie below.
+POOR_AND_GOOD = (0.01, 0.1)
+MATCH_EXPONENTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+NON_MATCH_EXPONENTS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+WORST_MATCH = 0.01
+WORST_NON_MATCH = 0.04
+REPLICATES = 1_000
 
 
 def siamese_of(
-    arrays: Mapping[str, np.ndarray], residual_units: Sequence[int], neck: int, table: FaceTable, crops: np.ndarray
+    arrays: Mapping[str, np.ndarray], residual_units: Sequence[int], table: FaceTable, crops: np.ndarray
 ) -> keras.Model:
     """Return the Siamese network that says what trained arrays say; its score is not fitted yet.
 
     The vectors' mean over the sets named as centre becomes zero: what all faces have in common tells
-    nobody from anybody.
+    nobody from anybody. Then validation people's embeddings get a median length of 1: the certainty.
 
     Args:
         arrays: by ``layer/variable``, folded, of ``network.build_student``.
         residual_units: of the four blocks.
-        neck: filters of the 1×1 convolution; 0 = none.
         table: the photos.
         crops: uint8 (N, 100, 100, 3).
+
+    Raises:
+        DataError: there are no validation people.
     """
-    trained = unfolded(arrays, residual_units, neck)
-    twin = build_embedding_network(residual_units, neck=neck)
+    trained = unfolded(arrays, residual_units)
+    twin = build_embedding_network(residual_units)
     for layer in trained.layers:
-        if layer.get_weights() and (neck or layer.name != "vector"):
+        if layer.get_weights():
             twin.get_layer(layer.name).set_weights(layer.get_weights())
-    kernel, bias = trained.get_layer("vector").get_weights()
-    rows = centre_rows(table)
-    features = _features(twin, crops, rows[np.random.default_rng(0).permutation(len(rows))[:CENTRE_PHOTOS]])
-    if neck:
-        bias = bias - features.mean(axis=0) if len(features) else bias
-        twin.get_layer("vector").set_weights([kernel, bias])
-        fold_projection(twin, np.eye(VECTOR_SIZE, dtype=np.float32), np.zeros(VECTOR_SIZE, np.float32))
-    else:
-        fold_projection(twin, kernel, -features.mean(axis=0) @ kernel if len(features) else bias)
+    student = build_student(residual_units)
+    set_arrays(student, arrays)
+    say, centre = embedder(student), 0.0
+
+    def vectors_of(rows: np.ndarray) -> np.ndarray:
+        faces = crops[np.sort(rows[np.random.default_rng(0).permutation(len(rows))[:ENOUGH_PHOTOS]])]
+        return (say(faces) + say(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
+
+    if len(rows := centre_rows(table)):
+        centre = vectors_of(rows).mean(axis=0)
+        kernel, bias = twin.get_layer("vector").get_weights()
+        twin.get_layer("vector").set_weights([kernel, bias - centre])
+    if not len(rows := labelled(table, VALIDATION).rows):
+        raise DataError("Weights expect validation people, whose photos say how long an embedding is. Received: none.")
+    spread = random_projection(VECTOR_SIZE) / np.median(np.linalg.norm(vectors_of(rows) - centre, axis=1))
+    twin.get_layer("embedding").set_weights([spread, np.zeros(spread.shape[1], np.float32)])
     return build_siamese_network(twin)
-
-
-def _features(twin: keras.Model, crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return what stands before the Dropout, the mean over the views, float32 (len(rows), d)."""
-    network = features_of(twin)
-    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
-    return np.concatenate(
-        [
-            np.empty((0, network.output_shape[-1]), np.float32),
-            *(network.predict(preprocess.to_model_input(crops[np.sort(part)]), verbose=0) for part in parts),
-        ]
-    )
 
 
 def ship(
@@ -114,22 +120,24 @@ def ship(
     """
     for role in (CALIBRATION, REPORTING):
         _check_people(table, role)
-    set_score(siamese, 1.0, 0.0)
-    log_odds, same = _pair_log_odds(siamese, table, crops, CALIBRATION, workers)
-    calibration = fit_calibration(-log_odds, same)
+    pairs = _mixture(siamese, table, crops, CALIBRATION, workers)
+    calibration, choice = calibrate(pairs)
     set_score(siamese, -calibration.scale, calibration.offset)
-    scores = calibration.score(-log_odds)
-    choice = choose_band(scores, same, *_limits(same))
-    threshold = choose_threshold_within(scores, same, choice.band, genuine_share=0.5)
+    scores = _scores(calibration, pairs)
+    clean = pairs.as_they_come
+    bounds = np.quantile(pairs.certainty[clean], POOR_AND_GOOD).tolist()
+    reported = _mixture(siamese, table, crops, REPORTING, workers)
     note = {
         "name": out.stem,
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
         "inconclusive_band": list(choice.band),
-        "threshold": threshold,
+        "threshold": choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5),
         "band_choice": choice.to_json(),
         "calibration": calibration.to_json(),
-        "error_counts": verdicts_of(siamese, table, crops, choice.band, workers),
+        "trust": asdict(calibration.trust),
+        "grade_bounds": bounds,
+        **counted(_scores(calibration, reported), reported, choice.band, bounds),
         "data": _data(table),
         "training": dict(training),
         "parameters": siamese.count_params(),
@@ -137,6 +145,86 @@ def ship(
         "terms": TERMS,
     }
     write_weights(siamese, out, note)
+
+
+def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
+    """Fit score, trust and band on calibration people's pairs.
+
+    The band is chosen on photos as they come, where most is decided. Of the exponents of certainty it takes
+    those that predict best and yet let strangers read match in no condition more often than ``WORST_MATCH``,
+    nor people themselves non-match more often than ``WORST_NON_MATCH``; where none do, those that come nearest.
+    """
+    clean, found = pairs.as_they_come, []
+    for trust in itertools.starmap(Trust, itertools.product(MATCH_EXPONENTS, NON_MATCH_EXPONENTS)):
+        calibration = fit_calibration(
+            pairs.distance,
+            pairs.same,
+            trust=trust,
+            certainty=pairs.certainty,
+            other=pairs.other,
+            counts_for=pairs.counts_for,
+        )
+        scores = _scores(calibration, pairs)
+        choice = choose_band(scores[clean], pairs.same[clean], *_limits(pairs.same[clean]))
+        low, high = choice.band
+        worst_match = _worst(scores >= high, ~pairs.same & ~clean, pairs) / WORST_MATCH
+        worst_non_match = _worst(scores < low, pairs.same & ~clean, pairs) / WORST_NON_MATCH
+        found.append((max(1.0, worst_match, worst_non_match), calibration.log_loss, calibration, choice))
+    *_, calibration, choice = min(found, key=lambda tried: tried[:2])
+    return calibration, choice
+
+
+def _worst(wrong: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:
+    """Return the largest share of wrong answers that the chosen pairs get in any condition."""
+    all_of, wrong_of = (np.bincount(pairs.condition[rows]) for rows in (chosen, chosen & wrong))
+    return float(np.max(wrong_of / np.maximum(all_of[: len(wrong_of)], 1), initial=0.0))
+
+
+def _scores(calibration: Calibration, pairs: Mixture) -> np.ndarray:
+    return calibration.score(pairs.distance, pairs.certainty, pairs.other)
+
+
+def counted(scores: np.ndarray, pairs: Mixture, band: Band, bounds: Sequence[float]) -> dict[str, Any]:
+    """Count verdicts on people never seen: of photos as they come, and by grades of all photos, spoiled ones too."""
+    clean = pairs.as_they_come
+    grades = [np.digitize(certainty, bounds) for certainty in (pairs.certainty, pairs.other)]
+    lower, upper = np.minimum(*grades), np.maximum(*grades)
+    by_grades = {}
+    # GRADES go from good to poor; digitize counts from poor to good.
+    for one, two in itertools.combinations_with_replacement(range(len(GRADES)), 2):
+        chosen = (upper == len(GRADES) - 1 - one) & (lower == len(GRADES) - 1 - two)
+        if pairs.same[chosen].any() and not pairs.same[chosen].all():
+            counts = _verdicts(scores[chosen], pairs.same[chosen], band)
+            counts["intervals"] = _intervals(scores[chosen], pairs.same[chosen], pairs.people[chosen], band)
+            by_grades[f"{GRADES[one]} and {GRADES[two]}"] = counts
+    return {"error_counts": _verdicts(scores[clean], pairs.same[clean], band), "counts_by_grades": by_grades}
+
+
+def _verdicts(scores: np.ndarray, same: np.ndarray, band: Band) -> dict[str, Any]:
+    return {kind: asdict(verdicts) for kind, verdicts in count_verdicts(scores, same, band).items()}
+
+
+def _intervals(scores: np.ndarray, same: np.ndarray, people: np.ndarray, band: Band) -> dict[str, Any]:
+    """Return, by verdict and kind of pair, 95 % of its share when people are drawn anew.
+
+    A pair weighs as often as both its people are drawn: the bootstrap for pairs of Bolle, Ratha and Pankanti
+    ("Error analysis of pattern recognition systems", 2004) over subsets of people.
+    """
+    names, who = np.unique(people, return_inverse=True)
+    first, second = who.reshape(people.shape).T
+    decisions = np.array(decide_all(scores, band))
+    rng, shares = np.random.default_rng(0), {}
+    for kind, rows in (("impostor", np.flatnonzero(~same)), ("genuine", np.flatnonzero(same))):
+        drawn = []
+        for _ in range(REPLICATES):
+            times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))
+            # A person drawn once pairs with themselves as they do in truth.
+            weight = times[first[rows]] * (times[second[rows]] if kind == "impostor" else 1)
+            drawn.append([weight[decisions[rows] == verdict].sum() / max(weight.sum(), 1) for verdict in DECISIONS])
+        shares[kind] = np.quantile(drawn, (0.025, 0.975), axis=0)
+    return {
+        verdict: {kind: shares[kind][:, number].tolist() for kind in shares} for number, verdict in enumerate(DECISIONS)
+    }
 
 
 def _check_people(table: FaceTable, role: int) -> None:
@@ -169,28 +257,29 @@ def _limits(same: np.ndarray) -> tuple[float, float]:
     return max(MAX_FMR, reachable_rate(len(same) - genuine)), max(MAX_FNMR, reachable_rate(genuine))
 
 
-def _pair_log_odds(
-    siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int, workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-odds without offset, and ``same``, of all pairs of one role's people.
+def _mixture(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int, workers: int) -> Mixture:
+    """Return pairs of one role's people, photos as they come and spoiled.
 
     Their faces are found and cut by the program's own detection, as a user's are: its
     landmarks scatter less than those of the training files, so that scores come out higher,
     and a threshold chosen on the latter would be too low.
     """
     people = labelled(table, role)
-    first, second, same = people.pairs()
     faces = crops_as_served([table.paths[row] for row in people.rows], crops[people.rows], workers)
-    embeddings = embed_crops(siamese.get_layer("embedding_network"), faces)
-    kernel = siamese.get_layer("similarity_score").get_weights()[0].reshape(-1)
-    return pair_log_odds(embeddings, kernel, first, second), same
+    return mix(served(siamese.get_layer("embedding_network")), faces, people.person, people.set_index)
 
 
-def verdicts_of(
-    siamese: keras.Model, table: FaceTable, crops: np.ndarray, band: Band, workers: int = 2
-) -> dict[str, Any]:
-    """Count verdicts on the reporting people, by ground truth."""
-    log_odds_of_pairs, same = _pair_log_odds(siamese, table, crops, REPORTING, workers)
-    offset = float(siamese.get_layer("similarity_score").get_weights()[1][0])
-    counts = count_verdicts(sigmoid(log_odds_of_pairs + offset), same, band)
-    return {kind: asdict(verdicts) for kind, verdicts in counts.items()}
+def served(twin: keras.Model) -> Embed:
+    """Return what embeds faces uint8 (N, 100, 100, 3) as the program will: by ONNX Runtime."""
+    arrays = {"/".join(one.path.split("/")[-2:]): keras.ops.convert_to_numpy(one) for one in twin.variables}
+    graph, constants = embedding_graph(arrays)
+    session = open_session(graph, constants)
+
+    def embed(faces: np.ndarray) -> np.ndarray:
+        parts = np.array_split(faces, max(1, len(faces) // AT_ONCE))
+        answers = map_in_order(
+            lambda part: session.run(None, {"face": preprocess.to_model_input(part)})[0], parts, allowed_cores()
+        )
+        return np.concatenate(list(answers))
+
+    return embed

@@ -10,6 +10,7 @@ from scored_pairs import NAN
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import sigmoid
+from flaskapp.evaluation.calibration import Trust
 from research.distil.calibration import Calibration, fit_calibration
 
 
@@ -61,6 +62,25 @@ class TestCalibration:
         found = fit_calibration([1.0, 1.1, 5.0, 5.2], [True, True, False, False])
         assert found.score(1.0) > 0.7 > 0.3 > found.score(5.0)
 
+    def test_where_the_network_is_unsure_it_finds_the_same_numbers_again(self):
+        # Pairs that keep their odds as far as the network is sure, as ``Trust`` says.
+        generator, trust = np.random.default_rng(6), Trust(1.0, 2.0)
+        distance, certainty = generator.uniform(0, 4, 300_000), generator.uniform(0.3, 1, 300_000)
+        odds = trust.weigh(4 - 2 * distance, certainty, 1.0)
+        same = generator.random(odds.size) < sigmoid(odds)
+        found = fit_calibration(distance, same, None, trust=trust, certainty=certainty)
+        assert (found.scale, found.offset) == (pytest.approx(-2, abs=0.05), pytest.approx(4, abs=0.1))
+        blind = fit_calibration(distance, same, None)
+        assert blind.log_loss > found.log_loss
+        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": 1.0, "non_match": 2.0}
+
+    def test_pairs_count_as_often_as_they_are_told_to(self):
+        distance, same = self.distances(600)
+        twice = fit_calibration(np.append(distance, distance[:50]), np.append(same, same[:50]), None)
+        counts = np.append(np.full(50, 2.0), np.ones(550))
+        found = fit_calibration(distance, same, twice.genuine_share, counts_for=counts)
+        assert found.scale == pytest.approx(twice.scale, rel=0.01)
+
     def test_log_loss_is_its_definition(self):
         distance, same = self.distances()
         found = fit_calibration(distance, same)
@@ -71,7 +91,8 @@ class TestCalibration:
     def test_is_deterministic_and_fits_json(self):
         found = fit_calibration(*self.distances())
         assert found == fit_calibration(*self.distances())
-        assert Calibration(**json.loads(json.dumps(found.to_json()))) == found
+        told = json.loads(json.dumps(found.to_json()))
+        assert Calibration(**told | {"trust": Trust(**told["trust"])}) == found
 
     def test_refuses_distances_that_tell_nothing(self):
         with pytest.raises(DataError, match="fall as the distance grows"):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from flaskapp.errors import DataError
-from flaskapp.model import GROWN_UNITS, build_embedding_network
 from flaskapp.preprocess import to_model_input
 from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.shape import RESIDUAL_UNITS
 from research.distil import network as networks
 
 SMALL = (0, 0, 1, 0)
@@ -19,28 +19,27 @@ def say(network, faces) -> np.ndarray:
 @pytest.fixture(scope="module")
 def small():
     """Return a folded network and its arrays, biases moved away from zero."""
-    network, rng = networks.build_student(SMALL, 0), np.random.default_rng(2)
+    network, rng = networks.build_student(SMALL), np.random.default_rng(2)
     arrays = {variable.path: np.array(variable.value.detach()) for variable in network.variables}
     arrays = {name: array + rng.normal(0, 0.02, array.shape).astype(np.float32) for name, array in arrays.items()}
     networks.set_arrays(network, arrays)
     return network, arrays
 
 
-def test_the_grown_network_says_the_teachers_128_numbers():
+def test_the_network_says_the_teachers_128_numbers():
     network = networks.build_vector_network()
     added = [layer.name for layer in network.layers if layer.name.endswith("_add")]
-    assert tuple(sum(f"block{block}_unit" in name for name in added) for block in (1, 2, 3, 4)) == GROWN_UNITS
+    assert tuple(sum(f"block{block}_unit" in name for name in added) for block in (1, 2, 3, 4)) == RESIDUAL_UNITS
     assert (network.input_shape, network.output_shape) == ((None, 100, 100, 3), (None, 128))
     assert network.get_layer("expand_conv").kernel.shape == (1, 1, 256, 512)
     assert 5_900_000 < network.count_params() < 6_200_000
 
 
-@pytest.mark.parametrize("neck", [0, 512])
-def test_normalisation_layers_that_add_the_bias_change_nothing(neck, faces):
-    network, rng = networks.build_student(SMALL, neck), np.random.default_rng(3)
+def test_normalisation_layers_that_add_the_bias_change_nothing(faces):
+    network, rng = networks.build_student(SMALL), np.random.default_rng(3)
     arrays = {v.path: rng.normal(0, 0.05, v.shape).astype(np.float32) for v in network.variables}
     networks.set_arrays(network, arrays)
-    normalised = networks.unfolded(arrays, SMALL, neck)
+    normalised = networks.unfolded(arrays, SMALL)
     assert any("norm" in layer.name for layer in normalised.layers)
     np.testing.assert_allclose(say(normalised, faces[:4]), say(network, faces[:4]), atol=1e-5)
 
@@ -72,19 +71,19 @@ def test_pooling_and_its_gradient_are_those_of_keras(side):
 
 def test_a_network_that_grows_says_what_it_said(small, faces):
     network, arrays = small
-    larger = networks.build_student((0, 2, 2, 1), 512)
+    larger = networks.build_student((0, 2, 2, 1))
     networks.set_arrays(larger, networks.grow(arrays, larger))
     np.testing.assert_allclose(say(larger, faces[:4]), say(network, faces[:4]), atol=1e-5)
 
 
 def test_a_network_does_not_shrink(small):
     with pytest.raises(DataError, match="block3_unit1"):
-        networks.grow(small[1], networks.build_student((0, 0, 0, 0), 0))
+        networks.grow(small[1], networks.build_student((0, 0, 0, 0)))
 
 
 def test_arrays_of_another_network_are_refused(small):
-    with pytest.raises(DataError, match="expand_conv"):
-        networks.set_arrays(networks.build_student(SMALL, 512), small[1])
+    with pytest.raises(DataError, match="block2_unit1"):
+        networks.set_arrays(networks.build_student((0, 1, 1, 0)), small[1])
 
 
 def test_a_snapshot_keeps_arrays_in_half_precision_and_what_is_said_of_them(small, tmp_path):
@@ -111,14 +110,13 @@ def test_the_shipped_weights_are_a_start(faces):
     path = default_weights_path()
     siamese = keras.models.load_model(path, custom_objects={"L1Distance": L1Distance}, compile=False)
     twin = siamese.get_layer("embedding_network")
-    kernel, bias = networks.unfold_projection(twin, 128)
-    one_view = keras.Model(twin.get_layer("block1_conv").input, twin.get_layer("flatten").output)
-    expected = say(one_view, faces[:4]) @ kernel + bias
+    one_view = keras.Model(twin.get_layer("block1_conv").input, twin.get_layer("vector").output)
+    expected = say(one_view, faces[:4])
 
     arrays, _ = networks.read_start(path)
-    grown = networks.build_student()
-    networks.set_arrays(grown, networks.grow(arrays, grown))
-    np.testing.assert_allclose(say(grown, faces[:4]), expected, atol=2e-3 * np.abs(expected).max())
+    student = networks.build_student()
+    networks.set_arrays(student, arrays)
+    np.testing.assert_allclose(say(student, faces[:4]), expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_projections_keep_distances():
@@ -137,18 +135,3 @@ def test_projections_of_one_seed_are_one_matrix():
     np.testing.assert_array_equal(networks.random_projection(8, 16), networks.random_projection(8, 16))
     assert not np.array_equal(networks.random_projection(8, 16), networks.random_projection(8, 16, seed=1))
     assert networks.random_projection(8, 16).dtype == np.float32
-
-
-def test_a_folded_projection_is_spread_over_the_embedding_and_found_again():
-    rng, network = np.random.default_rng(4), build_embedding_network(SMALL)
-    kernel, bias = rng.normal(size=(256, 128)), rng.normal(size=128)
-    networks.fold_projection(network, kernel, bias)
-    features = rng.normal(size=(5, 256)).astype(np.float32)
-    folded, offset = network.get_layer("embedding").get_weights()
-    expected = (features @ kernel + bias) @ networks.random_projection(128)
-    np.testing.assert_allclose(features @ folded + offset, expected, rtol=1e-3, atol=1e-3)
-    found = networks.unfold_projection(network, 128)
-    np.testing.assert_allclose(found[0], kernel, atol=1e-4)
-    np.testing.assert_allclose(found[1], bias, atol=1e-4)
-    with pytest.raises(ValueError, match=r"256 rows.*\(255, 128\)"):
-        networks.fold_projection(network, kernel[:255], bias)

@@ -13,17 +13,18 @@ from click.testing import CliRunner
 from PIL import Image
 
 from flaskapp import preprocess
-from flaskapp.layers import WithOtherViews
+from flaskapp.layers import WithMirrorImage
 from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.distil.faces import Batches, Changes, training_faces
 from research.distil.network import build_student
-from research.distil.shipping import siamese_of
+from research.distil.shipping import served, siamese_of
 from research.distil.train import Recipe, Run, Schedule, embedder
+from research.sets.labelled import labelled
 from research.sets.prepare import prepare
-from research.sets.roles import TRAINING
+from research.sets.roles import TRAINING, VALIDATION
 
-UNITS, NECK = (0, 1, 0, 0), 512
+UNITS = (0, 1, 0, 0)
 
 
 def pattern(seed: int) -> np.ndarray:
@@ -69,7 +70,7 @@ def people(tmp_path_factory) -> Path:
 
 def arguments(people: Path, command: str, *others: str) -> list[str]:
     units = ",".join(map(str, UNITS))
-    network = ["--units", units, "--neck", str(NECK)] if command != "stand-in" else []
+    network = ["--units", units] if command != "stand-in" else []
     return [command, str(people / "sets.toml"), "--crops", str(people / "crops"), *network, *others]
 
 
@@ -83,7 +84,7 @@ def average(people) -> Path:
     batches = Batches(faces, targets, rows, 16, recipe.changes, recipe.seed)
     compile_step, torch.compile = torch.compile, lambda function: function
     try:
-        run = Run(people / "run", build_student(UNITS, NECK), table, batches, Schedule(0.02, until=480), recipe)
+        run = Run(people / "run", build_student(UNITS), table, batches, Schedule(0.02, until=480), recipe)
     finally:
         torch.compile = compile_step
     run.learn(lambda *_: None, 10_000)
@@ -108,6 +109,17 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
     assert note["training"]["faces"] == 480
     counted = {kind: sum(verdicts.values()) for kind, verdicts in note["error_counts"].items()}
     assert counted == {"genuine": 30, "impostor": 36}
+    assert note["trust"] == note["calibration"]["trust"]
+    poor, good = note["grade_bounds"]
+    assert 0 < poor <= good <= 1
+    assert served.info.trust.match >= 0
+    for name, counts in note["counts_by_grades"].items():
+        assert set(name.split(" and ")) <= {"good", "fair", "poor"}
+        for verdict, told in counts["intervals"].items():
+            for kind, (low, high) in told.items():
+                share = counts[kind][verdict] / sum(counts[kind].values())
+                assert 0 <= low <= high <= 1
+                assert low - 0.05 <= share <= high + 0.05
     assert note["band_choice"]["max_fnmr"] == pytest.approx(10 / 30), "so few pairs show no lower rate"
 
     faces = np.stack([pattern(1000 + sum(PEOPLE.values()) - 1), pattern(1000), pattern(1000)])
@@ -115,29 +127,30 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
     assert served.similarity(embeddings[1], embeddings[2]) > served.similarity(embeddings[0], embeddings[1])
 
 
-@pytest.mark.parametrize(("units", "neck"), [(UNITS, NECK), ((0, 0, 1, 0), 0)])
-def test_what_is_shipped_says_what_was_trained(people, units, neck):
+def test_what_is_shipped_says_what_was_trained(people):
     table, faces = prepare(people / "sets.toml", people / "crops", say=str, workers=1)
     keras.utils.set_random_seed(4)
-    student = build_student(units, neck)
+    student = build_student(UNITS)
     arrays = {variable.path: np.asarray(variable.value.detach()) for variable in student.variables}
-    twin = siamese_of(arrays, units, neck, table, faces).get_layer("embedding_network")
-    views = WithOtherViews()(preprocess.to_model_input(faces[:4])).cpu().numpy()
-    vectors = embedder(student)((views * 255).round().astype(np.uint8)).reshape(-1, 4, 128).mean(axis=0)
+    twin = siamese_of(arrays, UNITS, table, faces).get_layer("embedding_network")
+    views = WithMirrorImage()(preprocess.to_model_input(faces[:4])).cpu().numpy()
+    vectors = embedder(student)((views * 255).round().astype(np.uint8)).reshape(2, -1, 128).mean(axis=0)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    embeddings = twin.predict(preprocess.to_model_input(faces[:4]), verbose=0)
+    embeddings = served(twin)(faces[:4])
+    np.testing.assert_allclose(twin.predict(preprocess.to_model_input(faces[:4]), verbose=0), embeddings, atol=1e-4)
+    known = served(twin)(faces[labelled(table, VALIDATION).rows])
+    assert np.median(np.linalg.norm(known, axis=1)) == pytest.approx(1, abs=0.02)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     np.testing.assert_allclose(embeddings @ embeddings.T, vectors @ vectors.T, atol=0.05)
 
 
-@pytest.mark.parametrize(("units", "neck"), [(UNITS, NECK), ((0, 0, 1, 0), 0)])
-def test_what_a_set_named_as_centre_has_in_common_is_taken_off(people, units, neck):
+def test_what_a_set_named_as_centre_has_in_common_is_taken_off(people):
     text = (people / "sets.toml").read_text().replace('name = "drawn"', 'name = "drawn"\ncentre = true')
     (people / "centred.toml").write_text(text)
     table, faces = prepare(people / "centred.toml", people / "crops", say=str, workers=1)
     keras.utils.set_random_seed(4)
-    arrays = {v.path: np.asarray(v.value.detach()) for v in build_student(units, neck).variables}
-    twin = siamese_of(arrays, units, neck, table, faces).get_layer("embedding_network")
+    arrays = {v.path: np.asarray(v.value.detach()) for v in build_student(UNITS).variables}
+    twin = siamese_of(arrays, UNITS, table, faces).get_layer("embedding_network")
     dense = keras.Model(twin.input, twin.get_layer("embedding").output)
     spread = dense.predict(preprocess.to_model_input(faces[table.role == TRAINING]), verbose=0)
     assert np.linalg.norm(spread.mean(axis=0)) < 0.02 * np.linalg.norm(spread, axis=1).mean()

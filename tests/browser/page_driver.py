@@ -28,6 +28,7 @@ from playwright.sync_api import (
 )
 
 from flaskapp.errors import PhotoError
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import decide
 from flaskapp.personal.model import PersonalInfo
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier
@@ -49,6 +50,8 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800, "out_of_scope": 0},
         "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48, "out_of_scope": 0},
     },
+    trust=Trust(1.0, 2.0),
+    grade_bounds=(0.7, 0.9),
     details={"terms": "For tests."},
 )
 SCOPE = {"stranger_pairs": 900, "strangers_out": 890, "owner_pairs": 20, "owner_out": 1}

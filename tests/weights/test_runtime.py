@@ -12,12 +12,17 @@ import pytest
 from weights_files import LAYERS, note_for, random_arrays, write_h5, write_note, write_weights_files
 
 from flaskapp.errors import WeightsError
+from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.weights import info, runtime
-from flaskapp.weights.graph import CERTAINTY, check_arrays, read_network
+from flaskapp.weights.graph import check_arrays, read_arrays
 from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
 from flaskapp.weights.runtime import Runtime, weighted_l1
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def unit(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings / np.linalg.norm(embeddings.astype(np.float64), axis=-1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +92,7 @@ def test_faces_of_another_form_are_refused(loaded, faces):
 def test_the_score_is_the_sigmoid_of_the_weighted_l1_distance(loaded):
     arrays = random_arrays()
     reference, probe = np.random.default_rng(1).normal(0, 1 / 64, (2, 4096)).astype(np.float32)
-    distance = np.abs(reference.astype(np.float64) - probe)
+    distance = np.abs(unit(reference) - unit(probe))
     log_odds = distance @ arrays["similarity_score/kernel"][:, 0] + arrays["similarity_score/bias"][0]
     assert loaded.similarity(reference, probe) == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
 
@@ -105,10 +110,52 @@ def test_one_embedding_is_as_like_itself_as_can_be(loaded, faces):
     assert loaded.similarity(first, second) < loaded.similarity(first, first)
 
 
-@pytest.mark.parametrize("distance", [1e3, 1e6])
-def test_no_distance_is_too_large_for_a_score(loaded, distance):
-    zero = np.zeros(4096, np.float32)
-    assert loaded.similarity(zero, zero + np.float32(distance)) == 0
+@pytest.mark.parametrize("length", [0, 1e-30, 1e6])
+def test_no_length_is_too_small_or_too_large_for_a_score(loaded, length):
+    reference = np.full(4096, length, np.float32)
+    assert 0 <= loaded.similarity(reference, -reference) <= loaded.similarity(reference, reference) <= 1
+
+
+def test_certainty_is_the_length_up_to_one():
+    embeddings = np.zeros((4, 4096), np.float32)
+    embeddings[:, 7] = 0, 0.25, 3, np.nan
+    np.testing.assert_array_equal(runtime.certainties(embeddings), [0, 0.25, 1, np.nan])
+
+
+class TestTrust:
+    """Pairs whose heads say the same: what is left of it depends on how sure the network is."""
+
+    @pytest.fixture
+    def weighing(self, copy) -> Runtime:
+        return Runtime(write_note(copy, trust={"match": 1.0, "non_match": 2.0}))
+
+    @pytest.fixture(params=[1.0, 0.3], ids=["match", "non-match"])
+    def pair(self, request) -> np.ndarray:
+        """Return two unit vectors that the head finds alike, or not."""
+        first, second = np.random.default_rng(5).normal(0, 1 / 64, (2, 4096)).astype(np.float32)
+        return np.stack([unit(first), unit(first + (1 - request.param) * second)]).astype(np.float32)
+
+    def log_odds(self, runtime, pair, *lengths) -> float:
+        score = runtime.similarity(*(np.float32(length) * one for length, one in zip(lengths, pair, strict=True)))
+        return np.log(score / (1 - score))
+
+    def test_log_odds_count_for_less_where_the_network_is_less_sure(self, weighing, pair):
+        whole = self.log_odds(weighing, pair, 1, 1)
+        left = 0.5 if whole > 0 else 0.25
+        assert abs(whole) > 0.5, "else this test would show nothing"
+        assert self.log_odds(weighing, pair, 0.5, 1) == pytest.approx(left * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 1, 0.5) == pytest.approx(left * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 0.5, 0.5) == pytest.approx(left**2 * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 7, 7) == pytest.approx(whole, rel=1e-4)
+
+    def test_less_certainty_never_moves_a_score_away_from_the_middle(self, weighing, pair):
+        odds = [self.log_odds(weighing, pair, length, 0.8) for length in np.linspace(0.01, 1, 20)]
+        assert np.all(np.diff(np.abs(odds)) > 0)
+        assert len(set(np.sign(odds))) == 1
+
+    def test_it_is_symmetric_to_the_last_bit(self, weighing, pair):
+        first, second = np.float32(0.4) * pair[0], pair[1]
+        assert weighing.similarity(first, second) == weighing.similarity(second, first)
 
 
 def test_another_process_gives_the_same_bits(weights, loaded, faces, tmp_path):
@@ -166,7 +213,7 @@ def test_only_the_shipped_weights_are_to_be_put_back(copy, monkeypatch, shipped,
 
 def test_a_folder_is_no_weights(tmp_path):
     with pytest.raises(WeightsError, match=r"folder\.h5 cannot be read"):
-        read_network((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
+        read_arrays((tmp_path / "folder.h5").mkdir() or tmp_path / "folder.h5", "")
     (tmp_path / "other.json").mkdir()
     with pytest.raises(WeightsError, match=r"other\.json cannot be read"):
         read_info(tmp_path / "other.h5")
@@ -181,7 +228,10 @@ def test_a_damaged_note_is_named(copy, text):
         Runtime(copy)
 
 
-@pytest.mark.parametrize("key", ["name", "sha256", "threshold", "inconclusive_band", "error_counts", "crop_geometry"])
+@pytest.mark.parametrize(
+    "key",
+    ["name", "sha256", "threshold", "inconclusive_band", "error_counts", "crop_geometry", "trust", "grade_bounds"],
+)
 def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
     note = note_for(copy)
     del note[key]
@@ -196,10 +246,24 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"inconclusive_band": [0.4]},
         {"inconclusive_band": "ab"},
         {"threshold": "high"},
+        {"trust": {"match": 1.0}},
+        {"trust": {"match": -1.0, "non_match": 1.0}},
+        {"grade_bounds": [0.9]},
+        {"counts_by_grades": {"good and good": {"genuine": {}, "impostor": {}}}},
         {"error_counts": {"genuine": {"match": 1}, "impostor": {"match": 1}}},
         {"error_counts": {"genuine": {"match": -1, "inconclusive": 0, "non_match": 0}, "impostor": {}}},
     ],
-    ids=["one end", "letters", "word", "verdicts missing", "negative"],
+    ids=[
+        "one end",
+        "letters",
+        "word",
+        "half a trust",
+        "no trust",
+        "one bound",
+        "no counts",
+        "verdicts missing",
+        "negative",
+    ],
 )
 def test_a_note_of_other_values_is_damaged(copy, changes):
     write_note(copy, **changes)
@@ -249,7 +313,7 @@ def test_a_pickle_is_never_opened(copy):
     ("name", "array", "message"),
     [
         ("block2_conv/kernel", np.zeros((3, 3, 64, 127)), r"block2_conv/kernel expects \(3, 3, 64, 128\)"),
-        ("embedding/kernel", np.zeros((4096, 256)), r"embedding/kernel expects \(256, 4096\)"),
+        ("embedding/kernel", np.zeros((4096, 256)), r"embedding/kernel expects \(128, 4096\)"),
         ("similarity_score/kernel", np.zeros((4095, 1)), r"similarity_score/kernel expects \(4096, 1\)"),
         ("block1_unit1_2_conv/kernel", np.zeros(1), r"block1_unit1_2_conv/kernel expects not to be there"),
         ("lambda/code", np.zeros(1), "lambda/code expects not to be there"),
@@ -309,6 +373,23 @@ def figures_of(counts: VerdictCounts) -> list[str]:
     return re.findall(r"none of \d+|[\d.]+ %|[\d,]+ of [\d,]+", str(counts))
 
 
+def test_counts_are_of_pairs_whose_photos_were_graded_alike(copy):
+    counts = {
+        "genuine": {"match": 2, "inconclusive": 8, "non_match": 0},
+        "impostor": {"match": 3, "inconclusive": 90, "non_match": 7},
+        "intervals": {verdict: {"genuine": [0.1, 0.4], "impostor": [0.0, 0.1]} for verdict in DECISIONS},
+    }
+    write_note(copy, counts_by_grades={"good and poor": counts})
+    read = read_info(copy)
+    for grades in (("good", "poor"), ("poor", "good")):
+        told = read.verdict_counts("match", grades).to_json()
+        assert (told["impostor_with_verdict"], told["impostor_pairs"], told["genuine_with_verdict"]) == (3, 100, 2)
+        assert told["grades"] == grades
+        assert told["intervals"]["genuine"] == [0.1, 0.4]
+        assert "a good and a poor photo" in told["sentence"]
+    assert read.verdict_counts("match", ("fair", "poor")) == read.verdict_counts("match")
+
+
 def test_verdicts_cannot_outnumber_pairs():
     with pytest.raises(ValueError, match="outnumber"):
         VerdictCounts(impostor_pairs=1, impostor_with_verdict=2, genuine_pairs=0, genuine_with_verdict=0)
@@ -342,16 +423,7 @@ def test_the_shipped_weights_lie_in_the_package_or_beside_it():
 def test_weights_with_other_layers_are_refused(copy, layers):
     write_note(write_h5(copy, random_arrays(), layers))
     with pytest.raises(WeightsError, match=r"other layers than this version: .*flaskapp>"):
-        read_network(copy, read_info(copy).sha256)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"exponent": 2, "full": 1}, {"exponent": 0.2, "full": 0}, {"exponent": 0.2}, None]
-)
-def test_senseless_lengths_are_refused(copy, settings):
-    write_note(write_h5(copy, random_arrays(), LAYERS | {CERTAINTY: settings}))
-    with pytest.raises(WeightsError, match="is not a Keras weights file"):
-        read_network(copy, read_info(copy).sha256)
+        read_arrays(copy, read_info(copy).sha256)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-12)])
@@ -360,7 +432,7 @@ def test_the_weighted_l1_distance_is_its_formula(dtype, tolerance):
     references, probes = rng.normal(size=(2, 70, 4096)).astype(np.float32)
     references[5] = np.nan
     kernel = rng.normal(size=4096).astype(dtype)
-    expected = np.sum(np.abs(references.astype(np.float64) - probes) * kernel.astype(np.float64), axis=1)
+    expected = np.sum(np.abs(unit(references) - unit(probes)) * kernel.astype(np.float64), axis=1)
     found = weighted_l1(references, probes, kernel)
     assert (found.dtype, found.shape) == (dtype, (70,))
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * 4096**0.5)

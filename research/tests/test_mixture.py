@@ -1,0 +1,96 @@
+"""Pairs as they come and spoiled, of made-up people whose embeddings are their photos' own colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flaskapp.evaluation.calibration import Trust
+from flaskapp.evaluation.decisions import sigmoid
+from research.distil import shipping
+from research.distil.mixture import WAYS, Mixture, mix
+from research.distil.spoiling import KINDS
+
+CONDITIONS = 1 + 2 * sum(len(kind.measured) for kind in KINDS) + len(KINDS)
+
+
+def embed(faces: np.ndarray) -> np.ndarray:
+    """Return the mean of each of 64 x 64 places of a face, repeated colours and all."""
+    return np.float32(faces[:, 18:82, 18:82].mean(axis=3).reshape(len(faces), -1) / 255 - 0.5) / 20
+
+
+@pytest.fixture(scope="module")
+def mixed() -> Mixture:
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(6), 3)
+    faces = rng.integers(0, 256, (6, 100, 100, 3))[person] * 0.8 + rng.integers(0, 50, (18, 100, 100, 3))
+    return mix(embed, faces.astype(np.uint8), person, person % 2)
+
+
+def test_every_condition_has_pairs_of_both_kinds_within_sets(mixed):
+    assert len(mixed.conditions) == CONDITIONS
+    for kind in (mixed.same, ~mixed.same):
+        assert (np.bincount(mixed.condition[kind], minlength=CONDITIONS) > 0).all()
+    assert (mixed.people[:, 0] % 2 == mixed.people[:, 1] % 2).all()
+    np.testing.assert_array_equal(mixed.same, mixed.people[:, 0] == mixed.people[:, 1])
+
+
+def test_each_way_weighs_what_it_is_to_weigh(mixed):
+    ways = np.array([way for way, _ in mixed.conditions])[mixed.condition]
+    for kind in (mixed.same, ~mixed.same):
+        for way, share in WAYS.items():
+            assert mixed.counts_for[kind & (ways == way)].sum() == pytest.approx(share)
+
+
+def test_the_first_condition_is_photos_as_they_come(mixed):
+    assert mixed.conditions[0][0] == "as they come"
+    assert mixed.as_they_come.sum() == 2 * 36
+    assert (
+        mixed.distance[mixed.as_they_come & mixed.same].max() < mixed.distance[mixed.as_they_come & ~mixed.same].min()
+    )
+
+
+def test_it_repeats(mixed):
+    rng = np.random.default_rng(0)
+    person = np.repeat(np.arange(6), 3)
+    faces = rng.integers(0, 256, (6, 100, 100, 3))[person] * 0.8 + rng.integers(0, 50, (18, 100, 100, 3))
+    again = mix(embed, faces.astype(np.uint8), person, person % 2)
+    np.testing.assert_array_equal(again.distance, mixed.distance)
+
+
+class TestCalibrating:
+    """Two conditions: people told apart, and photos so poor that strangers look alike."""
+
+    @pytest.fixture(scope="class")
+    def pairs(self) -> Mixture:
+        rng, count = np.random.default_rng(1), 4000
+        same = np.tile(np.repeat([True, False], count), 2)
+        condition = np.repeat([0, 1], 2 * count)
+        poor = condition == 1
+        distance = np.where(same | poor, 1.0, 3.0) + rng.normal(0, 0.35, same.size)
+        certainty = np.where(poor, 0.3, 1.0)
+        people = np.stack([np.arange(same.size) % 50, np.where(same, np.arange(same.size) % 50, 50)], axis=1)
+        return Mixture(
+            distance, certainty, certainty, same, condition, (("as they come", ""), ("alike", "fog")), people
+        )
+
+    def test_strangers_in_fog_do_not_match(self, pairs):
+        calibration, choice = shipping.calibrate(pairs)
+        scores = calibration.score(pairs.distance, pairs.certainty, pairs.other)
+        fog = pairs.condition == 1
+        assert np.mean(scores[fog & ~pairs.same] >= choice.high) <= shipping.WORST_MATCH
+        assert np.mean(scores[fog & pairs.same] < choice.low) <= shipping.WORST_NON_MATCH
+        assert np.mean(scores[~fog & pairs.same] >= choice.high) > 0.95
+        blind = sigmoid(calibration.scale * pairs.distance + calibration.offset)
+        assert np.mean(blind[fog & ~pairs.same] >= choice.high) > 0.5, "else this test would show nothing"
+        assert calibration.trust != Trust(0, 0)
+
+    def test_verdicts_are_counted_by_grade(self, pairs):
+        calibration, choice = shipping.calibrate(pairs)
+        scores = calibration.score(pairs.distance, pairs.certainty, pairs.other)
+        told = shipping.counted(scores, pairs, choice.band, (0.5, 0.9))
+        assert list(told["counts_by_grades"]) == ["good and good", "poor and poor"]
+        poor = told["counts_by_grades"]["poor and poor"]
+        assert sum(poor["impostor"].values()) == 4000
+        assert poor["impostor"]["inconclusive"] > 3900
+        assert sum(told["error_counts"]["genuine"].values()) == 4000
