@@ -104,7 +104,7 @@ figures: .venv/.research
 		--json docs/figures/3-strangers.json
 	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by age \
 		--json docs/figures/3b-strangers-by-age.json
-	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --pairs-a-step 120 --json docs/figures/4-worse-photos.json
+	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --photos 200 --json docs/figures/4-worse-photos.json
 	$(MAKE) model-card
 
 model-card: .venv/.research

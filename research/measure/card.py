@@ -106,11 +106,8 @@ def model_card(note: Json, runs: Mapping[str, Json], folder: str = "figures") ->
         races=_by_rate(runs["strangers"]["operating_points"][1]["within"]["race"]),
         unusable=_by_rate(runs["strangers"]["failures_to_acquire"]["race"]),
         ages=_by_rate(runs["ages"]["operating_points"][1]["within"]["age"]),
-        steps={
-            kind: {step["step"]: step for step in part["steps"]} for kind, part in runs["worse"]["degraded"].items()
-        },
         reporting=runs["reporting"],
-        unchanged=runs["worse"]["unchanged"],
+        worse=runs["worse"],
     )
 
 

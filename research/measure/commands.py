@@ -57,18 +57,26 @@ def strangers(photos: Path, labels: Path | None, **given: Any) -> None:
 @SETS
 @ROLE
 @click.option(
-    "--pairs-a-step",
-    type=click.IntRange(min=1),
-    default=200,
+    "--photos",
+    type=click.IntRange(min=2),
+    default=300,
     show_default=True,
     metavar="N",
-    help="So many genuine pairs, drawn by chance; each costs 43 detections.",
+    help="At most so many photos, drawn person by person; each is changed and looked at 90 times.",
 )
-def worse_photos(sets: Path | None, role: str | None, pairs_a_step: int, **given: Any) -> None:
-    """Make the probes of genuine pairs worse, and measure each step."""
+@click.option(
+    "--pairs-a-step",
+    type=click.IntRange(min=1),
+    default=5000,
+    show_default=True,
+    metavar="N",
+    help="At most so many pairs of strangers, drawn by chance.",
+)
+def worse_photos(sets: Path | None, role: str | None, photos: int, pairs_a_step: int, **given: Any) -> None:
+    """Make probes, references or both worse in many ways, and tell what the verdicts say."""
     from research.measure import evaluating
 
-    evaluating.worse_photos(SimpleNamespace(**given), evaluating.Sets.of(sets, role), pairs_a_step)
+    evaluating.worse_photos(SimpleNamespace(**given), evaluating.Sets.of(sets, role), photos, pairs_a_step)
 
 
 @click.command("model-card", cls=ReadingCommand)

@@ -34,13 +34,22 @@ from flaskapp.report import Section, Table
 from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.runtime import Runtime, default_runtime
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
-from research.measure.degrading import KINDS
 from research.measure.roles import pairs_of_role
 from research.measure.strangers import Fairness, Operating, Rate, measure_strangers
-from research.measure.worse_photos import Robustness, Step, measure_robustness
+from research.measure.worse_photos import (
+    ERRORS,
+    LABELS,
+    VERDICTS,
+    WAYS,
+    Shares,
+    Step,
+    WorsePhotos,
+    draw_trials,
+    measure_worse_photos,
+)
 from research.plots.hardest import HardPair, plot_hardest
 from research.plots.strangers import plot_strangers
-from research.plots.worse_photos import plot_robustness
+from research.plots.worse_photos import plot_worse_photos
 from research.sets.table import ROLE_NAMES, load_faces, read_sets
 
 PROGRAM = "python -m research"
@@ -57,16 +66,15 @@ STRANGERS = (
     "Were one person in two photos after all, a true match would be counted as a false one."
 )
 WORSE = (
-    "Only the probe was changed, before any face was looked for; the reference is as it was. The same pairs went "
-    "through every step. A photo in which no face is found any more is a failure to acquire and counts as non-match. "
-    "Match, inconclusive and non-match are the verdicts on genuine pairs by the band that came with the weights. "
-    "FMR counts each changed probe against the references of all other people."
+    "Photos were changed before any face was looked for: the probe, the reference, both alike, or both, each in "
+    "another kind of the same step. The same pairs went through every step. A photo in which no usable face is found "
+    "any more is a failure to acquire, neither match nor non-match. Shares are of all pairs, verdicts by the band that "
+    "came with the weights. Photos that are poor alike share what was drawn (direction, place, colour); noise is each "
+    "photo's own."
 )
 RATE_HEAD = ("", "rate", "95 % interval", "of")
-STEP_HEAD = (
-    *("step", "FNMR", "95 % interval", "of", "failed", "match", "inconcl.", "non-match"),
-    *("FMR", "95 % interval", "of"),
-)
+STEP_HEAD = ("", "match: probe", *WAYS[1:], "non-match: probe", *WAYS[1:], "no face")
+WAY_HEAD = ("", "pairs", *(part for name in VERDICTS for part in (name.replace("_", "-"), "95 % interval")))
 
 
 @dataclass(frozen=True)
@@ -263,77 +271,90 @@ def _across(point: Operating) -> Table:
     return Table(("", *names), rows)
 
 
-def worse_photos(options: SimpleNamespace, sets: Sets, pairs_a_step: int) -> None:
+def worse_photos(options: SimpleNamespace, sets: Sets, photos: int, pairs_a_step: int) -> None:
     """Measure photos made worse, and tell what was asked for.
 
     Args:
         options: as of the product's command.
         sets: whose pairs.
-        pairs_a_step: at most so many genuine pairs.
+        photos: at most so many photos.
+        pairs_a_step: at most so many pairs of strangers.
     """
     check(options, sets=sets.file)
-    listed = sets.list_pairs(SimpleNamespace(**vars(options), impostors=0))
-    _spare(options, "robustness", listed.root, photos_of(listed.pairs))
-    robustness = measure_robustness(
-        listed.pairs,
-        listed.root,
-        runtime_of(options.weights),
-        pairs_a_step,
-        seed=options.seed,
-        choice=options.face,
-        progress=progress_bar("Making photos worse", "photos", each=1 + len(KINDS) * len(KINDS[0].values)),
-    )
+    listed = sets.list_pairs(SimpleNamespace(**vars(options) | {"impostors": 0}))
+    _spare(options, "worse-photos", listed.root, photos_of(listed.pairs))
+    trials = draw_trials(listed.pairs, photos, pairs_a_step, options.seed)
+    runtime, bar = runtime_of(options.weights), progress_bar("Making photos worse", "photos")
+    found = measure_worse_photos(trials, listed.root, runtime, seed=options.seed, choice=options.face, progress=bar)
     title = f"Worse photos: {listed.title.partition(':')[0]}"
-    sections = _sections_of_steps(robustness)
-    _tell("worse-photos", sections, {"measured": title, **robustness.to_json()}, options)
+    told = {"measured": title, **found.to_json()}
+    sections = _sections_of_steps(found)
+    _tell("worse-photos", sections, told, options)
     if options.plots or options.report:
-        picture = "FNMR, FMR and failures to acquire over the steps of each way of getting worse, with intervals."
-        _draw(
-            title,
-            "worse-photos",
-            "robustness",
-            plot_robustness(robustness.to_json()),
-            picture,
-            sections,
-            WORSE,
-            options,
-        )
+        picture = "Strangers who read match and genuine pairs that read non-match, step by step in each kind."
+        details = [
+            Section(f"{kind}: {LABELS[kind]}", (), Table(WAY_HEAD, [row for step in steps for row in _way_rows(step)]))
+            for kind, steps in found.kinds.items()
+        ]
+        figure = plot_worse_photos(told)
+        _draw(title, "worse-photos", "worse-photos", figure, picture, [*sections, *details], WORSE, options)
 
 
-def _sections_of_steps(robustness: Robustness) -> list[Section]:
-    unchanged = robustness.unchanged
-    pairs, population = unchanged.confusion, unchanged.population
-    people = f" of {population.count:,} {'people' if population.drawn == 'person' else 'photos'}" if population else ""
+def _sections_of_steps(found: WorsePhotos) -> list[Section]:
+    pairs = {of: shares.pairs for of, shares in found.unchanged.ways["unchanged"].items()}
+    sources, failed = found.trials.sources, found.unchanged.failed
+    people = f"{sources.count:,} {'people' if sources.unit == 'person' else 'photos'}"
     settings = [
-        ("weights", unchanged.weights or "not named"),
-        ("pairs a step", f"{pairs.genuine:,} genuine, {pairs.impostor:,} impostor{people}"),
-        ("threshold", f"{unchanged.threshold:.4f}"),
-        ("yaw unknown", f"{robustness.without_yaw:,} genuine pairs, a photo of which shows no usable face"),
+        ("weights", found.info.weights_id),
+        ("photos", f"{len(found.trials.photos):,}, of which {failed:,} show no usable face as they are"),
+        ("pairs a step", f"{pairs['genuine']:,} genuine, {pairs['impostor']:,} of strangers, of {people}"),
+        ("yaw unknown", f"{found.without_yaw:,} genuine pairs, a photo of which shows no usable face"),
+        *((f"worst {error.replace('_', '-')}", _worst_in_words(found.worst(of), of)) for of, error in ERRORS.items()),
     ]
-    as_they_are = [_step_row(Step("", 0, "as they are", unchanged))]
+    steps = [found.unchanged, *(step for part in found.kinds.values() for step in part)]
+    title = "Strangers reading match, genuine pairs reading non-match (* = worst), photos without a usable face"
     return [
         Section("What was measured", (), Table(("", ""), settings)),
-        Section("unchanged: the photos as they are", (), Table(STEP_HEAD, as_they_are)),
-        *(
-            Section(f"{kind}: {label}", (), Table(STEP_HEAD, [_step_row(step) for step in robustness.of(kind)]))
-            for kind, label in robustness.labels.items()
-        ),
+        Section(title, (), Table(STEP_HEAD, [_step_row(step) for step in steps])),
     ]
+
+
+def _worst_in_words(step: Step, of: str) -> str:
+    way, shares = step.worst(of)
+    pairs, error = "pairs of strangers" if of == "impostor" else "genuine pairs", ERRORS[of]
+    interval = interval_text(shares.intervals.get(error))
+    return f"{_percent(shares, error)} ({interval}) of {shares.pairs:,} {pairs}: {step.kind} {step.label}, {way}"
 
 
 def _step_row(step: Step) -> tuple[str, ...]:
-    result = step.result
-    confusion, verdicts = result.confusion, result.decisions["genuine"]
-    fnmr, fmr = (
-        "—" if rate is None else percent(rate) for rate in (result.figures()[name] for name in ("fnmr", "fmr"))
-    )
-    fnmr_interval, fmr_interval = (interval_text(result.intervals.get(name)) for name in ("fnmr", "fmr"))
-    counts = (verdicts.match, verdicts.inconclusive, verdicts.non_match)
-    shares = [percent(count / confusion.genuine) if confusion.genuine else "—" for count in counts]
-    missed = f"{confusion.false_non_matches:,} of {confusion.genuine:,}"
-    let_in = f"{confusion.false_matches:,} of {confusion.impostor:,}"
-    failed = f"{result.failures['genuine']:,}"
-    return step.label, fnmr, fnmr_interval, missed, failed, *shares, fmr, fmr_interval, let_in
+    cells: list[str] = []
+    for of, error in ERRORS.items():
+        worst, shares = step.worst(of)
+        marked = worst if len(step.ways) > 1 and shares.counts[error] else None
+        told = {way: _percent(cell[of], error) + " *" * (way == marked) for way, cell in step.ways.items()}
+        cells += [told.get(way) or told["unchanged"] for way in WAYS]
+    return f"{step.kind} {step.label}".strip(), *cells, f"{step.failed:,}"
+
+
+def _way_rows(step: Step) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{step.label}, {way}, {'strangers' if of == 'impostor' else of}",
+            f"{shares.pairs:,}",
+            *(
+                text
+                for name in VERDICTS
+                for text in (_percent(shares, name), interval_text(shares.intervals.get(name)))
+            ),
+        )
+        for way, cell in step.ways.items()
+        for of, shares in cell.items()
+    ]
+
+
+def _percent(shares: Shares, name: str) -> str:
+    share = shares.share(name)
+    return "—" if share is None else percent(share)
 
 
 def _spare(options: SimpleNamespace, plot: str, root: Path, photos: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from flaskapp.plots.style import (
     quiet,
 )
 from research.plots.strangers import plot_strangers
-from research.plots.worse_photos import plot_robustness
+from research.plots.worse_photos import plot_worse_photos
 
 Json = Mapping[str, Any]
 PLAIN_PERCENT = FuncFormatter(lambda share, _: f"{100 * share:g} %")
@@ -41,7 +41,7 @@ def draw_card(runs: Mapping[str, Json]) -> dict[str, Figure]:
         "reliability": plot_reliability(_quality(runs["reporting"])),
         "strangers": plot_strangers(runs["strangers"]),
         "strangers-by-age": plot_strangers(runs["ages"]),
-        "worse-photos": plot_robustness(runs["worse"]),
+        "worse-photos": plot_worse_photos(runs["worse"]),
     }
 
 

@@ -1,12 +1,15 @@
-"""How errors grow as photos get worse: one small plot for each way of getting worse."""
+"""What verdicts say as photos get worse: one small plot for each kind, two beside each other, for a phone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from flaskapp.plots.style import (
@@ -24,63 +27,81 @@ from flaskapp.plots.style import (
 
 Json = Mapping[str, Any]
 
-COLUMNS = 4
-CELL_WH = (3.4, 3.3)
+COLUMNS, WIDTH, HEIGHT, HEAD = 2, 5.6, 2.2, 1.4  # inches; the height is that of a row
+LINES = (
+    ("impostor", "match", IMPOSTOR_COLOUR, "-s", "strangers reading match"),
+    ("genuine", "non_match", GENUINE_COLOUR, "-o", "one person reading non-match"),
+)
 
 
-def plot_robustness(told: Mapping[str, Any]) -> Figure:
-    """Draw FNMR with its interval, failures to acquire and FMR over the steps of each kind.
+def plot_worse_photos(told: Json) -> Figure:
+    """Draw which share of strangers reads match and of genuine pairs non-match, over the steps of each kind.
 
-    One point of each plot is the photos as they are: the first, or between less and more light.
-    Of the yaw there is no such point.
+    Full lines where both photos are poor alike, dashed ones where only the probe is. Above a full line stands the
+    share that reads inconclusive. Bars are pairs without a usable face.
 
     Args:
-        told: ``Robustness.to_json()``.
+        told: ``WorsePhotos.to_json()``.
     """
-    kinds, unchanged = told["degraded"], told["unchanged"]
+    kinds, unchanged = told["kinds"], told["unchanged"]
     rows = -(-len(kinds) // COLUMNS)
-    figure = new_figure(COLUMNS * CELL_WH[0], rows * CELL_WH[1] + 0.9)
-    height = figure.get_size_inches()[1]
+    height = HEAD + rows * HEIGHT
+    figure = new_figure(WIDTH, height)
     for index, (kind, part) in enumerate(kinds.items()):
         row, column = divmod(index, COLUMNS)
-        left = (column * CELL_WH[0] + 0.62) / (COLUMNS * CELL_WH[0])
-        bottom = (height - 0.75 - (row + 1) * CELL_WH[1] + 0.85) / height
-        axes = figure.add_axes((left, bottom, 2.6 / (COLUMNS * CELL_WH[0]), (CELL_WH[1] - 1.2) / height))
-        steps = list(part["steps"])
-        if kind != "yaw":
-            steps.insert(sum(step["value"] < 0 for step in steps), {**unchanged, "step": "as it is"})
-        _draw(gridded(quiet(axes)), steps, kind, part["label"])
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="upper right", bbox_to_anchor=(0.99, 1.0), ncols=4, frameon=False, fontsize=SMALL_SIZE
-    )
+        place = (0.115 + 0.5 * column, 1 - (HEAD + row * HEIGHT + 1.55) / height, 0.37, 1.25 / height)
+        steps = part["steps"] if kind == "yaw" else [{**unchanged, "step": "as it is"}, *part["steps"]]
+        _draw(gridded(quiet(figure.add_axes(place))), steps, kind, part["label"])
+    handles: list[Artist] = [
+        Line2D([], [], color=colour, marker=style[1], label=name) for _, _, colour, style, name in LINES
+    ]
+    handles += [
+        Patch(color=INCONCLUSIVE_COLOUR, alpha=0.3, label="no usable face"),
+        Patch(color=GENUINE_COLOUR, alpha=0.16, label="inconclusive"),
+    ]
+    above = (0.01, 1 - 0.6 / height)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=above, ncols=2, frameon=False, fontsize=SMALL_SIZE)
+    key = "Full lines: both photos poor alike; dashed: the probe alone."
+    figure.text(0.02, 1 - 0.48 / height, key, size=SMALL_SIZE, color=INK, va="center")
+    title: dict[str, Any] = {"size": TITLE_SIZE - 2, "weight": "bold", "color": INK, "va": "center"}
+    figure.text(0.02, 1 - 0.2 / height, "Worse photos", **title)
+    counts = ", ".join(f"{unchanged['ways']['unchanged'][of]['pairs']:,} {of}" for of in ("genuine", "impostor"))
     figure.text(
-        0.02, 1 - 0.28 / height,
-        f"Worse photos   {unchanged['genuine']:,} genuine, {unchanged['impostor']:,} impostor pairs a step",
-        size=TITLE_SIZE, weight="bold", color=INK, va="center",
-    )  # fmt: skip
+        0.98, 1 - 0.2 / height, f"{counts} pairs a step", size=SMALL_SIZE, color=QUIET_INK, ha="right", va="center"
+    )
     return figure
 
 
 def _draw(axes: Axes, steps: Sequence[Json], kind: str, label: str) -> None:
     where = range(len(steps))
-    failed = [step["failures"]["genuine"] / max(step["genuine"], 1) for step in steps]
-    axes.bar(where, failed, 0.55, color=INCONCLUSIVE_COLOUR, alpha=0.55, label="failures to acquire", zorder=2)
-    for name, colour, style in (("fnmr", GENUINE_COLOUR, "-o"), ("fmr", IMPOSTOR_COLOUR, "--s")):
-        _draw_rate(axes, steps, name, colour, style)
-    axes.set(ylim=(0, 1), xlim=(-0.6, len(steps) - 0.4))
-    axes.set_xticks(list(where), [step["step"] for step in steps], rotation=40, ha="right")
+    for of, verdict, colour, style, _ in LINES:
+        wrong, unsure, missed = (_shares(steps, "alike", of, which) for which in (verdict, "inconclusive", "failed"))
+        if of == "genuine":
+            axes.bar(where, missed, 0.6, color=INCONCLUSIVE_COLOUR, alpha=0.3, zorder=1)
+        above = [one + other for one, other in zip(wrong, unsure, strict=True)]
+        axes.fill_between(where, wrong, above, color=colour, alpha=0.16, linewidth=0, zorder=2)
+        axes.plot(
+            where,
+            wrong,
+            style,
+            color=colour,
+            markersize=3.5,
+            linewidth=1.6,
+            clip_on=False,
+            label=f"{of} {verdict}",
+            zorder=4,
+        )
+        probe = _shares(steps, "probe", of, verdict)
+        axes.plot(where, probe, "--", color=colour, linewidth=1.1, zorder=3)
+    axes.set(ylim=(0, 1), xlim=(-0.4, len(steps) - 0.6))
+    axes.set_xticks(list(where), [step["step"] for step in steps], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-    axes.set_title(kind, size=SMALL_SIZE + 1.5, weight="bold", color=INK, loc="left", pad=17)
-    axes.text(0, 1.035, label, transform=axes.transAxes, size=6.8, color=QUIET_INK, zorder=5)
+    axes.set_title(kind, size=SMALL_SIZE + 1.5, weight="bold", color=INK, loc="left", pad=15)
+    axes.text(0, 1.04, label, transform=axes.transAxes, size=SMALL_SIZE - 1.5, color=QUIET_INK)
 
 
-def _draw_rate(axes: Axes, steps: Sequence[Json], name: str, colour: str, style: str) -> None:
-    known = {at: step for at, step in enumerate(steps) if step[name] is not None}
-    if not known:
-        return
-    rates = [step[name] for step in known.values()]
-    axes.plot(list(known), rates, style, color=colour, markersize=4, linewidth=1.5, label=name.upper(), zorder=4)
-    for at, step in known.items():
-        if interval := step["intervals"].get(name):
-            axes.plot([at, at], [interval["low"], interval["high"]], color=colour, linewidth=3, alpha=0.35, zorder=3)
+def _shares(steps: Sequence[Json], way: str, of: str, verdict: str) -> list[float]:
+    """Return a verdict's shares, those of unchanged photos where nothing was changed."""
+    cells = [step["ways"].get(way) or step["ways"]["unchanged"] for step in steps]
+    return [cell[of][verdict]["share"] or 0.0 for cell in cells]
