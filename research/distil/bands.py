@@ -99,6 +99,7 @@ def choose_band(
     max_fmr: float = MAX_FMR,
     max_fnmr: float = MAX_FNMR,
     max_inconclusive: float = MAX_INCONCLUSIVE,
+    around: Band | None = None,
 ) -> BandChoice:
     """Choose the inconclusive band.
 
@@ -117,6 +118,7 @@ def choose_band(
         max_fmr: share of impostor pairs that may read ``match``.
         max_fnmr: share of genuine pairs that may read ``non_match``.
         max_inconclusive: share of either kind that may read ``inconclusive``.
+        around: scores between these ends are to read ``inconclusive`` in any case.
 
     Raises:
         DataError: the pairs are of one kind only, or there are none.
@@ -131,8 +133,11 @@ def choose_band(
         low = high = most_accurate(curve, np.arange(high, low + 1), genuine_share=0.5)
     elif _most_inside(curve, low, high) > max_inconclusive + 1e-12:
         low, high = _narrowed(curve, low, high, max_inconclusive)
-    fmr, fnmr = float(curve.fmr[high]), float(curve.fnmr[low])
     cuts = cuts_of(curve)
+    if around:
+        low = min(low, max(int(np.searchsorted(cuts, around[0], side="right")) - 1, 0))
+        high = max(high, min(int(np.searchsorted(cuts, around[1])), len(cuts) - 1))
+    fmr, fnmr = float(curve.fmr[high]), float(curve.fnmr[low])
     return BandChoice(
         low=float(cuts[low]),
         high=float(cuts[high]),

@@ -51,6 +51,8 @@ AT_ONCE = 64
 POOR_AND_GOOD = (0.01, 0.1)
 MATCH_EXPONENTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 NON_MATCH_EXPONENTS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+# Where the network is unsure of a face, scores are near one half.
+UNSURE = (0.4, 0.6)
 WORST_MATCH = 0.01
 WORST_NON_MATCH = 0.04
 REPLICATES = 1_000
@@ -165,7 +167,7 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
             counts_for=pairs.counts_for,
         )
         scores = _scores(calibration, pairs)
-        choice = choose_band(scores[clean], pairs.same[clean], *_limits(pairs.same[clean]))
+        choice = choose_band(scores[clean], pairs.same[clean], *_limits(pairs.same[clean]), around=UNSURE)
         low, high = choice.band
         worst_match = _worst(scores >= high, ~pairs.same & ~clean, pairs) / WORST_MATCH
         worst_non_match = _worst(scores < low, pairs.same & ~clean, pairs) / WORST_NON_MATCH

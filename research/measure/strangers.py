@@ -30,7 +30,6 @@ from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence
 from flaskapp.preprocess.selection import Choice
 from flaskapp.weights.runtime import Runtime
-from research.measure.similarities import similarities
 
 MOST_CELLS = 200
 WEIGHTS_AT_ONCE = 4_000_000
@@ -377,7 +376,7 @@ def _pairs_above(
     rows = range(len(embeddings))
 
     def above(row: int) -> tuple[np.ndarray, np.ndarray]:
-        scores = similarities(embeddings[row + 1 :], embeddings[row], runtime)
+        scores = runtime.scores(embeddings[row + 1 :], embeddings[row])
         found = np.flatnonzero(scores >= least)
         return found + row + 1, scores[found]
 

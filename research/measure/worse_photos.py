@@ -33,7 +33,6 @@ from flaskapp.weights.info import WeightsInfo
 from flaskapp.weights.runtime import Runtime
 from flaskapp.weights.shape import EMBEDDING_SIZE
 from research.measure.degrading import KINDS
-from research.measure.similarities import similarities_of_pairs
 
 WAYS = ("probe", "reference", "alike", "differently")
 FAILED = "failed"
@@ -328,7 +327,7 @@ class _Counter:
     def __call__(self, references: np.ndarray, probes: np.ndarray, chosen: np.ndarray | None = None) -> Cell:
         """Count the verdicts on the pairs, or on chosen ones, of embeddings float32 (N, 4096)."""
         trials = self._trials
-        scores = similarities_of_pairs(references, probes, trials.first, trials.second, self._runtime)
+        scores = self._runtime.scores(references[trials.first], probes[trials.second])
         verdicts = np.where(np.isnan(scores), FAILED, decide_all(scores, self._runtime.info.inconclusive_band))
         wanted = np.ones(len(scores), bool) if chosen is None else chosen
         kinds = {"impostor": ~trials.same & wanted, "genuine": trials.same & wanted}

@@ -58,37 +58,35 @@ def test_it_repeats(mixed):
     np.testing.assert_array_equal(again.distance, mixed.distance)
 
 
+@pytest.fixture(scope="module")
+def fog() -> Mixture:
+    """Return pairs in two conditions: people told apart, and photos so poor that strangers look alike."""
+    rng, count = np.random.default_rng(1), 4000
+    same = np.tile(np.repeat([True, False], count), 2)
+    condition = np.repeat([0, 1], 2 * count)
+    poor = condition == 1
+    distance = np.where(same | poor, 1.0, 3.0) + rng.normal(0, 0.35, same.size)
+    certainty = np.where(poor, 0.3, 1.0)
+    people = np.stack([np.arange(same.size) % 50, np.where(same, np.arange(same.size) % 50, 50)], axis=1)
+    return Mixture(distance, certainty, certainty, same, condition, (("as they come", ""), ("alike", "fog")), people)
+
+
 class TestCalibrating:
-    """Two conditions: people told apart, and photos so poor that strangers look alike."""
-
-    @pytest.fixture(scope="class")
-    def pairs(self) -> Mixture:
-        rng, count = np.random.default_rng(1), 4000
-        same = np.tile(np.repeat([True, False], count), 2)
-        condition = np.repeat([0, 1], 2 * count)
-        poor = condition == 1
-        distance = np.where(same | poor, 1.0, 3.0) + rng.normal(0, 0.35, same.size)
-        certainty = np.where(poor, 0.3, 1.0)
-        people = np.stack([np.arange(same.size) % 50, np.where(same, np.arange(same.size) % 50, 50)], axis=1)
-        return Mixture(
-            distance, certainty, certainty, same, condition, (("as they come", ""), ("alike", "fog")), people
-        )
-
-    def test_strangers_in_fog_do_not_match(self, pairs):
-        calibration, choice = shipping.calibrate(pairs)
-        scores = calibration.score(pairs.distance, pairs.certainty, pairs.other)
-        fog = pairs.condition == 1
-        assert np.mean(scores[fog & ~pairs.same] >= choice.high) <= shipping.WORST_MATCH
-        assert np.mean(scores[fog & pairs.same] < choice.low) <= shipping.WORST_NON_MATCH
-        assert np.mean(scores[~fog & pairs.same] >= choice.high) > 0.95
-        blind = sigmoid(calibration.scale * pairs.distance + calibration.offset)
-        assert np.mean(blind[fog & ~pairs.same] >= choice.high) > 0.5, "else this test would show nothing"
+    def test_strangers_in_fog_do_not_match(self, fog):
+        calibration, choice = shipping.calibrate(fog)
+        scores = calibration.score(fog.distance, fog.certainty, fog.other)
+        foggy = fog.condition == 1
+        assert np.mean(scores[foggy & ~fog.same] >= choice.high) <= shipping.WORST_MATCH
+        assert np.mean(scores[foggy & fog.same] < choice.low) <= shipping.WORST_NON_MATCH
+        assert np.mean(scores[~foggy & fog.same] >= choice.high) > 0.95
+        blind = sigmoid(calibration.scale * fog.distance + calibration.offset)
+        assert np.mean(blind[foggy & ~fog.same] >= choice.high) > 0.5, "else this test would show nothing"
         assert calibration.trust != Trust(0, 0)
 
-    def test_verdicts_are_counted_by_grade(self, pairs):
-        calibration, choice = shipping.calibrate(pairs)
-        scores = calibration.score(pairs.distance, pairs.certainty, pairs.other)
-        told = shipping.counted(scores, pairs, choice.band, (0.5, 0.9))
+    def test_verdicts_are_counted_by_grade(self, fog):
+        calibration, choice = shipping.calibrate(fog)
+        scores = calibration.score(fog.distance, fog.certainty, fog.other)
+        told = shipping.counted(scores, fog, choice.band, (0.5, 0.9))
         assert list(told["counts_by_grades"]) == ["good and good", "poor and poor"]
         poor = told["counts_by_grades"]["poor and poor"]
         assert sum(poor["impostor"].values()) == 4000

@@ -24,7 +24,6 @@ from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.measure import worse_photos
 from research.measure.degrading import EYES_APART, KINDS, expose, eye_distance
-from research.measure.similarities import similarities, similarities_of_pairs
 from research.measure.worse_photos import ERRORS, VERDICTS, WAYS, draw_trials, measure_worse_photos
 from research.plots.worse_photos import plot_worse_photos
 
@@ -204,8 +203,8 @@ class MadeUp:
         self.poor[:, row, 0] = np.nan if (step, row) == (5, 0) else np.arange(len(KINDS))
 
 
-def equal_ones(references, probes, first, second, runtime):
-    one, other = references[first, 0], probes[second, 0]
+def equal_ones(references, probes):
+    one, other = references[:, 0], probes[:, 0]
     return np.where(np.isnan(one + other), np.nan, np.where(one == other, 0.9, 0.1))
 
 
@@ -215,10 +214,9 @@ def made_up():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worse_photos, "_Photos", MadeUp)
         patch.setattr(worse_photos, "check_presence", lambda *_: None)
-        patch.setattr(worse_photos, "similarities_of_pairs", equal_ones)
         trials = draw_trials(pairs_among([PEOPLE], 0, 0), 12, 40)
         info = SimpleNamespace(inconclusive_band=(0.4, 0.6), weights_id="made up@1")
-        return measure_worse_photos(trials, Path(), SimpleNamespace(info=info))
+        return measure_worse_photos(trials, Path(), SimpleNamespace(info=info, scores=equal_ones))
 
 
 class TestWays:
@@ -396,26 +394,3 @@ class TestMeasured:
 def test_a_missing_photo_is_told_before_any_work(people, weights):
     with pytest.raises(DataError, match="do not exist"):
         measure_worse_photos(draw_trials([PhotoPair("a.jpg", "b.jpg", True)], 10, 10), people, Runtime(weights))
-
-
-def test_similarities_of_pairs_are_those_of_one_at_a_time(weights):
-    runtime, rng = Runtime(weights), np.random.default_rng(0)
-    references, probes = rng.normal(size=(2, 7, 4096)).astype(np.float32) / 64
-    probes[5] = np.nan
-    first, second = rng.integers(7, size=(2, 40))
-    found = similarities_of_pairs(references, probes, first, second, runtime)
-    expected = [
-        runtime.similarity(references[i], probes[j]) if j != 5 else np.nan for i, j in zip(first, second, strict=True)
-    ]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_many_similarities_are_those_of_one_at_a_time(weights):
-    runtime = Runtime(weights)
-    embeddings = np.random.default_rng(0).normal(size=(70, 4096)).astype(np.float32) / 64
-    embeddings[5] = np.nan
-    found = similarities(embeddings, embeddings[0], runtime)
-    expected = [
-        runtime.similarity(row, embeddings[0]) if index != 5 else np.nan for index, row in enumerate(embeddings)
-    ]
-    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -97,6 +97,17 @@ def test_the_score_is_the_sigmoid_of_the_weighted_l1_distance(loaded):
     assert loaded.similarity(reference, probe) == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
 
 
+def test_many_scores_are_those_of_one_at_a_time(loaded):
+    references, probes = np.random.default_rng(0).normal(0, 1 / 64, (2, 70, 4096)).astype(np.float32)
+    references[5] = np.nan
+    for others in (probes, probes[0]):
+        expected = [
+            loaded.similarity(reference, others[row] if others.ndim > 1 else others) if row != 5 else np.nan
+            for row, reference in enumerate(references)
+        ]
+        np.testing.assert_allclose(loaded.scores(references, others), expected, rtol=1e-12)
+
+
 def test_the_score_is_symmetric_to_the_last_bit(loaded, faces):
     first, second, third = loaded.embed(faces)
     assert loaded.similarity(first, second) == loaded.similarity(second, first)
