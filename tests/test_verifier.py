@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from weights_files import BAND, write_weights_files
+from weights_files import BAND, write_note, write_weights_files
 
-from flaskapp import verifier
+from flaskapp import preprocess, verifier
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import (
     BadFaceNumberError,
@@ -24,6 +24,8 @@ from flaskapp.errors import (
     UnsupportedFormatError,
     WeightsError,
 )
+from flaskapp.evaluation.decisions import DECISIONS
+from flaskapp.quality import Quality
 from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier
 from flaskapp.weights.info import VerdictCounts
 from flaskapp.weights.runtime import Runtime
@@ -109,7 +111,8 @@ def test_photos_are_read_by_threads_that_stay(verify, hopper, collins):
 def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
     code = (
         "import sys\nfrom pathlib import Path\nfrom flaskapp.weights.runtime import Runtime\n"
-        "from flaskapp.verifier import Verifier\n"
+        "from flaskapp.quality import Quality
+from flaskapp.verifier import Verifier\n"
         "weights, reference, probe = map(Path, sys.argv[1:])\n"
         "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"
         "print(answer.similarity_score.hex())"
@@ -169,7 +172,50 @@ def test_the_answer_is_plain_json(answer):
         "other_faces",
         "photo_size_wh",
         "turned",
+        "quality",
     }
+    assert set(told["faces"]["probe"]["quality"]) == {"grade", "certainty", "reasons"}
+
+
+def poorer(photo: bytes) -> bytes:
+    """Return a photo of which little can be seen any more."""
+    with Image.open(BytesIO(photo)) as image:
+        small = image.resize((image.width // 8, image.height // 8)).resize(image.size)
+    file = BytesIO()
+    small.save(file, "JPEG")
+    return file.getvalue()
+
+
+class TestQuality:
+    @pytest.fixture
+    def graded(self, tmp_path, hopper):
+        """Return a verifier to which the photo of Grace Hopper, and nothing less clear, is a good one."""
+        weights = write_weights_files(tmp_path)
+        certainty = Verifier(Runtime(weights)).read(hopper).quality.certainty
+        return Verifier(Runtime(write_note(weights, grade_bounds=[certainty * 0.999, certainty * 0.9999])))
+
+    def test_a_photo_is_graded_by_the_length_of_its_embedding(self, graded, hopper):
+        good, other = graded.read(hopper).quality, graded.read(poorer(hopper)).quality
+        assert (good.grade, good.reasons) == ("good", ())
+        assert other.certainty != good.certainty
+
+    def test_the_answer_tells_both_grades_and_counts_pairs_like_these(self, tmp_path, hopper, collins):
+        counts = {
+            "genuine": {"match": 1, "inconclusive": 1, "non_match": 1},
+            "impostor": {"match": 2, "inconclusive": 2, "non_match": 2},
+            "intervals": {verdict: {"genuine": [0, 1], "impostor": [0, 1]} for verdict in DECISIONS},
+        }
+        bounds = {"grade_bounds": [1.0, 1.0], "counts_by_grades": {"poor and poor": counts}}
+        poor = Verifier(Runtime(write_note(write_weights_files(tmp_path), **bounds))).verify(hopper, collins)
+        grades = [found.quality.grade for found in (poor.reference, poor.probe)]
+        assert set(grades) <= {"good", "poor"}
+        expected = 6 if grades == ["poor", "poor"] else 1000
+        assert poor.verdict_counts.impostor_pairs == expected
+
+    def test_a_face_can_be_graded_by_itself(self, graded, hopper):
+        photo = preprocess.decode_photo(hopper)
+        (face,) = preprocess.find_faces(photo).faces
+        assert graded.quality(photo, face) == graded.read(hopper).quality
 
 
 def test_a_face_of_several_can_be_chosen(verify, both, hopper, collins):
@@ -275,7 +321,7 @@ class TestResultsValidateThemselves:
 
     @pytest.fixture
     def found(self) -> FaceInPhoto:
-        return FaceInPhoto((self.FACE, self.FACE), 1, (100, 80), self.CROP)
+        return FaceInPhoto((self.FACE, self.FACE), 1, (100, 80), self.CROP, 0, Quality("good", 1.0))
 
     @pytest.fixture
     def good(self, found) -> Verification:

@@ -58,7 +58,7 @@ def random_arrays(
     normalization("global_norm", 512)
     arrays["vector/kernel"] = rng.normal(0, 1 / 16, (512, 128))
     arrays["vector/bias"] = rng.normal(0, 1e-3, 128)
-    arrays["embedding/kernel"] = rng.normal(0, 1 / 64, (128, 4096))
+    arrays["embedding/kernel"] = rng.normal(0, 1 / 64 / 50, (128, 4096))  # lengths are certainties: below 1
     arrays["embedding/bias"] = np.zeros(4096)
     arrays["similarity_score/kernel"] = np.full((4096, 1), -scale / 4096)
     arrays["similarity_score/bias"] = np.array([offset])

@@ -18,6 +18,8 @@ MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
 # this small would change nothing that float64 can hold.
 SMALLEST_STEP = 1e-10
+# Where both sides of 0 have powers of their own, the loss has a bend at each pair, and steps may stay larger.
+LEAST_GAIN = 1e-10
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _newton(
     def loss(answer: FloatArray) -> float:
         return float(weights @ _log_loss(tilted(answer) @ answer, targets))
 
-    answer = np.zeros(2)
+    bent, answer = bool((powers[0] != powers[1]).any()), np.zeros(2)
     for _ in range(MOST_STEPS):
         slopes = tilted(answer)
         scores = sigmoid(slopes @ answer)
@@ -157,9 +159,11 @@ def _newton(
         start = loss(answer)
         while np.abs(step).max() > SMALLEST_STEP * (1 + np.abs(answer).max()) and loss(answer - step) > start + 1e-14:
             step = step / 2
-        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()):
-            return float(answer[0]), float(answer[1])
         answer = answer - step
+        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()) or (
+            bent and start - loss(answer) < LEAST_GAIN
+        ):
+            return float(answer[0]), float(answer[1])
     raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
 
 
