@@ -111,8 +111,7 @@ def test_photos_are_read_by_threads_that_stay(verify, hopper, collins):
 def test_the_same_bytes_give_the_same_bits_in_any_process(weights, answer):
     code = (
         "import sys\nfrom pathlib import Path\nfrom flaskapp.weights.runtime import Runtime\n"
-        "from flaskapp.quality import Quality
-from flaskapp.verifier import Verifier\n"
+        "from flaskapp.verifier import Verifier\n"
         "weights, reference, probe = map(Path, sys.argv[1:])\n"
         "answer = Verifier(Runtime(weights)).verify(reference.read_bytes(), probe.read_bytes())\n"
         "print(answer.similarity_score.hex())"
