@@ -19,7 +19,7 @@ from flaskapp.errors import WeightsError
 from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
 from flaskapp.personal.folder import UnwritableError, claim, in_the_way, writing
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, weighted_l1
 from tests.conftest import PORTRAITS
 
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
@@ -56,7 +56,17 @@ class TestScope:
         assert "99.95 % of pairs of two strangers (19,990 of 20,000)" in told
         assert "pairs of its owner (1 of 21)" in told
         counts = json.loads(compare(COLLINS, COLLINS, model, "--json").output)["error_counts"]
-        assert list(counts.values()) == [20000, 19990, 21, 1, "two strangers", "its owner", counts["sentence"]]
+        assert list(counts.values()) == [
+            20000,
+            19990,
+            21,
+            1,
+            None,
+            None,
+            "two strangers",
+            "its owner",
+            counts["sentence"],
+        ]
         assert "pairs of its owner and somebody else" in compare(HOPPER, COLLINS, model).output
 
     @pytest.mark.parametrize("scope", [{"stranger_pairs": 1}, "much", {"stranger_pairs": []}, 3])
@@ -105,7 +115,8 @@ class TestScope:
         rng = np.random.default_rng(0)
         templates = rng.normal(size=(4, 4096)).astype(np.float32)
         templates /= np.linalg.norm(templates, axis=1, keepdims=True)
-        odds = np.mean([runtime.log_odds(template, templates[0]) for template in templates])
+        kernel, offset = runtime.head
+        odds = np.mean(weighted_l1(templates, templates[0], kernel)) + offset
         nearness = 1 / (1 + np.exp(-odds))
         assert Owner(templates, nearness * 0.999).is_in(runtime, templates[0])
         assert not Owner(templates, min(1.0, nearness * 1.001)).is_in(runtime, templates[0])

