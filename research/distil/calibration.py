@@ -18,8 +18,7 @@ MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
 # this small would change nothing that float64 can hold.
 SMALLEST_STEP = 1e-10
-# Where both sides of 0 have powers of their own, the loss has a bend at each pair, and steps may stay larger.
-LEAST_GAIN = 1e-10
+GOLDEN, GOLDEN_STEPS, SAME = (5**0.5 - 1) / 2, 30, 1e-7
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,16 @@ def fit_calibration(
     weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
     targets = np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
     sure = np.multiply(certainty, other, dtype=np.float64)
-    powers = np.broadcast_to(sure**trust.match, values.shape), np.broadcast_to(sure**trust.non_match, values.shape)
-    slope, level = _newton((values - centre) / spread, targets, weights, powers)
+    scaled = (values - centre) / spread
+    if trust == NO_MATTER:
+        slope, level = _newton(scaled, targets, weights)
+    else:
+        powers = np.broadcast_to(sure**trust.match, values.shape), np.broadcast_to(sure**trust.non_match, values.shape)
+        slope, level = _bent(scaled, targets, weights, powers)
     scale, offset = slope / spread, level - slope * centre / spread
     return Calibration(
-        scale=scale,
-        offset=offset,
+        scale=float(scale),
+        offset=float(offset),
         log_loss=float(weights @ _log_loss(trust.weigh(scale * values + offset, certainty, other), truths)),
         genuine=genuine,
         impostor=impostor,
@@ -134,37 +137,55 @@ def check_share(share: float | None) -> None:
         raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")
 
 
-def _newton(
-    distance: FloatArray, targets: FloatArray, weights: FloatArray, powers: tuple[FloatArray, FloatArray]
-) -> tuple[float, float]:
-    """Minimise the weighted log loss of sigmoid(slope · distance + level), each side of 0 times its power.
+def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    """Minimise the weighted log loss of sigmoid(slope · distance + level).
 
-    Without powers the loss is convex, and with them nearly so: a step that overshoots is halved until it descends.
+    The loss is convex, so a step that overshoots is halved until it descends.
     """
     columns = np.stack((distance, np.ones_like(distance)), axis=1)
-
-    def tilted(answer: FloatArray) -> FloatArray:
-        return columns * np.where(columns @ answer > 0, *powers)[:, None]
-
-    def loss(answer: FloatArray) -> float:
-        return float(weights @ _log_loss(tilted(answer) @ answer, targets))
-
-    bent, answer = bool((powers[0] != powers[1]).any()), np.zeros(2)
+    answer = np.zeros(2)
     for _ in range(MOST_STEPS):
-        slopes = tilted(answer)
-        scores = sigmoid(slopes @ answer)
-        gradient = slopes.T @ (weights * (scores - targets))
-        curvature = (slopes * (weights * scores * (1 - scores))[:, None]).T @ slopes
+        scores = sigmoid(columns @ answer)
+        gradient = columns.T @ (weights * (scores - targets))
+        curvature = (columns * (weights * scores * (1 - scores))[:, None]).T @ columns
         step: FloatArray = np.linalg.solve(curvature, gradient).astype(np.float64)
-        start = loss(answer)
-        while np.abs(step).max() > SMALLEST_STEP * (1 + np.abs(answer).max()) and loss(answer - step) > start + 1e-14:
+        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()):
+            return float(answer[0]), float(answer[1])
+        start = weights @ _log_loss(columns @ answer, targets)
+        while weights @ _log_loss(columns @ (answer - step), targets) > start + 1e-14 and np.abs(step).max() > 1e-12:
             step = step / 2
         answer = answer - step
-        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()) or (
-            bent and start - loss(answer) < LEAST_GAIN
-        ):
-            return float(answer[0]), float(answer[1])
     raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
+
+
+def _bent(
+    distance: FloatArray, targets: FloatArray, weights: FloatArray, powers: tuple[FloatArray, FloatArray]
+) -> tuple[float, float]:
+    """Minimise the same, the log-odds above 0 times the one power and those below times the other.
+
+    Where they cross 0 decides which power counts. With that place held the loss is convex in the slope alone;
+    the place is found by golden section.
+    """
+
+    def steepness(place: float) -> tuple[float, float]:
+        odds = place - distance
+        odds = odds * np.where(odds > 0, *powers)
+        slope = 1.0
+        for _ in range(MOST_STEPS):
+            scores = sigmoid(slope * odds)
+            step = (weights * odds) @ (scores - targets) / max((weights * odds**2) @ (scores * (1 - scores)), 1e-300)
+            slope, last = max(slope - step, slope / 4), slope
+            if abs(slope - last) <= SAME * slope:
+                break
+        return float(weights @ _log_loss(slope * odds, targets)), slope
+
+    low, high = (float(end) for end in np.quantile(distance, (0.001, 0.999)))
+    for _ in range(GOLDEN_STEPS):
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        low, high = (low, right) if steepness(left)[0] < steepness(right)[0] else (left, high)
+    place = (low + high) / 2
+    slope = steepness(place)[1]
+    return -slope, slope * place
 
 
 def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:
