@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from flaskapp.detection import Face
 from flaskapp.preprocess.alignment import CROP_SIZE, TEMPLATE, crop_scale
@@ -137,12 +138,15 @@ def assess(crop: np.ndarray, face: Face, certainty: float, bounds: tuple[float, 
         ValueError: a value is out of its range, the crop has another shape or type, or the
             landmarks are no five distinct points.
     """
-    poor, good = bounds
-    if not poor <= good:
+    grade = GRADES[grades_of(certainty, bounds)]
+    return Quality(grade, certainty, () if grade == "good" else reasons_of(measured(crop, face)))
+
+
+def grades_of(certainties: npt.ArrayLike, bounds: tuple[float, float]) -> Any:
+    """Return the places in ``GRADES`` of certainties, of any shape, with bounds as ``assess`` takes them; int."""
+    if not bounds[0] <= bounds[1]:
         raise ValueError(f"bounds expects two numbers in order. Received: {bounds}")
-    if certainty >= good:
-        return Quality("good", certainty)
-    return Quality("poor" if certainty < poor else "fair", certainty, reasons_of(measured(crop, face)))
+    return len(bounds) - np.digitize(np.asarray(certainties, np.float64), bounds)
 
 
 def reasons_of(measures: dict[str, float]) -> tuple[Reason, ...]:

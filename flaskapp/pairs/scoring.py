@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +15,22 @@ from flaskapp.pairs.lists import PhotoPair, photos_of
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, certainties
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
+class ScoredPairs(NamedTuple):
+    """What was found of N pairs; NaN where a photo shows no usable face."""
+
+    scores: np.ndarray  # float64 (N,) in [0, 1]
+    certainties: np.ndarray  # float64 (N, 2) in [0, 1], of reference and probe
+    failures: dict[str, str]  # why each unusable photo failed, by its path in the list
+
+
 def score_pairs(
     pairs: list[PhotoPair], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
-) -> tuple[np.ndarray, dict[str, str]]:
+) -> ScoredPairs:
     """Score every pair; each photo is read and embedded once.
 
     Args:
@@ -30,10 +39,6 @@ def score_pairs(
         runtime: the weights.
         choice: which of several faces is taken.
         progress: wraps the iteration over photos, a progress bar for example.
-
-    Returns:
-        Scores, float64 (N,) in [0, 1], NaN where a photo shows no usable face; and why each
-        unusable photo failed, by its path in the list.
 
     Raises:
         DataError: a photo of the list does not exist; nothing has been scored then.
@@ -46,7 +51,9 @@ def score_pairs(
         reference, probe = embeddings.get(pair.reference), embeddings.get(pair.probe)
         return np.nan if reference is None or probe is None else runtime.similarity(reference, probe)
 
-    return np.array(list(map(score, pairs))), failures
+    sure = {photo: float(certainties(embedding[None])[0]) for photo, embedding in embeddings.items()}
+    both = [[sure.get(photo, np.nan) for photo in (pair.reference, pair.probe)] for pair in pairs]
+    return ScoredPairs(np.array(list(map(score, pairs))), np.array(both), failures)
 
 
 def embed_photos(
