@@ -146,7 +146,7 @@ def grades_of(certainties: npt.ArrayLike, bounds: tuple[float, float]) -> Any:
     """Return the places in ``GRADES`` of certainties, of any shape, with bounds as ``assess`` takes them; int."""
     if not bounds[0] <= bounds[1]:
         raise ValueError(f"bounds expects two numbers in order. Received: {bounds}")
-    return len(bounds) - np.digitize(certainties, bounds)
+    return len(bounds) - np.digitize(np.asarray(certainties, np.float64), bounds)
 
 
 def reasons_of(measures: dict[str, float]) -> tuple[Reason, ...]:

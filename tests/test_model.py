@@ -69,6 +69,11 @@ def test_the_network_takes_two_faces_and_gives_one_score(siamese):
     assert [tensor.shape for tensor in siamese.outputs] == [(None, 1)]
 
 
+def test_what_is_drawn_of_it_are_layers_that_it_has(siamese):
+    stages = pytest.importorskip("flaskapp.plots.training").STAGES
+    assert stages.keys() <= {layer.name for layer in siamese.get_layer("embedding_network").layers}
+
+
 def test_the_twins_share_their_weights(siamese):
     twin = siamese.get_layer("embedding_network")
     assert siamese.count_params() == twin.count_params() + 4096 + 1

@@ -8,7 +8,17 @@ import pytest
 
 from flaskapp.detection import Face
 from flaskapp.preprocess import TEMPLATE, crop_face, crop_photo, decode_photo, find_faces, select_face
-from flaskapp.quality import LIMITS, Quality, assess, estimated_pitch, estimated_yaw, measured, reasons_of
+from flaskapp.quality import (
+    GRADES,
+    LIMITS,
+    Quality,
+    assess,
+    estimated_pitch,
+    estimated_yaw,
+    grades_of,
+    measured,
+    reasons_of,
+)
 
 BOUNDS = (0.3, 0.8)
 
@@ -159,6 +169,12 @@ class TestGrade:
     def test_comes_from_certainty_alone(self, portraits, certainty, grade):
         crop, face = portraits[0]
         assert {assess(one, face, certainty, BOUNDS).grade for one in (crop, gamma(5)(crop))} == {grade}
+
+    def test_many_are_graded_as_one_is(self, portraits):
+        sure = np.array([[0, 0.299, 0.3], [0.799, 0.8, 1]])
+        assert [GRADES[place] for place in grades_of(sure, BOUNDS).ravel()] == [
+            assess(*portraits[0], certainty, BOUNDS).grade for certainty in sure.ravel()
+        ]
 
     def test_a_good_photo_has_no_reasons_whatever_its_pixels_are(self, portraits):
         crop, face = portraits[0]

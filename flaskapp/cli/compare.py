@@ -144,6 +144,7 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
         score,
         f"reference {shown(reference)}: {_found(verification.reference)}",
         f"probe     {shown(probe)}: {_found(verification.probe)}",
+        *_why(verification),
         str(verification.verdict_counts),
         "No liveness check: a photo of a photo would pass.",
         f"weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
@@ -151,10 +152,19 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
     return "\n  ".join(lines)
 
 
+def _why(verification: Verification) -> list[str]:
+    """Say which photos may keep the answer from being clear, and what to try; nothing where none does."""
+    photos = {"reference": verification.reference.quality, "probe": verification.probe.quality}
+    worse = [f"the {label} photo ({quality})" for label, quality in photos.items() if quality.grade != "good"]
+    if verification.decision != "inconclusive" or not worse:
+        return []
+    return [f"The reason may be {' and '.join(worse)}: try a sharp one from the front, evenly lit, nothing covered."]
+
+
 def _found(found: FaceInPhoto) -> str:
     others = f"; {found.other_faces} more in the photo" if found.other_faces else ""
     turned = f"; the photo was turned by {found.turned} degrees to the right" if found.turned else ""
-    return f"face {_face_line(found.number, found.face)}{others}{turned}"
+    return f"face {_face_line(found.number, found.face)}, quality {found.quality}{others}{turned}"
 
 
 def _face_line(number: int, face: Face) -> str:
@@ -172,7 +182,8 @@ def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path)
 
     def view(label: str, found: FaceInPhoto, photo: bytes) -> plots.PhotoView:
         pixels = decode_photo(photo).pixels
-        return plots.PhotoView(label, pixels, found.faces, found.number, found.aligned, found.photo_size_wh)
+        about = found.faces, found.number, found.aligned, found.photo_size_wh, str(found.quality)
+        return plots.PhotoView(label, pixels, *about)
 
     views = view("Reference", verification.reference, reference), view("Probe", verification.probe, probe)
     score, band = verification.similarity_score, verification.inconclusive_band
@@ -186,7 +197,7 @@ def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path)
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context
 def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Path | None) -> None:
-    """List the faces of photos, numbered from 1, left to right.
+    """List the faces of photos, numbered from 1, left to right, with how good a photo of each it is.
 
     Boxes and landmarks are in pixels of the upright photo. Photos that cannot be used are
     reported, and the others are still listed.
@@ -203,8 +214,10 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
     """
     from flaskapp import preprocess
     from flaskapp.preprocess.files import read_photo
-    from flaskapp.verifier import faces_to_json
+    from flaskapp.verifier import Verifier, faces_to_json
+    from flaskapp.weights.runtime import default_runtime
 
+    verifier = Verifier(default_runtime())
     figures = [plot / name for name in _figure_names(photos)] if plot else [None] * len(photos)
     refuse_overwriting(filter(None, figures), photos)
     entries: list[dict[str, Any]] = []
@@ -212,6 +225,7 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
         try:
             photo = preprocess.decode_photo(read_photo(path))
             found = preprocess.find_faces(photo)
+            qualities = [verifier.quality(photo, face) for face in found]
         except (PhotoError, NotEnoughMemoryError) as error:
             click.echo(f"Error: {error.for_photo(shown(path))}", err=True)
             entries.append({"photo": str(path), "error": _problem(error)})
@@ -220,13 +234,16 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
             from flaskapp import plots
 
             figure.parent.mkdir(parents=True, exist_ok=True)
-            plots.save(plots.plot_detection(photo.pixels, found, photo.size_wh), figure)
-        entry = {"photo": str(path), "photo_size_wh": photo.size_wh, "faces": faces_to_json(found.faces)}
+            plots.save(plots.plot_detection(photo.pixels, found, photo.size_wh, list(map(str, qualities))), figure)
+        told = zip(faces_to_json(found.faces), qualities, strict=True)
+        faces = [face | {"quality": quality.to_json()} for face, quality in told]
+        entry = {"photo": str(path), "photo_size_wh": photo.size_wh, "faces": faces}
         entries.append(entry | {"more_faces": found.more_faces, "turned": found.turned, "notes": found.notes})
         if not as_json:
             count = {0: "no face", 1: "1 face"}.get(len(found.faces), f"{len(found.faces)} faces")
             notes = [f"  {note}" for note in found.notes]
-            click.echo("\n".join([f"{shown(path)}: {count}", *_face_lines(found.faces), *notes]))
+            lines = map(", quality ".join, zip(_face_lines(found.faces), map(str, qualities), strict=True))
+            click.echo("\n".join([f"{shown(path)}: {count}", *lines, *notes]))
     if as_json:
         click.echo(json.dumps(entries, indent=2))
     ctx.exit(2 if any("error" in entry for entry in entries) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from flaskapp.pairs.labels import group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
+from flaskapp.quality import GRADES, grades_of
 from flaskapp.report import Section, Table, rows
 from flaskapp.weights.runtime import Runtime, default_runtime
 
@@ -35,6 +37,11 @@ CALIBRATION = (
     "A score claims to be the chance of “same person” among as many genuine as impostor pairs. Where that is right, "
     "the points lie on the diagonal. ECE is their mean distance from it. Cllr counts, in bits, what the scores leave "
     "unsaid; a better scale would save Cllr − minCllr of it."
+)
+FEWEST = 200  # an ECE over 15 bins would else be mostly noise
+GRADED = (
+    "A photo is good, fair or poor by how sure the network is of its face; without a usable face it has no grade. "
+    f"The ECE by the worse photo of each pair takes {FEWEST} genuine and as many impostor pairs."
 )
 PICTURES = {
     "roc": "ROC: true match rate over false match rate, on a logarithmic scale.",
@@ -93,6 +100,8 @@ class Measured:
     scores: np.ndarray  # float64 (N,), NaN = failure to acquire
     result: Evaluation
     groups: dict[str, Evaluation]  # of groups of pairs, by name
+    by_grades: dict[str, Evaluation] = field(default_factory=dict)  # by "good and fair", say, where grades are known
+    by_worse: dict[str, Evaluation] = field(default_factory=dict)  # by the worse grade, where enough for an ECE
     failures: dict[str, str] = field(default_factory=dict)  # why a photo failed, by its path; empty without names
     failed: int = 0  # how many photos failed
     sections: tuple[Section, ...] = ()  # what else is told
@@ -113,6 +122,8 @@ class Measured:
             "failed_photos": self.failures,
             **self.more,
             "groups": {name: result.to_json() for name, result in self.groups.items()},
+            "by_grades": {name: result.to_json() for name, result in self.by_grades.items()},
+            "by_worse_grade": {name: result.to_json() for name, result in self.by_worse.items()},
         }
 
 
@@ -141,11 +152,17 @@ def measure_photos(listed: Listed, asked: SimpleNamespace, written: Sequence[Pat
     files = [file for file in (asked.scores, asked.json_file, asked.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
     masks, bar = _masks(listed.pairs, asked), progress_bar("Reading photos", "photos")
-    scores, failed = score_pairs(listed.pairs, listed.root, runtime, asked.face, bar)
+    scores, certainties, failed = score_pairs(listed.pairs, listed.root, runtime, asked.face, bar)
     info = runtime.info
+    grades = np.where(np.isnan(scores)[:, None], -1, grades_of(certainties, info.grade_bounds))
+    by_grades, by_worse = _grade_masks(grades, np.array([pair.same for pair in listed.pairs]))
     settings = {"threshold": info.threshold, "band": info.inconclusive_band, "weights": info.weights_id}
-    figures = _figures(listed.pairs, scores, masks, seed=asked.seed, **settings)
-    return Measured(listed.title, listed.pairs, scores, *figures, {} if asked.without_names else failed, len(failed))
+    whole, parts = _figures(listed.pairs, scores, masks | by_grades | by_worse, seed=asked.seed, **settings)
+    groups, graded, worse = (
+        {name: part for name, part in parts.items() if name in kind} for kind in (masks, by_grades, by_worse)
+    )
+    told = {} if asked.without_names else failed
+    return Measured(listed.title, listed.pairs, scores, whole, groups, graded, worse, told, len(failed))
 
 
 def measure_scores(asked: SimpleNamespace) -> Measured:
@@ -158,6 +175,20 @@ def measure_scores(asked: SimpleNamespace) -> Measured:
     settings = {"threshold": threshold, "band": asked.band or (threshold, threshold)}
     figures = _figures(pairs, scores, masks, seed=asked.seed, threshold_chosen_here=chosen_here, **settings)
     return Measured(f"Scores of {asked.scores_from.name}", pairs, scores, *figures)
+
+
+def _grade_masks(grades: np.ndarray, same: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return which pairs have which two grades, and which have which as the worse one, where they are enough.
+
+    ``grades`` are int (N, 2), places in ``GRADES``, −1 = failure to acquire; ``same`` is bool (N,).
+    """
+    better, worse = np.sort(grades, axis=1).T
+    twos = itertools.combinations_with_replacement(enumerate(GRADES), 2)
+    by_grades = {f"{one} and {other}": (better == i) & (worse == j) for (i, one), (j, other) in twos}
+    by_worse = {name: (better >= 0) & (worse == place) for place, name in enumerate(GRADES)}
+    return by_grades, {
+        name: mask for name, mask in by_worse.items() if np.bincount(same[mask], minlength=2).min() >= FEWEST
+    }
 
 
 def _masks(pairs: Sequence[PhotoPair], asked: SimpleNamespace) -> dict[str, np.ndarray]:
@@ -199,6 +230,12 @@ def _sections(measured: Measured) -> list[Section]:
         Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),
         Section("Verdicts", (), Table(rows.VERDICT_HEAD, rows.verdict_rows(result))),
     ]
+    if measured.by_grades:
+        table = Table(("photos", *rows.VERDICT_HEAD), rows.grade_rows(measured.by_grades))
+        sections.append(Section("Verdicts by quality", (GRADED,), table))
+    if measured.by_worse:
+        table = Table(("worse photo", "ECE", "95 % interval", "of"), rows.calibration_rows(measured.by_worse))
+        sections.append(Section("Calibration by quality", (), table))
     if measured.groups:
         sections.append(Section("By group", (), Table(rows.GROUP_HEAD, rows.group_rows(measured.groups))))
     return [*sections, *measured.sections]
@@ -232,7 +269,8 @@ def _draw(measured: Measured, sections: list[Section], asked: SimpleNamespace, p
     """Draw the plots that were asked for, and the page."""
     from flaskapp import plots
 
-    figures = plots.plot_evaluation(measured.scores, measured.same, measured.result)
+    by_worse = {f"worse photo {name}": part.quality for name, part in measured.by_worse.items() if part.quality}
+    figures = plots.plot_evaluation(measured.scores, measured.same, measured.result, by_worse)
     if asked.plots:
         asked.plots.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():

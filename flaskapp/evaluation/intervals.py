@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flaskapp.evaluation.curves import error_curve, first_allowed
-from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray, check_pairs
+from flaskapp.evaluation.decisions import DECISIONS, BoolArray, Decision, FloatArray, IntArray, check_pairs
 from flaskapp.evaluation.quality import Ladder
 
 LEVEL = 0.95
@@ -124,6 +124,23 @@ def bootstrap_intervals(
     figures = replicated(ladder, sources, replicates, seed)
     intervals = {name: found for name, part in figures.items() if (found := _percentiles(name, part))}
     return intervals | _bounds(values, truths, threshold, sources, stated_fmrs)
+
+
+def verdict_intervals(
+    decided: Sequence[Decision], same: BoolArray, sources: Sources, replicates: int, seed: int
+) -> dict[str, Interval]:
+    """Find 95 % intervals of each verdict's share of "genuine" and "impostor" pairs ("impostor.match"), likewise."""
+    got, found = np.array(decided)[:, None] == DECISIONS, dict[str, Interval | None]()
+    for kind, among in (("genuine", same), ("impostor", ~same)):
+        if not among.any() or sources.count < 2:
+            continue
+        hits, bound, part = got[among].astype(np.float64), _bound(sources, among), sources.taken(np.flatnonzero(among))
+        with np.errstate(invalid="ignore"):  # NaN where none was drawn
+            drawn = [(times @ hits).T / times.sum(axis=1) for times in resampled_weights(part, replicates, seed)]
+        for name, share, shares in zip(DECISIONS, hits.mean(axis=0), np.concatenate(drawn, axis=1), strict=True):
+            always = Interval(1 - bound, 1.0, method="only errors seen") if share else _at_most(bound)
+            found[f"{kind}.{name}"] = _percentiles("", shares) if 0 < share < 1 else always
+    return {name: interval for name, interval in found.items() if interval}
 
 
 def replicated(ladder: Ladder, sources: Sources, replicates: int = REPLICATES, seed: int = 0) -> dict[str, FloatArray]:

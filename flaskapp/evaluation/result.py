@@ -19,8 +19,9 @@ from flaskapp.evaluation.decisions import (
     check_pairs,
     confusion_at,
     count_verdicts,
+    decide_all,
 )
-from flaskapp.evaluation.intervals import REPLICATES, Interval, Sources, bootstrap_intervals
+from flaskapp.evaluation.intervals import REPLICATES, Interval, Sources, bootstrap_intervals, verdict_intervals
 from flaskapp.evaluation.quality import FIGURES as QUALITY_FIGURES
 from flaskapp.evaluation.quality import Quality, score_quality
 
@@ -55,7 +56,7 @@ class Evaluation:
     fnmr_at_fmr: Mapping[str, float | None]  # stated FMR ("0.01") → lowest FNMR
     quality: Quality | None = None  # what the scores are worth as chances, where they are chances
     folds: Folds | None = None  # LFW's view 2, where the list has folds
-    intervals: Mapping[str, Interval] = field(default_factory=dict)  # name of a figure → 95 % interval
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # of a figure, or share ("impostor.match") → 95 %
     population: Population | None = None  # whom the pairs show, where that is known
     reasons: Mapping[str, str] = field(default_factory=dict)  # name of a figure that is None → why
     weights: str | None = None  # id of the weights that gave the scores
@@ -141,6 +142,7 @@ def evaluate(
         intervals = bootstrap_intervals(
             scores, truths, threshold, sources, stated_fmrs=stated, chances=chances, replicates=replicates, seed=seed
         )
+        intervals |= verdict_intervals(decide_all(values, band), truths, sources, replicates, seed)
         everyone, strangers = sources.among(np.ones_like(truths)), sources.among(~truths)
         population = Population(sources.unit, everyone, strangers, replicates, seed)
     return Evaluation(

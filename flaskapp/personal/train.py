@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers
 
 from flaskapp import preprocess
+from flaskapp.detection import Face
 from flaskapp.errors import DataError, MissingExtraError
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.layers import L1Distance
@@ -29,11 +30,14 @@ from flaskapp.personal.result import OwnResult, measure, own_face_page
 from flaskapp.personal.scoring import Network, Seen, look
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
+from flaskapp.quality import assess
 from flaskapp.weights.info import WeightsInfo, default_weights_path
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, certainties
 
 # Below this AUC, or with scores that differ less than this, nothing was learned.
 LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
+# Of an aligned face; how small or turned it was in the photo, no crop tells.
+IN_CROP = Face((0.0, 0.0, preprocess.CROP_SIZE, preprocess.CROP_SIZE), preprocess.TEMPLATE, 1.0)
 TERMS = "Those of the weights that it started from, and of the photos."
 WARNING = "Optimised for its owner: it may not generalise, and knows nobody else."
 
@@ -155,6 +159,10 @@ def _data(mine: Album, others: Album | None, base: Runtime, recipe: OwnRecipe, r
             reporter.doubted(doubt)
         else:
             reporter.say(f"Warning: {doubt.words} {doubt.advice}")
+    for name, crop, certainty in zip(mine.names, mine.faces, certainties(embed(mine.faces)).tolist(), strict=True):
+        quality = assess(crop, IN_CROP, certainty, base.info.grade_bounds)
+        if quality.grade == "poor":
+            reporter.say(f"Warning: {name} is {quality}.")
     everybody = stand_in_of(base.info.details, base.info.sha256) if others is None else others
     data = prepare_data(mine, everybody, embed, recipe.seed, recipe.test_share)
     return replace(data, doubts=tuple(doubt.words for doubt in doubts))

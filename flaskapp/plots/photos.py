@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class PhotoView:
     chosen: int  # number of the face that was compared; 1 is the leftmost
     aligned: Pixels  # uint8 (100, 100, 3) RGB, that face as the network saw it
     size_wh: Size | None = None  # width and height in which the faces are given; None = those of ``pixels``
+    quality: str = ""  # how good a photo of that face it is, in words
 
     @property
     def caption(self) -> str:
@@ -77,16 +79,19 @@ def plot_comparison(
         draw_faces(axes, view.faces, view.chosen)
         left += row * view.shape + GAP
     for view, left in zip(views, (MARGIN, MARGIN + ALIGNED_SIDE + 0.15), strict=True):
-        box = left, 0.75, ALIGNED_SIDE, ALIGNED_SIDE
+        box = left, 0.85, ALIGNED_SIDE, ALIGNED_SIDE
         page.photo(box, view.aligned, f"Aligned {view.label.lower()}", size=style.SMALL_SIZE)
+        page.write(left, 0.8, textwrap.fill(view.quality, 24), size=style.SMALL_SIZE - 1, color=style.INK, va="top")
     scale = page.axes((4.0, 1.25, PAGE_WIDTH - MARGIN - 4.0, 0.8))
     draw_score_scale(scale, similarity_score, band, threshold)
-    page.write(MARGIN, 0.28, CAVEAT, size=style.SMALL_SIZE, color=style.QUIET_INK)
+    page.write(MARGIN, 0.22, CAVEAT, size=style.SMALL_SIZE, color=style.QUIET_INK)
     return page.figure
 
 
-def plot_detection(pixels: Pixels, faces: Sequence[Face], size_wh: Size | None = None) -> Figure:
-    """Draw every face of a photo with its number, box and landmarks.
+def plot_detection(
+    pixels: Pixels, faces: Sequence[Face], size_wh: Size | None = None, qualities: Sequence[str] = ()
+) -> Figure:
+    """Draw every face of a photo with its number, box and landmarks, and its quality in words where that is given.
 
     The photo, uint8 (height, width, 3) RGB, is upright; where it is reduced, ``size_wh`` are the width and height in
     which the faces are given, left to right.
@@ -98,8 +103,24 @@ def plot_detection(pixels: Pixels, faces: Sequence[Face], size_wh: Size | None =
     page = _Page(photo_width + 0.2, photo_height + 0.5)
     several = f"{len(faces)} faces, numbered from left to right"
     title = {0: "No face found", 1: "1 face"}.get(len(faces), several)
-    draw_faces(page.photo((0.1, 0.1, photo_width, photo_height), pixels, title, size_wh=size_wh), faces)
+    axes = page.photo((0.1, 0.1, photo_width, photo_height), pixels, title, size_wh=size_wh)
+    draw_faces(axes, faces)
+    for face, quality in zip(faces, qualities, strict=False):
+        _draw_quality(axes, face, quality)
     return page.figure
+
+
+def _draw_quality(axes: Axes, face: Face, quality: str) -> None:
+    """Write how good a photo of a face it is below its box; in it where the photo ends too soon."""
+    left, _, right, bottom = face.box_xyxy
+    text = textwrap.fill(quality, 16)
+    size = float(np.clip(_points(axes, right - left, 0) / 9, 4, style.SMALL_SIZE))
+    room = _points(axes, 0, axes.get_ylim()[0] - bottom) > 1.3 * size * (text.count("\n") + 1) + 5
+    axes.annotate(
+        text, ((left + right) / 2, bottom), xytext=(0, -4 if room else 4), textcoords="offset points", size=size,
+        ha="center", va="top" if room else "bottom", color="black",
+        bbox={"boxstyle": "round,pad=0.18", "linewidth": 0, "facecolor": style.CHOSEN_COLOUR, "alpha": 0.9},
+    )  # fmt: skip
 
 
 def draw_faces(axes: Axes, faces: Sequence[Face], chosen: int | None = None) -> None:
@@ -198,4 +219,4 @@ class _Page:
         return axes
 
     def write(self, left: float, middle: float, text: str, **style: Any) -> None:
-        self.figure.text(left / self.width, middle / self.height, text, va="center", **style)
+        self.figure.text(left / self.width, middle / self.height, text, **{"va": "center"} | style)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import NormalDist
 from typing import Any
 
@@ -28,18 +28,28 @@ HIGHEST_DET_RATE = 0.5
 CURVE: dict[str, Any] = {"color": style.GENUINE_COLOUR, "linewidth": 2.2, "zorder": 3}
 SHADE: dict[str, Any] = {"color": style.RULE, "alpha": 0.45, "linewidth": 0}
 OVER_CURVES: dict[str, Any] = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+PART_LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#009E73", "linestyle": "--"},
+    {"color": "#E69F00", "linestyle": "-."},
+    {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+)
 UNREACHABLE = "fewer than 10 errors: no claim"
 
 
-def plot_evaluation(scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Evaluation) -> dict[str, Figure]:
-    """Draw "scores", float (N,); "roc" and "det" where there are pairs of both kinds; "reliability" of chances."""
+def plot_evaluation(
+    scores: npt.ArrayLike, same: npt.ArrayLike, evaluation: Evaluation, parts: Mapping[str, Quality] | None = None
+) -> dict[str, Figure]:
+    """Draw "scores", float (N,); "roc" and "det" where there are pairs of both kinds; "reliability" of chances.
+
+    The last is drawn of some ``parts`` of the pairs too, by name.
+    """
     figures = {"scores": plot_scores(scores, same, evaluation.band, evaluation.threshold)}
     if evaluation.confusion.genuine and evaluation.confusion.impostor:
         curve = error_curve(scores, same)
         figures["roc"] = plot_roc(curve, evaluation.threshold)
         figures["det"] = plot_det(curve, evaluation.threshold)
     if evaluation.quality:
-        figures["reliability"] = plot_reliability(evaluation.quality)
+        figures["reliability"] = plot_reliability(evaluation.quality, parts)
     return figures
 
 
@@ -162,8 +172,8 @@ def plot_scores(scores: npt.ArrayLike, same: npt.ArrayLike, band: tuple[float, f
     return figure
 
 
-def plot_reliability(quality: Quality) -> Figure:
-    """Draw the share of genuine pairs over the score, and below it how many pairs lie where.
+def plot_reliability(quality: Quality, parts: Mapping[str, Quality] | None = None) -> Figure:
+    """Draw the share of genuine pairs over the score, of all and of some parts, and below it how many pairs lie where.
 
     Both kinds weigh one half, as the score assumes: on the dotted diagonal it is right.
     """
@@ -171,9 +181,10 @@ def plot_reliability(quality: Quality) -> Figure:
     upper = style.gridded(style.quiet(figure.add_axes((0.13, 0.4, 0.83, 0.52))))
     lower = style.gridded(style.quiet(figure.add_axes((0.13, 0.09, 0.83, 0.24))))
     upper.plot([0, 1], [0, 1], color=style.QUIET_INK, linewidth=1, linestyle=":", label="right at every score")
-    filled = [part for part in quality.bins if part.mean_score is not None]
-    points = np.array([(part.mean_score, part.observed) for part in filled], dtype=np.float64)
-    many = np.array([part.genuine + part.impostor >= FEW_PAIRS for part in filled])
+    points, many = _reliability(quality)
+    for (name, part), line in zip((parts or {}).items(), PART_LINES, strict=False):
+        of_part, enough = _reliability(part)
+        upper.plot(*of_part[enough].T, label=f"{name}: ECE {part.ece:.3f}", linewidth=1.4, zorder=2, **line)
     colour = style.GENUINE_COLOUR
     upper.plot(*points.T, color=colour, linewidth=1.6, zorder=3)
     for chosen, fill, label in ((many, colour, "bin of scores"), (~many, "white", f"fewer than {FEW_PAIRS} pairs")):
@@ -193,6 +204,13 @@ def plot_reliability(quality: Quality) -> Figure:
     loss = "" if quality.calibration_loss is None else f"   Cllr − minCllr {quality.calibration_loss:.3f} bits"
     style.titled(upper, f"Reliability   ECE {quality.ece:.3f}{loss}")
     return figure
+
+
+def _reliability(quality: Quality) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return where the curve goes through, float64 (M, 2), and which of these bins hold many pairs, bool (M,)."""
+    filled = [part for part in quality.bins if part.mean_score is not None]
+    points = np.array([(part.mean_score, part.observed) for part in filled], dtype=np.float64)
+    return points, np.array([part.genuine + part.impostor >= FEW_PAIRS for part in filled])
 
 
 def corners(curve: ErrorCurve) -> tuple[FloatArray, FloatArray]:

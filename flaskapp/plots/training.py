@@ -17,11 +17,11 @@ CELL, LABEL, GAP = 1.25, 0.42, 0.06
 # The network's drawing.
 STAGES = {
     "face": "aligned face",
-    "with_other_views": "with its mirror image, and both moved down",
+    "with_mirror_image": "with its mirror image",
     "flatten": "depthwise convolution over the whole map",
-    "mean_of_views": "mean of the views",
-    "embedding": "Dropout, Dense",
-    "certainty_length": "scaled, longer where it is surer: the embedding",
+    "vector": "Dense: the vector",
+    "mean_of_views": "mean of both, longer where it is surer",
+    "embedding": "Dropout, Dense: the embedding",
 }
 BOX_HEIGHT, STEP, MIDDLE = 0.5, 0.82, 4.6
 
@@ -84,7 +84,13 @@ def plot_architecture(network: Any) -> Figure:
             _box(axes, column, joined + (len(stages) - row + 1) * STEP, text, end)
     words: dict[str, Any] = {"ha": "center", "va": "center", "color": style.QUIET_INK, "size": style.SMALL_SIZE}
     axes.text(MIDDLE, height / 2 + STEP, "the same\nweights", **words)
-    _box(axes, MIDDLE, joined, f"L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}", MIDDLE)
+    _box(
+        axes,
+        MIDDLE,
+        joined,
+        f"both at unit length, L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}",
+        MIDDLE,
+    )
     _box(axes, MIDDLE, joined - STEP, "Dense, sigmoid: similarity score 0 to 1", edge=style.GENUINE_COLOUR)
     return figure
 

@@ -148,10 +148,26 @@ def verdict_rows(result: Evaluation) -> list[tuple[str, ...]]:
     for name, kind in (("one person", "genuine"), ("two people", "impostor")):
         verdicts = result.decisions[kind]
         if verdicts.pairs:
-            counts = (getattr(verdicts, verdict) for verdict in reversed(DECISIONS))
-            shares = (f"{count:,} ({percent(count / verdicts.pairs)})" for count in counts)
-            rows.append((name, f"{verdicts.pairs:,}", *shares))
+            cells = []
+            for verdict in reversed(DECISIONS):
+                count = getattr(verdicts, verdict)
+                share = percent(count / verdicts.pairs)
+                if interval := interval_text(result.intervals.get(f"{kind}.{verdict}")):
+                    share = f"{share.removesuffix(' %')}; {interval.rpartition(': ')[2]}"
+                cells.append(f"{count:,} ({share})")
+            rows.append((name, f"{verdicts.pairs:,}", *cells))
     return rows
+
+
+def grade_rows(by_grades: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
+    """Return ``verdict_rows`` of the pairs of each two grades, named."""
+    return [(name, *row) for name, result in by_grades.items() for row in verdict_rows(result)]
+
+
+def calibration_rows(by_worse: Mapping[str, Evaluation]) -> list[tuple[str, ...]]:
+    """Return the ECE of pairs by the grade of their worse photo, with interval and counts."""
+    found = {name: {row.name: row for row in figure_rows(result)} for name, result in by_worse.items()}
+    return [(name, *of["ECE"][1:3], of["Brier score"].counts) for name, of in found.items()]
 
 
 GROUP_HEAD = ("pairs within", "FNMR", "95 % interval", "of", "FMR", "95 % interval", "of", "failed")

@@ -14,6 +14,7 @@ from weights_files import write_note, write_weights_files
 
 from flaskapp.cli import measuring
 from flaskapp.cli.program import main
+from flaskapp.quality import Quality
 from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 
@@ -88,6 +89,26 @@ class TestCompare:
         assert "No liveness check" in told
         assert "match@" in told
 
+    def test_each_photo_tells_its_quality_and_what_may_keep_the_answer_from_being_clear(self, use, files, monkeypatch):
+        grades = iter(("poor", "good"))
+        monkeypatch.setattr(
+            "flaskapp.verifier.assess",
+            lambda *_: Quality(grade := next(grades), 0.1, ("too_dark",) * (grade == "poor")),
+        )
+        use("inconclusive")
+        told = run("compare", files / "hopper.jpg", files / "hopper.jpg").stdout.splitlines()
+        assert sorted(line.rpartition(", ")[2] for line in told[2:4]) == ["quality good", "quality poor: too dark"]
+        (poor,) = (line.split()[0] for line in told[2:4] if line.endswith("poor: too dark"))
+        assert told[4].startswith(f"  The reason may be the {poor} photo (poor: too dark): try a sharp one")
+
+    @pytest.mark.parametrize(("verdict", "grade"), [("match", "fair"), ("non_match", "poor"), ("inconclusive", "good")])
+    def test_no_photo_is_blamed_for_a_clear_answer_nor_a_good_one(self, use, files, monkeypatch, verdict, grade):
+        monkeypatch.setattr("flaskapp.verifier.assess", lambda *_: Quality(grade, 0.1))
+        use(verdict)
+        told = run("compare", files / "hopper.jpg", files / "hopper.jpg").stdout
+        assert told.count(f"quality {grade}") == 2
+        assert "The reason may be" not in told
+
     def test_a_photo_that_lies_on_its_side_is_turned_and_that_is_told(self, files):
         told = run("compare", files / "on its side.png", files / "hopper.jpg").stdout.splitlines()
         assert [("turned by 90 degrees" in line) for line in told[2:4]] == [True, False]
@@ -102,6 +123,7 @@ class TestCompare:
         assert told["error_counts"]["impostor_with_verdict"] == 19
         assert told["faces"]["reference"]["number"] == 1
         assert told["faces"]["reference"]["turned"] == 0
+        assert told["faces"]["probe"]["quality"] == {"grade": "good", "certainty": 1.0, "reasons": []}
         assert told["liveness"] == "not_checked"
         assert set(told["timing_ms"]) == {"decode", "detect", "align", "embed", "compare", "total"}
 
@@ -172,14 +194,17 @@ class TestCompare:
         assert (result.exit_code, result.stdout) == (2, "")
         assert "Error: " in result.stderr
 
-    def test_the_answer_can_be_drawn(self, files, tmp_path):
-        pytest.importorskip("matplotlib")
+    def test_the_answer_can_be_drawn(self, files, tmp_path, monkeypatch):
+        plots = pytest.importorskip("flaskapp.plots")
+        drawn, save = [], plots.save
+        monkeypatch.setattr(plots, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
         result = run(
             "compare", files / "hopper.jpg", files / "both women.png", "--probe-face", "2", "--plot", tmp_path / "a.png"
         )
         assert (result.exit_code, result.stderr) == (0, f"Drawn: {tmp_path / 'a.png'}\n")
         with Image.open(tmp_path / "a.png") as image:
             assert min(image.size) > 500
+        assert [text.get_text() for text in drawn[0].texts].count("good") == 2
 
     def test_damaged_weights_are_one_clean_line(self, monkeypatch, files, tmp_path):
         monkeypatch.setattr(runtime, "default_runtime", lambda: Runtime(tmp_path / "gone.h5"))
@@ -195,6 +220,7 @@ class TestDetect:
         assert result.exit_code == 0
         assert lines[0] == f"{files / 'both women.png'}: 2 faces"
         assert [line.split(":")[0] for line in lines[1:3]] == ["  1", "  2"]
+        assert [line.rpartition(", ")[2] for line in lines[1:3]] == ["quality good"] * 2
         assert lines[3:5] == [f"{files / 'nobody.png'}: no face", f"{files / 'hopper.jpg'}: 1 face"]
 
     def test_that_a_photo_was_turned_is_told(self, files):
@@ -215,6 +241,7 @@ class TestDetect:
     def test_json_has_an_entry_for_every_photo(self, files):
         result = run("detect", files / "hopper.jpg", files / "cut.jpg", files / "nobody.png", "--json")
         good, bad, nobody = json.loads(result.stdout)
+        assert good["faces"][0].pop("quality") == {"grade": "good", "certainty": 1.0, "reasons": []}
         assert result.exit_code == 2
         assert good["photo"] == str(files / "hopper.jpg")
         assert good["photo_size_wh"] == [512, 600]
@@ -222,6 +249,18 @@ class TestDetect:
         assert (good["more_faces"], good["notes"]) == (False, [])
         assert bad["error"]["code"] == "truncated_photo"
         assert nobody["faces"] == []
+
+    def test_quality_is_that_of_a_comparison_and_drawn_under_each_face(self, files, tmp_path, monkeypatch):
+        plots = pytest.importorskip("flaskapp.plots")
+        drawn, save = [], plots.save
+        monkeypatch.setattr(plots, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
+        monkeypatch.setattr("flaskapp.verifier.assess", lambda crop, *_: Quality("fair", crop.mean() / 255))
+        plain = json.loads(run("detect", files / "both women.png", "--json", "--plot", tmp_path).stdout)
+        for face in plain[0]["faces"]:
+            chosen = "--reference-face", face["number"], "--json"
+            told = json.loads(run("compare", files / "both women.png", files / "hopper.jpg", *chosen).stdout)
+            assert told["faces"]["reference"]["quality"] == face["quality"]
+        assert [text.get_text() for text in drawn[0].axes[0].texts] == ["1", "2", "fair", "fair"]
 
     def test_faces_can_be_drawn_into_a_folder(self, files, tmp_path):
         pytest.importorskip("matplotlib")
@@ -278,7 +317,7 @@ class TestEvaluate:
             "match@",
         ):
             assert told in result.stdout
-        assert re.search(r"two people +2 +1 \(50.00 %\)", result.stdout)
+        assert re.search(r"two people +2 +1 \(50.00; 0.00 to 100.00 %\)", result.stdout)
         assert result.stderr.splitlines()[0].startswith("  failure to acquire: cut.jpg: ")
 
     def test_lfws_own_lists_are_read(self, lists):

@@ -12,12 +12,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from scored_pairs import random_pairs, ten_folds
-from weights_files import write_note, write_weights_files
+from weights_files import random_arrays, write_h5, write_note, write_weights_files
 
 from flaskapp import evaluation
 from flaskapp.cli.program import main
 from flaskapp.evaluation.curves import evaluate_folds
 from flaskapp.pairs.lists import read_pairs, read_scores, write_scores_csv
+from flaskapp.verifier import Verifier
+from flaskapp.weights.runtime import Runtime
 
 
 def run(*arguments, code=0):
@@ -41,6 +43,18 @@ def people(tmp_path_factory, hopper, collins):
             (folder / person / f"{number}.jpg").write_bytes(photo)
     Image.new("RGB", (200, 200), "grey").save(folder / "hopper" / "nobody.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def graded(people, tmp_path_factory):
+    """Return weights by which one of both people's photos are good and the other's poor."""
+    arrays = random_arrays()
+    arrays["embedding/kernel"] *= np.float32(0.02)
+    weights = write_note(write_h5(tmp_path_factory.mktemp("graded") / "graded.h5", arrays), (0.4, 0.6))
+    photos = [people / person / "1.jpg" for person in ("hopper", "collins")]
+    sure = [Verifier(Runtime(weights)).read(photo.read_bytes()).quality.certainty for photo in photos]
+    write_note(weights, (0.4, 0.6), grade_bounds=[max(sure)] * 2)
+    return weights
 
 
 @pytest.fixture
@@ -87,7 +101,7 @@ class TestPeersScores:
         )
         first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
         for told in (first, second):
-            for key in ("weights", "measured", "command", "failed_photos", "photos_failed"):
+            for key in ("weights", "measured", "command", "failed_photos", "photos_failed", "by_grades"):
                 del told[key]
         assert first == second
 
@@ -113,6 +127,41 @@ class TestPeople:
         figures = json.loads((tmp_path / "a.json").read_text())
         assert (figures["genuine"], figures["impostor"]) == (4, 3)
         assert "3 impostor pairs by chance, seed 0" in figures["measured"]
+
+
+class TestGrades:
+    def test_pairs_are_counted_by_the_grades_of_both_photos(self, people, graded, tmp_path, monkeypatch):
+        monkeypatch.setattr("flaskapp.cli.measuring.FEWEST", 1)
+        told = run("--people", people, "--weights", graded, "--json", tmp_path / "a.json").stdout
+        figures = json.loads((tmp_path / "a.json").read_text())
+        assert {name: (part["genuine"], part["impostor"]) for name, part in figures["by_grades"].items()} == {
+            "good and good": (1, 0), "good and poor": (0, 4), "poor and poor": (1, 0),
+        }  # fmt: skip
+        assert "impostor.match" in figures["by_grades"]["good and poor"]["intervals"]
+        assert {name: (part["genuine"], part["impostor"]) for name, part in figures["by_worse_grade"].items()} == {
+            "poor": (1, 4)
+        }
+        assert figures["by_worse_grade"]["poor"]["ece"] is not None
+        lines = [line.split("  ")[1:] for line in told.splitlines()]
+        assert [" ".join(line[:1]) for line in lines if line and " and " in line[0]] == list(figures["by_grades"])
+        assert "  worse photo  ECE" in told
+
+    def test_too_few_pairs_have_no_ece_of_their_own(self, people, graded, tmp_path):
+        told = run("--people", people, "--weights", graded, "--json", tmp_path / "a.json").stdout
+        assert json.loads((tmp_path / "a.json").read_text())["by_worse_grade"] == {}
+        assert "good and poor" in told and "worse photo" not in told
+
+    def test_a_list_of_scores_has_no_grades(self, peer, tmp_path):
+        told = run("--scores-from", peer, "--json", tmp_path / "a.json").stdout
+        assert json.loads((tmp_path / "a.json").read_text())["by_grades"] == {}
+        assert "good and" not in told
+
+    def test_the_report_has_the_tables(self, people, graded, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr("flaskapp.cli.measuring.FEWEST", 1)
+        run("--people", people, "--weights", graded, "--report", tmp_path / "a.html")
+        page = (tmp_path / "a.html").read_text(encoding="utf-8")
+        assert all(told in page for told in ("Verdicts by quality", "Calibration by quality", "good and poor"))
 
 
 class TestViews:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scored_pairs import CASES, random_pairs, sources_for
 
-from flaskapp.evaluation import Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
-from flaskapp.evaluation.intervals import bootstrap_intervals, resampled_weights
+from flaskapp.evaluation import Interval, Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
+from flaskapp.evaluation.decisions import decide_all
+from flaskapp.evaluation.intervals import bootstrap_intervals, resampled_weights, verdict_intervals
 from flaskapp.evaluation.quality import Ladder, score_quality
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
@@ -129,6 +130,28 @@ class TestBootstrap:
         assert found["fnmr"].low == 1 - no_errors_bound(sources.combinations(same)) < 1
         assert found["fmr"].low == 1 - no_errors_bound(sources.combinations(~same)) < 1
         assert (found["recall"].low, found["recall"].high) == (0, pytest.approx(1 - found["fnmr"].low))
+
+    def test_shares_of_verdicts_equal_counting_each_replicate_pair_by_pair(self):
+        scores, same = random_pairs(300, failures=0.1)
+        sources, decided = sources_for(same), np.array(decide_all(scores, (0.4, 0.6)))
+        [weights] = resampled_weights(sources, 60, seed=7)
+        found = verdict_intervals(decided.tolist(), same, sources, 60, 7)
+        for kind, among in (("genuine", same), ("impostor", ~same)):
+            again = [np.repeat(decided[among], row) for row in weights[:, among].astype(int)]
+            for verdict in ("match", "inconclusive", "non_match"):
+                ends = np.quantile([np.mean(drawn == verdict) for drawn in again], [0.025, 0.975])
+                told = found.pop(f"{kind}.{verdict}")
+                assert (told.low, told.high) == pytest.approx(ends.tolist(), abs=1e-12)
+        assert not found
+
+    def test_a_verdict_that_none_or_all_got_has_a_bound(self):
+        same = np.repeat([True, False], 30)
+        sources = sources_for(same)
+        found = verdict_intervals(["match"] * 60, same, sources, 10, 0)
+        bound = no_errors_bound(sources.combinations(same))
+        assert found["genuine.match"] == Interval(1 - bound, 1.0, method="only errors seen")
+        assert found["genuine.non_match"] == Interval(0.0, bound, method="no errors seen")
+        assert verdict_intervals(["match"] * 60, ~same | same, sources_by("person", [0] * 60, [0] * 60), 10, 0) == {}
 
     @pytest.mark.parametrize("trials", [1, 10, 500, 10**6])
     def test_the_bound_is_clopper_and_pearsons(self, trials):

@@ -11,8 +11,8 @@ from scored_pairs import NAN, SAME, SCORES, random_pairs, sources_for
 from flaskapp.errors import DataError
 from flaskapp.evaluation import auc, confusion_at, eer, error_curve, evaluate, fnmr_at_fmr, sources_by
 from flaskapp.evaluation.curves import evaluate_folds
-from flaskapp.evaluation.decisions import count_verdicts
-from flaskapp.evaluation.intervals import bootstrap_intervals
+from flaskapp.evaluation.decisions import count_verdicts, decide_all
+from flaskapp.evaluation.intervals import bootstrap_intervals, verdict_intervals
 from flaskapp.evaluation.quality import score_quality
 
 KEYS = {
@@ -51,6 +51,7 @@ class TestEvaluate:
             scores, same, 0.5, sources, stated_fmrs=["0.1", "0.01"], chances=True, replicates=50, seed=3
         )
         assert expected.keys() == {*QUALITY, *KEYS_WITH_INTERVALS, "fnmr_at_fmr.0.1", "fnmr_at_fmr.0.01"}
+        expected |= verdict_intervals(decide_all(scores, (0.4, 0.6)), same, sources, 50, 3)
         assert found["intervals"] == {name: vars(interval) for name, interval in expected.items()}
         assert found["weights"] == "abc"
 

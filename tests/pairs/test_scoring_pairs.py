@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from weights_files import write_weights_files
+from weights_files import random_arrays, write_h5, write_note, write_weights_files
 
 from flaskapp.errors import DataError
 from flaskapp.pairs.lists import PhotoPair
@@ -51,13 +51,25 @@ PAIRS = [
 
 
 def test_pairs_get_the_score_of_a_comparison(root, runtime, hopper, collins):
-    scores, _ = score_pairs(PAIRS, root, runtime)
+    scores = score_pairs(PAIRS, root, runtime).scores
     assert scores[1] == Verifier(runtime).verify(hopper, collins).similarity_score
     assert scores[0] > scores[1]
 
 
+def test_how_sure_the_network_is_of_both_photos_is_handed_on(root, tmp_path_factory, hopper, collins):
+    arrays = random_arrays()
+    arrays["embedding/kernel"] *= np.float32(0.02)  # shorter than 1
+    runtime = Runtime(write_note(write_h5(tmp_path_factory.mktemp("unsure") / "random.h5", arrays)))
+    found = Verifier(runtime).verify(hopper, collins)
+    sure = [face.quality.certainty for face in (found.reference, found.probe)]
+    assert 0 < sure[0] < 1 and sure[0] != sure[1]
+    np.testing.assert_array_equal(
+        score_pairs(PAIRS, root, runtime).certainties, [[sure[0], sure[0]], sure, [np.nan, sure[0]]]
+    )
+
+
 def test_a_photo_that_cannot_be_used_is_a_failure_to_acquire(root, runtime):
-    scores, failures = score_pairs(PAIRS, root, runtime)
+    scores, _, failures = score_pairs(PAIRS, root, runtime)
     assert np.isnan(scores).tolist() == [False, False, True]
     assert list(failures) == ["broken.jpg"]
     assert "missing" in failures["broken.jpg"]
@@ -86,9 +98,9 @@ def test_which_of_several_faces_counts_is_the_callers_choice(root, runtime, hopp
 
     Image.fromarray(np.hstack([hopper_pixels[:512], collins_pixels])).save(root / "both.png")
     pairs = [PhotoPair("both.png", "collins.jpg", same=True)]
-    scores, _ = score_pairs(pairs, root, runtime, choice="largest")
+    scores = score_pairs(pairs, root, runtime, choice="largest").scores
     assert np.isfinite(scores).all()
-    scores, failures = score_pairs(pairs, root, runtime, choice="refuse")
+    scores, _, failures = score_pairs(pairs, root, runtime, choice="refuse")
     assert np.isnan(scores).all()
     assert "2 faces" in failures["both.png"]
 

@@ -6,6 +6,7 @@ import errno
 import html
 import importlib.util
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,18 @@ class TestRecipes:
         assert note["personal"]["doubts"] == list(words)
         for told in words:
             assert all(told in text for text in (report, result.gain_in_words(), describe(result)))
+
+    @pytest.mark.usefixtures("learns_nothing")
+    def test_poor_photos_are_named_before_training(self, base, tmp_path, monkeypatch):
+        weights = shutil.copy(base, tmp_path / "base.h5")
+        note = json.loads(base.with_suffix(".json").read_text(encoding="utf-8")) | {"grade_bounds": [0.3, 0.8]}
+        weights.with_suffix(".json").write_text(json.dumps(note), encoding="utf-8")
+        monkeypatch.setattr("flaskapp.personal.train.certainties", lambda _: np.array([0.9] * 2 + [0.1] + [0.5] * 9))
+        _, said = train(tmp_path / "m", weights, others=others_album())
+        warned = [line for line in said if line.startswith("Warning: me/")]
+        assert len(warned) == 1
+        assert re.fullmatch(r"Warning: me/2\.png is poor: .*blurred.*\.", warned[0])
+        assert said.index(warned[0]) < said.index(next(line for line in said if "training:" in line))
 
     @pytest.mark.skipif(TENSORBOARD, reason="TensorBoard is installed")
     def test_without_tensorboard_it_says_so_before_the_work(self, base, tmp_path):

@@ -103,6 +103,14 @@ class TestDetection:
         inside, above, beside = ("left", "top"), ("left", "bottom"), ("right", "top")
         assert places == [inside, above, beside]
 
+    def test_quality_stands_below_each_face_or_in_it_where_the_photo_ends(self):
+        faces = [face_at(10, side=40), face_at(60, top=78, side=40)]
+        [axes] = plots.plot_detection(gradient(), faces, qualities=["poor: turned up or down, noisy", "good"]).axes
+        poor, good = axes.texts[2:]
+        assert (poor.get_text().replace("\n", " "), good.get_text()) == ("poor: turned up or down, noisy", "good")
+        assert [text.xy for text in (poor, good)] == [(30, 90), (80, 118)]
+        assert [text.get_verticalalignment() for text in (poor, good)] == ["top", "bottom"]
+
 
 class TestComparison:
     def test_shows_two_photos_two_aligned_faces_and_the_scale(self):
@@ -131,6 +139,11 @@ class TestComparison:
         assert boxes_of(photo)[1].get_linewidth() > boxes_of(photo)[0].get_linewidth()
         [landmarks] = photo.lines
         np.testing.assert_array_equal(landmarks.get_xydata(), face_at(55).landmarks)
+
+    def test_says_how_good_each_photo_is(self):
+        views = view("Reference", quality="poor: unevenly lit, turned aside"), view("Probe", quality="good")
+        said = [text.replace("\n", " ") for text in texts_of(plots.plot_comparison(*views, 0.5, (0.4, 0.6), 0.5))]
+        assert {"poor: unevenly lit, turned aside", "good"} <= set(said)
 
     def test_photos_are_equally_high_and_within_the_page(self):
         tall = plots.PhotoView("Probe", gradient(300, 100), [face_at(10)], 1, gradient(100, 100))
@@ -259,6 +272,18 @@ class TestRates:
         bars = [bar.get_height() for bar in lower.patches]
         assert bars == [part.genuine for part in quality.bins] + [part.impostor for part in quality.bins]
         assert f"ECE {quality.ece:.3f}" in upper.get_title("left")
+
+    def test_parts_of_the_pairs_have_curves_of_their_own(self):
+        part = score_quality(self.scores[:900], self.same[:900])
+        upper, _ = plots.plot_reliability(score_quality(self.scores, self.same), {"worse photo poor": part}).axes
+        expected = [(one.mean_score, one.observed) for one in part.bins if one.genuine + one.impostor >= 10]
+        label = f"worse photo poor: ECE {part.ece:.3f}"
+        [line] = [line for line in upper.lines if line.get_label() == label]
+        np.testing.assert_array_equal(line.get_xydata(), expected)
+        assert label in legend_of(upper)
+        evaluation = evaluate(self.scores, self.same, threshold=0.5, band=(0.4, 0.6))
+        drawn = plots.plot_evaluation(self.scores, self.same, evaluation, {"worse photo poor": part})
+        assert label in legend_of(drawn["reliability"].axes[0])
 
     def test_a_bin_of_few_pairs_is_hollow(self):
         scores, same = np.append(self.scores, [0.5, 0.5]), np.append(self.same, [True, False])

@@ -60,5 +60,5 @@ def test_the_network_is_drawn_from_its_own_names_and_shapes():
     assert words.count("aligned face   100 × 100 × 3") == 2
     assert words.count("block 1: convolutions, pooling   25 × 25 × 64") == 2
     assert not [word for word in words if "50 × 50" in word]
-    assert "L1 distance  |a − b|   4,096" in words
+    assert "both at unit length, L1 distance  |a − b|   4,096" in words
     assert words.count("the same\nweights") == 1

@@ -134,6 +134,25 @@ class TestRows:
         strangers = evaluate([0.2, 0.6], [False, False], threshold=0.5, band=(0.3, 0.7))
         assert [row[0] for row in rows.verdict_rows(strangers)] == ["two people"]
 
+    def test_shares_of_verdicts_have_their_intervals(self):
+        scores, same = random_pairs(400)
+        result = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=50)
+        count, interval = result.decisions["genuine"].match, result.intervals["genuine.match"]
+        share = f"{100 * count / same.sum():.2f}; {100 * interval.low:.2f} to {100 * interval.high:.2f} %"
+        assert rows.verdict_rows(result)[0][2] == f"{count} ({share})"
+        none = evaluate([0.9] * 9, [True] * 9, threshold=0.5, band=(0.4, 0.6), sources=sources_for(np.ones(9, bool)))
+        assert re.fullmatch(r"0 \(0\.00; at most \d+\.\d\d %\)", rows.verdict_rows(none)[0][4])
+
+    def test_grades_have_verdicts_and_an_ece(self):
+        scores, same = random_pairs(400)
+        result = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=50)
+        told = rows.grade_rows({"good and poor": result})
+        assert told == [("good and poor", *row) for row in rows.verdict_rows(result)]
+        [(name, ece, interval, counts)] = rows.calibration_rows({"poor": result})
+        assert (name, ece) == ("poor", f"{result.quality.ece:.4f}")
+        assert interval == interval_text(result.intervals["ece"], plain=True)
+        assert counts.startswith(f"{same.sum()} genuine and {(~same).sum()} impostor pairs")
+
     def test_view_2_has_its_row_where_there_are_folds(self):
         assert rows.fold_rows(evaluate(SCORES, SAME, threshold=0.5, band=(0.5, 0.5))) == []
         scores, same = random_pairs(400)
