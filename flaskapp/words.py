@@ -40,6 +40,9 @@ NO_REASON = "A sharp photo from the front, in even light, may help."
 BOTH_GOOD = "Other photos may help."
 """What helps two good photos that cannot be told."""
 
+FOR_SCRIPTS = {"verdicts": VERDICTS, "reasons": REASONS, "no_reason": NO_REASON, "both_good": BOTH_GOOD}
+"""All of them, by the names that ``static/js/words.js`` knows."""
+
 
 def line_of(decision: str) -> str:
     """Return a verdict in one line of lower case.
