@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from flaskapp.detection import Face
 from flaskapp.preprocess.alignment import CROP_SIZE, TEMPLATE, crop_scale
+from flaskapp.words import grade_words
 
 Grade = Literal["good", "fair", "poor"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
@@ -118,7 +119,7 @@ class Quality:
             raise ValueError(f"A good photo expects no reasons. Received: {self.reasons}")
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (self.grade, ", ".join(self.reasons).replace("_", " "))))
+        return grade_words(self.grade, self.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """Return grade, certainty and reasons in JSON's types."""

@@ -14,7 +14,10 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from flaskapp.detection import Face
+from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import decide
+from flaskapp.preprocess import Photo
+from flaskapp.quality import Quality
 from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification
 from flaskapp.web.settings import Services, services
 from flaskapp.weights.info import WeightsInfo
@@ -30,8 +33,11 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 1, "inconclusive": 9, "non_match": 990, "out_of_scope": 0},
         "genuine": {"match": 90, "inconclusive": 8, "non_match": 2, "out_of_scope": 0},
     },
+    trust=Trust(1.0, 2.0),
+    grade_bounds=(0.3, 0.8),
     details={"terms": "For tests."},
 )
+GOOD, FAIR, POOR = Quality("good", 0.9), Quality("fair", 0.5, ("blurred",)), Quality("poor", 0.1, ("too_dark", "noisy"))
 
 
 def face_at(left: float, height: float = 60.0) -> Face:
@@ -40,13 +46,19 @@ def face_at(left: float, height: float = 60.0) -> Face:
 
 
 class FakeVerifier:
-    """Answers at once and remembers what it was asked; ``raises`` makes it refuse, ``knows`` False know nobody."""
+    """Answers at once and remembers what it was asked.
+
+    ``raises`` makes it refuse, ``knows`` False know nobody; ``qualities`` are what it says of photos, by their
+    bytes: they are good unless told otherwise.
+    """
 
     def __init__(self, score: float = 0.8) -> None:
         self.score = score
         self.calls: list[tuple[Any, ...]] = []
         self.raises: Exception | None = None
         self.knows = True
+        self.qualities: dict[bytes, Quality] = {}
+        self.graded: list[Face] = []
 
     @property
     def weights(self) -> WeightsInfo:
@@ -63,21 +75,27 @@ class FakeVerifier:
         self.calls.append((reference, probe, reference_face, probe_face))
         if self.raises:
             raise self.raises
+        first, second = self.read(reference), self.read(probe)
         decision = decide(self.score, WEIGHTS.inconclusive_band) if self.knows else OUT_OF_SCOPE
         return Verification(
             decision=decision,
             similarity_score=self.score,
             inconclusive_band=WEIGHTS.inconclusive_band,
             threshold=WEIGHTS.threshold,
-            reference=self.read(reference),
-            probe=self.read(probe),
+            reference=first,
+            probe=second,
             weights_id=WEIGHTS.weights_id,
-            verdict_counts=WEIGHTS.verdict_counts(decision),
+            verdict_counts=self.weights.verdict_counts(decision, (first.quality.grade, second.quality.grade)),
             timings_ms=dict.fromkeys(STAGES, 1.0),
         )
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:  # noqa: ARG002
-        return FaceInPhoto((face_at(10.0),), 1, (200, 100), np.zeros((100, 100, 3), np.uint8))
+        crop = np.zeros((100, 100, 3), np.uint8)
+        return FaceInPhoto((face_at(10.0),), 1, (200, 100), crop, 0, self.qualities.get(photo, GOOD))
+
+    def quality(self, photo: Photo, face: Face) -> Quality:  # noqa: ARG002
+        self.graded.append(face)
+        return FAIR
 
 
 class Browser:

@@ -32,6 +32,8 @@ PICTURE_SIDE = 320
 PICTURE_PIXELS = 2_000_000  # of all pictures of a photo together: of a crowd each is smaller
 PICTURE_QUALITY = 88
 
+MOST_GRADED = 5  # of a photo's faces; each costs a run of the network
+
 log = logging.getLogger(__name__)
 
 
@@ -137,6 +139,8 @@ class Comparer:
     def detect(self, photo: bytes, *, with_pictures: bool = False) -> dict[str, Any]:
         """Return all faces of a photo in JSON's types, and a picture of each if asked to.
 
+        Of those that may be meant the largest are graded too, ``MOST_GRADED`` at most.
+
         Raises:
             PhotoError: the photo cannot be used.
             BusyError: too many comparisons are under way.
@@ -149,7 +153,7 @@ class Comparer:
                 raise error.for_photo("photo") from None
             found = preprocess.find_faces(decoded)
             told = {
-                "faces": faces_json(found.faces),
+                "faces": self._graded(decoded, found.faces),
                 "more_faces": found.more_faces,
                 "turned": found.turned,
                 "notes": list(found.notes),
@@ -157,6 +161,13 @@ class Comparer:
                 "timing_ms": {"total": round(_milliseconds_since(started), 1)},
             }
             return told | ({"pictures": pictures_json(decoded, found)} if with_pictures else {})
+
+    def _graded(self, photo: Photo, faces: tuple[Face, ...]) -> list[dict[str, Any]]:
+        meant = [face for face in preprocess.prominent_faces(faces) if face.is_whole_in(photo.size_wh)]
+        largest = sorted(meant, key=lambda face: face.height)[-MOST_GRADED:]
+        quality = self.verifier.quality  # of one verifier, though another may take its place meanwhile
+        qualities = [quality(photo, face).to_json() if face in largest else None for face in faces]
+        return [told | {"quality": one} for told, one in zip(faces_json(faces), qualities, strict=True)]
 
     def compare_frame(self, reference: bytes, frame: bytes, reference_face: int | None = None) -> dict[str, Any]:
         """Compare the largest face in a camera's frame with a reference photo; return the answer in JSON's types.
@@ -186,6 +197,8 @@ class Comparer:
                 "inconclusive_band": list(verifier.weights.inconclusive_band),
                 "model": verifier.weights.weights_id,
                 "face": found and face_to_json(found.probe.face),
+                "quality": found
+                and {"reference": found.reference.quality.to_json(), "frame": found.probe.quality.to_json()},
                 "other_faces": found.probe.other_faces if found else 0,
                 "photo_size_wh": found and list(found.probe.photo_size_wh),
                 "liveness": "not_checked",

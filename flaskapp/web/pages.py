@@ -17,8 +17,10 @@ from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 from flaskapp.weights.info import WeightsInfo, default_weights_path
+from flaskapp.words import FOR_SCRIPTS, photo_words, sentence_of
 
 pages = Blueprint("pages", __name__)
+pages.add_app_template_filter(photo_words)
 
 PHOTOS = ("reference", "probe")
 
@@ -107,7 +109,9 @@ def compare() -> str | tuple[str, int]:
         several = {name: faces for name, faces in found.items() if len(preprocess.prominent_faces(faces)) > 1}
         told = {name: faces_json(faces) for name, faces in several.items()}
         return page(step="faces", faces=told, error=error), error.http_status
-    return page(step="result", result=verification.to_json())
+    qualities = {name: getattr(verification, name).quality for name in PHOTOS}
+    sentence = sentence_of(verification.decision, qualities)
+    return page(step="result", result=verification.to_json(), qualities=qualities, sentence=sentence)
 
 
 def page(**more: Any) -> str:
@@ -127,6 +131,7 @@ def page(**more: Any) -> str:
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
         },
+        "words": FOR_SCRIPTS,
         "crop_template": [list(point) for point in preprocess.TEMPLATE],
         "crop_size": preprocess.CROP_SIZE,
         "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS if more.get("faces")},

@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter
 from turned import held
 
 PORTRAITS = Path(__file__).resolve().parent.parent / "portraits"
@@ -38,6 +38,12 @@ def group_photo() -> Image.Image:
     for place, portrait in enumerate((HOPPER, COLLINS)):
         group.paste(Image.open(portrait).resize((440, 500)), (5 + 450 * place, 0))
     return group
+
+
+def blurred(radius: float, light: float = 1.0) -> Image.Image:
+    """Return the portrait of Grace Hopper, blurred and in less light."""
+    sharp = Image.open(HOPPER).convert("RGB")
+    return ImageEnhance.Brightness(sharp.filter(ImageFilter.GaussianBlur(radius))).enhance(light)
 
 
 def cheek_to_cheek() -> Image.Image:
@@ -126,6 +132,8 @@ def sample_files() -> dict[str, Any]:
         "hopper": HOPPER,
         "collins": COLLINS,
         "group": upload(encoded(group_photo(), "JPEG", quality=92), "group.jpg", "image/jpeg"),
+        "fair": upload(encoded(blurred(5), "JPEG", quality=92), "fair.jpg", "image/jpeg"),
+        "poor": upload(encoded(blurred(7, light=1 / 6), "JPEG", quality=92), "poor.jpg", "image/jpeg"),
         "landscape": upload(encoded(landscape(), "PNG"), "sky.png", "image/png"),
         "turned": upload(held(group_photo(), 6, "WEBP"), "group.webp", "image/webp"),
         "heic": upload(heic(Image.open(HOPPER)), "portrait.heic", "image/heic"),

@@ -13,8 +13,8 @@ WINDOWS: dict[str, dict[str, Any]] = {"phone": PHONE, "desktop": {"viewport": {"
 SCHEMES = ("light", "dark")
 
 Files = Mapping[str, Any]
-"""hopper, collins: portraits; group: two people; landscape: nobody; turned: two people in a file that browsers
-turn otherwise than the server; heic: a portrait that Chromium cannot show."""
+"""hopper, collins: portraits; fair, poor: worse ones; group: two people; landscape: nobody; turned: two people in a
+file that browsers turn otherwise than the server; heic: a portrait that Chromium cannot show."""
 
 
 def at_consent(window: Driver, files: Files) -> None:
@@ -52,6 +52,22 @@ def at_result_of_pictures(window: Driver, files: Files) -> None:
     at_pictures(window, files)
     window.compare()
     expect(window.find("#result")).to_be_visible()
+
+
+def at_qualities(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["fair"]).choose("probe", files["poor"])
+
+
+def at_good_photos(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).choose("probe", files["collins"])
+
+
+def at_inconclusive(window: Driver, files: Files) -> None:
+    at_qualities(window, files)
+    window.page.evaluate(TELL_NOTHING)
+    window.compare()
+    expect(window.find("#verdict-word")).to_have_text("Inconclusive")
+    window.page.get_by_text("Details", exact=True).click()
 
 
 def at_errors(window: Driver, files: Files) -> None:
@@ -212,18 +228,20 @@ def at_plain_error(window: Driver, files: Files) -> None:
 
 def at_plain_result(window: Driver, files: Files) -> None:
     at_plain_photos(window, files)
-    window.send(files["hopper"], files["collins"])
+    window.send(files["hopper"], files["poor"])
     expect(window.find("#result")).to_be_visible()
 
 
-KNOW_NOBODY = """() => {
+ANSWER_OTHERWISE = """() => {
   const real = window.fetch;
   window.fetch = async (path, options) => {
     const response = await real(path, options);
     if (!path.endsWith("/verify")) return response;
-    return Response.json({ ...(await response.json()), decision: "out_of_scope", similarity_score: null });
+    return Response.json({ ...(await response.json()), CHANGES });
   };
 }"""
+KNOW_NOBODY = ANSWER_OTHERWISE.replace("CHANGES", 'decision: "out_of_scope", similarity_score: null')
+TELL_NOTHING = ANSWER_OTHERWISE.replace("CHANGES", 'decision: "inconclusive", similarity_score: 0.5')
 
 State = Callable[[Driver, Files], None]
 
@@ -239,6 +257,9 @@ STATES: list[State] = [
     at_pictures,
     at_pictures_to_choose_from,
     at_result_of_pictures,
+    at_good_photos,
+    at_qualities,
+    at_inconclusive,
     at_errors,
     at_progress,
     at_failure,

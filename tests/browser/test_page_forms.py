@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("playwright.sync_api")
 
+from page_driver import WEIGHTS
 from playwright.sync_api import expect
+from sample_photos import sample_files
 from states import at_plain_photos
 
 from flaskapp.web.settings import services
@@ -29,6 +33,23 @@ def test_two_files_lead_to_the_result(plain, hopper_file, collins_file):
     expect(plain.find("#result")).to_contain_text("not a liveness check")
     plain.page.get_by_role("link", name="Compare two other photos").click()
     expect(plain.find("#photos")).to_be_visible()
+
+
+def test_photos_are_told_and_blamed_for_what_cannot_be_told(plain, verifier, hopper_file):
+    verifier.score = 0.5
+    intervals = {"inconclusive": {"impostor": [0.0002, 0.0015], "genuine": [0.93, 0.947]}}
+    counts = {"good and poor": {**WEIGHTS.error_counts, "intervals": intervals}}
+    verifier.weights = replace(WEIGHTS, counts_by_grades=counts)
+    plain.send(hopper_file, sample_files()["poor"])
+    expect(plain.find("#verdict-words")).to_have_text(
+        "The two faces are neither alike enough nor different enough to tell. "
+        "The probe photo is poor: too dark, blurred, covered. More light on the face may help."
+    )
+    expect(plain.find("#reference-quality")).to_have_text("Good photo")
+    expect(plain.find("#probe-quality")).to_have_text("Poor photo: too dark, blurred, covered")
+    plain.page.get_by_text("Details", exact=True).click()
+    expect(plain.find("#numbers")).to_contain_text("0.02 to 0.15 % of pairs of strangers; 93.00 to 94.70 % of pairs of")
+    expect(plain.find("#numbers")).to_contain_text("certainty 0.300")
 
 
 def test_out_of_scope_shows_no_score(plain, verifier, hopper_file, collins_file):

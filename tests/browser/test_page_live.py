@@ -37,7 +37,7 @@ def frames_sent(window) -> int:
 
 def test_the_camera_is_compared_frame_by_frame(running, verifier):
     expect(running.find("#live-rate")).to_have_text(re.compile(r"^\d+\.\d updates a second$"))
-    expect(running.find("#live-words")).to_contain_text("Alike enough")
+    expect(running.find("#live-words")).to_contain_text("alike enough")
     expect(running.find("#live-scale .marker-number")).to_have_text("0.900")
     expect(running.find("#live-result")).to_contain_text("not a liveness check")
     assert not running.is_blank("#live-overlay"), "no box is drawn over the video"
@@ -68,6 +68,36 @@ def test_the_score_is_smoothed_over_frames(running, verifier):
     assert [score for score in shown if 0 < score < 0.9], "it must not jump"
 
 
+def test_how_good_the_frame_is_does_not_flicker(running, verifier):
+    expect(running.find("#live-quality")).to_have_text("Good photo")
+    running.page.evaluate("""() => {
+      const real = window.fetch;
+      [window.asked, window.steady, window.shown] = [0, false, new Set()];
+      window.fetch = async (path, options) => {
+        const response = await real(path, options);
+        if (!path.endsWith("/live")) return response;
+        const answer = await response.json();
+        window.asked += 1;
+        if (window.steady || window.asked % 2) {
+          answer.quality.frame = { grade: "poor", certainty: 0.1, reasons: ["too_dark"] };
+        }
+        return Response.json(answer);
+      };
+      const line = document.getElementById("live-quality");
+      new MutationObserver(() => window.shown.add(line.dataset.grade)).observe(line, { attributes: true });
+    }""")
+    running.page.wait_for_function("() => window.asked > 7")
+    assert running.page.evaluate("[...window.shown]") == []
+    running.page.evaluate("window.steady = true")
+    expect(running.find("#live-quality")).to_contain_text("Poor photo: too dark")
+    expect(running.find("#live-quality")).to_contain_text("More light on the face may help.")
+    verifier.score = 0.5
+    expect(running.find("#live-word")).to_have_text("Inconclusive")
+    expect(running.find("#status")).to_contain_text("to tell. Poor photo: too dark. More light")
+    running.page.get_by_role("button", name="Stop").click()
+    expect(running.find("#live-quality")).to_be_hidden()
+
+
 def test_a_frame_without_a_face_is_no_error(running, verifier):
     verifier.raises = NoFaceError("No face was found.").for_photo("probe")
     expect(running.find("#live-word")).to_have_text("Looking for a face…")
@@ -79,7 +109,7 @@ def test_a_frame_without_a_face_is_no_error(running, verifier):
 def test_of_strangers_a_personal_model_shows_no_score(running, verifier):
     verifier.knows = False
     expect(running.find("#live-word")).to_have_text("Out of scope")
-    expect(running.find("#live-words")).to_contain_text("Neither face is the person this model knows.")
+    expect(running.find("#live-words")).to_contain_text("Neither photo shows the person this model knows")
     expect(running.find("#live-scale .scale-marker")).to_have_attribute("visibility", "hidden")
     verifier.knows, verifier.score = True, 0.1
     # The first score after it counts alone: none of the old one is left in it.

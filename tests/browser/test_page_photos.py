@@ -10,6 +10,7 @@ pytest.importorskip("playwright.sync_api")
 
 from PIL import Image
 from playwright.sync_api import expect
+from sample_photos import encoded, sample_files
 
 from flaskapp.web.pages import PHOTOS, SAMPLES
 
@@ -28,6 +29,56 @@ def test_a_chosen_file_is_shown_with_its_face(page, hopper_file):
     expect(page.find("#status")).to_contain_text(f"Reference photo: {ONE_FACE}")
     drawn = "(canvas) => [canvas.width, canvas.height]"
     assert page.find("#reference-slot [data-picture]").evaluate(drawn) == [512, 600]
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "helps"),
+    [
+        ("hopper", "Good photo", ""),
+        ("fair", "Fair photo: a little blurred", "A sharper photo may help."),
+        ("poor", "Poor photo: too dark, blurred, covered", "More light on the face may help."),
+    ],
+)
+def test_how_good_a_photo_is_stands_beside_it_and_is_read_out(page, file, words, helps):
+    expect(page.find("#probe-slot [data-quality]")).to_be_hidden()
+    page.choose("probe", sample_files()[file])
+    expect(page.find("#probe-slot [data-quality-words]")).to_have_text(words)
+    expect(page.find("#probe-slot [data-quality-help]")).to_have_text(helps)
+    expect(page.find("#probe-slot [data-quality] .icon:visible")).to_have_count(1)
+    expect(page.find("#status")).to_contain_text(f"Probe photo: {ONE_FACE} {words}. {helps}".strip())
+    page.page.get_by_role("button", name="Remove the probe photo").click()
+    expect(page.find("#probe-slot [data-quality]")).to_be_hidden()
+
+
+def test_of_several_faces_the_quality_is_that_of_the_chosen_one(page):
+    group = Image.new("RGB", (900, 500), (200, 205, 210))
+    for place, name in enumerate(("fair", "hopper")):
+        file = sample_files()[name]
+        portrait = Image.open(io.BytesIO(file["buffer"]) if isinstance(file, dict) else file)
+        group.paste(portrait.resize((440, 500)), (5 + 450 * place, 0))
+    page.choose("probe", as_file(encoded(group, "PNG")))
+    expect(page.find("#probe-slot [data-quality]")).to_be_hidden()
+    page.page.get_by_role("button", name="Face 1 of 2").click()
+    expect(page.find("#probe-slot [data-quality-words]")).to_contain_text("Fair photo")
+    page.page.get_by_role("button", name="Face 2 of 2").click()
+    expect(page.find("#probe-slot [data-quality-words]")).to_have_text("Good photo")
+    expect(page.find("#status")).to_contain_text("face 2 from the left is compared. Good photo.")
+
+
+def test_the_buttons_stay_where_they_are_once_the_quality_is_known(page, hopper_file):
+    page.page.evaluate("""() => {
+      const real = window.fetch;
+      window.fetch = async (...all) => {
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        return real(...all);
+      };
+    }""")
+    page.find("#reference-file").set_input_files(hopper_file)
+    expect(page.find("#reference-slot [data-stage]")).to_be_visible()
+    before = page.find("#compare").bounding_box()
+    page.settled("reference")
+    expect(page.find("#reference-slot [data-quality]")).to_be_visible()
+    assert page.find("#compare").bounding_box() == before
 
 
 def test_outlines_lie_on_the_face(page, hopper_file, session_verifier):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,19 @@ pytest.importorskip("playwright.sync_api")
 from page_driver import PERSONAL, WEIGHTS
 from PIL import Image
 from playwright.sync_api import expect
+from sample_photos import sample_files
 
 VERDICTS = {
     "match": (0.9, "Match", "alike enough to count", ("7", "4,700")),
     "non_match": (0.1, "Non-match", "too different", ("9,800", "48")),
     "inconclusive": (0.5, "Inconclusive", "neither alike enough nor different enough", ("193", "252")),
 }
+
+
+INCONCLUSIVE = (
+    "The two faces are neither alike enough nor different enough to tell. "
+    "The probe photo is fair: a little blurred. A sharper photo may help."
+)
 
 
 @pytest.fixture
@@ -48,6 +56,28 @@ def test_the_decision_is_said_in_plain_words_with_its_counts(page, verifier, hop
     expect(page.find('[data-step-name="result"]')).to_have_attribute("aria-current", "step")
 
 
+def test_photos_are_told_under_their_faces_and_blamed_for_what_cannot_be_told(page, verifier):
+    verifier.score = 0.5
+    page.choose("reference", sample_files()["hopper"]).choose("probe", sample_files()["fair"]).compare()
+    expect(page.find("#verdict-words")).to_have_text(INCONCLUSIVE)
+    expect(page.find("#status")).to_contain_text(INCONCLUSIVE)
+    expect(page.find("#reference-quality")).to_have_text("Good photo")
+    expect(page.find("#probe-quality")).to_have_text("Fair photo: a little blurred")
+    page.choose("probe", sample_files()["collins"]).compare()
+    expect(page.find("#verdict-words")).to_contain_text("Other photos may help.")
+
+
+def test_intervals_and_certainties_stand_in_the_details(visit, verifier, hopper_file, collins_file):
+    intervals = {"match": {"impostor": [0.0002, 0.0015], "genuine": [0.93, 0.947]}}
+    counts = {"good and good": {**WEIGHTS.error_counts, "intervals": intervals}}
+    verifier.weights = replace(WEIGHTS, counts_by_grades=counts)
+    page = visit().agree().choose("reference", hopper_file).choose("probe", collins_file).compare()
+    expect(page.find("#counts")).to_contain_text("In testing with two good photos, this verdict")
+    page.page.get_by_text("Details", exact=True).click()
+    expect(page.find("#numbers")).to_contain_text("0.02 to 0.15 % of pairs of strangers; 93.00 to 94.70 % of pairs of")
+    expect(page.find("#numbers")).to_contain_text("certainty 0.950")
+
+
 def test_a_personal_model_says_whose_it_is_and_whom_it_does_not_know(
     visit, verifier, hopper_file, collins_file, tmp_path
 ):
@@ -68,7 +98,7 @@ def test_a_personal_model_says_whose_it_is_and_whom_it_does_not_know(
     picture = Image.open(save(page, "Save as PNG", tmp_path)).convert("RGB")
     # Where the scale would be: neither its zones nor a marker, but black words on white.
     assert {(0x0B, 0x6A, 0x5A), (0x9A, 0x27, 0x50)}.isdisjoint(
-        colour for _, colour in picture.crop((0, 420, 1200, 900)).getcolors(1 << 20)
+        colour for _, colour in picture.crop((0, 480, 1200, 980)).getcolors(1 << 20)
     )
     verifier.knows = True
     page.choose("probe", hopper_file).compare()
@@ -140,8 +170,9 @@ def test_the_result_can_be_saved_as_json(compared, tmp_path):
 def test_the_result_can_be_saved_as_a_picture_without_asking_the_server(compared, tmp_path):
     asked = len(compared.requests)
     picture = Image.open(save(compared, "Save as PNG", tmp_path)).convert("RGB")
-    assert picture.size == (1200, 900)
+    assert picture.size == (1200, 980)
     assert len(picture.crop((72, 72, 328, 328)).getcolors(1 << 16)) > 1000, "the reference face is not in it"
+    assert len(picture.crop((72, 374, 328, 402)).getcolors(1 << 16)) > 10, "how good the photo is is not in it"
     assert [url for url in compared.requests[asked:] if not url.startswith("blob:")] == []
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from web_helpers import WEIGHTS, Browser, FakeVerifier, face_at, picture, side_by_side
+from PIL import Image
+from web_helpers import FAIR, GOOD, POOR, WEIGHTS, Browser, FakeVerifier, face_at, picture, side_by_side
 
+from flaskapp import preprocess
 from flaskapp.app import create_app
-from flaskapp.detection import Detector
+from flaskapp.detection import Detection, Detector
 from flaskapp.errors import CutOffFaceError, NoFaceError, SeveralFacesError, UnreadablePhotoError, WeightsError
 from flaskapp.verifier import FaceInPhoto, Verifier
 from flaskapp.web import comparing
@@ -36,6 +39,12 @@ class TestVerify:
         assert response.status_code == 200
         assert verifier.calls == [(b"one", b"two", 2, 1)]
         assert response.json == verifier.verify(b"one", b"two").to_json()
+
+    def test_tells_how_good_both_photos_are(self, agreed, verifier):
+        verifier.qualities = {b"two": POOR}
+        faces = agreed.verify(b"one", b"two").json["faces"]
+        assert faces["reference"]["quality"] == {"grade": "good", "certainty": 0.9, "reasons": []}
+        assert faces["probe"]["quality"] == {"grade": "poor", "certainty": 0.1, "reasons": ["too_dark", "noisy"]}
 
     def test_takes_the_token_as_well_as_the_cookie(self, browser):
         token = browser.agree()
@@ -119,6 +128,24 @@ class TestDetect:
         assert face["prominent"] is True
         assert face["detection_score"] > 0.9
         assert len(face["landmarks"]) == 5
+        assert face["quality"] == FAIR.to_json()
+
+    def test_grades_the_five_largest_of_those_that_may_be_meant(self, agreed, verifier, monkeypatch):
+        heights = [70, 20, 60, 90, 61, 62, 63]
+        faces = [face_at(60.0 * place, height) for place, height in enumerate(heights)]
+        cut_off = replace(face_at(0, 80), landmarks=((0, 40), *face_at(0).landmarks[1:]))
+        found = Detection((cut_off, *faces), (500, 120), 10)
+        monkeypatch.setattr(preprocess, "find_faces", lambda _: found)
+        told = agreed.send("/api/v1/detect", {"photo": picture((500, 120))}).json["faces"]
+        assert [face["quality"] is not None for face in told] == [False, True, False, False, True, True, True, True]
+        assert [face.height for face in verifier.graded] == [70, 90, 61, 62, 63]
+
+    def test_tells_what_is_wrong_with_a_photo(self, working, untrained, collins_pixels, monkeypatch):
+        monkeypatch.setattr(untrained.runtime, "info", replace(untrained.weights, grade_bounds=(2.0, 2.0)))
+        dark = io.BytesIO()
+        Image.fromarray(collins_pixels // 6).save(dark, "PNG")
+        (face,) = working.send("/api/v1/detect", {"photo": dark.getvalue()}).json["faces"]
+        assert (face["quality"]["grade"], face["quality"]["reasons"][0]) == ("poor", "too_dark")
 
     @pytest.mark.needs_shared
     def test_lists_faces_left_to_right(self, agreed, photos):
@@ -141,12 +168,17 @@ class TestLive:
         assert answer["face"]["box_xyxy"] == [10, 20, 60, 80]
         assert answer["inconclusive_band"] == list(WEIGHTS.inconclusive_band)
 
+    def test_tells_how_good_reference_and_frame_are(self, agreed, verifier):
+        verifier.qualities = {b"one": FAIR, b"two": POOR}
+        answer = agreed.send("/api/v1/live", FRAME).json
+        assert answer["quality"] == {"reference": FAIR.to_json(), "frame": POOR.to_json()}
+
     @pytest.mark.parametrize("kind", [NoFaceError, CutOffFaceError])
     def test_takes_a_frame_without_a_usable_face_for_no_error(self, agreed, verifier, kind):
         verifier.raises = kind("No face.", photo="probe")
         response = agreed.send("/api/v1/live", FRAME)
         assert response.status_code == 200
-        assert [response.json[name] for name in ("decision", "similarity_score", "face")] == [None] * 3
+        assert [response.json[name] for name in ("decision", "similarity_score", "face", "quality")] == [None] * 4
 
     def test_takes_the_largest_of_several_people_and_looks_at_each_photo_once(self, working, hopper, collins):
         looks = []
@@ -268,7 +300,7 @@ class TestPages:
 
     def test_tell_which_face_was_compared(self, agreed, verifier, monkeypatch):
         faces = tuple(face_at(80.0 * place) for place in range(3))
-        found = FaceInPhoto(faces, 2, (300, 100), np.zeros((100, 100, 3), np.uint8))
+        found = FaceInPhoto(faces, 2, (300, 100), np.zeros((100, 100, 3), np.uint8), 0, GOOD)
         monkeypatch.setattr(verifier, "read", lambda *_: found)
         text = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
         assert "Face 2 of 3 from the left" in text

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 from described import check, operations
 from openapi_spec_validator import validate
-from web_helpers import face_at
+from web_helpers import FAIR, POOR, WEIGHTS, FakeVerifier, face_at
 
 from flaskapp.errors import BusyError, NoFaceError, SeveralFacesError
+from flaskapp.evaluation.decisions import DECISIONS
+from flaskapp.quality import GRADES, Reason
 from flaskapp.web.openapi import describe, every_problem
 
 BOTH = {"reference": b"one", "probe": b"two"}
@@ -67,6 +71,25 @@ def test_the_answers_are_as_described(agreed, hopper):
     check(agreed.send("/api/v1/live", {"reference": b"1", "frame": b"2"}), "/api/v1/live", "post")
     check(agreed.get("/healthz"), "/healthz", "get")
     check(agreed.delete("/api/v1/consent"), "/api/v1/consent", "delete")
+
+
+def test_qualities_are_as_described(agreed, verifier):
+    quality = describe()["components"]["schemas"]["Quality"]["properties"]
+    assert quality["grade"]["enum"] == list(GRADES)
+    assert quality["reasons"]["items"]["enum"] == list(get_args(Reason))
+    verifier.qualities = {b"one": FAIR, b"two": POOR}
+    check(agreed.verify(b"one", b"two"), "/api/v1/verify", "post")
+    check(agreed.send("/api/v1/live", {"reference": b"one", "frame": b"two"}), "/api/v1/live", "post")
+
+
+def test_counts_of_pairs_graded_alike_are_as_described(agreed, monkeypatch):
+    intervals = {verdict: {"impostor": [0.0, 0.1], "genuine": [0.4, 0.6]} for verdict in DECISIONS}
+    counts = WEIGHTS.error_counts | {"intervals": intervals}
+    monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, counts_by_grades={"good and good": counts}))
+    answer = agreed.verify()
+    check(answer, "/api/v1/verify", "post")
+    assert answer.json["error_counts"]["grades"] == ["good", "good"]
+    assert answer.json["error_counts"]["intervals"]["genuine"] == [0.4, 0.6]
 
 
 def test_answers_out_of_scope_are_as_described(agreed, verifier):

@@ -9,6 +9,11 @@ export function show(visible, ...elements) {
   for (const element of elements) element.hidden = !visible;
 }
 
+/** Of an element's icons, show the one of this name. */
+export function showIcon(root, name) {
+  for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === name, icon);
+}
+
 export function element(tag, attributes = {}, ...children) {
   return dress(document.createElement(tag), attributes, children);
 }

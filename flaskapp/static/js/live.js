@@ -8,6 +8,7 @@ import { setDecision } from "./result.js";
 import { Scale } from "./scale.js";
 import { View } from "./views.js";
 import { LOST, Webcam, severalCameras } from "./webcam.js";
+import { photoSentences, showQuality, verdictWords } from "./words.js";
 
 const FRAME = { width: 640, height: 480 };
 const FRAME_QUALITY = 0.85;
@@ -17,16 +18,10 @@ const MARGIN = 0.5;
 
 const SMOOTHING_MS = 700; // a score this old counts for about a third
 const FORGET_MS = 1500; // without a face for so long, the next one starts anew
-const STEADY_MS = 1200; // a decision is read out once it has stood this long
+const STEADY_MS = 1200; // a decision is read out, and a quality shown, once it has stood this long
 const RATE_WINDOW_MS = 2000;
 const STILL_MS = 100; // how long to wait for another frame where the camera stands still
 
-const WORDS = {
-  match: ["Match", "Alike enough to count as the same person."],
-  non_match: ["Non-match", "Too different to count as the same person."],
-  inconclusive: ["Inconclusive", "Neither alike enough nor different enough to tell."],
-  out_of_scope: ["Out of scope", "Neither face is the person this model knows."],
-};
 const UNSEEN = {
   code: "reference_unseen",
   detail: "Live comparison needs a reference photo that your browser can show.",
@@ -159,9 +154,19 @@ export class LiveComparison {
     const decision = this.score === null ? answer.decision : decide(this.score, answer.inconclusive_band);
     this.scale.show(this.score);
     setDecision(byId("live-verdict"), decision);
-    [byId("live-word").textContent, byId("live-words").textContent] = WORDS[decision];
+    [byId("live-word").textContent, byId("live-words").textContent] = verdictWords(decision);
     if (answer.other_faces) byId("live-words").textContent += " There are several faces in view; the largest is compared.";
+    this.#showSteadyQuality(answer.quality.frame, now);
     this.#announceSteady(decision, now);
+  }
+
+  // Grade and reasons differ from frame to frame: words change only once the new ones have stood for a while.
+  #showSteadyQuality(quality, now) {
+    const words = photoSentences(quality);
+    if (words !== this.qualityWords) Object.assign(this, { qualityWords: words, gradedAt: now });
+    if (this.quality !== null && now - this.gradedAt < STEADY_MS) return;
+    this.quality = quality;
+    showQuality(byId("live-quality"), quality);
   }
 
   // Out of scope there is no score, and the next one starts anew.
@@ -172,8 +177,9 @@ export class LiveComparison {
   }
 
   #showNobody() {
-    this.score = null;
+    this.score = this.quality = null;
     this.scale.show(null);
+    showQuality(byId("live-quality"), null);
     setDecision(byId("live-verdict"), "");
     byId("live-word").textContent = "Looking for a face…";
     byId("live-words").textContent = "";
@@ -187,7 +193,8 @@ export class LiveComparison {
       this.announced = false;
     } else if (!this.announced && now - this.decidedAt > STEADY_MS) {
       this.announced = true;
-      announce(decision ? WORDS[decision].join(". ") : "No face in view.");
+      const photo = decision === "inconclusive" && this.quality ? ` ${photoSentences(this.quality)}` : "";
+      announce(decision ? `${verdictWords(decision).join(". ")}${photo}` : "No face in view.");
     }
   }
 
@@ -223,13 +230,14 @@ export class LiveComparison {
   }
 
   #forget() {
-    Object.assign(this, { score: null, seenAt: -Infinity, updates: [], decision: null, decidedAt: 0, announced: false });
+    Object.assign(this, { qualityWords: "", gradedAt: 0, seenAt: -Infinity, updates: [], decision: null, decidedAt: 0, announced: false });
     this.#showNobody();
   }
 
   #switch(on) {
     this.isOn = on;
     byId("live-view").classList.toggle("running", on);
+    showQuality(byId("live-quality"), null);
     show(on, this.video, this.overlay, byId("live-result"));
     show(!on, byId("live-empty"));
     show(false, byId("live-rate"), byId("live-switch"));

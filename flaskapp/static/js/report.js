@@ -3,7 +3,10 @@
 import { scoreWords } from "./scale.js";
 
 const WIDTH = 1200;
-const HEIGHT = 900;
+const HEIGHT = 980;
+const FACE = 256;
+const LONG = 180; // letters of a sentence
+const SCALE = 570; // where the band begins, below all that may be said of two poor photos
 const EDGE = 72;
 const FONT = 'system-ui, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 // The page's light colours: a saved picture is read on any ground.
@@ -15,35 +18,37 @@ const BAND = "#e6c77f";
 /**
  * Draw the report.
  *
- * @param {{answer: object, faces: object, word: string, sentence: string, counts: string, note: string}} result
+ * @param {{answer: object, faces: object, photos: object, word: string, sentence: string, counts: string, note: string}} result
  * @returns {HTMLCanvasElement}
  */
-export function drawReport({ answer, faces, word, sentence, counts, note }) {
+export function drawReport({ answer, faces, photos, word, sentence, counts, note }) {
   const canvas = document.createElement("canvas");
   canvas.width = WIDTH;
   canvas.height = HEIGHT;
   const context = canvas.getContext("2d");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, WIDTH, HEIGHT);
-  drawFace(context, faces.reference, "Reference", EDGE);
-  drawFace(context, faces.probe, "Probe", EDGE + 280);
+  drawFace(context, faces.reference, "Reference", photos.reference, EDGE);
+  drawFace(context, faces.probe, "Probe", photos.probe, EDGE + 280);
   write(context, word, 650, 160, `700 64px ${FONT}`, TONES[answer.decision]);
-  writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, 26, INK);
+  writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, sentence.length > LONG ? 22 : 26, INK);
   const scored = answer.similarity_score !== null;
   if (scored) drawScale(context, answer);
   const lines = [counts, "A photo of a photo would pass: this is not a liveness check.", note].filter(Boolean);
-  lines.reduce((y, line) => writeWrapped(context, line, EDGE, y, WIDTH - 2 * EDGE, 26, INK) + 8, scored ? 645 : 490);
+  lines.reduce((y, line) => writeWrapped(context, line, EDGE, y, WIDTH - 2 * EDGE, 26, INK) + 8, SCALE + (scored ? 155 : 0));
   const made = new Date(answer.compared_at).toLocaleString([], { dateStyle: "long", timeStyle: "short" });
   write(context, `Compared ${made} with the weights ${answer.model}`, EDGE, HEIGHT - 56, `20px ${FONT}`, QUIET);
   return canvas;
 }
 
-function drawFace(context, face, label, x) {
+function drawFace(context, face, label, photo, x) {
+  const middle = x + FACE / 2;
   context.fillStyle = "#eef0f5";
-  context.fillRect(x, EDGE, 256, 256);
-  if (face) context.drawImage(face, x, EDGE, 256, 256);
-  else write(context, "cannot be shown", x + 128, EDGE + 134, `20px ${FONT}`, QUIET, "center");
-  write(context, label, x + 128, EDGE + 292, `24px ${FONT}`, QUIET, "center");
+  context.fillRect(x, EDGE, FACE, FACE);
+  if (face) context.drawImage(face, x, EDGE, FACE, FACE);
+  else write(context, "cannot be shown", middle, EDGE + 134, `20px ${FONT}`, QUIET, "center");
+  write(context, label, middle, EDGE + 292, `24px ${FONT}`, QUIET, "center");
+  writeWrapped(context, photo, middle, EDGE + 322, FACE, 20, INK, "center");
 }
 
 function drawScale(context, answer) {
@@ -52,20 +57,20 @@ function drawScale(context, answer) {
   const zones = [[0, low, TONES.non_match], [low, high, BAND], [high, 1, TONES.match]];
   for (const [from, to, colour] of zones) {
     context.fillStyle = colour;
-    context.fillRect(place(from), 490, place(to) - place(from), 24);
+    context.fillRect(place(from), SCALE, place(to) - place(from), 24);
   }
   context.fillStyle = INK;
-  context.fillRect(place(answer.threshold) - 1, 482, 2, 40);
+  context.fillRect(place(answer.threshold) - 1, SCALE - 8, 2, 40);
   const x = place(answer.similarity_score);
   context.beginPath();
-  context.moveTo(x, 488);
-  context.lineTo(x - 13, 468);
-  context.lineTo(x + 13, 468);
+  context.moveTo(x, SCALE - 2);
+  context.lineTo(x - 13, SCALE - 22);
+  context.lineTo(x + 13, SCALE - 22);
   context.fill();
-  const room = Math.min(Math.max(x, EDGE + 170), WIDTH - EDGE - 170);
-  write(context, `Similarity score ${scoreWords(answer.similarity_score, [low, high])}`, room, 454, `700 30px ${FONT}`, INK, "center");
+  const room = Math.min(Math.max(x, EDGE + 190), WIDTH - EDGE - 190);
+  write(context, `Similarity score ${scoreWords(answer.similarity_score, [low, high])}`, room, SCALE - 36, `700 30px ${FONT}`, INK, "center");
   const [below, from, middle] = [low, high, answer.threshold].map((value) => value.toFixed(3));
-  write(context, `Non-match below ${below} · match from ${from}${low < high ? " · inconclusive between" : ""} · threshold ${middle}`, EDGE, 562, `22px ${FONT}`, QUIET);
+  write(context, `Non-match below ${below} · match from ${from}${low < high ? " · inconclusive between" : ""} · threshold ${middle}`, EDGE, SCALE + 72, `22px ${FONT}`, QUIET);
 }
 
 function write(context, words, x, y, font, colour, align = "left") {
@@ -76,19 +81,19 @@ function write(context, words, x, y, font, colour, align = "left") {
 }
 
 /** Write a paragraph; returns where the next one starts. */
-function writeWrapped(context, words, x, y, width, size, colour) {
+function writeWrapped(context, words, x, y, width, size, colour, align = "left") {
   context.font = `${size}px ${FONT}`;
   let line = "";
   let at = y;
   for (const word of words.split(" ")) {
     if (line && context.measureText(`${line} ${word}`).width > width) {
-      write(context, line, x, at, context.font, colour);
+      write(context, line, x, at, context.font, colour, align);
       line = word;
       at += size * 1.4;
     } else {
       line = line ? `${line} ${word}` : word;
     }
   }
-  write(context, line, x, at, context.font, colour);
+  write(context, line, x, at, context.font, colour, align);
   return at + size * 1.4;
 }

@@ -1,10 +1,11 @@
 // Step 3: the answer in words and drawings.
 
-import { byId, element, show } from "./dom.js";
+import { byId, element, show, showIcon } from "./dom.js";
 import { drawAligned } from "./geometry.js";
 import { save, toPng } from "./pictures.js";
 import { drawReport } from "./report.js";
 import { Scale } from "./scale.js";
+import { photoWords, sentenceOf, showQuality, verdictWords } from "./words.js";
 
 const LABELS = ["reference", "probe"];
 
@@ -25,6 +26,7 @@ export class ResultView {
       canvas.getContext("2d").reset?.();
       canvas.width = canvas.width; // where reset is unknown, this empties it too
       show(false, canvas, byId(`${label}-unseen`));
+      showQuality(byId(`${label}-quality`), null);
     }
     byId("numbers").replaceChildren();
     byId("counts").textContent = "";
@@ -48,9 +50,8 @@ export class ResultView {
       return false;
     }
     this.answer = { ...answer, compared_at: new Date().toISOString() };
-    const key = wordKey(answer.decision);
-    byId("verdict-word").textContent = this.root.dataset[`word${key}`];
-    byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
+    [byId("verdict-word").textContent] = verdictWords(answer.decision);
+    byId("verdict-words").textContent = sentenceOf(answer.decision, qualitiesOf(answer));
     setDecision(byId("verdict"), answer.decision);
     byId("counts").textContent = answer.error_counts.sentence;
     this.scale.show(answer.similarity_score);
@@ -62,6 +63,7 @@ export class ResultView {
   }
 
   #drawFace(label, view, face) {
+    showQuality(byId(`${label}-quality`), face.quality);
     const canvas = byId(`${label}-aligned`);
     show(view !== null, canvas);
     show(view === null, byId(`${label}-unseen`));
@@ -81,6 +83,7 @@ export class ResultView {
       faces: Object.fromEntries(LABELS.map((label) => [label, this.#drawn(label)])),
       word: byId("verdict-word").textContent,
       sentence: byId("verdict-words").textContent,
+      photos: Object.fromEntries(LABELS.map((label) => [label, photoWords(this.answer.faces[label].quality)])),
       counts: byId("counts").textContent,
       note: byId("model-note")?.textContent.replace(/\s+/g, " ").trim() ?? "",
     });
@@ -93,12 +96,11 @@ export class ResultView {
   }
 }
 
-// "non_match" → "NonMatch", as in the names of dataset properties
-const wordKey = (decision) => decision.replace(/(^|_)(.)/g, (_, __, letter) => letter.toUpperCase());
+const qualitiesOf = ({ faces }) => Object.fromEntries(LABELS.map((label) => [label, faces[label].quality]));
 
 export function setDecision(root, decision) {
   root.dataset.decision = decision;
-  for (const icon of root.querySelectorAll("[data-icon]")) show(icon.dataset.icon === decision, icon);
+  showIcon(root, decision);
 }
 
 function numbersOf(answer) {
@@ -106,6 +108,7 @@ function numbersOf(answer) {
     ...(answer.similarity_score === null ? [] : [["Score", answer.similarity_score]]),
     ["Weights", answer.model],
     ...LABELS.map((label) => [`Face in the ${label} photo`, faceWords(answer.faces[label])]),
+    ...(answer.error_counts.intervals ? [["Shares with this verdict, 95 % intervals", intervalWords(answer.error_counts)]] : []),
     ["Time on the server", `${Math.round(answer.timing_ms.total)} ms`],
   ];
   return rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value))));
@@ -115,5 +118,10 @@ function faceWords(face) {
   const number = face.other_faces ? `Face ${face.number} of ${face.other_faces + 1} from the left` : "The only face";
   const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
   const turned = face.turned ? `, which was turned by ${face.turned} degrees to the right` : "";
-  return `${number}, ${box}${turned}, detection score ${face.detection_score}`;
+  return `${number}, ${box}${turned}, detection score ${face.detection_score}, certainty ${face.quality.certainty.toFixed(3)}`;
+}
+
+function intervalWords({ intervals, impostors, genuine }) {
+  const words = ([low, high], people) => `${(100 * low).toFixed(2)} to ${(100 * high).toFixed(2)} % of pairs of ${people}`;
+  return `${words(intervals.impostor, impostors)}; ${words(intervals.genuine, genuine)}`;
 }

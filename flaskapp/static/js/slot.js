@@ -5,6 +5,7 @@ import { announce, byId, show, showProblem, wipe } from "./dom.js";
 import { drawOutlines, listPictures, markButtons, obviousFace, placeButtons, prominent } from "./faces.js";
 import { decode, paint } from "./pictures.js";
 import { View, closePictures, decodePictures, showsAlike } from "./views.js";
+import { photoSentences, showQuality } from "./words.js";
 
 // Of a photo with faces that this browser shows not at all, or not as the server read it.
 const UNSEEN = "Your browser cannot show this photo, perhaps because it is HEIC. It can still be compared.";
@@ -32,7 +33,7 @@ export class PhotoSlot extends EventTarget {
     this.root = byId(`${label}-slot`);
     this.input = byId(`${label}-file`);
     this.errorBox = byId(`${label}-error`);
-    for (const part of ["drop", "stage", "picture", "outlines", "choices", "cuts", "unseen", "empty", "remove", "note"]) {
+    for (const part of ["drop", "stage", "picture", "outlines", "choices", "cuts", "unseen", "empty", "remove", "note", "quality"]) {
       this[part] = this.root.querySelector(`[data-${part}]`);
     }
     this.hint = this.note.textContent;
@@ -71,6 +72,7 @@ export class PhotoSlot extends EventTarget {
     this.choices.replaceChildren();
     this.cuts.replaceChildren();
     this.note.textContent = this.hint;
+    showQuality(this.quality, null);
     this.drop.classList.remove("filled", "over");
     this.root.dataset.state = "empty";
     show(false, this.stage, this.cuts, this.unseen, this.remove);
@@ -186,7 +188,8 @@ export class PhotoSlot extends EventTarget {
     if (!this.seen && !this.faces?.length) show(this.problem !== null, this.empty);
     this.note.textContent = this.problem ? this.hint : this.#foundWords();
     this.#showProblem(this.problem);
-    announce(`${this.name}: ${this.problem ? `${this.problem.detail} ${this.problem.hint}` : this.note.textContent}`);
+    if (this.problem) announce(`${this.name}: ${this.problem.detail} ${this.problem.hint}`);
+    else this.#tellFound();
     if (this.problem?.code === "consent_required") this.dispatchEvent(new Event("consent"));
     this.#changed();
   }
@@ -244,8 +247,15 @@ export class PhotoSlot extends EventTarget {
     markButtons(this.alike ? this.choices : this.cuts, index);
     this.note.textContent = this.#foundWords();
     this.#showProblem(null);
-    announce(`${this.name}: ${this.note.textContent}`);
+    this.#tellFound();
     this.#changed();
+  }
+
+  // Who was found, and how good a photo it is of the one who is meant.
+  #tellFound() {
+    const quality = this.box?.quality ?? null;
+    showQuality(this.quality, quality);
+    announce(`${this.name}: ${this.note.textContent}${quality ? ` ${photoSentences(quality)}` : ""}`);
   }
 
   #foundWords() {

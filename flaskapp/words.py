@@ -1,0 +1,84 @@
+"""What people read of verdicts and of photos, on the page and in the terminal.
+
+``static/js/words.js`` puts these words together in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flaskapp.quality import Quality
+
+VERDICTS = {
+    "match": ("Match", "The two faces are alike enough to count as the same person."),
+    "non_match": ("Non-match", "The two faces are too different to count as the same person."),
+    "inconclusive": ("Inconclusive", "The two faces are neither alike enough nor different enough to tell."),
+    "out_of_scope": ("Out of scope", "Neither photo shows the person this model knows, so there is no score."),
+}
+"""Word and sentence of each decision."""
+
+REASONS = {
+    "blurred": ("blurred", "A sharper photo may help."),
+    "covered": ("covered", "A photo with nothing before eyes and mouth may help."),
+    "little_contrast": ("low in contrast", "A photo in clearer light may help."),
+    "noisy": ("grainy", "A photo in more light may help."),
+    "pixelated": ("pixelated", "A photo saved in better quality may help."),
+    "too_bright": ("too bright", "A photo in softer light may help."),
+    "too_dark": ("too dark", "More light on the face may help."),
+    "too_small": ("too small", "A larger photo, or one from nearer, may help."),
+    "turned_aside": ("turned aside", "A photo from the front may help."),
+    "turned_up_or_down": ("turned up or down", "A photo at the height of the eyes may help."),
+    "unevenly_lit": ("unevenly lit", "Light from the front may help."),
+}
+"""What is wrong with a photo, in words, and what would help."""
+
+NO_REASON = "A sharp photo from the front, in even light, may help."
+"""What helps a photo that is not good for no reason that was measured."""
+
+BOTH_GOOD = "Other photos may help."
+"""What helps two good photos that cannot be told."""
+
+FOR_SCRIPTS = {"verdicts": VERDICTS, "reasons": REASONS, "no_reason": NO_REASON, "both_good": BOTH_GOOD}
+"""All of them, by the names that ``static/js/words.js`` knows."""
+
+
+def line_of(decision: str) -> str:
+    """Return a verdict in one line of lower case.
+
+    >>> line_of("match")
+    'match: the two faces are alike enough to count as the same person'
+    """
+    word, sentence = VERDICTS[decision]
+    return f"{word.lower()}: {sentence[0].lower()}{sentence[1:-1]}"
+
+
+def grade_words(grade: str, reasons: Sequence[str]) -> str:
+    """Return a grade with its reasons.
+
+    >>> grade_words("fair", ["blurred", "too_dark"])
+    'fair: a little blurred, too dark'
+    """
+    found = ", ".join(REASONS[reason][0] for reason in reasons)
+    return f"{grade}: {'a little ' if grade == 'fair' else ''}{found}" if found else grade
+
+
+def photo_words(quality: Quality) -> str:
+    """Return how good a photo is: "Poor photo: blurred"."""
+    return str(quality).replace(quality.grade, f"{quality.grade.capitalize()} photo", 1)
+
+
+def hint_of(quality: Quality) -> str:
+    """Return what would help; empty for a good photo."""
+    return "" if quality.grade == "good" else REASONS[quality.reasons[0]][1] if quality.reasons else NO_REASON
+
+
+def sentence_of(decision: str, photos: Mapping[str, Quality]) -> str:
+    """Return a verdict's sentence; of an inconclusive one with what is wrong with which photo, and what may help."""
+    sentence = VERDICTS[decision][1]
+    if decision != "inconclusive":
+        return sentence
+    why = [f"The {name} photo is {quality}." for name, quality in photos.items() if quality.grade != "good"]
+    hints = dict.fromkeys(filter(None, map(hint_of, photos.values())))
+    return " ".join([sentence, *why, *(hints or [BOTH_GOOD])])
