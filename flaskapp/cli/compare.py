@@ -13,17 +13,13 @@ import click
 
 from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, ReadingCommand, refuse_overwriting, shown
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
+from flaskapp.words import line_of
 
 if TYPE_CHECKING:
     from flaskapp.detection import Face
     from flaskapp.verifier import FaceInPhoto, Verification
 
-VERDICTS = {  # with the exit codes
-    "match": (0, "match: the photos seem to show the same person"),
-    "non_match": (1, "non-match: the photos seem to show two different people"),
-    "inconclusive": (3, "inconclusive: too close to call, try other photos"),
-    "out_of_scope": (4, "out of scope: neither photo is the person this model knows"),
-}
+EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
 
 FACE_NUMBER = click.IntRange(min=1)
 
@@ -69,7 +65,7 @@ def compare(
         click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
     elif plot:
         _plot(verification, *photos, plot)
-    ctx.exit(VERDICTS[verification.decision][0])
+    ctx.exit(EXIT_CODES[verification.decision])
 
 
 def _read(label: str, path: Path) -> bytes:
@@ -140,7 +136,7 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
         below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
         score = f"similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
     lines = [
-        VERDICTS[verification.decision][1],
+        line_of(verification.decision),
         score,
         f"reference {shown(reference)}: {_found(verification.reference)}",
         f"probe     {shown(probe)}: {_found(verification.probe)}",

@@ -17,6 +17,7 @@ from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
 from flaskapp.weights.info import WeightsInfo, default_weights_path
+from flaskapp.words import VERDICTS
 
 pages = Blueprint("pages", __name__)
 
@@ -127,6 +128,7 @@ def page(**more: Any) -> str:
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),
         },
+        "verdicts": VERDICTS,
         "crop_template": [list(point) for point in preprocess.TEMPLATE],
         "crop_size": preprocess.CROP_SIZE,
         "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS if more.get("faces")},

@@ -37,7 +37,7 @@ def frames_sent(window) -> int:
 
 def test_the_camera_is_compared_frame_by_frame(running, verifier):
     expect(running.find("#live-rate")).to_have_text(re.compile(r"^\d+\.\d updates a second$"))
-    expect(running.find("#live-words")).to_contain_text("Alike enough")
+    expect(running.find("#live-words")).to_contain_text("alike enough")
     expect(running.find("#live-scale .marker-number")).to_have_text("0.900")
     expect(running.find("#live-result")).to_contain_text("not a liveness check")
     assert not running.is_blank("#live-overlay"), "no box is drawn over the video"
@@ -79,7 +79,7 @@ def test_a_frame_without_a_face_is_no_error(running, verifier):
 def test_of_strangers_a_personal_model_shows_no_score(running, verifier):
     verifier.knows = False
     expect(running.find("#live-word")).to_have_text("Out of scope")
-    expect(running.find("#live-words")).to_contain_text("Neither face is the person this model knows.")
+    expect(running.find("#live-words")).to_contain_text("Neither photo shows the person this model knows")
     expect(running.find("#live-scale .scale-marker")).to_have_attribute("visibility", "hidden")
     verifier.knows, verifier.score = True, 0.1
     # The first score after it counts alone: none of the old one is left in it.

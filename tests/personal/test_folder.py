@@ -44,7 +44,7 @@ class TestScope:
     def test_of_two_strangers_it_says_that_it_knows_neither(self, model):
         done = compare(COLLINS, COLLINS, model)
         assert done.exit_code == 4
-        assert "neither photo is the person this model knows" in done.output
+        assert "neither photo shows the person this model knows" in done.output
         assert "similarity score 0" not in done.output
         assert "pairs of its owner (2 of 12)" in done.output
 

@@ -4,7 +4,7 @@ import { Problem, compareFrame } from "./api.js";
 import { announce, byId, show, showProblem, wipe } from "./dom.js";
 import { heightOf, widthOf, withMargin } from "./geometry.js";
 import { decode, toJpeg } from "./pictures.js";
-import { setDecision } from "./result.js";
+import { setDecision, verdictWords } from "./result.js";
 import { Scale } from "./scale.js";
 import { View } from "./views.js";
 import { LOST, Webcam, severalCameras } from "./webcam.js";
@@ -21,12 +21,6 @@ const STEADY_MS = 1200; // a decision is read out once it has stood this long
 const RATE_WINDOW_MS = 2000;
 const STILL_MS = 100; // how long to wait for another frame where the camera stands still
 
-const WORDS = {
-  match: ["Match", "Alike enough to count as the same person."],
-  non_match: ["Non-match", "Too different to count as the same person."],
-  inconclusive: ["Inconclusive", "Neither alike enough nor different enough to tell."],
-  out_of_scope: ["Out of scope", "Neither face is the person this model knows."],
-};
 const UNSEEN = {
   code: "reference_unseen",
   detail: "Live comparison needs a reference photo that your browser can show.",
@@ -159,7 +153,7 @@ export class LiveComparison {
     const decision = this.score === null ? answer.decision : decide(this.score, answer.inconclusive_band);
     this.scale.show(this.score);
     setDecision(byId("live-verdict"), decision);
-    [byId("live-word").textContent, byId("live-words").textContent] = WORDS[decision];
+    [byId("live-word").textContent, byId("live-words").textContent] = verdictWords(decision);
     if (answer.other_faces) byId("live-words").textContent += " There are several faces in view; the largest is compared.";
     this.#announceSteady(decision, now);
   }
@@ -187,7 +181,7 @@ export class LiveComparison {
       this.announced = false;
     } else if (!this.announced && now - this.decidedAt > STEADY_MS) {
       this.announced = true;
-      announce(decision ? WORDS[decision].join(". ") : "No face in view.");
+      announce(decision ? verdictWords(decision).join(". ") : "No face in view.");
     }
   }
 

@@ -48,9 +48,7 @@ export class ResultView {
       return false;
     }
     this.answer = { ...answer, compared_at: new Date().toISOString() };
-    const key = wordKey(answer.decision);
-    byId("verdict-word").textContent = this.root.dataset[`word${key}`];
-    byId("verdict-words").textContent = this.root.dataset[`sentence${key}`];
+    [byId("verdict-word").textContent, byId("verdict-words").textContent] = verdictWords(answer.decision);
     setDecision(byId("verdict"), answer.decision);
     byId("counts").textContent = answer.error_counts.sentence;
     this.scale.show(answer.similarity_score);
@@ -93,8 +91,8 @@ export class ResultView {
   }
 }
 
-// "non_match" → "NonMatch", as in the names of dataset properties
-const wordKey = (decision) => decision.replace(/(^|_)(.)/g, (_, __, letter) => letter.toUpperCase());
+/** Word and sentence of a decision, as flaskapp/words.py has them. */
+export const verdictWords = (decision) => JSON.parse(byId("result").dataset.verdicts)[decision];
 
 export function setDecision(root, decision) {
   root.dataset.decision = decision;
