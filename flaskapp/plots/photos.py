@@ -16,14 +16,15 @@ from matplotlib.patheffects import withStroke
 
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.plots import style
+from flaskapp.words import VERDICTS
 
 if TYPE_CHECKING:
     from flaskapp.detection import Face
 
-VERDICTS: dict[Decision, tuple[str, str, str]] = {
-    "match": ("Match", "The two faces look like one person.", style.MATCH_COLOUR),
-    "inconclusive": ("Inconclusive", "Too close to call; other photos may tell.", style.INCONCLUSIVE_COLOUR),
-    "non_match": ("Non-match", "The two faces look like two people.", style.NON_MATCH_COLOUR),
+COLOURS: dict[Decision, str] = {
+    "match": style.MATCH_COLOUR,
+    "inconclusive": style.INCONCLUSIVE_COLOUR,
+    "non_match": style.NON_MATCH_COLOUR,
 }
 CAVEAT = "The score is a measure of likeness, not proof of identity. No liveness check: a photo of a photo would pass."
 
@@ -70,8 +71,10 @@ def plot_comparison(
     wide = sum(view.shape for view in views)
     row = min(TALLEST_PHOTO, (PAGE_WIDTH - 2 * MARGIN - GAP) / wide)
     page = _Page(PAGE_WIDTH, row + 4.1)
-    verdict, in_words, colour = VERDICTS[decide(similarity_score, band)]
-    page.write(MARGIN, row + 3.6, verdict, size=24, weight="bold", color=colour)
+    decision = decide(similarity_score, band)
+    verdict, sentences = VERDICTS[decision]
+    in_words = sentences.partition(". ")[0]
+    page.write(MARGIN, row + 3.6, verdict, size=24, weight="bold", color=COLOURS[decision])
     page.write(PAGE_WIDTH - MARGIN, row + 3.6, in_words, size=style.TITLE_SIZE, color=style.INK, ha="right")
     left = (PAGE_WIDTH - row * wide - GAP) / 2
     for view in views:
