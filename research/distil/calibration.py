@@ -173,7 +173,8 @@ def _bent(
         slope = 1.0
         for _ in range(MOST_STEPS):
             scores = sigmoid(slope * odds)
-            step = (weights * odds) @ (scores - targets) / max((weights * odds**2) @ (scores * (1 - scores)), 1e-300)
+            bend = float((weights * odds**2) @ (scores * (1 - scores)))
+            step = float((weights * odds) @ (scores - targets)) / max(bend, 1e-300)
             slope, last = max(slope - step, slope / 4), slope
             if abs(slope - last) <= SAME * slope:
                 break
