@@ -1,4 +1,4 @@
-"""What people read of each verdict, on the page, live and in the terminal."""
+"""What people read of each verdict, a word and a sentence: on the page, live, in plots and in the terminal."""
 
 VERDICTS = {
     "match": ("Match", "The two faces are alike enough to count as the same person."),
@@ -9,14 +9,9 @@ VERDICTS = {
     ),
     "out_of_scope": ("Out of scope", "Neither photo shows the person this model knows, so there is no score."),
 }
-"""Word and sentence of each decision."""
 
 
 def line_of(decision: str) -> str:
-    """Return a verdict in one line of lower case.
-
-    >>> line_of("match")
-    'match: the two faces are alike enough to count as the same person.'
-    """
+    """Return a verdict in one line: "match: the two faces are alike enough …"."""
     word, sentence = VERDICTS[decision]
     return f"{word.lower()}: {sentence[0].lower()}{sentence[1:]}"

@@ -1,4 +1,4 @@
-"""Whether the reasons that ``flaskapp.quality`` gives are the right ones: photos spoiled in known ways.
+"""Whether the reasons that ``research.measure.quality`` gives are the right ones: photos spoiled in known ways.
 
 Its limits were chosen on validation people: none names more than about 3 % of photos as they come.
 How often each reason is named for what is really wrong is counted on people who report.
@@ -15,8 +15,8 @@ import numpy as np
 from flaskapp.detection import Face
 from flaskapp.errors import DataError
 from flaskapp.preprocess.alignment import CROP_SIZE, TEMPLATE, crop_scale
-from flaskapp.quality import LIMITS, measured, reasons_of
 from research.distil.spoiling import KINDS, Kind
+from research.measure.quality import LIMITS, measured, reasons_of
 from research.sets.table import ROLE_NAMES, FaceTable
 
 QUANTILES = (0.01, 0.03, 0.5, 0.97, 0.99)

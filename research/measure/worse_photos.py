@@ -28,11 +28,11 @@ from flaskapp.pairs.lists import PhotoPair, sources_of
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
-from flaskapp.quality import estimated_yaw
 from flaskapp.weights.info import WeightsInfo
 from flaskapp.weights.runtime import Runtime
 from flaskapp.weights.shape import EMBEDDING_SIZE
 from research.measure.degrading import KINDS
+from research.measure.quality import estimated_yaw
 from research.measure.similarities import similarities_of_pairs
 
 WAYS = ("probe", "reference", "alike", "differently")

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from flaskapp.errors import DataError
 from flaskapp.preprocess import TEMPLATE, crop_photo
-from flaskapp.quality import LIMITS
 from research.__main__ import main
 from research.distil.spoiling import KINDS
+from research.measure.quality import LIMITS
 from research.measure.reasons import count_reasons, draw_faces, face_at, look_at_limits
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -8,7 +8,7 @@ import pytest
 
 from flaskapp.detection import Face
 from flaskapp.preprocess import TEMPLATE, crop_face, crop_photo, decode_photo, find_faces, select_face
-from flaskapp.quality import LIMITS, Quality, assess, estimated_pitch, estimated_yaw, measured, reasons_of
+from research.measure.quality import LIMITS, Quality, assess, estimated_pitch, estimated_yaw, measured, reasons_of
 
 BOUNDS = (0.3, 0.8)
 
