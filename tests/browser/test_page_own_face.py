@@ -55,14 +55,20 @@ def poser(chromium: str, chromium_browser: Browser, tmp_path_factory) -> Iterato
     browser.close()
 
 
+@pytest.fixture(scope="module")
+def window(poser: Browser, address: str) -> Iterator[Driver]:
+    window = Driver(poser.new_context(locale="en-GB"), address).watch_camera()
+    yield window
+    window.context.close()
+
+
 @pytest.fixture
-def own(poser: Browser, address: str) -> Iterator[Driver]:
+def own(window: Driver) -> Iterator[Driver]:
     """Return a window at the page for one's own face, after consent."""
-    window = Driver(poser.new_context(locale="en-GB"), address).watch_camera().agree()
+    window.renew().agree()
     window.page.get_by_role("link", name="Train it on your own face").click()
     expect(window.find("#model-words")).to_contain_text("There is no personal model")
     yield window
-    window.context.close()
     assert window.foreign_requests == []
     assert window.complaints == []
 
