@@ -1,7 +1,9 @@
-"""One ordered parallel map, and one way to write a file whole or not at all."""
+"""One ordered parallel map, one thing made once for all threads, and one way to write a file whole or not at all."""
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +37,18 @@ def map_in_order(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
             raise
+
+
+def once(make: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Make something at the first call, once for all threads, and return it at every call."""
+    lock, made = threading.Lock(), functools.cache(make)
+
+    @functools.wraps(make)
+    def get() -> Answer:
+        with lock:
+            return made()
+
+    return get
 
 
 @contextmanager

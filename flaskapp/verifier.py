@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +16,7 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
+from flaskapp.parallel import once
 from flaskapp.quality import Quality, assess
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, certainties, default_runtime
@@ -324,14 +324,7 @@ def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
         del job  # it holds the error, whose traceback holds this frame
 
 
-_default: Verifier | None = None
-_lock = threading.Lock()
-
-
+@once
 def default_verifier() -> Verifier:
     """Return a verifier with the shipped weights, made once."""
-    global _default
-    with _lock:
-        if _default is None:
-            _default = Verifier()
-        return _default
+    return Verifier()

@@ -17,7 +17,6 @@ VERDICTS = {
     "inconclusive": ("Inconclusive", "The two faces are neither alike enough nor different enough to tell."),
     "out_of_scope": ("Out of scope", "Neither photo shows the person this model knows, so there is no score."),
 }
-"""Word and sentence of each decision."""
 
 REASONS = {
     "blurred": ("blurred", "A sharper photo may help."),
@@ -45,11 +44,7 @@ FOR_SCRIPTS = {"verdicts": VERDICTS, "reasons": REASONS, "no_reason": NO_REASON,
 
 
 def line_of(decision: str) -> str:
-    """Return a verdict in one line of lower case.
-
-    >>> line_of("match")
-    'match: the two faces are alike enough to count as the same person'
-    """
+    """Return a verdict in one line: "match: the two faces are alike enough …"."""
     word, sentence = VERDICTS[decision]
     return f"{word.lower()}: {sentence[0].lower()}{sentence[1:-1]}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,8 +117,17 @@ def test_nothing_else_counts_the_cores_of_the_machine():
 
 @pytest.mark.parametrize(("photos", "requests"), [(1, 1), (2, 1), (3, 2), (8, 4)])
 def test_the_server_keeps_to_it(monkeypatch, tmp_path, photos, requests):
+    threads = []
+
+    class Noting(ThreadPoolExecutor):
+        def __init__(self, most: int, **more: object) -> None:
+            threads.append(most)
+            super().__init__(most, **more)
+
+    monkeypatch.setattr("flaskapp.verifier.ThreadPoolExecutor", Noting)
     monkeypatch.setattr("flaskapp.verifier.photos_at_once", lambda: photos)
     monkeypatch.setattr("flaskapp.web.comparing.photos_at_once", lambda: photos)
     verifier = Verifier(Runtime(write_weights_files(tmp_path)))
-    assert verifier._photo_threads._max_workers == photos
-    assert Comparer(verifier, under_way=36).at_work._value == requests
+    places = Comparer(verifier, under_way=36).at_work
+    assert threads == [photos]
+    assert [places.acquire(blocking=False) for _ in range(requests + 1)] == [True] * requests + [False]

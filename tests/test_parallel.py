@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flaskapp.parallel import map_in_order
+from flaskapp.parallel import map_in_order, once
 
 
 def test_answers_come_in_the_order_of_the_items():
@@ -41,3 +42,32 @@ def test_nothing_is_begun_after_an_error():
 
 def test_there_may_be_nothing_to_do():
     assert map_in_order(str, [], 2) == []
+
+
+def test_what_is_made_once_is_the_same_for_all():
+    making = threading.Event()
+
+    @once
+    def one() -> object:
+        making.wait(0.2)  # while the others ask
+        return object()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: one(), range(4)))
+    assert len(found) == 1
+    assert one() in found
+
+
+def test_an_error_is_no_answer():
+    answers = iter([ValueError("not yet"), 1])
+
+    @once
+    def one() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(ValueError, match="not yet"):
+        one()
+    assert (one(), one()) == (1, 1)

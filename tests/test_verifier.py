@@ -25,6 +25,7 @@ from flaskapp.errors import (
     WeightsError,
 )
 from flaskapp.evaluation.decisions import DECISIONS
+from flaskapp.parallel import once
 from flaskapp.quality import Quality
 from flaskapp.verifier import STAGES, FaceInPhoto, Verification, Verifier
 from flaskapp.weights.info import VerdictCounts
@@ -308,10 +309,10 @@ def test_weights_that_cannot_be_used_are_an_error_whenever_they_arrive(tmp_path,
 
 def test_the_default_verifier_is_made_once_and_has_the_default_weights(monkeypatch, weights):
     runtime = Runtime(weights)
-    monkeypatch.setattr(verifier, "_default", None)
     monkeypatch.setattr(verifier, "default_runtime", lambda: runtime)
-    assert verifier.default_verifier() is verifier.default_verifier()
-    assert verifier.default_verifier().weights == runtime.info
+    made = once(verifier.default_verifier.__wrapped__)
+    assert made() is made()
+    assert made().weights == runtime.info
 
 
 class TestResultsValidateThemselves:

@@ -80,7 +80,7 @@ def train(
     report_left_out(mine.left_out)
     settings = OwnRecipe(recipe, tensorboard=tensorboard, **effort)
     reporter = training.OwnReporter(partial(click.echo, err=True), share_bar("Training"))
-    result = training.train_own_face(mine, _read_others(others), out, settings, reporter, weights)
+    result = training.train_own_face(mine, _read_others(others), out, settings, reporter, base=weights)
     click.echo(describe(result))
     click.echo(f"Try it: {how_to_try(out)}")
 

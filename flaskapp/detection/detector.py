@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
 from collections.abc import Callable
 
 import cv2
@@ -15,6 +13,7 @@ from flaskapp.detection.candidates import OVERLAP, Candidates
 from flaskapp.detection.face import SMALLEST_FACE, Detection
 from flaskapp.detection.networks import FILES, Network
 from flaskapp.detection.pyramid import Pyramid
+from flaskapp.parallel import once
 
 LARGEST_IMAGE = 2048
 """Longer side, in pixels, of the largest photo that is searched as it is: a face in a
@@ -247,11 +246,7 @@ def _resized(photo: np.ndarray, scale: float) -> tuple[np.ndarray, tuple[float, 
     return copy, (width / size_wh[0], height / size_wh[1])
 
 
-_lock = threading.Lock()
-_detector = functools.cache(Detector)
-
-
+@once
 def default_detector() -> Detector:
     """Return the detector with default settings, loaded once, at its first use."""
-    with _lock:
-        return _detector()
+    return Detector()

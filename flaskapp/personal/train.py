@@ -61,19 +61,10 @@ PRINTED = OwnReporter()
 
 
 def train_own_face(
-    mine: Album,
-    others: Album | None,
-    out: Path,
-    recipe: OwnRecipe,
-    reporter: OwnReporter = PRINTED,
-    base: Path | None = None,
-    strangers: Album | None = None,
+    mine: Album, others: Album | None, out: Path, recipe: OwnRecipe, reporter: OwnReporter = PRINTED, **more: Any
 ) -> OwnResult:
-    """Train a personal model and put it into its place; the one that stood there serves until then.
-
-    The arguments are those of ``make_own_model``.
-    """
-    result = make_own_model(mine, others, out, recipe, reporter, base, strangers)
+    """Train a personal model by ``make_own_model`` and put it in its place; the one there before serves until then."""
+    result = make_own_model(mine, others, out, recipe, reporter, **more)
     with folders.writing(out):
         folders.install(folders.named(out))
     reporter.say(f"Written: {out}")

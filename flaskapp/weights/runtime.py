@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
 
 from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.onnx_session import open_session
+from flaskapp.parallel import once
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
@@ -148,14 +148,7 @@ def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray,
     return answer
 
 
-_default: Runtime | None = None
-_lock = threading.Lock()
-
-
+@once
 def default_runtime() -> Runtime:
     """Return the shipped weights, loaded once."""
-    global _default
-    with _lock:
-        if _default is None:
-            _default = Runtime(default_weights_path())
-        return _default
+    return Runtime(default_weights_path())

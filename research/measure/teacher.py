@@ -65,8 +65,9 @@ def views_of(photo: np.ndarray, landmarks: np.ndarray, more: bool) -> list[np.nd
 
 
 @functools.cache
-def _teacher(model: Path) -> Teacher:
-    return load_teacher(model)  # once for each process
+def teacher_of(model: Path) -> Teacher:
+    """Return a model's teacher, loaded once for each process."""
+    return load_teacher(model)
 
 
 def _answer(task: tuple[Path, np.ndarray | None, Path, bool]) -> _Answer | None:
@@ -79,7 +80,7 @@ def _answer(task: tuple[Path, np.ndarray | None, Path, bool]) -> _Answer | None:
             landmarks = np.array(face.landmarks)
         # Landmarks are those of the photo's full scale; it may have been decoded at a smaller one.
         pixels = photo.at_full_scale().pixels
-        return landmarks, [_teacher(model)(view) for view in views_of(pixels, landmarks, more)]
+        return landmarks, [teacher_of(model)(view) for view in views_of(pixels, landmarks, more)]
     except (PhotoError, ValueError):
         return None
 

@@ -245,7 +245,7 @@ def measure_worse_photos(
         DataError: a photo is missing.
     """
     check_presence(trials.photos, root)
-    photos = _Photos([root / name for name in trials.photos], runtime, choice, seed)
+    photos = SpoiledPhotos([root / name for name in trials.photos], runtime, choice, seed)
     count = _Counter(trials, runtime, seed)
     threads, rows = min(allowed_cores(), photos_at_once()), range(len(trials.photos))
     map_in_order(photos.embed_clean, rows, threads, progress)
@@ -274,7 +274,7 @@ def _failed(embeddings: np.ndarray) -> int:
     return int(np.isnan(embeddings[:, 0]).sum())
 
 
-class _Photos:
+class SpoiledPhotos:
     """Photos, and their embeddings float32 (N, 4096) as they are and (kinds, N, 4096) at one strength; NaN = none."""
 
     def __init__(self, paths: Sequence[Path], runtime: Runtime, choice: Choice, seed: int) -> None:
@@ -284,13 +284,16 @@ class _Photos:
         self.poor = np.empty((len(KINDS), *self.clean.shape), np.float32)
 
     def yaw(self) -> np.ndarray:
+        """Return how far each face is turned aside, float (N,) in degrees; NaN without a face."""
         return np.array([np.nan if face is None else abs(estimated_yaw(face)) for face in self._faces])
 
     def embed_clean(self, row: int) -> None:
+        """Look at one photo as it is."""
         with suppress(PhotoError):
             self._faces[row], self.clean[row] = self._seen(self._pixels(row))
 
     def embed_poor(self, step: int, row: int) -> None:
+        """Look at one photo in every kind at one strength."""
         self.poor[:, row] = np.nan
         face = self._faces[row]
         if face is None:

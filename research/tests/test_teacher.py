@@ -26,7 +26,7 @@ def colours(face: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def taught(monkeypatch):
-    monkeypatch.setattr(teacher, "_teacher", lambda _: colours)
+    monkeypatch.setattr(teacher, "teacher_of", lambda _: colours)
 
 
 def ask(photos, out, *options):

@@ -212,7 +212,7 @@ def equal_ones(references, probes):
 def made_up():
     """Two embeddings match if they are one, so that only photos that are poor alike do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worse_photos, "_Photos", MadeUp)
+        patch.setattr(worse_photos, "SpoiledPhotos", MadeUp)
         patch.setattr(worse_photos, "check_presence", lambda *_: None)
         trials = draw_trials(pairs_among([PEOPLE], 0, 0), 12, 40)
         info = SimpleNamespace(inconclusive_band=(0.4, 0.6), weights_id="made up@1")
@@ -356,7 +356,7 @@ class TestMeasured:
     def test_it_repeats_and_what_is_drawn_is_shared_by_photos_and_noise_is_not(self, people, weights):
         def poor(seed):
             paths = [people / "hopper" / f"{number}.jpg" for number in (1, 2)]
-            photos = worse_photos._Photos(paths, Runtime(weights), "centre", seed)
+            photos = worse_photos.SpoiledPhotos(paths, Runtime(weights), "centre", seed)
             for row in (0, 1):
                 photos.embed_clean(row)
                 photos.embed_poor(1, row)

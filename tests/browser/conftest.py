@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import sample_photos
 from PIL import Image
 
 from flaskapp.app import create_app
+from flaskapp.web.settings import services
 
 if os.environ.get("CI"):
     # There the page must be tested: what is missing is an error and no reason to skip.
@@ -81,9 +83,18 @@ def server(session_verifier: SteeredVerifier) -> Iterator[RunningServer]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def spare_windows(server: RunningServer) -> Iterator[dict[str, list[Driver]]]:
+    """Return windows that earlier tests have left as good as new, by what they were opened with."""
+    windows: dict[str, list[Driver]] = {}
+    yield windows
+    for window in itertools.chain(*windows.values()):
+        window.context.close()
+
+
 @pytest.fixture
 def visit(
-    chromium_browser: Browser, server: RunningServer, verifier: SteeredVerifier
+    chromium_browser: Browser, server: RunningServer, verifier: SteeredVerifier, spare_windows: dict[str, list[Driver]]
 ) -> Iterator[Callable[..., Driver]]:
     """Return a function that opens a browser window, with Playwright's settings for a context.
 
@@ -95,15 +106,36 @@ def visit(
     windows = []
 
     def open_one(address: str = server.address, **settings: Any) -> Driver:
-        window = Driver(chromium_browser.new_context(**({"locale": "en-GB"} | settings)), address)
-        windows.append(window)
+        kind = repr((address, sorted(settings.items())))
+        spare = spare_windows.setdefault(kind, [])
+        window = (
+            spare.pop() if spare else Driver(chromium_browser.new_context(**({"locale": "en-GB"} | settings)), address)
+        )
+        windows.append((kind, window))
         return window
 
     yield open_one
-    for window in windows:
-        window.context.close()
-    assert [url for window in windows for url in window.foreign_requests] == []
-    assert [words for window in windows for words in window.complaints] == []
+    foreign = [url for _, window in windows for url in window.foreign_requests]
+    complaints = [words for _, window in windows for words in window.complaints]
+    for kind, window in windows:
+        if window.can_be_renewed:
+            spare_windows[kind].append(window.renew())
+        else:
+            window.context.close()
+    assert foreign == []
+    assert complaints == []
+
+
+@pytest.fixture
+def end_consents(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function that lets all consents run out on the server, of which the page cannot know."""
+    consents = services(server.app).consents
+
+    def end_all() -> None:
+        later = consents.now() + consents.lifetime.total_seconds()
+        monkeypatch.setattr(consents, "now", lambda: later)
+
+    return end_all
 
 
 @pytest.fixture

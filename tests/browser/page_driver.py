@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
 import shutil
 import threading
@@ -100,7 +101,7 @@ class PixelRuntime:
 
 
 class SteeredVerifier:
-    """Finds faces as the real one does and grades them by their pixels, and gives the score that a test wants.
+    """Finds faces as the real one does, once in each photo, grades them by pixels, gives the score that a test wants.
 
     Attributes:
         weights: what is said of the weights.
@@ -113,6 +114,8 @@ class SteeredVerifier:
 
     def __init__(self) -> None:
         self._reader = Verifier(cast(Runtime, PixelRuntime()))
+        # An error is not kept, and each frame of the camera is another photo.
+        self._read_once = functools.lru_cache(500)(self._reader.read)
         self._lock = threading.Lock()
         self.reset()
 
@@ -124,7 +127,7 @@ class SteeredVerifier:
         self.weights, self.knows = WEIGHTS, True
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
-        return self._reader.read(photo, number)
+        return self._read_once(photo, number)
 
     def quality(self, photo: Photo, face: Face) -> Quality:
         return self._reader.quality(photo, face)
@@ -203,12 +206,30 @@ class Driver:
         self.context, self.address = context, address
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        self.can_be_renewed, self._watches_camera = True, False
         context.on("request", self._note_request)
         self.page: Page = context.new_page()
         self.page.on("console", self._note_console)
         # Playwright sets its trap for file choosers only while somebody listens, and a key may overtake that.
         self.page.on("filechooser", lambda _: None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._size = self.page.viewport_size
+
+    def renew(self) -> Driver:
+        """Be as a window that was just opened: nothing is shown, agreed to, granted, or routed elsewhere.
+
+        Opening one costs a second of processor time, most of which goes into the browser's processes.
+        """
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.context.unroute_all(behavior="ignoreErrors")
+        self.open("/healthz")  # a blank page would be another site's, which costs a process
+        self.context.clear_cookies()
+        self.context.clear_permissions()
+        if self._size and self.page.viewport_size != self._size:
+            self.page.set_viewport_size(self._size)
+        self.requests.clear()
+        self.complaints.clear()
+        return self
 
     def _note_request(self, request: Request) -> None:
         self.requests.append(request.url)
@@ -292,15 +313,22 @@ class Driver:
         self.page.wait_for_function("() => window.tracks.every((track) => track.readyState === 'ended')")
 
     def watch_camera(self) -> Driver:
-        self.context.add_init_script(WATCH_CAMERA)
+        if not self._watches_camera:
+            self.context.add_init_script(WATCH_CAMERA)
+            self._watches_camera = True
+        return self
+
+    def run_first(self, script: str) -> Driver:
+        """Run a script before each page's own; it cannot be taken back, so this window is not renewed."""
+        self.context.add_init_script(script)
+        self.can_be_renewed = False
         return self
 
     def break_camera(self, error: str) -> Driver:
         """Make the browser answer every wish for a camera with an error of this name."""
-        self.context.add_init_script(
+        return self.run_first(
             f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{error}'))"
         )
-        return self
 
     def is_blank(self, canvas: str) -> bool:
         """Say whether nothing is drawn on a canvas."""

@@ -116,13 +116,19 @@ def posed(
 
 def film_of_poses(folder: Path) -> Path:
     """Write a film, for the camera, of somebody who moves as a guided capture asks; return its path."""
-    portrait = np.asarray(Image.open(HOPPER).convert("RGB"))
     film = folder / "poses.mjpeg"
     with film.open("wb") as file:
-        for pose in POSES:
-            frame = encoded(Image.fromarray(posed(portrait, *pose)), "JPEG", quality=95)
-            file.write(frame * FRAMES_A_POSE)
+        for photo in photos_of_poses():
+            file.write(photo["buffer"] * FRAMES_A_POSE)
     return film
+
+
+@functools.cache
+def photos_of_poses() -> list[dict[str, Any]]:
+    """Return photos of somebody who moves as a guided capture asks, as Playwright takes files."""
+    portrait = np.asarray(Image.open(HOPPER).convert("RGB"))
+    frames = (encoded(Image.fromarray(posed(portrait, *pose)), "JPEG", quality=95) for pose in POSES)
+    return [upload(frame, f"{number}.jpg", "image/jpeg") for number, frame in enumerate(frames)]
 
 
 @functools.cache

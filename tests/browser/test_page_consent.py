@@ -74,10 +74,10 @@ def test_withdrawing_without_an_answer_of_the_server_still_forgets(page, hopper_
 
 
 def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait(
-    page, hopper_file, collins_file, server
+    page, hopper_file, collins_file, end_consents
 ):
     page.choose("reference", hopper_file).choose("probe", collins_file)
-    services(server.app).consents._consents.clear()
+    end_consents()
     page.compare()
     page.expect_error("consent", "consent_required")
     expect(page.find("#photos")).to_be_hidden()
@@ -89,8 +89,8 @@ def test_consent_that_ended_on_the_server_is_asked_for_again_and_the_photos_wait
     expect(page.find("#verdict-word")).to_have_text("Match")
 
 
-def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page, hopper_file, server):
-    services(server.app).consents._consents.clear()
+def test_a_photo_that_was_refused_for_want_of_consent_is_looked_at_after_it(page, hopper_file, end_consents):
+    end_consents()
     page.find("#reference-file").set_input_files(hopper_file)
     page.expect_error("consent", "consent_required")
     page.find("#consent-box").check()

@@ -56,8 +56,10 @@ def test_a_photo_without_a_face_says_what_to_try(page, landscape):
     page.expect_error("reference", "no_face")
 
 
-def test_a_photo_that_is_too_large_is_not_sent_at_all(page, hopper):
-    page.find("#probe-file").set_input_files(as_file(hopper + bytes(12 * 1024**2)))
+def test_a_photo_that_is_too_large_is_not_sent_at_all(page, hopper, tmp_path):
+    photo = tmp_path / "photo.jpg"  # bytes would go to the browser as text
+    photo.write_bytes(hopper + bytes(12 * 1024**2))
+    page.find("#probe-file").set_input_files(photo)
     page.expect_error("probe", "too_large", "12 MB")
     assert not [url for url in page.requests if url.endswith("/detect")]
 
@@ -80,9 +82,7 @@ def test_pasted_words_are_no_picture(page):
 
 def test_a_clipboard_that_stays_closed_is_explained(visit):
     window = visit()
-    window.context.add_init_script(
-        "navigator.clipboard.read = () => Promise.reject(new DOMException('', 'NotAllowedError'))"
-    )
+    window.run_first("navigator.clipboard.read = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
     window.agree().page.get_by_role("button", name="Paste the reference photo").click()
     window.expect_error("reference", "clipboard_closed", "Ctrl+V")
 

@@ -13,8 +13,6 @@ from playwright.sync_api import expect
 from sample_photos import sample_files
 from states import at_plain_photos
 
-from flaskapp.web.settings import services
-
 
 @pytest.fixture
 def plain(visit):
@@ -106,8 +104,8 @@ def test_consent_can_be_withdrawn(plain, server):
     assert plain.page.request.get(f"{server.address}/api/v1/consent").status == 403
 
 
-def test_consent_that_ended_is_asked_for_again(plain, server, hopper_file):
-    services(server.app).consents._consents.clear()
+def test_consent_that_ended_is_asked_for_again(plain, end_consents, hopper_file):
+    end_consents()
     plain.send(hopper_file, hopper_file)
     plain.expect_error("consent", "consent_required")
     expect(plain.find("#photos")).to_be_hidden()

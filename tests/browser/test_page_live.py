@@ -13,7 +13,6 @@ from playwright.sync_api import expect
 
 from flaskapp.detection import Face
 from flaskapp.errors import NoFaceError, SeveralFacesError
-from flaskapp.web.settings import services
 
 
 @pytest.fixture
@@ -225,8 +224,8 @@ def test_a_server_that_is_gone_stops_the_camera(running):
     running.expect_camera_off()
 
 
-def test_consent_that_ends_stops_the_camera(running, server):
-    services(server.app).consents._consents.clear()
+def test_consent_that_ends_stops_the_camera(running, end_consents):
+    end_consents()
     running.expect_error("consent", "consent_required")
     running.expect_camera_off()
 

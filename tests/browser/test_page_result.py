@@ -206,7 +206,7 @@ def test_start_over_forgets_everything(compared):
 
 def test_no_address_of_a_photo_outlives_its_use(visit, hopper_file, collins_file, tmp_path):
     window = visit()
-    window.context.add_init_script("""
+    window.run_first("""
       window.addresses = new Set();
       const [make, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
       URL.createObjectURL = (blob) => { const url = make(blob); addresses.add(url); return url; };
@@ -248,7 +248,7 @@ def test_an_answer_that_is_no_longer_wanted_is_not_shown_once_its_photos_are_dec
     visit, hopper_file, collins_file, how
 ):
     window = visit()
-    window.context.add_init_script(SLOW_DECODING)
+    window.run_first(SLOW_DECODING)
     window.agree().choose("reference", hopper_file).choose("probe", collins_file)
     window.page.evaluate("window.decodingTakes = 2000")
     with window.page.expect_response("**/api/v1/verify"):

@@ -7,6 +7,7 @@ behind the pixels or as an old text chunk, and written as a long number, it does
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import struct
 import zlib
@@ -25,6 +26,7 @@ from playwright.sync_api import expect
 from flaskapp.preprocess import decode_photo
 
 GROUP = sample_photos.group_photo()
+PLAIN_GROUP = sample_photos.encoded(GROUP, "PNG")
 TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "HEIC": "image/heic"}
 
 
@@ -67,9 +69,15 @@ ALIKE: dict[str, tuple[str, Callable[[Image.Image], bytes]]] = {
 }
 
 
+@functools.cache
+def file_of(made: Callable[[Image.Image], bytes]) -> bytes:
+    """Return what a way of writing makes of the group; some take long."""
+    return made(GROUP)
+
+
 def as_file(photo: tuple[str, Callable[[Image.Image], bytes]]) -> dict[str, object]:
     kind, made = photo
-    return {"name": f"group.{kind.lower()}", "mimeType": TYPES[kind], "buffer": made(GROUP)}
+    return {"name": f"group.{kind.lower()}", "mimeType": TYPES[kind], "buffer": file_of(made)}
 
 
 def drawn_on(canvas) -> np.ndarray:
@@ -86,28 +94,32 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 def aligned(verifier, number: int) -> np.ndarray:
     """Return a face of the group as the network sees it, 1 the left one."""
-    return verifier.read(sample_photos.encoded(GROUP, "PNG"), number).aligned
+    return verifier.read(PLAIN_GROUP, number).aligned
 
 
 @pytest.mark.parametrize("photo", OTHERWISE.values(), ids=OTHERWISE)
-@pytest.mark.parametrize("person", [1, 2])
-def test_the_button_with_a_persons_picture_compares_that_person(page, verifier, collins_file, photo, person):
+def test_the_button_with_a_persons_picture_compares_that_person(page, verifier, collins_file, photo):
+    held = file_of(photo[1])
+    upright = decode_photo(held).pixels
     page.choose("reference", as_file(photo)).choose("probe", collins_file)
     expect(page.find("#reference-slot [data-stage]")).to_be_hidden()
-    button = page.page.get_by_role("button", name=f"Face {person} of 2")
-    shown = drawn_on(button.locator("canvas"))
-    left, top, right, bottom = (round(value) for value in verifier.read(photo[1](GROUP), person).face.box_xyxy)
-    room = round(0.5 * max(right - left, bottom - top))
-    seen = decode_photo(photo[1](GROUP)).pixels[max(top - room, 0) : bottom + room, max(left - room, 0) : right + room]
-    assert likeness(shown, seen) > 0.98
-    button.click()
-    expect(button).to_have_attribute("aria-pressed", "true")
-    page.compare()
-    expect(page.find("#verdict-word")).to_have_text("Match")
-    assert verifier.calls == [(person, 1)]
-    result = drawn_on(page.find("#reference-aligned"))
-    assert likeness(result, aligned(verifier, person)) > 0.95
-    assert likeness(result, aligned(verifier, 3 - person)) < 0.9
+    for person in (1, 2):
+        button = page.page.get_by_role("button", name=f"Face {person} of 2")
+        shown = drawn_on(button.locator("canvas"))
+        left, top, right, bottom = (round(value) for value in verifier.read(held, person).face.box_xyxy)
+        room = round(0.5 * max(right - left, bottom - top))
+        seen = upright[max(top - room, 0) : bottom + room, max(left - room, 0) : right + room]
+        assert likeness(shown, seen) > 0.98
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        expect(page.find("#result")).to_be_hidden()  # that of the other person is gone
+        page.compare()
+        expect(page.find("#result")).to_be_visible()
+        expect(page.find("#verdict-word")).to_have_text("Match")
+        assert verifier.calls[person - 1 :] == [(person, 1)]
+        result = drawn_on(page.find("#reference-aligned"))
+        assert likeness(result, aligned(verifier, person)) > 0.95
+        assert likeness(result, aligned(verifier, 3 - person)) < 0.9
 
 
 @pytest.mark.parametrize("photo", ALIKE.values(), ids=ALIKE)

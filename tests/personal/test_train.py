@@ -91,7 +91,7 @@ def train(out: Path, base: Path, recipe=None, others: Album | None = None, tell=
         # To weights that know nothing all faces are nearly one; the perceptual hash still tells.
         patch.setattr(split, "LEAST_COSINE", 2.0)
         reporter = OwnReporter(said.append, tell)
-        result = train_own_face(my_album(), others, out, recipe or small_recipe(), reporter, base)
+        result = train_own_face(my_album(), others, out, recipe or small_recipe(), reporter, base=base)
     return result, said
 
 

@@ -32,7 +32,7 @@ BOTH = {"reference": b"one", "probe": b"two"}
 def test_p3_memory_is_given_back(tmp_path, hopper, collins):
     """P3. Break: a verifier that remembers its photos."""
     answered = [((hopper + bytes(size * MEGABYTE), collins), {}, 200) for size in range(4)]
-    nobody, both = picture((1500, 1000)), side_by_side(hopper, collins)
+    nobody, both = picture((600, 400)), side_by_side(hopper, collins)
     refused = [
         ((hopper, nobody), {}, 422),
         ((both, collins), {}, 422),
@@ -49,18 +49,18 @@ def test_p3_memory_is_given_back(tmp_path, hopper, collins):
         def at_rest() -> int:
             """Return the least of some readings: between two requests, with what the networks worked in given back."""
             readings = []
-            for number in range(12):
+            for number in range(8):
                 time.sleep(ARENA_SECONDS / 4)
                 compare(number)
                 readings.append(resident_bytes(server.process.pid))
             return min(readings)
 
         server.agree()
-        assert all(people.map(compare, range(80)))
+        assert all(people.map(compare, range(48)))
         warm = at_rest()
-        assert all(people.map(compare, range(160)))
+        assert all(people.map(compare, range(64)))
         grown = at_rest()
-        print(f"resident after warm-up {warm / MEGABYTE:.1f} MB, after 160 more requests {grown / MEGABYTE:.1f} MB")
+        print(f"resident after warm-up {warm / MEGABYTE:.1f} MB, after 64 more requests {grown / MEGABYTE:.1f} MB")
     assert grown < 1.05 * warm
 
 

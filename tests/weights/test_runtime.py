@@ -13,6 +13,7 @@ from weights_files import LAYERS, note_for, random_arrays, write_h5, write_note,
 
 from flaskapp.errors import WeightsError
 from flaskapp.evaluation.decisions import DECISIONS
+from flaskapp.parallel import once
 from flaskapp.weights import info, runtime
 from flaskapp.weights.graph import check_arrays, read_arrays
 from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
@@ -413,10 +414,10 @@ def test_the_info_cannot_be_changed(loaded):
 
 
 def test_the_default_weights_are_loaded_once(monkeypatch, weights):
-    monkeypatch.setattr(runtime, "_default", None)
     monkeypatch.setattr(runtime, "default_weights_path", lambda: weights)
+    made = once(runtime.default_runtime.__wrapped__)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: runtime.default_runtime(), range(4)))
+        found = list(pool.map(lambda _: made(), range(4)))
     assert all(one is found[0] for one in found)
 
 
