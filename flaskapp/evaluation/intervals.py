@@ -33,7 +33,7 @@ from flaskapp.evaluation.quality import Ladder
 
 LEVEL = 0.95
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-Method = Literal["bootstrap", "no errors seen", "only errors seen"]
+Method = Literal["bootstrap", "exact", "no errors seen", "only errors seen"]
 Unit = Literal["person", "photo"]
 IN_BITS = ("cllr", "min_cllr", "calibration_loss")
 REPLICATES = 1000
@@ -78,7 +78,7 @@ def sources_by(unit: Unit, reference: Sequence[object], probe: Sequence[object])
 class Interval:
     """Where the true figure lies, with a confidence of ``level``.
 
-    ``method`` is "bootstrap", or "no errors seen" or "only errors seen" for a one-sided bound.
+    ``method`` is "bootstrap" or "exact", or "no errors seen" or "only errors seen" for a one-sided bound.
     """
 
     low: float
@@ -94,6 +94,34 @@ def no_errors_bound(trials: int, level: float = LEVEL) -> float:
     0.001
     """
     return -math.expm1(math.log(1 - level) / trials)
+
+
+def exact_interval(hits: int, trials: int) -> Interval:
+    """Return the exact 95 % interval of a share, from hits in independent trials, one or more (Clopper and Pearson).
+
+    Where nothing was hit, or everything, it is the one-sided bound.
+
+    >>> found = exact_interval(6, 10_000)
+    >>> round(found.low, 5), round(found.high, 5)
+    (0.00022, 0.00131)
+    """
+    if hits == 0:
+        return _at_most(no_errors_bound(trials))
+    if hits == trials:
+        return Interval(1 - no_errors_bound(trials), 1.0, method="only errors seen")
+    return Interval(_share_where(hits - 1, trials, ENDS[1]), _share_where(hits, trials, ENDS[0]), method="exact")
+
+
+def _share_where(most: int, trials: int, chance: float) -> float:
+    """Return the share at which no more than so many hits have this chance."""
+    hits = np.arange(most + 1)
+    ways = np.array([math.lgamma(trials + 1) - math.lgamma(n + 1) - math.lgamma(trials - n + 1) for n in hits])
+    low, high = 0.0, 1.0
+    for _ in range(50):  # halving so often leaves nothing that shows
+        share = (low + high) / 2
+        rarer = np.exp(ways + hits * math.log(share) + (trials - hits) * math.log1p(-share)).sum() < chance
+        low, high = (low, share) if rarer else (share, high)
+    return low
 
 
 def bootstrap_intervals(

@@ -106,7 +106,7 @@ def interval_text(interval: Interval | None, *, plain: bool = False) -> str:
     if interval is None:
         return ""
     low, high = (f"{end:.4f}" if plain else percent(end) for end in (interval.low, interval.high))
-    if interval.method != "bootstrap":
+    if "seen" in interval.method:
         seen = interval.method.replace("no errors", "no error")
         return f"{seen}: at most {high}" if interval.low == 0 else f"{seen}: at least {low}"
     return f"{low.removesuffix(' %')} to {high}"

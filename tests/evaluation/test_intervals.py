@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import lgamma
+
 import numpy as np
 import pytest
 from scored_pairs import CASES, random_pairs, sources_for
 
 from flaskapp.evaluation import Interval, Sources, auc, confusion_at, eer, error_curve, no_errors_bound, sources_by
 from flaskapp.evaluation.decisions import decide_all
-from flaskapp.evaluation.intervals import bootstrap_intervals, resampled_weights, verdict_intervals
+from flaskapp.evaluation.intervals import bootstrap_intervals, exact_interval, resampled_weights, verdict_intervals
 from flaskapp.evaluation.quality import Ladder, score_quality
 
 DECISIONS = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr")
@@ -187,3 +189,19 @@ class TestBootstrap:
 def test_names_are_numbered_as_they_come():
     sources = sources_by("person", ["b", "a"], ["b", "c"])
     assert (sources.reference.tolist(), sources.probe.tolist(), sources.count) == ([0, 1], [0, 2], 3)
+
+
+class TestExact:
+    @pytest.mark.parametrize(("hits", "trials"), [(1, 2), (6, 10_000), (14, 15), (5000, 10_000), (9_990, 10_000)])
+    def test_at_either_end_what_was_seen_is_just_not_rare(self, hits, trials):
+        """By the definition of Clopper and Pearson: 2.5 % for so many or more, at the high end so many or fewer."""
+        found = exact_interval(hits, trials)
+        numbers = np.arange(trials + 1)
+        ways = np.array([lgamma(trials + 1) - lgamma(n + 1) - lgamma(trials - n + 1) for n in numbers])
+        for share, rare in ((found.low, numbers >= hits), (found.high, numbers <= hits)):
+            chances = np.exp(ways + numbers * np.log(share) + (trials - numbers) * np.log1p(-share))
+            assert chances[rare].sum() == pytest.approx(0.025, rel=1e-6)
+
+    def test_none_and_all_have_a_one_sided_bound(self):
+        assert exact_interval(0, 3) == Interval(0.0, no_errors_bound(3), method="no errors seen")
+        assert exact_interval(3, 3) == Interval(1 - no_errors_bound(3), 1.0, method="only errors seen")
