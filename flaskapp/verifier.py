@@ -105,12 +105,13 @@ class Verification:
         similarity_score: in [0, 1], higher = more alike; out of scope it is no answer.
         inconclusive_band: ``(low, high)``, see ``decide``.
         threshold: what a forced two-way answer would be measured with.
-        references: the faces in the photos of the one person, at least one.
+        references: the faces in the photos of the one person; none where a personal model's owner was asked for.
         probe: the face in the new photo.
         weights_id: which weights answered.
         verdict_counts: how often these weights gave this decision in their measurement.
         timings_ms: milliseconds by stage (``STAGES``). Photos are read at the same time,
             so of decode, detect, align and embed it is the longest that counts.
+        known_photos: how many photos of a personal model's owner were the references; else 0.
         odd_references: numbers, from 1, of references that do not look like the others; they may show two people.
     """
 
@@ -123,6 +124,7 @@ class Verification:
     weights_id: str
     verdict_counts: VerdictCounts
     timings_ms: dict[str, float] = field(compare=False)
+    known_photos: int = 0
     odd_references: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,13 +137,15 @@ class Verification:
             raise ValueError(f"decision does not follow from the score. Received: {self.decision}")
         if set(self.timings_ms) != set(STAGES):
             raise ValueError(f"timings_ms expects {STAGES}. Received: {tuple(self.timings_ms)}")
-        if not set(self.odd_references) <= set(range(1, len(self.references) + 1)) or not self.references:
+        if bool(self.references) == bool(self.known_photos):
+            raise ValueError(f"Expected references, or photos that are known. Received: {self.known_photos}")
+        if not set(self.odd_references) <= set(range(1, len(self.references) + 1)):
             raise ValueError(f"Expected references, and odd ones among them. Received: {self.odd_references}")
 
     @property
-    def reference(self) -> FaceInPhoto:
-        """The face in the first reference."""
-        return self.references[0]
+    def reference(self) -> FaceInPhoto | None:
+        """The face in the first reference, if there is one."""
+        return self.references[0] if self.references else None
 
     @property
     def best_reference(self) -> int:
@@ -150,14 +154,17 @@ class Verification:
 
     @property
     def qualities(self) -> dict[str, Quality]:
-        """How good the probe is and the reference; of several references the best."""
+        """How good the probe is and the reference, if there is one; of several references the best."""
+        if not self.references:
+            return {"probe": self.probe.quality}
         label = "reference" if len(self.references) == 1 else "best reference"
         return {label: self.references[self.best_reference - 1].quality, "probe": self.probe.quality}
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer in JSON's types, as the command line and the API give it."""
-        faces: dict[str, Any] = {"reference": self.reference.to_json(), "probe": self.probe.to_json()}
-        several: dict[str, Any] = {}
+        first = self.reference
+        faces: dict[str, Any] = {"reference": first and first.to_json(), "probe": self.probe.to_json()}
+        several: dict[str, Any] = {"known_photos": self.known_photos} if self.known_photos else {}
         if (count := len(self.references)) > 1:
             faces["references"] = [found.to_json() for found in self.references]
             sentence = references_sentence(count, self.odd_references)
@@ -178,8 +185,12 @@ class Verification:
 class Owner(Protocol):
     """Whom the weights of a personal model know."""
 
-    def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
-        """Say whether a photo's embedding, float32 (4096,), is near the owner's."""
+    @property
+    def templates(self) -> np.ndarray:
+        """Embeddings of the owner's photos, float32 (N, 4096), 1 to 20."""
+
+    def verdict_counts(self, verdict: str) -> VerdictCounts:
+        """Return how often a verdict was given to photos of the owner, and to strangers'."""
 
 
 class _Stopwatch:
@@ -230,6 +241,11 @@ class Verifier:
         """What is known of the weights in use."""
         return self.runtime.info
 
+    @property
+    def known_photos(self) -> int:
+        """How many photos of its owner a personal model knows; 0 = the weights know nobody in particular."""
+        return len(self._owner.templates) if self._owner else 0
+
     def verify(
         self,
         reference: bytes | Sequence[bytes],
@@ -241,7 +257,8 @@ class Verifier:
         """Say whether a photo shows the same person as another, or as 1 to 20 others of one person.
 
         Args:
-            reference: bytes of the photo that is compared against (JPEG, PNG, WebP or HEIC), or of several.
+            reference: bytes of the photo that is compared against (JPEG, PNG, WebP or HEIC), or of several; of none
+                to ask whether it is the owner of a personal model, whose photos are the references then.
             probe: bytes of the new photo.
             reference_face: which face of the reference photo; 1 is the leftmost. Of several, one for each.
             probe_face: likewise in the probe photo.
@@ -253,12 +270,12 @@ class Verifier:
 
         Raises:
             PhotoError: a photo or its choice of face cannot be used; its ``photo`` says which.
-            ValueError: there are no references or more than 20, or more faces than references.
+            ValueError: there are no references and no owner, more than 20, or more faces than references.
         """
         references = (reference,) if isinstance(reference, bytes) else tuple(reference)
-        chosen = tuple(reference_face) if isinstance(reference_face, Sequence) else (reference_face,)
         count = len(references)
-        if not len(chosen) <= count <= MOST_REFERENCES:
+        chosen = tuple(reference_face) if isinstance(reference_face, Sequence) else (reference_face,)[:count]
+        if not (len(chosen) <= count <= MOST_REFERENCES and (count or self._owner)):
             raise ValueError(f"Expected 1 to {MOST_REFERENCES} references, a face each. Received: {count}")
         chosen += (None,) * (count - len(chosen))
         photos: dict[str, tuple[bytes, int | None, preprocess.Choice]] = {
@@ -269,11 +286,16 @@ class Verifier:
         with watch.stage("total"):
             *of_person, new = read = self._embed_all(photos | {"probe": (probe, probe_face, probe_choice)})
             with watch.stage("compare"):
-                embeddings = np.stack([one.embedding for one in of_person])
-                score = float(self.runtime.person_scores(embeddings, new.embedding[None])[0])
-                odd = self.runtime.odd_ones(embeddings)
-        weights, found = self.weights.for_references(count), tuple(one.found for one in of_person)
-        decision = OUT_OF_SCOPE if self._is_out_of_scope(read) else decide(score, weights.inconclusive_band)
+                embeddings = np.array([one.embedding for one in of_person])
+                weights, scores = self._scores(embeddings, new.embedding)
+                odd = self.runtime.odd_ones(embeddings) if of_person else ()
+        found, score = tuple(one.found for one in of_person), min(scores)
+        knows_nobody = len(scores) > 1 and max(scores) < weights.threshold
+        decision = OUT_OF_SCOPE if knows_nobody else decide(score, weights.inconclusive_band)
+        if self._owner:
+            counts = self.weights.verdict_counts(decision) if found else self._owner.verdict_counts(decision)
+        else:
+            counts = weights.verdict_counts(decision, (found[0].quality.grade, new.found.quality.grade))
         return Verification(
             decision=decision,
             similarity_score=score,
@@ -282,15 +304,24 @@ class Verifier:
             references=found,
             probe=new.found,
             weights_id=weights.weights_id,
-            verdict_counts=weights.verdict_counts(decision, (found[0].quality.grade, new.found.quality.grade)),
+            verdict_counts=counts,
             timings_ms={stage: max(one.timings_ms[stage] for one in read) for stage in new.timings_ms}
             | watch.timings_ms,
+            known_photos=0 if found else self.known_photos,
             odd_references=tuple(place + 1 for place in odd),
         )
 
-    def _is_out_of_scope(self, read: list[_Embedded]) -> bool:
-        owner = self._owner
-        return owner is not None and not any(owner.is_in(self.runtime, one.embedding) for one in read)
+    def _scores(self, references: np.ndarray, probe: np.ndarray) -> tuple[WeightsInfo, tuple[float, ...]]:
+        """Return the score of a probe (4096,) with references (N, 4096), and what is known of weights for so many.
+
+        A personal model holds each photo against those of its owner: it gives the probe's score, and before it
+        that of the likest reference, if there is any. All must be the owner for the faces to be one person's.
+        """
+        if self._owner is None:
+            score = float(self.runtime.person_scores(references, probe[None])[0])
+            return self.weights.for_references(len(references)), (score,)
+        *others, score = self.runtime.person_scores(self._owner.templates, np.stack([*references, probe])).tolist()
+        return self.weights.for_references(self.known_photos), (*([max(others)] if others else []), score)
 
     def _embed_all(self, photos: Mapping[str, tuple[bytes, int | None, preprocess.Choice]]) -> list[_Embedded]:
         """Read photos, by what errors call them, at the same time, each in a thread of its own."""

@@ -18,6 +18,13 @@ VERDICTS = {
     "out_of_scope": ("Out of scope", "Neither photo shows the person this model knows, so there is no score."),
 }
 
+ABOUT_YOU = {
+    "match": ("Match", "The face is alike enough to your photos to count as you."),
+    "non_match": ("Non-match", "The face is too different from your photos to count as you."),
+    "inconclusive": ("Inconclusive", "The face is neither alike enough to your photos nor different enough to tell."),
+}
+"""Of one photo that was held against those that a personal model knows."""
+
 REASONS = {
     "blurred": ("blurred", "A sharper photo may help."),
     "covered": ("covered", "A photo with nothing before eyes and mouth may help."),
@@ -39,13 +46,24 @@ NO_REASON = "A sharp photo from the front, in even light, may help."
 BOTH_GOOD = "Other photos may help."
 """What helps two good photos that cannot be told."""
 
-FOR_SCRIPTS = {"verdicts": VERDICTS, "reasons": REASONS, "no_reason": NO_REASON, "both_good": BOTH_GOOD}
+FOR_SCRIPTS = {
+    "verdicts": VERDICTS,
+    "about_you": ABOUT_YOU,
+    "reasons": REASONS,
+    "no_reason": NO_REASON,
+    "both_good": BOTH_GOOD,
+}
 """All of them, by the names that ``static/js/words.js`` knows."""
 
 
-def line_of(decision: str) -> str:
+def verdict_words(decision: str, known_photos: int = 0) -> tuple[str, str]:
+    """Return word and sentence of a verdict on two photos, or on one and the photos that a personal model knows."""
+    return (ABOUT_YOU if known_photos else VERDICTS)[decision]
+
+
+def line_of(decision: str, known_photos: int = 0) -> str:
     """Return a verdict in one line: "match: the two faces are alike enough …"."""
-    word, sentence = VERDICTS[decision]
+    word, sentence = verdict_words(decision, known_photos)
     return f"{word.lower()}: {sentence[0].lower()}{sentence[1:-1]}"
 
 
@@ -84,9 +102,9 @@ def hint_of(quality: Quality) -> str:
     return "" if quality.grade == "good" else REASONS[quality.reasons[0]][1] if quality.reasons else NO_REASON
 
 
-def sentence_of(decision: str, photos: Mapping[str, Quality]) -> str:
+def sentence_of(decision: str, photos: Mapping[str, Quality], known_photos: int = 0) -> str:
     """Return a verdict's sentence; of an inconclusive one with what is wrong with which photo, and what may help."""
-    sentence = VERDICTS[decision][1]
+    sentence = verdict_words(decision, known_photos)[1]
     if decision != "inconclusive":
         return sentence
     why = [f"The {name} photo is {quality}." for name, quality in photos.items() if quality.grade != "good"]

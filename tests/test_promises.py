@@ -14,7 +14,7 @@ ROWS = [
     for line in (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines()[1:]
     if line.startswith("|")
 ][2:]
-MADE = {f"P{number}" for number in (*range(1, 16), *range(17, 27))}
+MADE = {f"P{number}" for number in (*range(1, 16), *range(17, 27), 28)}
 
 
 def test_every_promise_has_its_tests():

@@ -272,6 +272,77 @@ class TestReferences:
             dataclasses.replace(answer, **changes)
 
 
+class Known:
+    """An owner of whom a model knows these photos."""
+
+    def __init__(self, templates: np.ndarray) -> None:
+        self.templates = templates
+
+    def verdict_counts(self, verdict: str) -> VerdictCounts:
+        return VerdictCounts(10_000, 6, 15, 14 if verdict == "match" else 1)
+
+
+class TestOwner:
+    """One photo, and whom a personal model knows."""
+
+    ONLY_THE_VERY_PHOTO = 0.88  # what random weights give to a photo and itself is a little more
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def known(cls, weights, answer, tmp_path_factory) -> Verifier:
+        verdicts = {"match": 9, "inconclusive": 0, "non_match": 1, "out_of_scope": 2}
+        counts = {"genuine": verdicts, "impostor": verdicts}
+        three = {"scale": 1.0, "offset": 0.0, "threshold": cls.ONLY_THE_VERY_PHOTO, "error_counts": counts}
+        three["inconclusive_band"] = [cls.ONLY_THE_VERY_PHOTO] * 2
+        copy = tmp_path_factory.mktemp("known") / weights.name
+        copy.write_bytes(weights.read_bytes())
+        runtime = Runtime(write_note(copy, error_counts=counts, references={"best": 3, "by_number": {"3": three}}))
+        face = preprocess.to_model_input(answer.reference.aligned[None])
+        return Verifier(runtime, owner=Known(np.repeat(runtime.embed(face), 3, axis=0)))
+
+    def test_is_asked_for_with_the_photos_that_are_known_as_references(self, known, hopper, collins):
+        assert known.known_photos == 3
+        for probe, decision in ((hopper, "match"), (collins, "non_match")):
+            alone, among = known.verify((), probe), Verifier(known.runtime).verify([hopper] * 3, probe)
+            assert alone.decision == among.decision == decision
+            assert alone.similarity_score == among.similarity_score
+            assert (alone.inconclusive_band, alone.threshold) == (among.inconclusive_band, among.threshold)
+        assert alone.verdict_counts.impostor_pairs == 10_000
+
+    def test_is_told_without_a_reference(self, known, hopper):
+        answer = known.verify([], hopper)
+        told = answer.to_json()
+        assert answer.reference is None and set(answer.qualities) == {"probe"}
+        assert told["faces"]["reference"] is None and told["faces"]["probe"]["number"] == 1
+        assert told["known_photos"] == 3 and "references" not in told
+
+    def test_is_never_out_of_scope_and_two_strangers_are(self, known, hopper, collins):
+        assert known.verify([], collins).decision == "non_match"
+        assert known.verify(collins, collins).decision == "out_of_scope"
+        assert known.verify([collins, collins], collins).decision == "out_of_scope"
+        for pair in ((hopper, collins), (collins, hopper)):
+            assert known.verify(*pair).decision != "out_of_scope"
+
+    def test_of_several_photos_each_is_held_against_what_is_known(self, known, hopper, collins):
+        """Both faces are the owner's, or they are not one person's: the less like decides, in either order."""
+        itself, other = (known.verify([], photo).similarity_score for photo in (hopper, collins))
+        assert known.verify(hopper, hopper).similarity_score == itself
+        assert known.verify(hopper, hopper).decision == "match"
+        forth, back = known.verify(hopper, collins), known.verify(collins, hopper)
+        assert forth.similarity_score == back.similarity_score == other
+        assert forth.decision == back.decision == "non_match"
+        assert known.verify([collins, hopper], hopper).similarity_score == itself, "the likest reference counts"
+        assert forth.inconclusive_band == known.weights.for_references(3).inconclusive_band
+
+    def test_weights_that_know_nobody_take_a_reference(self, verify, hopper):
+        with pytest.raises(ValueError, match="1 to 20 references"):
+            verify([], hopper)
+
+    def test_an_answer_has_references_or_photos_that_are_known(self, answer):
+        with pytest.raises(ValueError, match="known"):
+            dataclasses.replace(answer, known_photos=3)
+
+
 class TestQuality:
     @pytest.fixture
     def graded(self, tmp_path, hopper):

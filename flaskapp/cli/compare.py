@@ -34,7 +34,7 @@ def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[s
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", nargs=-1, required=True, type=PATH, metavar="REFERENCE… PROBE")
+@click.argument("photos", nargs=-1, required=True, type=PATH, metavar="[REFERENCE…] PROBE")
 @click.option("--probe", type=FILE, metavar="PHOTO", help="The new photo; all others are references then.")
 @click.option(
     "--reference-face",
@@ -62,7 +62,8 @@ def compare(
 
     REFERENCE is the photo you trust, PROBE the new one. Up to twenty photos of one person,
     or a folder of them, tell more than one does. If a photo shows several people, choose one
-    by its number: `facial-recognition detect` lists them in the same order.
+    by its number: `facial-recognition detect` lists them in the same order. A personal model
+    knows its owner: with --model one photo is enough.
 
     \b
     Examples:
@@ -72,7 +73,8 @@ def compare(
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
       facial-recognition compare a.jpg b.jpg --json | jq .similarity_score
       facial-recognition compare a.jpg b.jpg --plot answer.png
-      facial-recognition compare me.jpg selfie.jpg --model my_model
+      facial-recognition compare selfie.jpg --model my_model
+      facial-recognition compare passport.jpg selfie.jpg --model my_model
 
     \b
     Exit codes:
@@ -81,7 +83,7 @@ def compare(
     """
     from flaskapp.verifier import reference_labels
 
-    references, new = _told_apart(photos, probe)
+    references, new = _told_apart(photos, probe, chosen["model"])
     refuse_overwriting([plot] if plot else [], references)
     faces = _faces_of(reference_face, len(references))
     paths = dict(zip(reference_labels(len(references)), references, strict=True)) | {"probe": new}
@@ -99,15 +101,21 @@ def compare(
     ctx.exit(EXIT_CODES[verification.decision])
 
 
-def _told_apart(photos: Sequence[Path], probe: Path | None) -> tuple[list[Path], Path]:
-    """Return the references, those in folders too, and the probe: the second of two photos where none is named."""
+def _told_apart(photos: Sequence[Path], probe: Path | None, model: Path | None) -> tuple[list[Path], Path]:
+    """Return the references, those in folders too, and the probe: the second of two photos where none is named.
+
+    With a model one photo is the probe.
+    """
     from flaskapp.preprocess.files import check_photos, look_through
     from flaskapp.weights.info import MOST_REFERENCES
 
     if probe is None:
-        if len(photos) != 2:
-            raise click.UsageError("Name a reference and the new photo, or several references and --probe.")
-        photos, probe = photos[:1], photos[1]
+        if len(photos) != 2 and not (model and len(photos) == 1):
+            raise click.UsageError(
+                "Name a reference and the new photo, or several references and --probe. "
+                "One photo is enough for a personal model: --model."
+            )
+        *photos, probe = photos
         if probe.is_dir():
             raise click.UsageError(f"{shown(probe)} is a folder; the new photo is a file.")
     references: list[Path] = []
@@ -151,6 +159,8 @@ def _verify(
         from flaskapp.personal import load_model
 
         runtime, owner = load_model(model)
+        if not references and owner is None:
+            raise click.UsageError(f"{shown(model)} knows nobody. Name a reference too, or a personal model's folder.")
         return Verifier(runtime, owner=owner).verify(references, probe, faces, probe_face)
     with ThreadPoolExecutor(1) as pool:
         return Verifier(pool.submit(default_runtime)).verify(references, probe, faces, probe_face)
@@ -205,8 +215,10 @@ def _describe(verification: Verification, paths: dict[str, Path]) -> str:
     faces = *verification.references, verification.probe
     count, odd = len(verification.references), verification.odd_references
     several = [references_sentence(count, odd)] if count > 1 else []
+    if known := verification.known_photos:
+        several = [f"compared with {known} photos of you, which the model knows"]
     lines = [
-        line_of(verification.decision),
+        line_of(verification.decision, known),
         score,
         *(f"{label:9} {shown(paths[label])}: {_found(face)}" for label, face in zip(paths, faces, strict=True)),
         *several,
@@ -252,11 +264,14 @@ def _plot(verification: Verification, references: list[bytes], probe: bytes, out
         about = found.faces, found.number, found.aligned, found.photo_size_wh, str(found.quality)
         return plots.PhotoView(label, pixels, *about)
 
-    best, count = verification.best_reference - 1, len(references)
-    label = "Reference" if count == 1 else f"Reference {best + 1} of {count}"
-    views = view(label, verification.references[best], references[best]), view("Probe", verification.probe, probe)
+    reference, count = None, len(references)
+    if references:
+        best = verification.best_reference - 1
+        label = "Reference" if count == 1 else f"Reference {best + 1} of {count}"
+        reference = view(label, verification.references[best], references[best])
+    views = reference, view("Probe", verification.probe, probe)
     score, band = verification.similarity_score, verification.inconclusive_band
-    plots.save(plots.plot_comparison(*views, score, band, verification.threshold), out)
+    plots.save(plots.plot_comparison(*views, score, band, verification.threshold, verification.known_photos), out)
     click.echo(f"Drawn: {shown(out)}", err=True)
 
 

@@ -112,18 +112,20 @@ def describe(result: OwnResult) -> str:
 
     scope, confusion = result.scope, result.personal.confusion
     personal, before = result.personal.figures(), result.shipped.figures()
-    lines = [
-        f"Scored once, on {confusion.genuine} genuine and {confusion.impostor} impostor pairs; "
+    lines = [*result.in_words(), "Is it you? This model; the shipped weights with the same photos, with one photo:"]
+    for name, told in result.me.even_figures().items():
+        lines.append(f"  {name:<9} {'  '.join(f'{percent(value):>9}' for value in told.values())}")
+    lines.append(
+        f"Two photos, scored once on {confusion.genuine} genuine and {confusion.impostor} impostor pairs; "
         "95 % intervals; in brackets before training:"
-    ]
+    )
     for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer"):
         interval = interval_text(result.personal.intervals.get(name))
         lines.append(f"  {name:<9} {percent(personal[name]):>9}  {interval:<36}  ({percent(before[name])})")
-    lines += [
-        f"  {result.gain_in_words()}",
+    lines.append(
         f"  out_of_scope: {scope.strangers_out:,} of {scope.stranger_pairs:,} pairs of two strangers,"
-        f" {scope.owner_out:,} of {scope.owner_pairs:,} pairs of you.",
-    ]
+        f" {scope.owner_out:,} of {scope.owner_pairs:,} pairs of you."
+    )
     return "\n".join(lines)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from flaskapp.augment_images import TRANSFORMATIONS, augment
 from flaskapp.personal.album import Album, join
-from flaskapp.personal.split import PARTS, TEST_SHARE, audit, find_alike, groups_of, split_people, split_photos
+from flaskapp.personal.split import PARTS, audit, find_alike, groups_of, split_people, split_photos
 from flaskapp.personal.stand_in import Drawn, StandIn
 from flaskapp.weights.runtime import Runtime
 
 Embed = Callable[[np.ndarray], np.ndarray]
-# People that the stand-in draws to choose the threshold with, and as many to score with.
-DRAWN_PEOPLE = 150
+# People whom the stand-in draws, two photos each: for shipped weights, to which all are new, 10,000 in all.
+DRAWN_PEOPLE = {"training": 1000, "validation": 1000, "test": 3000}
 MOST_NAMED = 10
 
 
@@ -27,12 +27,14 @@ class OwnData:
         mine: part → the person's photos.
         others: part → everybody else's.
         seed: of everything drawn.
+        moments: int (N,), of my photos part by part: copies and bursts have one number.
         doubts: whether the photos show whom they should, in words; empty if nothing speaks against it.
     """
 
     mine: Mapping[str, Album]
     others: Mapping[str, Album | Drawn]
     seed: int
+    moments: np.ndarray
     doubts: tuple[str, ...] = ()
 
     def my_versions(self, trunk: Embed) -> np.ndarray:
@@ -60,9 +62,7 @@ class OwnData:
         }
 
 
-def prepare_data(
-    mine: Album, others: Album | StandIn, embed: Embed, seed: int, test_share: float = TEST_SHARE
-) -> OwnData:
+def prepare_data(mine: Album, others: Album | StandIn, embed: Embed, seed: int) -> OwnData:
     """Split the photos before anything is augmented, and make sure that nothing leaks.
 
     Args:
@@ -70,7 +70,6 @@ def prepare_data(
         others: other people's, or the stand-in for them; of that each part has its own people.
         embed: from crops uint8 (N, 100, 100, 3) to embeddings, for near-duplicates.
         seed: draws who and what goes where.
-        test_share: how many of my photos are tested, 0 to 1.
 
     Raises:
         LeakError: two parts share a photo or a near-duplicate.
@@ -78,16 +77,18 @@ def prepare_data(
     """
     rng = np.random.default_rng(seed)
     embeddings = embed(mine.faces)
-    my_parts = split_photos(groups_of(len(mine), find_alike(mine, embeddings)), rng, test_share)
+    groups = groups_of(len(mine), find_alike(mine, embeddings))
+    my_parts = split_photos(groups, rng)
+    moments = np.concatenate([groups[my_parts == part] for part in PARTS])
     mine_by_part = {part: mine.take(my_parts == part) for part in PARTS}
     if isinstance(others, StandIn):
         rngs = {part: np.random.default_rng((seed, number)) for number, part in enumerate(PARTS)}
-        drawn = {part: others.draw(DRAWN_PEOPLE, 2, rng) for part, rng in rngs.items()}
-        return OwnData(mine_by_part, drawn, seed)
+        drawn = {part: others.draw(DRAWN_PEOPLE[part], 2, rng) for part, rng in rngs.items()}
+        return OwnData(mine_by_part, drawn, seed, moments)
     parts = split_people(np.array(others.people), rng)
     everybody = [f"my {part}" for part in my_parts] + [f"others' {part}" for part in parts]
     audit(join(mine, others), np.array(everybody), np.concatenate([embeddings, embed(others.faces)]))
-    return OwnData(mine_by_part, {part: others.take(parts == part) for part in PARTS}, seed)
+    return OwnData(mine_by_part, {part: others.take(parts == part) for part in PARTS}, seed, moments)
 
 
 @dataclass(frozen=True)

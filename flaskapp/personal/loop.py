@@ -26,7 +26,6 @@ from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.parallel import replacing
 from flaskapp.personal.folder import BACKUP, BEST, LOG, TENSORBOARD
 from flaskapp.personal.scoring import Seen, tail_error
-from flaskapp.personal.split import TEST_SHARE
 from flaskapp.personal.stand_in import StandIn
 
 Photos = tuple[np.ndarray, np.ndarray]
@@ -46,7 +45,6 @@ class OwnRecipe:
         patience: epochs without gain on validation until the end.
         seed: of split, order, augmentation, all.
         tensorboard: whether to write TensorBoard's log into the model's folder.
-        test_share: how many of the owner's photos are tested, 0 to 1.
     """
 
     kind: str = "head"
@@ -58,7 +56,6 @@ class OwnRecipe:
     patience: int = 6
     seed: int = 2026
     tensorboard: bool = False
-    test_share: float = TEST_SHARE
 
     def __post_init__(self) -> None:
         if self.kind not in ("head", "whole"):

@@ -1,7 +1,8 @@
 """Whom a personal model knows, and how one is loaded.
 
-It was optimised to tell its owner from everybody else. Of two photos that both do not show the owner
-it gives no score: the answer is ``out_of_scope``.
+It was optimised to tell its owner from everybody else. A photo is held against all that it knows of its owner,
+as against several references. Of two photos that both do not show the owner it gives no score: the answer
+is ``out_of_scope``.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flaskapp.errors import WeightsError
-from flaskapp.evaluation.decisions import sigmoid
+from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
 from flaskapp.quality import Grade
-from flaskapp.weights.info import VerdictCounts, WeightsInfo
-from flaskapp.weights.runtime import Runtime, weighted_l1
+from flaskapp.weights.info import MOST_REFERENCES, VerdictCounts, WeightsInfo, told_counts
+from flaskapp.weights.runtime import Runtime, certainties
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 TRAIN_AGAIN = "Train it again: facial-recognition train."
@@ -30,37 +33,42 @@ class Owner:
     """Whom a personal model knows.
 
     Attributes:
-        templates: float32 (N, 4096), embeddings of the owner's training photos.
-        scope: nearness in [0, 1] from which a photo counts as the owner's.
+        templates: float32 (N, 4096), embeddings of the owner's photos, 1 to 20.
+        counts: "genuine" (photos of the owner) and "impostor" (of strangers) → verdict → how many got it in testing.
     """
 
     templates: np.ndarray = field(repr=False)
-    scope: float
+    counts: Mapping[str, Mapping[str, int]]
 
     def __post_init__(self) -> None:
-        if self.templates.ndim != 2 or self.templates.shape[1] != EMBEDDING_SIZE or not len(self.templates):
+        if self.templates.ndim != 2 or self.templates.shape[1] != EMBEDDING_SIZE:
             raise ValueError(f"templates expects (N, {EMBEDDING_SIZE}). Received: {self.templates.shape}")
-        if not 0 <= self.scope <= 1:
-            raise ValueError(f"scope expects 0 to 1. Received: {self.scope}")
+        if not 1 <= len(self.templates) <= MOST_REFERENCES:
+            raise ValueError(f"Expected 1 to {MOST_REFERENCES} templates. Received: {len(self.templates)}")
+        for verdict in DECISIONS:
+            self.verdict_counts(verdict)
 
-    def is_in(self, runtime: Runtime, embedding: np.ndarray) -> bool:
-        """Say whether a photo's embedding (4096,) is near the owner's: the mean of all comparisons."""
-        return bool(sigmoid(nearness(self.templates, embedding[None], *runtime.head)[0]) >= self.scope)
+    def verdict_counts(self, verdict: str) -> VerdictCounts:
+        """Return how often a verdict was given to new photos of the owner, and to strangers'."""
+        return PhotoCounts(*told_counts(self.counts, verdict))
 
 
-def nearness(templates: np.ndarray, embeddings: np.ndarray, kernel: np.ndarray, offset: float) -> np.ndarray:
-    """Return how near each embedding float32 (M, 4096) is to an owner: its mean log-odds to templates, float64 (M,).
-
-    Kernel and offset are the score's weights (4096,) and its log-odds at distance 0.
-    """
-    distances = (weighted_l1(templates, embedding, kernel) for embedding in embeddings)
-    return np.array([np.mean(one, dtype=np.float64) for one in distances]) + offset
+def surest(embeddings: np.ndarray) -> np.ndarray:
+    """Return the embeddings float32 (N, 4096) that stand for a person: all, or the 20 that the network is surest of."""
+    order = np.argsort(-certainties(embeddings), kind="stable")[:MOST_REFERENCES]
+    return embeddings[np.sort(order)]
 
 
 class OwnerCounts(VerdictCounts):
     """Of a personal model, whose impostor pairs are its owner with somebody else."""
 
     impostors, genuine = "its owner and somebody else", "its owner"
+
+
+class PhotoCounts(OwnerCounts):
+    """Of single photos that were held against the owner's."""
+
+    impostors, unit = "strangers", "photos"
 
 
 class ScopeCounts(OwnerCounts):
@@ -117,13 +125,13 @@ def _why_not(folder: Path) -> str:
     return f"it contains no {NOTE}"
 
 
-def _read_owner(path: Path, note: dict[str, object]) -> Owner:
+def _read_owner(path: Path, note: dict[str, Any]) -> Owner:
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != note["templates_sha256"]:
             raise WeightsError(f"{path.name} does not belong to its weights or was changed.", TRAIN_AGAIN)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Owner(arrays["templates"].astype(np.float32), float(str(note["scope"])))
+            return Owner(arrays["templates"].astype(np.float32), note["counts"])
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror}.", TRAIN_AGAIN) from None
     except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

@@ -5,6 +5,7 @@ The page holds no picture of anybody, and photos by their names.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,23 +15,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flaskapp import plots
-from flaskapp.evaluation.curves import error_curve
-from flaskapp.evaluation.decisions import decide_all, sigmoid
-from flaskapp.evaluation.intervals import REPLICATES, Sources, resampled_weights, sources_by
+from flaskapp.evaluation.decisions import decide_all, rates, sigmoid
+from flaskapp.evaluation.intervals import Interval, exact_interval, sources_by
 from flaskapp.evaluation.result import Evaluation, evaluate
 from flaskapp.personal.data import OwnData
 from flaskapp.personal.loop import Epoch, best_of
-from flaskapp.personal.scoring import Seen
+from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, look
+from flaskapp.personal.split import PARTS
 from flaskapp.report.page import Section, Table, page, picture
 from flaskapp.report.rows import NAMES, interval_text, percent
+from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo
 
 VERDICTS = ("match", "inconclusive", "non_match", "out_of_scope")
 HARDEST = 10
-STRANGER_PAIRS_AT_MOST = 20_000
+STRANGERS_PAIRED, STRANGER_PAIRS_AT_MOST = 300, 20_000
 FIGURES = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
+SYSTEMS = {
+    "personal": "this model",
+    "shipped": "shipped weights, same photos as references",
+    "alone": "shipped weights, one reference",
+}
+ANSWERS = ("", "knew you", "could not say", "missed you", "took strangers for you", "could not say", "told them apart")
+PICTURES = {"scores": "Score histograms", "roc": "ROC", "det": "DET"}
+EVEN = (
+    "At the threshold, which allows no “cannot say”, and as if you and strangers came equally often. "
+    "With one reference, each photo of yours was compared with each other one, and each stranger's with one."
+)
 METHOD = (
-    "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one. "
-    "Both thresholds were chosen on the same validation photos, by normal tails: they are too few to count errors."
+    "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one."
 )
 
 
@@ -54,17 +66,90 @@ class HardPair(NamedTuple):
     shipped_score: float
 
 
+class Answers(NamedTuple):
+    """Scores float (M,) of single photos, whether each shows the owner, bool (M,), and what that is worth."""
+
+    scores: np.ndarray
+    same: np.ndarray
+    evaluation: Evaluation
+
+
 @dataclass(frozen=True, eq=False)
-class OwnResult:
-    """Everything measured on the test photos, which neither training nor a choice saw.
+class IsItMe:
+    """What was answered to photos of the owner that training never saw, and to strangers.
 
     Attributes:
-        personal: the trained model, by the threshold that validation chose.
-        shipped: the weights that it started from, on the same pairs, by their threshold chosen the same way.
-        f1_gain: personal F1 − shipped F1.
-        f1_gain_interval: its 95 % interval, by bootstrap over the photos of both sides; None where all
-            draws say the same, which is no certainty.
-        scores: float (M,), the model's scores.
+        photos: how many photos of the owner the model knows.
+        learned: whether what training learned decides; else the shipped weights do, to which all photos are new.
+        personal: of the model: each photo was held against the owner's others, a stranger's against all.
+        shipped: of the weights that it started from, with the same photos as references.
+        alone: of these weights with one reference.
+    """
+
+    photos: int
+    learned: bool
+    personal: Answers
+    shipped: Answers
+    alone: Answers
+
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """What the answers of each system are worth."""
+        return {system: getattr(self, system).evaluation for system in SYSTEMS}
+
+    def even_figures(self) -> dict[str, dict[str, float | None]]:
+        """Return accuracy, precision, recall and F1, by system, as if owner and strangers came equally often."""
+        told: dict[str, dict[str, float | None]] = {name: {} for name in FIGURES[:4]}
+        for system, evaluation in self.evaluations.items():
+            of = evaluation.confusion
+            found = rates(of.true_matches / of.genuine, of.false_matches / of.impostor, 1, 1)
+            for name, by_system in told.items():
+                by_system[system] = None if np.isnan(found[name]) else float(found[name])
+        return told
+
+    def in_words(self) -> tuple[str, ...]:
+        """Say how often it knew its owner and took strangers for the owner, how sure that is, and what decides."""
+        mine, strangers = (self.personal.evaluation.decisions[kind] for kind in ("genuine", "impostor"))
+        missed = _out_of(100, exact_interval(mine.pairs - mine.match, mine.pairs))
+        taken = _out_of(10_000, exact_interval(strangers.match, strangers.pairs))
+        before, impostors = (self.shipped.evaluation.decisions[kind].match for kind in ("genuine", "impostor"))
+        decides = (
+            f"What training learned decides, together with {self.photos} photos of you. The shipped weights with the "
+            f"same photos would have known you in {before}, and taken {impostors:,} strangers for you."
+            if self.learned
+            else "Training found nothing surer than the shipped weights, so they decide, "
+            f"together with {self.photos} photos of you."
+        )
+        return (
+            f"It knew you in {mine.match:,} of {mine.pairs:,} photos it had not seen. "
+            f"Of {strangers.pairs:,} faces of strangers it took {strangers.match:,} for you.",
+            f"It could not say of {mine.inconclusive} of your photos and {strangers.inconclusive:,} of the strangers'. "
+            f"Of 100 new photos of you it may fail to know {missed}; of 10,000 new strangers it may take {taken} for "
+            "you (95 % intervals).",
+            decides,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures in JSON's types."""
+        told = {system: evaluation.to_json() for system, evaluation in self.evaluations.items()}
+        return {"photos": self.photos, "learned": self.learned, "even": self.even_figures(), **told}
+
+
+def _out_of(many: int, share: Interval) -> str:
+    low, high = math.floor(many * share.low), math.ceil(many * share.high)
+    return f"{low:,} to {high:,}" if low else f"up to {high:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class OwnResult:
+    """Everything measured on photos that neither training nor a choice saw.
+
+    Attributes:
+        me: what was answered to single photos.
+        personal: what the model makes of two photos, by that which is less like the owner: the owner's test photos,
+            and strangers', with those learned from.
+        shipped: what the weights that it started from make of the same pairs, which they compare with each other.
+        scores: float (M,), the model's scores of the pairs.
         shipped_scores: float (M,).
         same: bool (M,).
         scope: how often it said that it knows neither.
@@ -74,10 +159,9 @@ class OwnResult:
         doubts: whether the photos show whom they should, in words.
     """
 
+    me: IsItMe
     personal: Evaluation
     shipped: Evaluation
-    f1_gain: float
-    f1_gain_interval: tuple[float, float] | None
     scores: np.ndarray
     shipped_scores: np.ndarray
     same: np.ndarray
@@ -89,101 +173,100 @@ class OwnResult:
 
     @property
     def kept(self) -> int:
-        """The epoch whose weights the model has; 0 = those that it started from."""
+        """The epoch whose weights were tried; 0 = those that it started from."""
         return best_of(self.log)
 
-    def gain_in_words(self) -> str:
-        """Say whether training helped, by how much, how surely; and what makes that worth little."""
-        low, high = self.f1_gain_interval or (0.0, 0.0)
-        interval = f"95 % interval {low:+.2%} to {high:+.2%}" if low < high else "and too few photos for an interval"
-        told = f"{self.f1_gain:+.2%} F1, {interval}"
-        if low > 0:
-            gain = f"Training on your face helps: {told}."
-        elif high < 0:
-            gain = f"Training on your face made it worse: {told}. Use the shipped weights."
-        else:
-            gain = f"No gain over the shipped weights can be shown: {told}."
-        return " But ".join((gain, *self.doubts))
+    def in_words(self) -> tuple[str, ...]:
+        """Say how well it knows its owner, and what makes that worth little."""
+        return *self.me.in_words(), *(f"But {doubt}" for doubt in self.doubts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures in JSON's types."""
         return {
+            "me": self.me.to_json(),
             "personal": self.personal.to_json(),
             "shipped": self.shipped.to_json(),
-            "f1_gain": self.f1_gain,
-            "f1_gain_interval": self.f1_gain_interval and list(self.f1_gain_interval),
             "scope": asdict(self.scope),
         }
 
 
-def measure(data: OwnData, trained: Sequence[Seen], shipped: Sequence[Seen], log: list[Epoch]) -> OwnResult:
-    """Hold the test photos, scored once by both networks on the same pairs, against what validation chose.
+def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch]) -> OwnResult:
+    """Score the photos that were kept back, once.
 
     Args:
         data: the photos.
-        trained: what the trained network says of validation and test.
-        shipped: what the weights that it started from say of them.
+        network: what decides: what was trained, or the very ``shipped`` one.
+        shipped: the weights that it started from.
         log: the training's epochs, passed on.
     """
-    seen, others = trained[1], data.others["test"]
+    me, odds = _is_it_me(data, network, shipped)
+    seen = look(shipped, data, "test")
+    learned_from, kept_back, others = len(data.mine["training"]), len(data.mine["test"]), data.others["test"]
     names = [*data.mine["training"].names, *data.mine["test"].names, *(f"others/{name}" for name in others.names)]
     sources = sources_by("photo", [names[row] for row in seen.first], [names[row] for row in seen.second])
-    choice, before_choice = trained[0].choose(), shipped[0].choose()
-    scores, before = sigmoid(seen.odds), sigmoid(shipped[1].odds)
+    own, strangers = odds[: len(data.moments)], odds[len(data.moments) :][: len(others)]
+    of_pairs = sigmoid(np.concatenate([own[:learned_from], own[-kept_back:], strangers]))
+    both = np.sort([of_pairs[seen.first], of_pairs[seen.second]], axis=0)
+    scores, scores_before = both[0], sigmoid(seen.odds)
+    info = shipped.info.for_references(me.photos)
     personal, base = (
-        evaluate(values, seen.same, threshold=chosen.threshold, band=chosen.band, sources=sources)
-        for values, chosen in ((scores, choice), (before, before_choice))
+        evaluate(values, seen.same, threshold=weights.threshold, band=weights.inconclusive_band, sources=sources)
+        for values, weights in ((scores, info), (scores_before, shipped.info))
     )
-    decided = scores >= choice.threshold, before >= before_choice.threshold
-    near = sigmoid(seen.near) >= choice.scope
-    decisions = np.array(decide_all(scores, choice.band), object)
-    decisions[~(near[seen.first] | near[seen.second])] = "out_of_scope"
+    threshold = info.threshold
+    decisions = np.array(decide_all(scores, info.inconclusive_band), object)
+    decisions[both[1] < threshold] = "out_of_scope"
     counts = {"genuine": Counter(decisions[seen.same]), "impostor": Counter(decisions[~seen.same])}
-    wrongness = np.where(seen.same, choice.threshold - scores, scores - choice.threshold)
+    hardest = np.argsort(np.where(seen.same, scores - threshold, threshold - scores), kind="stable")[:HARDEST].tolist()
+    columns = seen.first.tolist(), seen.second.tolist(), seen.same.tolist(), scores.tolist(), scores_before.tolist()
+    rows = list(zip(*columns, strict=True))
     return OwnResult(
+        me,
         personal,
         base,
-        (personal.figures()["f1"] or 0.0) - (base.figures()["f1"] or 0.0),
-        gain_interval(*decided, seen.same, sources, data.seed),
         scores,
-        before,
+        scores_before,
         seen.same,
-        _scope(near[len(seen.templates) : seen.own], near[seen.own :], np.array(others.people), data.seed),
+        _scope(sigmoid(own[-kept_back:]) >= threshold, sigmoid(strangers) >= threshold, others.people, data.seed),
         {kind: {verdict: count[verdict] for verdict in VERDICTS} for kind, count in counts.items()},
-        [
-            HardPair(
-                names[seen.first[n]], names[seen.second[n]], bool(seen.same[n]), float(scores[n]), float(before[n])
-            )
-            for n in np.argsort(-wrongness, kind="stable")[:HARDEST]
-        ],
+        [HardPair(names[first], names[second], *rest) for first, second, *rest in (rows[n] for n in hardest)],
         log,
         data.doubts,
     )
 
 
-def gain_interval(
-    personal: np.ndarray, shipped: np.ndarray, same: np.ndarray, sources: Sources, seed: int
-) -> tuple[float, float] | None:
-    """Return the 95 % interval of the difference of both F1, from the same draws of photos; None if all agree.
+def _is_it_me(data: OwnData, network: Network, shipped: Network) -> tuple[IsItMe, np.ndarray]:
+    """Return what is answered to single photos, and all photos' log-odds: mine, and strangers', the test's first."""
+    learned = network is not shipped
+    photos = min(len(data.moments), MOST_REFERENCES)
+    info = shipped.info.for_references(photos)
+    # What was trained has seen the photos before these; to the shipped weights all are new.
+    new = slice(-len(data.mine["test"]), None) if learned else slice(None)
 
-    ``personal`` and ``shipped`` are bool (M,), whether either says match; ``same`` is the truth.
-    """
+    def answers(own: np.ndarray, strangers: np.ndarray, weights: WeightsInfo) -> Answers:
+        scores = sigmoid(np.append(own, strangers))
+        same, band = np.arange(len(scores)) < len(own), weights.inconclusive_band
+        return Answers(scores, same, evaluate(scores, same, threshold=weights.threshold, band=band))
 
-    def f1(weights: np.ndarray, matched: np.ndarray) -> np.ndarray:
-        hits, errors = weights @ (matched & same), weights @ (matched != same)
-        with np.errstate(invalid="ignore"):
-            return 2 * hits / (2 * hits + errors)
+    parts = PARTS[-1:] if learned else PARTS[::-1]
+    own, strangers = ask(network, data, parts)
+    own_before, strangers_before = ask(shipped, data, parts) if learned else (own, strangers)
+    me = IsItMe(
+        photos,
+        learned,
+        answers(own[new], strangers, info),
+        answers(own_before[new], strangers_before, info),
+        answers(*ask_by_one_photo(shipped, data, parts), shipped.info),
+    )
+    return me, np.append(own, strangers)
 
-    drawn = resampled_weights(sources, REPLICATES, seed)
-    gains = np.concatenate([f1(weights, personal) - f1(weights, shipped) for weights in drawn])
-    low, high = np.nanquantile(gains, [0.025, 0.975])
-    return (float(low), float(high)) if low < high else None
 
-
-def _scope(owner: np.ndarray, others: np.ndarray, people: np.ndarray, seed: int) -> Scope:
-    first, second = np.triu_indices(len(others), 1)
-    strangers = np.flatnonzero(people[first] != people[second])
-    strangers = np.random.default_rng(seed).permutation(strangers)[:STRANGER_PAIRS_AT_MOST]
+def _scope(owner: np.ndarray, others: np.ndarray, people: Sequence[object] | np.ndarray, seed: int) -> Scope:
+    """Count pairs, given of photos of the owner and of others, bool, whether each counts as the owner's."""
+    rng, person = np.random.default_rng(seed), np.asarray(people)
+    some = rng.permutation(len(others))[:STRANGERS_PAIRED]
+    first, second = some[np.stack(np.triu_indices(len(some), 1))]
+    strangers = rng.permutation(np.flatnonzero(person[first] != person[second]))[:STRANGER_PAIRS_AT_MOST]
     out = ~(others[first[strangers]] | others[second[strangers]])
     owner_out = [not (one or other) for one, other in combinations(owner.tolist(), 2)]
     return Scope(len(strangers), int(out.sum()), len(owner_out), sum(owner_out))
@@ -191,18 +274,22 @@ def _scope(owner: np.ndarray, others: np.ndarray, people: np.ndarray, seed: int)
 
 def own_face_page(result: OwnResult, note: Mapping[str, Any]) -> str:
     """Return the whole HTML file; ``note`` is the JSON beside the weights."""
-    scope, counts, confusion = result.scope, note["training"]["photos"], result.personal.confusion
+    scope, counts, confusion, me = result.scope, note["training"]["photos"], result.personal.confusion, result.me
     drawn = note["training"]["others"] == "stand-in"
     whom = "people drawn from the stand-in, who do not exist" if drawn else "people who were never learned from"
     scored = (
         f"Scored once on {counts['test']['mine']} photos of the owner that training never saw, against "
         f"{counts['training']['mine']} that it learned from: {confusion.genuine} genuine pairs, and as many impostor "
-        f"pairs with {counts['test']['people']} {whom}."
+        f"pairs with {counts['test']['people']:,} {whom}."
     )
     out_of_scope = (
         f"Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope; "
         f"of {scope.owner_pairs:,} pairs of two test photos of the owner {scope.owner_out:,} did."
     )
+    figures = [[NAMES[name], *map(percent, told.values())] for name, told in me.even_figures().items()]
+    figures += [
+        [NAMES[name], *(percent(told.figures()[name]) for told in me.evaluations.values())] for name in FIGURES[4:]
+    ]
     both = result.personal, result.shipped
     rows = [[NAMES[name], *(_figure(evaluation, name) for evaluation in both)] for name in FIGURES]
     rows.append(["threshold", *(f"{evaluation.threshold:.4f}" for evaluation in both)])
@@ -215,23 +302,34 @@ def own_face_page(result: OwnResult, note: Mapping[str, Any]) -> str:
         (f"{one} — {other}", "genuine" if same else "impostor", f"{score:.4f}", f"{before:.4f}")
         for one, other, same, score, before in result.hardest
     ]
-    curve, threshold = error_curve(result.scores, result.same), result.personal.threshold
     losses = [epoch.loss for epoch in result.log], [epoch.validation_loss for epoch in result.log]
-    pictures = {
-        "Training curves: the loss of each epoch": plots.plot_training(*losses, result.kept),
-        "Score histograms": plots.plot_scores(result.scores, result.same, result.personal.band, threshold),
-        "ROC": plots.plot_roc(curve, threshold),
-        "DET": plots.plot_det(curve, threshold),
-    }
+    pictures = [picture(plots.plot_training(*losses, result.kept), "Training curves: the loss of each epoch")]
+    for what, drawn_from in (
+        ("is it you", me.personal),
+        ("two photos", Answers(result.scores, result.same, result.personal)),
+    ):
+        found = plots.plot_evaluation(*drawn_from)
+        pictures += [picture(found[name], f"{words}: {what}") for name, words in PICTURES.items()]
     sections = [
-        Section("How well it works", (result.gain_in_words(), note["personal"]["warning"], "No liveness check.")),
-        Section("Figures", (scored, METHOD), Table(("", "this model", "the weights it started from"), rows)),
+        Section("How well it works", (*result.in_words(), note["personal"]["warning"], "No liveness check.")),
+        Section("Is it you?", (f"The strangers are {whom}.",), Table(ANSWERS, _answer_rows(me))),
+        Section("Figures", (EVEN,), Table(("", *SYSTEMS.values()), figures)),
+        Section("Two photos", (scored, METHOD), Table(("", "this model", "the weights it started from"), rows)),
         Section("Confusion matrix", (), Table(("", "decided match", "decided non-match"), outcomes)),
         Section("Out of scope", (out_of_scope,)),
-        Section("Curves", pictures=[picture(figure, text) for text, figure in pictures.items()]),
+        Section("Curves", pictures=pictures),
         Section("Hardest pairs", (), Table(("photos", "truth", "this model", "before"), hardest)),
     ]
     return page(note["name"], "A model trained on its owner's face by facial-recognition train.", sections)
+
+
+def _answer_rows(me: IsItMe) -> list[tuple[str, ...]]:
+    rows = []
+    for system, evaluation in me.evaluations.items():
+        of = [evaluation.decisions[kind] for kind in ("genuine", "impostor")]
+        counts = [(count, one.pairs) for one in of for count in (one.match, one.inconclusive, one.non_match)]
+        rows.append((SYSTEMS[system], *(f"{count:,} of {pairs:,}" for count, pairs in counts)))
+    return rows
 
 
 def _figure(evaluation: Evaluation, name: str) -> str:

@@ -1,27 +1,26 @@
-"""What a network says of the photos that were kept back, and what threshold, band and scope follow from it."""
+"""What a network says of the photos that were kept back, and whether what it learned may decide."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import NormalDist
 
 import numpy as np
 
 from flaskapp.evaluation.calibration import Trust
-from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
-from flaskapp.evaluation.decisions import Band, sigmoid
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Embed, OwnData
-from flaskapp.personal.model import nearness
+from flaskapp.personal.model import surest
+from flaskapp.personal.split import PARTS
 from flaskapp.personal.stand_in import Drawn
-from flaskapp.weights.runtime import certainties, pair_log_odds
+from flaskapp.weights.info import WeightsInfo
+from flaskapp.weights.runtime import certainties, pair_log_odds, person_log_odds
 
-# Of the way from the strangers' mean nearness to the owner's. Beyond the middle, because
-# out_of_scope takes two photos that are far: the owner may be missed in one, strangers in none.
-SCOPE_PLACE = 0.6
-IMPOSTORS_PASSING = 1 / 200
 IMPOSTORS_AT_MOST = 20_000
+NEAREST = 0.01  # of strangers: those who may be taken for the owner
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class Network:
         bias: float32 (4096,).
         score_kernel: float32 (4096,).
         score_bias: float.
-        trust: what log-odds count for where the network is less sure.
+        info: what is known of the weights that it started from: what log-odds count for, and from where on.
     """
 
     trunk: Embed
@@ -42,47 +41,37 @@ class Network:
     bias: np.ndarray
     score_kernel: np.ndarray
     score_bias: float
-    trust: Trust
+    info: WeightsInfo
 
     def embed(self, photos: Album | Drawn) -> np.ndarray:
         """Return the embeddings (N, 4096) of photos."""
         return photos.features(self.trunk) @ self.kernel + self.bias
 
+    def pair_odds(self, embeddings: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the log-odds of pairs of embeddings (N, 4096), given int (M,) rows of either: float64 (M,)."""
+        odds, sure = pair_log_odds(embeddings, self.score_kernel, first, second), certainties(embeddings)
+        return self.info.trust.weigh(odds + self.score_bias, sure[first], sure[second])
 
-@dataclass(frozen=True)
-class Choice:
-    """What validation chose; from ``scope`` on, a sigmoid of nearness, a photo counts as the owner's."""
-
-    threshold: float
-    band: Band
-    scope: float
+    def person_odds(self, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+        """Return the log-odds that probes (M, 4096) show whom references (N, 4096) show: float64 (M,)."""
+        return person_log_odds(references, probes, self.score_kernel, self.score_bias, self.info)
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network says of my N training photos, L of mine that were kept back, and K of others, in this order.
+    """What a network says of pairs: my N training photos, L of mine that were kept back, K of others, in this order.
 
     Attributes:
-        templates: float32 (N, 4096), embeddings of my training photos.
-        own: N + L.
-        near: float64 (N + L + K,), log-odds of each photo's nearness to the owner.
         first: int (M,), rows of the pairs' references, which are mine.
         second: int (M,), rows of their probes.
         same: bool (M,).
         odds: float64 (M,), log-odds of the pairs.
     """
 
-    templates: np.ndarray
-    own: int
-    near: np.ndarray
     first: np.ndarray
     second: np.ndarray
     same: np.ndarray
     odds: np.ndarray
-
-    def choose(self) -> Choice:
-        """Choose threshold, band and scope."""
-        return choose(self.odds, self.same, self.near[len(self.templates) : self.own], self.near[self.own :])
 
 
 def look(network: Network, data: OwnData, part: str) -> Seen:
@@ -91,50 +80,73 @@ def look(network: Network, data: OwnData, part: str) -> Seen:
     For the test there are as many impostor pairs as genuine ones, drawn from all.
     """
     albums = data.mine["training"], data.mine[part], data.others[part]
-    templates, *kept_back = (network.embed(photos) for photos in albums)
-    embeddings = np.concatenate([templates, *kept_back])
-    own = len(templates) + len(albums[1])
-    genuine = np.array(list(product(range(len(templates)), range(len(templates), own))))
+    embeddings = np.concatenate([network.embed(photos) for photos in albums])
+    learned, own = len(albums[0]), len(albums[0]) + len(albums[1])
+    genuine = np.array(list(product(range(learned), range(learned, own))))
     impostor = np.array(list(product(range(own), range(own, len(embeddings)))))
     most = len(genuine) if part == "test" else IMPOSTORS_AT_MOST
     rng = np.random.default_rng((data.seed, part == "test"))
     impostor = impostor[np.sort(rng.permutation(len(impostor))[:most])]
     first, second = np.concatenate([genuine, impostor]).T
-    odds, sure = pair_log_odds(embeddings, network.score_kernel, first, second), certainties(embeddings)
-    odds = network.trust.weigh(odds + network.score_bias, sure[first], sure[second])
-    near = nearness(templates, embeddings, network.score_kernel, network.score_bias)
-    return Seen(templates, own, near, first, second, np.arange(len(first)) < len(genuine), odds)
+    return Seen(first, second, np.arange(len(first)) < len(genuine), network.pair_odds(embeddings, first, second))
 
 
-def choose(odds: np.ndarray, same: np.ndarray, mine: np.ndarray, strangers: np.ndarray) -> Choice:
-    """Choose threshold, band and scope from means and spreads of log-odds.
+def on_scale_of(shipped: Network, trained: Network, data: OwnData) -> Network:
+    """Return what was trained with a score that says of strangers what the shipped one says.
 
-    A handful of photos of one person is too few to count errors at the limits of
-    ``evaluation.curves``; log-odds of either kind are nearly normal, so their tails stand in
-    for counts. The threshold is where both normal tails weigh the same, but never stricter than
-    to let ``IMPOSTORS_PASSING`` in: of impostors there are many, while four photos of the owner
-    say little of how far a fifth may lie. The band is where the tails reach ``MAX_FNMR`` and
-    ``MAX_FMR``, and closes where these ends cross.
-
-    Args:
-        odds: float (M,), log-odds of the validation pairs.
-        same: bool (M,).
-        mine: float (L,), log-odds of the owner's validation photos' nearness.
-        strangers: float (K,), that of other people's.
+    Training stretches log-odds on either side. So they are moved until the usual and the nearest strangers for
+    validation read as before: what a score counts for, and from where on it is a match, then stays true.
     """
-    genuine, impostor = odds[same], odds[~same]
-    spreads = max(float(genuine.std()), 1e-6), max(float(impostor.std()), 1e-6)
 
-    def most_let_in(share: float) -> float:
-        return impostor.mean() + NormalDist().inv_cdf(1 - share) * spreads[1]
+    def strangers(network: Network) -> tuple[float, float]:
+        plain = replace(network, info=replace(network.info, trust=Trust(0.0, 0.0), by_references={}))
+        odds = plain.person_odds(surest(network.embed(data.mine["training"])), network.embed(data.others["validation"]))
+        return float(np.median(odds)), float(np.sort(odds)[-math.ceil(NEAREST * len(odds)) :].mean())
 
-    centre = (impostor.mean() * spreads[0] + genuine.mean() * spreads[1]) / sum(spreads)
-    centre = min(centre, most_let_in(IMPOSTORS_PASSING))
-    low, high = genuine.mean() + NormalDist().inv_cdf(MAX_FNMR) * spreads[0], most_let_in(MAX_FMR)
-    low, high = (centre, centre) if low >= high else (min(centre, low), max(centre, high))
-    scope = strangers.mean() + SCOPE_PLACE * (mine.mean() - strangers.mean())
-    threshold, low, high, scope = sigmoid([centre, low, high, scope]).tolist()
-    return Choice(threshold, (low, high), scope)
+    (usual, near), (usual_before, near_before) = strangers(trained), strangers(shipped)
+    stretch = (near_before - usual_before) / max(near - usual, 1e-6)
+    offset = stretch * (trained.score_bias - usual) + usual_before
+    return replace(trained, score_kernel=stretch * trained.score_kernel, score_bias=offset)
+
+
+def tells_better(trained: Network, shipped: Network, data: OwnData) -> bool:
+    """Say whether a network that says of strangers what the shipped one says is surer of the owner.
+
+    That is by the mean cross-entropy of the owner's photos for validation, held against those learned from, to
+    three decimals; a tie is the shipped network's.
+    """
+
+    def loss(network: Network) -> float:
+        embeddings = network.embed(data.mine["training"]), network.embed(data.mine["validation"])
+        return round(float(np.logaddexp(0, -network.person_odds(surest(embeddings[0]), embeddings[1])).mean()), 3)
+
+    return loss(trained) < loss(shipped)
+
+
+def ask(network: Network, data: OwnData, strangers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Ask whether it is me of each photo of mine, by all others of mine, and of the strangers' of these parts, by all.
+
+    Returns:
+        Log-odds, float64 (N,), part by part, and (K,).
+    """
+    mine = np.concatenate([network.embed(data.mine[part]) for part in PARTS])
+    own = [
+        network.person_odds(surest(mine[data.moments != moment]), mine[row][None])
+        for row, moment in enumerate(data.moments)
+    ]
+    others = np.concatenate([network.embed(data.others[part]) for part in strangers])
+    return np.concatenate(own), network.person_odds(surest(mine), others)
+
+
+def ask_by_one_photo(network: Network, data: OwnData, strangers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Ask the same by one photo: log-odds, float64, of all pairs of mine and of each stranger's with one of mine."""
+    mine = np.concatenate([network.embed(data.mine[part]) for part in PARTS])
+    embeddings = np.concatenate([mine, *(network.embed(data.others[part]) for part in strangers)])
+    first, second = np.triu_indices(len(mine), 1)
+    new = data.moments[first] != data.moments[second]
+    others = np.arange(len(mine), len(embeddings))
+    own = network.pair_odds(embeddings, first[new], second[new])
+    return own, network.pair_odds(embeddings, others % len(mine), others)
 
 
 def tail_error(odds: np.ndarray, same: np.ndarray) -> float:

@@ -94,7 +94,7 @@ def audit(album: Album, parts: np.ndarray, embeddings: np.ndarray) -> None:
         )
 
 
-def split_photos(groups: np.ndarray, rng: np.random.Generator, test_share: float = TEST_SHARE) -> np.ndarray:
+def split_photos(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Name the part of each of one person's photos, str (N,); a group (copies, a burst) stays on one side.
 
     Raises:
@@ -107,7 +107,7 @@ def split_photos(groups: np.ndarray, rng: np.random.Generator, test_share: float
             f"Received: {len(groups)} usable ones, of {moments} different moments.",
             "Add photos from other days and in other light; copies and bursts count as one.",
         )
-    return _dealt(groups, rng, test_share)
+    return _dealt(groups, rng)
 
 
 def split_people(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -122,10 +122,10 @@ def split_people(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             f"Training with other people's photos needs at least {FEWEST_PEOPLE} people. Received: {count}.",
             "Add people, or leave out --others to use the program's own stand-in.",
         )
-    return _dealt(people, rng, TEST_SHARE)
+    return _dealt(people, rng)
 
 
-def _dealt(keys: np.ndarray, rng: np.random.Generator, test_share: float) -> np.ndarray:
+def _dealt(keys: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Deal whole keys out: to the test until it has its share, to validation, the rest to training.
 
     The largest comes last, so that a long burst is learned from; the first is sure to be tested. No part is empty
@@ -135,7 +135,7 @@ def _dealt(keys: np.ndarray, rng: np.random.Generator, test_share: float) -> np.
     sizes = np.array([np.sum(keys == key) for key in order])
     largest = int(sizes.argmax())
     order, sizes = (np.append(np.delete(values, largest), values[largest]) for values in (order, sizes))
-    test_end = test_share * len(keys)
+    test_end = TEST_SHARE * len(keys)
     validation_end = test_end + VALIDATION_SHARE * (len(keys) - test_end)
     middle = np.cumsum(sizes) - sizes / 2  # a key goes where its middle lies
     parts = np.where(middle < test_end, "test", np.where(middle < validation_end, "validation", "training"))

@@ -19,15 +19,15 @@ from keras import layers
 from flaskapp import preprocess
 from flaskapp.detection import Face
 from flaskapp.errors import DataError, MissingExtraError
-from flaskapp.evaluation.calibration import Trust
 from flaskapp.layers import L1Distance
 from flaskapp.model import DROPOUT_RATE, features_of, write_weights
 from flaskapp.personal import folder as folders
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, own_among_others, prepare_data
 from flaskapp.personal.loop import Epoch, FacePairs, FeaturePairs, OwnRecipe, best_of, fit
+from flaskapp.personal.model import surest
 from flaskapp.personal.result import OwnResult, measure, own_face_page
-from flaskapp.personal.scoring import Network, Seen, look
+from flaskapp.personal.scoring import Network, Seen, look, on_scale_of, tells_better
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import assess
@@ -39,6 +39,8 @@ LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
 # Of an aligned face; how small or turned it was in the photo, no crop tells.
 IN_CROP = Face((0.0, 0.0, preprocess.CROP_SIZE, preprocess.CROP_SIZE), preprocess.TEMPLATE, 1.0)
 TERMS = "Those of the weights that it started from, and of the photos."
+# What the scores count for: that of the weights that it started from.
+KEPT = ("inconclusive_band", "threshold", "trust", "grade_bounds", "references")
 WARNING = "Optimised for its owner: it may not generalise, and knows nobody else."
 
 
@@ -78,7 +80,6 @@ def make_own_model(
     recipe: OwnRecipe,
     reporter: OwnReporter = PRINTED,
     base: Path | None = None,
-    strangers: Album | None = None,
 ) -> OwnResult:
     """Train a personal model in the folder beside its place from which it is installed.
 
@@ -91,8 +92,6 @@ def make_own_model(
         recipe: how.
         reporter: who is told.
         base: weights to start from, and to compare with; None = the shipped ones.
-        strangers: with whom the model is scored; None = with the others' test part. For an
-            experiment: a model trained with the stand-in, scored with photos.
 
     Raises:
         DataError: too few photos or people, something leaked, the training collapsed, or the disk is full.
@@ -110,10 +109,7 @@ def make_own_model(
             "Give photos of other people with --others, or use --recipe head.",
         )
     runtime = Runtime(base)
-    trust = runtime.info.trust
     data = _data(mine, others, runtime, recipe, reporter)
-    if strangers:
-        data = replace(data, others={**data.others, "test": strangers})
     for part, counts in data.counts().items():
         kind = ", drawn from the stand-in" if isinstance(data.others[part], Drawn) else ""
         people = f"{counts['others']} of others ({counts['people']} people{kind})"
@@ -127,16 +123,25 @@ def make_own_model(
             reporter.say("Going on where an earlier run was stopped.")
         keras.utils.set_random_seed(recipe.seed)
         siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
-        # By the head recipe it holds still, so that it need not see a face twice.
-        trunk = trunk_of(siamese) if recipe.kind == "whole" else _Cached(trunk_of(siamese))
-        shipped = [look(network_of(siamese, trunk, trust), data, part) for part in ("validation", "test")]
-        log = learn(siamese, trunk, trust, data, recipe, work, reporter.learning)
+        # What it says now is known for good; by the head recipe it stays so.
+        known = _Cached(trunk_of(siamese))
+        untrained, shipped = siamese.get_weights(), network_of(siamese, known, runtime.info)
+        for photos in (*data.mine.values(), *data.others.values()):
+            shipped.embed(photos)
+        trunk = trunk_of(siamese) if recipe.kind == "whole" else known
+        log = learn(siamese, trunk, runtime.info, data, recipe, work, reporter.learning)
         if fault := collapse(log):
             folders.remove(work)  # to go on from there would end the same way
             raise fault
-        trained = [look(network_of(siamese, trunk, trust), data, part) for part in ("validation", "test")]
-        result = measure(data, trained, shipped, log)
-        _write(siamese, runtime.info, trained[0], data, out, recipe, result)
+        network = on_scale_of(shipped, network_of(siamese, trunk, runtime.info), data)
+        if tells_better(network, shipped, data):
+            score = [network.score_kernel[:, None], np.array([network.score_bias])]
+            siamese.get_layer("similarity_score").set_weights(score)
+        else:
+            network = shipped
+            siamese.set_weights(untrained)
+        result = measure(data, network, shipped, log)
+        _write(siamese, network, data, out, recipe, result)
         return result
 
 
@@ -155,7 +160,7 @@ def _data(mine: Album, others: Album | None, base: Runtime, recipe: OwnRecipe, r
         if quality.grade == "poor":
             reporter.say(f"Warning: {name} is {quality}.")
     everybody = stand_in_of(base.info.details, base.info.sha256) if others is None else others
-    data = prepare_data(mine, everybody, embed, recipe.seed, recipe.test_share)
+    data = prepare_data(mine, everybody, embed, recipe.seed)
     return replace(data, doubts=tuple(doubt.words for doubt in doubts))
 
 
@@ -175,7 +180,7 @@ class _Cached:
 def learn(
     siamese: keras.Model,
     trunk: Embed,
-    trust: Trust,
+    info: WeightsInfo,
     data: OwnData,
     recipe: OwnRecipe,
     work: Path,
@@ -184,7 +189,7 @@ def learn(
     """Train by either recipe, and return the epochs; the network ends with the best one's weights."""
 
     def validate() -> Seen:
-        return look(network_of(siamese, trunk, trust), data, "validation")
+        return look(network_of(siamese, trunk, info), data, "validation")
 
     others = data.others["training"]
     if recipe.kind == "whole" and isinstance(others, Album):
@@ -209,32 +214,25 @@ def collapse(log: list[Epoch]) -> DataError | None:
 
 
 def _write(
-    siamese: keras.Model,
-    base: WeightsInfo,
-    seen: Seen,
-    data: OwnData,
-    out: Path,
-    recipe: OwnRecipe,
-    result: OwnResult,
+    siamese: keras.Model, network: Network, data: OwnData, out: Path, recipe: OwnRecipe, result: OwnResult
 ) -> None:
     """Write everything that makes a model to the new folder."""
-    folder, choice = folders.new_folder(out), seen.choose()
+    folder, base = folders.new_folder(out), network.info
     folders.remove(folder)
     folder.mkdir(parents=True)
-    np.savez(folder / folders.TEMPLATES, templates=seen.templates.astype(np.float32))
+    templates = surest(np.concatenate([network.embed(photos) for photos in data.mine.values()]))
+    np.savez(folder / folders.TEMPLATES, templates=templates.astype(np.float32))
     log = [asdict(epoch) for epoch in result.log]
     note = {
         "name": out.name,
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
-        "inconclusive_band": list(choice.band),
-        "threshold": choice.threshold,
-        "trust": asdict(base.trust),
-        "grade_bounds": list(base.grade_bounds),
+        **{name: base.details[name] for name in KEPT if name in base.details},
         "error_counts": result.verdicts,
         "personal": {
             "templates_sha256": hashlib.sha256((folder / folders.TEMPLATES).read_bytes()).hexdigest(),
-            "scope": choice.scope,
+            "counts": {kind: asdict(count) for kind, count in result.me.personal.evaluation.decisions.items()},
+            "learned": result.me.learned,
             "warning": WARNING,
             "doubts": list(data.doubts),
         },
@@ -261,12 +259,12 @@ def trunk_of(siamese: keras.Model) -> Embed:
     return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
 
 
-def network_of(siamese: keras.Model, trunk: Embed, trust: Trust) -> Network:
+def network_of(siamese: keras.Model, trunk: Embed, info: WeightsInfo) -> Network:
     """Return a network with its last layers as they are now, in plain numbers."""
     twin = siamese.get_layer("embedding_network")
     kernel, bias = twin.get_layer("embedding").get_weights()
     score_kernel, score_bias = siamese.get_layer("similarity_score").get_weights()
-    return Network(trunk, kernel, bias, score_kernel.ravel(), float(score_bias[0]), trust)
+    return Network(trunk, kernel, bias, score_kernel.ravel(), float(score_bias[0]), info)
 
 
 def head_of(siamese: keras.Model, features: int) -> keras.Model:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from flaskapp.personal.result import OwnResult
 
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
-FIGURES = ("accuracy", "precision", "recall", "f1")
 MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."
 SLOWER = 5  # niceness: whoever waits for a comparison comes first
 
@@ -88,17 +87,7 @@ def train(out: Path, minutes: float, faces: np.ndarray, tell: Callable[..., None
 
 def _digest(result: OwnResult) -> dict[str, Any]:
     """Return the figures that the page shows."""
-    from flaskapp.report.rows import interval_text
-
-    figures: dict[str, Any] = {"personal": result.personal.figures(), "shipped": result.shipped.figures()}
-    figures["interval"] = {name: interval_text(result.personal.intervals.get(name)) for name in FIGURES}
-    return {
-        "figures": {name: {kind: told[name] for kind, told in figures.items()} for name in FIGURES},
-        "genuine_pairs": result.personal.confusion.genuine,
-        "impostor_pairs": result.personal.confusion.impostor,
-        "gain": result.gain_in_words(),
-        "scope": vars(result.scope),
-    }
+    return {"words": result.in_words(), "figures": result.me.even_figures(), "scope": vars(result.scope)}
 
 
 if __name__ == "__main__":

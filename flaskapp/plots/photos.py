@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from flaskapp.evaluation.decisions import Band, Decision, decide
 from flaskapp.plots import style
-from flaskapp.words import VERDICTS
+from flaskapp.words import verdict_words
 
 if TYPE_CHECKING:
     from flaskapp.detection import Face
@@ -64,15 +64,23 @@ class PhotoView:
 
 
 def plot_comparison(
-    reference: PhotoView, probe: PhotoView, similarity_score: float, band: Band, threshold: float
+    reference: PhotoView | None,
+    probe: PhotoView,
+    similarity_score: float,
+    band: Band,
+    threshold: float,
+    known_photos: int = 0,
 ) -> Figure:
-    """Draw one comparison: both photos, both aligned faces, and the score on its scale from 0 to 1."""
-    views = reference, probe
+    """Draw one comparison: both photos, both aligned faces, and the score on its scale from 0 to 1.
+
+    Without a reference it is the one with so many photos that a personal model knows.
+    """
+    views = [view for view in (reference, probe) if view]
     wide = sum(view.shape for view in views)
     row = min(TALLEST_PHOTO, (PAGE_WIDTH - 2 * MARGIN - GAP) / wide)
     page = _Page(PAGE_WIDTH, row + 4.1)
     decision = decide(similarity_score, band)
-    verdict, sentences = VERDICTS[decision]
+    verdict, sentences = verdict_words(decision, known_photos)
     in_words = sentences.partition(". ")[0]
     page.write(MARGIN, row + 3.6, verdict, size=24, weight="bold", color=COLOURS[decision])
     page.write(PAGE_WIDTH - MARGIN, row + 3.6, in_words, size=style.TITLE_SIZE, color=style.INK, ha="right")
@@ -81,7 +89,7 @@ def plot_comparison(
         axes = page.photo((left, 2.85, row * view.shape, row), view.pixels, view.caption, size_wh=view.size_wh)
         draw_faces(axes, view.faces, view.chosen)
         left += row * view.shape + GAP
-    for view, left in zip(views, (MARGIN, MARGIN + ALIGNED_SIDE + 0.15), strict=True):
+    for view, left in zip(views, (MARGIN, MARGIN + ALIGNED_SIDE + 0.15), strict=False):
         box = left, 0.85, ALIGNED_SIDE, ALIGNED_SIDE
         page.photo(box, view.aligned, f"Aligned {view.label.lower()}", size=style.SMALL_SIZE)
         page.write(left, 0.8, textwrap.fill(view.quality, 24), size=style.SMALL_SIZE - 1, color=style.INK, va="top")

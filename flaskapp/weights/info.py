@@ -40,6 +40,7 @@ class VerdictCounts:
 
     impostors: ClassVar[str] = "strangers"
     genuine: ClassVar[str] = "the same person"
+    unit: ClassVar[str] = "pairs"
 
     impostor_pairs: int
     impostor_with_verdict: int
@@ -57,8 +58,8 @@ class VerdictCounts:
             raise ValueError(f"Verdicts cannot outnumber pairs. Received: {self}")
 
     def __str__(self) -> str:
-        impostor = _share(self.impostor_with_verdict, self.impostor_pairs, self.impostors)
-        genuine = _share(self.genuine_with_verdict, self.genuine_pairs, self.genuine)
+        impostor = _share(self.impostor_with_verdict, self.impostor_pairs, f"{self.unit} of {self.impostors}")
+        genuine = _share(self.genuine_with_verdict, self.genuine_pairs, f"{self.unit} of {self.genuine}")
         return f"In testing{self._photos()}, this verdict was given to {impostor} and to {genuine}."
 
     def _photos(self) -> str:
@@ -74,15 +75,15 @@ class VerdictCounts:
         return {**vars(self), "impostors": self.impostors, "genuine": self.genuine, "sentence": str(self)}
 
 
-def _share(part: int, whole: int, people: str) -> str:
-    """Say which share of pairs it is, with as many digits as keep some from reading as none, and most as all."""
+def _share(part: int, whole: int, kind: str) -> str:
+    """Say which share of a kind it is, with as many digits as keep some from reading as none, and most as all."""
     if not part:
-        return f"none of {whole:,} pairs of {people}"
+        return f"none of {whole:,} {kind}"
     share = 100 * part / whole
     digits = 1 if share >= 1 else 2
     while part < whole and float(f"{share:.{digits}f}") in (0, 100):
         digits += 1
-    return f"{share:.{digits}f} % of pairs of {people} ({part:,} of {whole:,})"
+    return f"{share:.{digits}f} % of {kind} ({part:,} of {whole:,})"
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ class WeightsInfo:
             grades: of both photos, in whichever order; the counts are of such pairs where there are any.
         """
         if grades and (counts := self.counts_by_grades.get(" and ".join(sorted(grades, key=GRADES.index)))):
-            return VerdictCounts(*_told(counts, verdict), grades, counts["intervals"][verdict])
-        return VerdictCounts(*_told(self.error_counts, verdict), references=self.counted_references)
+            return VerdictCounts(*told_counts(counts, verdict), grades, counts["intervals"][verdict])
+        return VerdictCounts(*told_counts(self.error_counts, verdict), references=self.counted_references)
 
     def for_references(self, count: int) -> WeightsInfo:
         """Return what is known of the weights where one photo is compared with ``count`` of one person.
@@ -183,7 +184,8 @@ class WeightsInfo:
         )
 
 
-def _told(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:
+def told_counts(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:
+    """Return the four numbers of ``VerdictCounts`` from counts by "impostor" and "genuine", and verdict."""
     impostor, genuine = counts["impostor"], counts["genuine"]
     return sum(impostor.values()), impostor[verdict], sum(genuine.values()), genuine[verdict]
 

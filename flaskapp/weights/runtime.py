@@ -12,7 +12,7 @@ from flaskapp.parallel import once
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
-from flaskapp.weights.info import default_weights_path, read_info
+from flaskapp.weights.info import WeightsInfo, default_weights_path, read_info
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
@@ -138,10 +138,7 @@ class Runtime:
         Raises:
             ValueError: there are no references, or more than 20.
         """
-        info = self.info.for_references(len(references))
-        # Each reference by itself: how a product of matrices rounds depends on a row's place.
-        odds = [weighted_l1(probes, reference, self._kernel) + self._offset for reference in references]
-        return sigmoid(info.fusion.fuse(odds, certainties(references), certainties(probes), info.trust))
+        return sigmoid(person_log_odds(references, probes, *self.head, self.info))
 
     def odd_ones(self, references: np.ndarray) -> tuple[int, ...]:
         """Return which of one person's photos do not look like the others: those that read non-match with them.
@@ -170,6 +167,16 @@ class Runtime:
     def head(self) -> tuple[np.ndarray, float]:
         """What a distance counts for: the score's weights float64 (4096,), and its log-odds at distance 0."""
         return self._kernel, self._offset
+
+
+def person_log_odds(
+    references: np.ndarray, probes: np.ndarray, kernel: np.ndarray, offset: float, info: WeightsInfo
+) -> np.ndarray:
+    """Return the log-odds of ``Runtime.person_scores``, float64 (M,), by a head's kernel (4096,) and offset."""
+    info = info.for_references(len(references))
+    # Each reference by itself: how a product of matrices rounds depends on a row's place.
+    odds = [weighted_l1(probes, reference, kernel) + offset for reference in references]
+    return info.fusion.fuse(odds, certainties(references), certainties(probes), info.trust)
 
 
 def pair_log_odds(embeddings: np.ndarray, kernel: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

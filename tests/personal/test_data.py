@@ -17,7 +17,7 @@ from flaskapp import preprocess
 from flaskapp.errors import DataError, LeakError, MissingExtraError
 from flaskapp.personal import album as albums
 from flaskapp.personal.album import Album, join, read_album, read_people
-from flaskapp.personal.data import doubt_of_one_person, own_among_others, prepare_data
+from flaskapp.personal.data import DRAWN_PEOPLE, doubt_of_one_person, own_among_others, prepare_data
 from flaskapp.personal.split import (
     FEWEST_PHOTOS,
     PARTS,
@@ -322,9 +322,18 @@ class TestStandIn:
     def test_each_part_has_people_of_its_own(self, stand_in):
         data = prepare_data(drawn_album(10), stand_in, lambda faces: unlike(len(faces)), 0)
         vectors = [data.others[part].vectors for part in PARTS]
-        assert all(len(part) == 300 for part in vectors)
-        assert len(np.unique(np.concatenate(vectors), axis=0)) == 900
-        assert data.counts()["test"] == {"mine": 2, "others": 300, "people": 150}
+        assert [len(part) for part in vectors] == [2 * DRAWN_PEOPLE[part] for part in PARTS]
+        assert len(np.unique(np.concatenate(vectors), axis=0)) == sum(map(len, vectors))
+        assert data.counts()["test"] == {"mine": 2, "others": 6000, "people": 3000}
+
+    def test_photos_of_one_moment_have_one_number(self, stand_in):
+        mine = drawn_album(10)
+        twice = join(mine, replace(mine.take(np.array([4])), names=("again.png",)))
+        data = prepare_data(twice, stand_in, lambda faces: unlike(len(faces)), 0)
+        names = [name for part in PARTS for name in data.mine[part].names]
+        numbers = dict(zip(names, data.moments.tolist(), strict=True))
+        assert numbers["me4.png"] == numbers["again.png"]
+        assert len(set(numbers.values())) == 10
 
     def test_it_belongs_to_its_weights(self):
         details = {"stand_in": stand_in_note("a" * 64)}

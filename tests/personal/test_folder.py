@@ -11,22 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from personal_models import ONLY_THE_VERY_PHOTO, write_model, write_run
+from personal_models import COUNTS, ONLY_THE_VERY_PHOTO, write_model, write_run
+from PIL import Image
 
 from flaskapp import personal
 from flaskapp.cli.program import main
 from flaskapp.errors import WeightsError
 from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
 from flaskapp.personal.folder import UnwritableError, claim, in_the_way, writing
+from flaskapp.personal.model import surest
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
-from flaskapp.weights.runtime import Runtime, weighted_l1
 from tests.conftest import PORTRAITS
 
 HOPPER, COLLINS = PORTRAITS / "grace_hopper.jpg", PORTRAITS / "eileen_collins.jpg"
 
 
-def compare(reference: Path, probe: Path, model: Path, *more: str):
-    return CliRunner().invoke(main, ["compare", str(reference), str(probe), "--model", str(model), *more])
+def compare(*photos_and_model: Path | str):
+    *photos, model = (one for one in photos_and_model if isinstance(one, Path))
+    more = [one for one in photos_and_model if isinstance(one, str)]
+    return CliRunner().invoke(main, ["compare", *map(str, photos), "--model", str(model), *more])
 
 
 def change_note(model: Path, **changes) -> Path:
@@ -61,6 +64,7 @@ class TestScope:
             19990,
             21,
             1,
+            None,
             None,
             None,
             "two strangers",
@@ -110,16 +114,75 @@ class TestScope:
         assert verifier.verify(collins, collins).decision == OUT_OF_SCOPE
         assert verifier.verify(collins, hopper).decision != OUT_OF_SCOPE
 
-    def test_nearness_is_the_mean_over_all_templates(self, model):
-        runtime = Runtime(model / "model.h5")
-        rng = np.random.default_rng(0)
-        templates = rng.normal(size=(4, 4096)).astype(np.float32)
-        templates /= np.linalg.norm(templates, axis=1, keepdims=True)
-        kernel, offset = runtime.head
-        odds = np.mean(weighted_l1(templates, templates[0], kernel)) + offset
-        nearness = 1 / (1 + np.exp(-odds))
-        assert Owner(templates, nearness * 0.999).is_in(runtime, templates[0])
-        assert not Owner(templates, min(1.0, nearness * 1.001)).is_in(runtime, templates[0])
+
+class TestIsItMe:
+    """One photo and a personal model."""
+
+    @pytest.mark.parametrize(
+        ("photo", "code", "words"),
+        [(HOPPER, 0, "match: the face is alike enough to your"), (COLLINS, 1, "non-match: the face is too different")],
+    )
+    def test_one_photo_is_enough(self, model, photo, code, words):
+        done = compare(photo, model)
+        assert done.exit_code == code
+        assert done.output.startswith(words)
+        assert "compared with 3 photos of you" in done.output
+        assert "photos of strangers" in done.output and "photos of its owner" in done.output
+
+    def test_json_has_no_reference(self, model):
+        told = json.loads(compare(HOPPER, model, "--json").output)
+        assert (told["faces"]["reference"], told["known_photos"]) == (None, 3)
+        assert told["error_counts"]["impostor_pairs"] == 10_000
+
+    def test_it_is_drawn(self, model, tmp_path):
+        pytest.importorskip("matplotlib")
+        assert compare(HOPPER, model, "--plot", str(tmp_path / "answer.png")).exit_code == 0
+        assert (tmp_path / "answer.png").stat().st_size > 10_000
+
+    def test_which_face_is_meant_can_be_chosen(self, model, tmp_path):
+        both = tmp_path / "both.png"
+        Image.fromarray(np.hstack([np.asarray(Image.open(one))[:512, :, :3] for one in (HOPPER, COLLINS)])).save(both)
+        asked = compare(both, model)
+        assert asked.exit_code == 2
+        assert f"compare {both} --probe-face 1 --model {model}" in asked.stderr
+        assert compare(both, model, "--probe-face", "2").exit_code == 1
+
+    def test_without_a_model_it_takes_another_photo(self, model):
+        alone = CliRunner().invoke(main, ["compare", str(HOPPER)])
+        assert alone.exit_code == 2 and "--model" in alone.stderr
+        nobodys = compare(HOPPER, model / "model.h5")
+        assert nobodys.exit_code == 2 and "knows nobody" in nobodys.stderr
+        assert compare(HOPPER, model, "--reference-face", "1").exit_code == 2
+
+
+class TestOwner:
+    """Whom a model knows."""
+
+    def test_what_was_counted_is_told_of_photos(self, model):
+        _, owner = load_model(model)
+        assert str(owner.verdict_counts("match")) == (
+            "In testing, this verdict was given to 0.06 % of photos of strangers (6 of 10,000) "
+            "and to 93.3 % of photos of its owner (14 of 15)."
+        )
+
+    def test_of_many_photos_the_surest_stand_for_a_person_in_their_order(self):
+        lengths = np.arange(25) % 5 / 5 + 0.1
+        embeddings = np.repeat(lengths[:, None], 4096, axis=1).astype(np.float32) / 64
+        assert surest(embeddings[:20]) is not None and len(surest(embeddings[:3])) == 3
+        np.testing.assert_array_equal(surest(embeddings), embeddings[np.arange(25) % 5 > 0])
+
+    @pytest.mark.parametrize("shape", [(0, 4096), (21, 4096), (3, 64)])
+    def test_it_has_one_to_twenty_templates(self, shape):
+        with pytest.raises(ValueError, match="templates"):
+            Owner(np.ones(shape, np.float32), COUNTS)
+
+    @pytest.mark.parametrize("counts", [{}, {"genuine": {}, "impostor": {}}, "many"])
+    def test_damaged_counts_of_photos_are_noticed_when_it_is_loaded(self, tmp_path, counts):
+        model = write_model(tmp_path / "m")
+        note = json.loads((model / "model.json").read_text(encoding="utf-8"))
+        change_note(model, personal=note["personal"] | {"counts": counts})
+        with pytest.raises(WeightsError, match="Train it again"):
+            load_model(model)
 
 
 class TestLoading:

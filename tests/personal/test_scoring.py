@@ -1,47 +1,126 @@
-"""Threshold, band and scope of a personal model, chosen from a handful of validation pairs."""
+"""What a network says of kept-back photos: of each whether it is the owner, and whether what was learned may decide."""
 
 from __future__ import annotations
 
-from statistics import NormalDist
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from flaskapp.evaluation import sigmoid
-from flaskapp.personal.scoring import choose, tail_error
+from flaskapp.evaluation.calibration import Trust
+from flaskapp.personal.data import OwnData
+from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, on_scale_of, tail_error, tells_better
+from flaskapp.weights.info import WeightsInfo
+
+INFO = WeightsInfo("w", "0" * 64, 0.5, (0.4, 0.6), {}, Trust(0.0, 0.0), (0.0, 0.0))
+SIZE = 4
 
 
-class TestChoosing:
-    def test_threshold_where_both_normal_tails_weigh_the_same(self):
-        rng = np.random.default_rng(0)
-        same = np.arange(40000) < 20000
-        odds = np.append(rng.normal(3, 2, 20000), rng.normal(-3, 1, 20000))
-        choice = choose(odds, same, np.array([8.0, 6.0]), np.array([-3.0, -5.0]))
-        low, middle, high = (np.log(end / (1 - end)) for end in (choice.band[0], choice.threshold, choice.band[1]))
-        assert middle == pytest.approx(-1, abs=0.1)  # two deviations from either mean
-        assert low == pytest.approx(3 + 2 * NormalDist().inv_cdf(0.01), abs=0.1)
-        assert high == pytest.approx(-3 - NormalDist().inv_cdf(0.001), abs=0.1)
-        assert choice.scope == pytest.approx(float(sigmoid(-4 + 0.6 * 11)))
+class Photos:
+    """Photos whose features are given; a person is a direction."""
 
-    def test_but_it_lets_one_in_two_hundred_impostors_in(self):
-        rng = np.random.default_rng(0)
-        odds = np.append(rng.normal(20, 2, 20000), rng.normal(-3, 1, 20000))
-        choice = choose(odds, np.arange(40000) < 20000, odds[:4], odds[-4:])
-        assert np.mean(sigmoid(odds[20000:]) >= choice.threshold) == pytest.approx(1 / 200, rel=0.2)
+    def __init__(self, *vectors: tuple[float, ...]) -> None:
+        self.vectors = np.array(vectors, np.float32)
+        self.names = [str(number) for number in range(len(vectors))]
+        self.people = np.arange(len(vectors))
 
-    def test_the_tail_error_is_that_of_normal_curves(self):
-        rng = np.random.default_rng(0)
-        odds = np.append(rng.normal(2, 1, 20000), rng.normal(-1, 2, 20000))
-        same = np.arange(40000) < 20000
-        found = tail_error(odds, same)
-        assert found == pytest.approx(0.1587, abs=0.005)  # one deviation from either mean, at 1
-        assert found == pytest.approx(np.mean(odds[same] < 1), abs=0.01)
-        assert tail_error(odds * 3 + 5, same) == pytest.approx(found)
+    def __len__(self) -> int:
+        return len(self.vectors)
 
-    def test_the_band_opens_where_both_kinds_overlap_and_closes_where_they_do_not(self):
-        rng = np.random.default_rng(0)
-        same = np.arange(2000) < 1000
-        for distance, is_open in ((2.0, True), (20.0, False)):
-            odds = np.append(rng.normal(distance, 1, 1000), rng.normal(-distance, 1, 1000))
-            low, high = choose(odds, same, odds[:4], odds[-4:]).band
-            assert (low < high) == is_open
+    def features(self, trunk: object) -> np.ndarray:  # noqa: ARG002 - as an album's
+        return self.vectors
+
+
+def network(stretch: float = 1.0) -> Network:
+    """Return a network that compares directions; it looks at the first number that much more closely."""
+    kernel = np.diag([stretch, 1, 1, 1]).astype(np.float32)
+    return Network(lambda _: None, kernel, np.zeros(SIZE, np.float32), np.full(SIZE, -10, np.float32), 6.0, INFO)
+
+
+def owner(
+    mine: Photos, strangers: Photos, validation: Photos | None = None, moments: list[int] | None = None
+) -> OwnData:
+    """Return an owner of whom the first photos are learned from, and the last are tested."""
+    parts = {"training": mine, "validation": validation or Photos((1, 0, 0, 0)), "test": Photos((1, 0.1, 0, 0))}
+    count = sum(map(len, parts.values()))
+    numbers = np.arange(count) if moments is None else np.array(moments)
+    return OwnData(parts, dict.fromkeys(parts, strangers), 0, numbers)  # type: ignore[arg-type]
+
+
+ME, NEAR, FAR = (1, 0, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0)
+
+
+class TestAsking:
+    def test_no_photo_is_held_against_itself_or_its_copies(self):
+        data = owner(Photos(ME, ME, FAR), Photos(FAR), moments=[0, 0, 1, 2, 3])
+        own, _ = ask(network(), data, ("test",))
+        net = network()
+        all_mine = np.concatenate([net.embed(data.mine[part]) for part in data.mine])
+        for row, moment in enumerate(data.moments):
+            assert own[row] == net.person_odds(all_mine[data.moments != moment], all_mine[row][None])[0]
+        assert own[2] == own.min()
+
+    def test_strangers_are_held_against_all_photos_of_the_owner(self):
+        data = owner(Photos(ME, ME, NEAR), Photos(ME, FAR, FAR))
+        own, strangers = ask(network(), data, ("test",))
+        assert (len(own), len(strangers)) == (5, 3)
+        assert strangers[0] > 0 > strangers[1] == strangers[2]
+
+    def test_by_one_photo_all_pairs_of_two_moments_count_and_each_stranger_once(self):
+        data = owner(Photos(ME, ME, NEAR), Photos(ME, FAR, FAR), moments=[0, 0, 1, 2, 3])
+        own, strangers = ask_by_one_photo(network(), data, ("test",))
+        assert (len(own), len(strangers)) == (10 - 1, 3)
+        assert own.max() == pytest.approx(6.0) and strangers[0] == pytest.approx(6.0)
+
+    def test_a_score_is_that_of_the_runtime(self):
+        """One way from embeddings to a person's log-odds, whoever asks."""
+        from flaskapp.weights.runtime import person_log_odds
+
+        references, probes = np.random.default_rng(0).normal(size=(2, 5, SIZE)).astype(np.float32)
+        net = network()
+        expected = person_log_odds(references, probes, net.score_kernel, net.score_bias, INFO)
+        np.testing.assert_array_equal(net.person_odds(references, probes), expected)
+
+
+class TestDeciding:
+    """What was trained is put on the shipped network's scale, and decides where it is surer of the owner then."""
+
+    ME = Photos(ME, ME, (1, 0.05, 0, 0))
+
+    @pytest.fixture
+    def data(self) -> OwnData:
+        people = np.random.default_rng(0).normal(size=(400, SIZE))
+        return owner(self.ME, Photos(*people), Photos((1, 0.3, 0, 0), (1, 0.2, 0, 0)))
+
+    @pytest.mark.parametrize("trained", [network(3.0), replace(network(), score_bias=30.0), network(0.2)])
+    def test_strangers_read_as_before(self, data, trained):
+        shipped = network()
+        for part in ("median", "nearest"):
+            usual, before = (
+                net.person_odds(net.embed(data.mine["training"]), net.embed(data.others["validation"]))
+                for net in (on_scale_of(shipped, trained, data), shipped)
+            )
+            figure = {"median": np.median, "nearest": lambda odds: np.sort(odds)[-4:].mean()}[part]
+            assert figure(usual) == pytest.approx(figure(before), abs=1e-3)
+
+    def test_one_that_only_stretches_is_the_same_again(self, data):
+        stretched = replace(network(), score_kernel=network().score_kernel * 7, score_bias=3.0)
+        back = on_scale_of(network(), stretched, data)
+        np.testing.assert_allclose(back.score_kernel, network().score_kernel, rtol=1e-4)
+        assert back.score_bias == pytest.approx(6.0, abs=1e-3)
+        assert not tells_better(back, network(), data), "a tie is the shipped network's"
+
+    @pytest.mark.parametrize(("gain", "said"), [(0.1, True), (0.0, False), (1e-5, False), (-0.1, False)])
+    def test_by_how_sure_it_is_of_the_owner(self, data, gain, said):
+        unsure = replace(network(), score_bias=4.0)
+        assert tells_better(replace(unsure, score_bias=4.0 + gain), unsure, data) == said
+
+
+def test_the_tail_error_is_that_of_normal_curves():
+    rng = np.random.default_rng(0)
+    odds = np.append(rng.normal(2, 1, 20000), rng.normal(-1, 2, 20000))
+    same = np.arange(40000) < 20000
+    found = tail_error(odds, same)
+    assert found == pytest.approx(0.1587, abs=0.005)  # one deviation from either mean, at 1
+    assert found == pytest.approx(np.mean(odds[same] < 1), abs=0.01)
+    assert tail_error(odds * 3 + 5, same) == pytest.approx(found)
