@@ -122,9 +122,9 @@ def test_no_pixel_and_no_byte_outlives_its_request(
         "several": lambda: comparer.compare(both, hopper),
         "index": lambda: comparer.compare(hopper, collins, 7),
         "cut": lambda: comparer.compare(hopper, cut),
-        "live, nobody": lambda: comparer.compare_frame(hopper, nobody),
-        "live, several": lambda: comparer.compare_frame(hopper, both),
-        "live, nobody in the reference": lambda: comparer.compare_frame(nobody, hopper),
+        "live, nobody": lambda: comparer.compare_frame([hopper], nobody),
+        "live, several": lambda: comparer.compare_frame([hopper], both),
+        "live, nobody in the reference": lambda: comparer.compare_frame([nobody], hopper),
         "detect, nobody": lambda: comparer.detect(nobody),
         "detect, cut": lambda: comparer.detect(cut),
     }[kind]

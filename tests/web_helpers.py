@@ -48,8 +48,8 @@ def face_at(left: float, height: float = 60.0) -> Face:
 class FakeVerifier:
     """Answers at once and remembers what it was asked.
 
-    ``raises`` makes it refuse, ``knows`` False know nobody, ``odd`` doubt references; ``qualities`` are what it
-    says of photos, by their bytes: they are good unless told otherwise.
+    ``raises`` makes it refuse, ``knows`` False know nobody, ``known_photos`` know an owner, ``odd`` doubt references;
+    ``qualities`` are what it says of photos, by their bytes: they are good unless told otherwise.
     """
 
     def __init__(self, score: float = 0.8) -> None:
@@ -60,6 +60,7 @@ class FakeVerifier:
         self.odd: tuple[int, ...] = ()
         self.qualities: dict[bytes, Quality] = {}
         self.graded: list[Face] = []
+        self.known_photos = 0
 
     @property
     def weights(self) -> WeightsInfo:
@@ -81,6 +82,7 @@ class FakeVerifier:
             raise self.raises
         first, second = tuple(map(self.read, references)), self.read(probe)
         decision = decide(self.score, WEIGHTS.inconclusive_band) if self.knows else OUT_OF_SCOPE
+        grades = (first[0].quality.grade, second.quality.grade) if first else None
         return Verification(
             decision=decision,
             similarity_score=self.score,
@@ -89,9 +91,10 @@ class FakeVerifier:
             references=first,
             probe=second,
             weights_id=WEIGHTS.weights_id,
-            verdict_counts=self.weights.verdict_counts(decision, (first[0].quality.grade, second.quality.grade)),
+            verdict_counts=self.weights.verdict_counts(decision, grades),
             timings_ms=dict.fromkeys(STAGES, 1.0),
             odd_references=self.odd,
+            known_photos=0 if first else self.known_photos,
         )
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:  # noqa: ARG002

@@ -94,9 +94,10 @@ def detect() -> Response:
 
 @api.post("/api/v1/live")
 def live() -> Response:
-    """Compare one frame of a camera with a photo."""
+    """Compare one frame of a camera with a photo, or with whom a personal model knows."""
     access.require_consent()
     limits.count_frame()
-    photos = uploaded_photo("reference"), uploaded_photo("frame")
-    limits.count_stills(*photos)
-    return jsonify(services().comparer.compare_frame(*photos, chosen_face("reference")))
+    references, frame = uploaded_references(most=1), uploaded_photo("frame")
+    limits.count_stills(b"".join(references), frame)
+    choices = chosen_reference_faces(len(references))
+    return jsonify(services().comparer.compare_frame(references, frame, choices))

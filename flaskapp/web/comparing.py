@@ -19,7 +19,7 @@ from PIL import Image
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Face
-from flaskapp.errors import BusyError, NoFaceError, NotEnoughMemoryError, PhotoError
+from flaskapp.errors import BusyError, MissingPhotoError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.preprocess import Photo
 from flaskapp.verifier import OUT_OF_SCOPE, Verification, Verifier, face_to_json, faces_to_json
 from flaskapp.web.process_memory import trim_memory
@@ -131,14 +131,22 @@ class Comparer:
         reference_faces: Sequence[int | None] = (),
         probe_face: int | None = None,
     ) -> Verification:
-        """Say whether a photo shows the same person as others of one person.
+        """Say whether a photo shows the same person as others of one person, or without these the model's owner.
 
         Raises:
             PhotoError: a photo or its choice of face cannot be used.
             BusyError: too many comparisons are under way.
         """
         with self.place():
-            return self.verifier.verify(references, probe, reference_faces, probe_face)
+            return self._verifier_for(references).verify(references, probe, reference_faces, probe_face)
+
+    def _verifier_for(self, references: Sequence[bytes]) -> Verifier:
+        """Return the verifier in use; if it was asked for its owner and knows nobody any more, that is told."""
+        verifier = self.verifier
+        if not references and not verifier.known_photos:
+            words = "There is no reference photo, and no personal model is in use any more."
+            raise MissingPhotoError(words, "Choose a reference photo.", photo="reference")
+        return verifier
 
     def detect(self, photo: bytes, *, with_pictures: bool = False) -> dict[str, Any]:
         """Return all faces of a photo in JSON's types, and a picture of each if asked to.
@@ -173,8 +181,10 @@ class Comparer:
         qualities = [quality(photo, face).to_json() if face in largest else None for face in faces]
         return [told | {"quality": one} for told, one in zip(faces_json(faces), qualities, strict=True)]
 
-    def compare_frame(self, reference: bytes, frame: bytes, reference_face: int | None = None) -> dict[str, Any]:
-        """Compare the largest face in a camera's frame with a reference photo; return the answer in JSON's types.
+    def compare_frame(
+        self, references: Sequence[bytes], frame: bytes, reference_faces: Sequence[int | None] = ()
+    ) -> dict[str, Any]:
+        """Compare the largest face in a camera's frame, as ``compare`` does; return the answer in JSON's types.
 
         A frame without a face is no error: the decision is None then.
 
@@ -184,10 +194,11 @@ class Comparer:
         """
         with self.place():
             started = time.perf_counter()
-            verifier = self.verifier  # another may take its place meanwhile
+            verifier = self._verifier_for(references)  # another may take its place meanwhile
+            weights = verifier.weights.for_references(len(references) or verifier.known_photos)
             found: Verification | None = None
             try:
-                found = verifier.verify(reference, frame, reference_face, probe_choice="largest")
+                found = verifier.verify(references, frame, reference_faces, probe_choice="largest")
             except (PhotoError, NotEnoughMemoryError) as error:
                 if error.photo == "probe":
                     error.for_photo("frame")
@@ -197,12 +208,15 @@ class Comparer:
             return {
                 "decision": found and found.decision,
                 "similarity_score": found.similarity_score if found and found.decision != OUT_OF_SCOPE else None,
-                "threshold": verifier.weights.threshold,
-                "inconclusive_band": list(verifier.weights.inconclusive_band),
-                "model": verifier.weights.weights_id,
+                "threshold": weights.threshold,
+                "inconclusive_band": list(weights.inconclusive_band),
+                "model": weights.weights_id,
                 "face": found and face_to_json(found.probe.face),
                 "quality": found
-                and {"reference": found.reference.quality.to_json(), "frame": found.probe.quality.to_json()},
+                and {
+                    "reference": found.reference and found.reference.quality.to_json(),
+                    "frame": found.probe.quality.to_json(),
+                },
                 "other_faces": found.probe.other_faces if found else 0,
                 "photo_size_wh": found and list(found.probe.photo_size_wh),
                 "liveness": "not_checked",

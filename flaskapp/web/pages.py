@@ -117,13 +117,14 @@ def compare() -> str | tuple[str, int]:
         several = {name: faces for name, faces in sorted(found.items()) if len(preprocess.prominent_faces(faces)) > 1}
         told = {name.removesuffix(" 1").replace(" ", "_"): faces_json(faces) for name, faces in several.items()}
         return page(step="faces", faces=told, error=error), error.http_status
-    sentence = sentence_of(verification.decision, verification.qualities)
+    sentence = sentence_of(verification.decision, verification.qualities, verification.known_photos)
     return page(step="result", result=verification.to_json(), verification=verification, sentence=sentence)
 
 
 def page(**more: Any) -> str:
     """Return the page, with more to show: an error, or another step than consent or the choice of photos."""
-    shared, weights, context = services(), services().comparer.verifier.weights, _shared_context()
+    shared, verifier, context = services(), services().comparer.verifier, _shared_context()
+    weights = verifier.weights
     context |= {
         "step": "photos" if context["consented"] else "consent",
         "notice": shared.consents.notice,
@@ -134,6 +135,7 @@ def page(**more: Any) -> str:
         "weights": {
             "id": weights.weights_id,
             "personal": weights.name if weights.is_personal else "",
+            "known_photos": verifier.known_photos,
             "terms": terms_of(weights),
             "threshold": weights.threshold,
             "band": list(weights.inconclusive_band),

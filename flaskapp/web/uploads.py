@@ -102,12 +102,15 @@ def uploaded_photo(field: str) -> bytes:
     return _uploaded(field, 1)[0]
 
 
-def uploaded_references() -> list[bytes]:
-    """Return the bytes of the 1 to 20 photos that were uploaded as ``reference``; errors as of ``uploaded_photo``."""
-    return _uploaded("reference", MOST_REFERENCES)
+def uploaded_references(most: int = MOST_REFERENCES) -> list[bytes]:
+    """Return the bytes of the 1 to 20 photos, or ``most``, that were uploaded as ``reference``.
+
+    There may be none while a personal model is in use: its owner is meant. Errors are those of ``uploaded_photo``.
+    """
+    return _uploaded("reference", most, needed=not services().comparer.verifier.known_photos)
 
 
-def _uploaded(field: str, most: int) -> list[bytes]:
+def _uploaded(field: str, most: int, *, needed: bool = True) -> list[bytes]:
     given = request.files.getlist(field)
     if not given and field in request.form:
         raise NotAFileError(
@@ -118,7 +121,7 @@ def _uploaded(field: str, most: int) -> list[bytes]:
     check_form()
     # Of a file field in which nothing was chosen, browsers send an empty name and no bytes.
     uploads = [upload for upload in given if upload.filename or upload.stream.read(1)]
-    if not uploads:
+    if not uploads and needed:
         raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
     if len(uploads) > most:
         raise SeveralPhotosError(
@@ -126,7 +129,7 @@ def _uploaded(field: str, most: int) -> list[bytes]:
             "Send fewer files in that field, and compare the others separately.",
             photo=field,
         )
-    labels = reference_labels(len(uploads)) if most > 1 else [field]
+    labels = reference_labels(len(uploads)) if most > 1 else [field] * len(uploads)
     return [_content_of(*one) for one in zip(uploads, labels, strict=True)]
 
 

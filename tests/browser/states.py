@@ -169,14 +169,17 @@ def at_own_forget(window: Driver, files: Files) -> None:
 
 def own_state(state: str, doubted: Sequence[int] = (3, 7)) -> dict[str, Any]:
     """Return how a training goes, or what came of it, as the server would say it."""
-    figure = {"personal": 1.0, "interval": "no error seen: at least 90.50 %", "shipped": 0.9231}
+    figure = {"personal": 1.0, "shipped": 0.9831, "alone": 0.9231}
     figures = dict.fromkeys(("accuracy", "precision", "recall", "f1"), figure)
     scope = {"stranger_pairs": 20000, "strangers_out": 19950, "owner_pairs": 3, "owner_out": 0}
     result = {
+        "words": [
+            "It knew you in 14 of 15 photos it had not seen. Of 10,000 faces of strangers it took 6 for you.",
+            "It could not say of 1 of your photos and 31 of the strangers'. Of 100 new photos of you it may fail to "
+            "know up to 32; of 10,000 new strangers it may take 2 to 14 for you (95 % intervals).",
+            "Training found nothing surer than the shipped weights, so they decide, together with 15 photos of you.",
+        ],
         "figures": figures,
-        "genuine_pairs": 30,
-        "impostor_pairs": 30,
-        "gain": "No gain over the shipped weights can be shown: +7.69% F1, 95 % interval -1.20% to +19.10%.",
         "scope": scope,
     }
     done = state == "done"

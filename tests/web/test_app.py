@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from described import check
 from PIL import Image
 from web_helpers import FAIR, GOOD, POOR, WEIGHTS, Browser, FakeVerifier, face_at, picture, side_by_side
 
@@ -157,6 +158,55 @@ class TestDetect:
 
 
 FRAME = {"reference": b"one", "frame": b"two"}
+
+
+ALONE = {"probe": b"two"}
+
+
+class TestOwner:
+    """While a personal model is in use, a photo without a reference asks for the person it knows."""
+
+    def test_is_compared_with(self, agreed, verifier):
+        verifier.known_photos = 15
+        answer = agreed.send("/api/v1/verify", ALONE, probe_face=3)
+        assert verifier.calls == [((), b"two", (), 3)]
+        assert (answer.status_code, answer.json["known_photos"]) == (200, 15)
+        check(answer, "/api/v1/verify", "post")
+
+    def test_is_looked_for_in_a_frame(self, agreed, verifier):
+        verifier.known_photos = 15
+        answer = agreed.send("/api/v1/live", {"frame": b"two"})
+        assert (answer.status_code, answer.json["decision"]) == (200, "match")
+        assert answer.json["quality"]["reference"] is None
+        check(answer, "/api/v1/live", "post")
+
+    def test_may_be_left_out_of_the_plain_form(self, agreed, verifier):
+        verifier.known_photos = 15
+        page = agreed.send("/compare", ALONE, csrf_token=agreed.form_token())
+        text = page.get_data(as_text=True)
+        assert page.status_code == 200
+        assert "alike enough to your photos to count as you" in text
+        assert "15 photos" in text
+
+    @pytest.mark.parametrize("path", ["/api/v1/verify", "/api/v1/live"])
+    def test_is_nobody_without_one(self, agreed, verifier, path):
+        sent = {"probe": b"two", "frame": b"two"}
+        assert problem(agreed.send(path, sent)) == (400, "missing_photo", "reference")
+        assert not verifier.calls
+
+    def test_who_is_forgotten_while_it_waits_is_told(self, agreed, verifier, monkeypatch):
+        verifier.known_photos = 15
+        other = FakeVerifier()
+        comparer = agreed.services.comparer
+        monkeypatch.setattr(comparer, "_check", lambda: setattr(comparer, "verifier", other))
+        assert problem(agreed.send("/api/v1/verify", ALONE)) == (400, "missing_photo", "reference")
+
+    def test_makes_a_frame_that_is_sent_again_count_as_a_comparison(self, open_browser, verifier):
+        verifier.known_photos = 15
+        browser = open_browser(FR_RATE_LIMIT=2)
+        browser.agree()
+        statuses = [browser.send("/api/v1/live", {"frame": frame}).status_code for frame in (b"1", b"2", b"2", b"2")]
+        assert statuses == [200, 200, 200, 429]
 
 
 class TestReferences:

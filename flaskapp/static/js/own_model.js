@@ -97,7 +97,7 @@ export class Model extends EventTarget {
     show(this.isTraining, byId("train-progress"));
     if (training) this.#showTraining(training);
     show(state.exists, byId("model-report"), byId("model-use"));
-    show(state.in_use, byId("model-compare"));
+    show(state.in_use, byId("model-live"), byId("model-compare"));
     byId("model-use-words").textContent = state.in_use ? "Compare with the shipped weights" : "Compare with it";
     byId("model-words").textContent = wordsOf(state);
   }
@@ -116,20 +116,18 @@ export class Model extends EventTarget {
     if (state !== "running") this.#watched = false;
   }
 
-  #showResult({ figures, genuine_pairs: genuine, impostor_pairs: impostor, gain, scope }) {
-    byId("gain").textContent = gain;
+  #showResult({ words, figures, scope }) {
+    byId("outcome-words").replaceChildren(...words.map((sentences) => element("p", { class: "own-words" }, sentences)));
     byId("figures").replaceChildren(...Object.entries(NAMES).map(([key, name]) => element("tr", {},
-      element("th", { scope: "row" }, name), element("td", {}, withInterval(figures[key])), element("td", {}, percent(figures[key].shipped)))));
-    byId("scored-on").textContent = `Tested once on photos that training never saw: ${whole.format(genuine)} pairs of you and ${whole.format(impostor)} of you and a made-up person. `
-      + `The answer was out of scope for ${whole.format(scope.strangers_out)} of ${whole.format(scope.stranger_pairs)} pairs of two strangers, and for ${whole.format(scope.owner_out)} of ${whole.format(scope.owner_pairs)} pairs of you.`;
+      element("th", { scope: "row" }, name), ...["personal", "shipped", "alone"].map((system) => element("td", {}, percent(figures[key][system]))))));
+    byId("scored-on").textContent = "The strangers are made up. The figures are those at the threshold, as if you and strangers came equally often. "
+      + `Of two photos the answer was out of scope for ${whole.format(scope.strangers_out)} of ${whole.format(scope.stranger_pairs)} pairs of two strangers, and for ${whole.format(scope.owner_out)} of ${whole.format(scope.owner_pairs)} pairs of you.`;
     show(true, byId("outcome"));
     if (!this.#watched) return;
     focusOn(byId("outcome-heading"));
-    announce(`The training is done. ${gain}`);
+    announce(`The training is done. ${words[0]}`);
   }
 }
-
-const withInterval = ({ personal, interval }) => percent(personal) + (interval ? ` (${interval})` : "");
 
 const percent = (share) => (share === null ? "—" : `${(100 * share).toFixed(2)} %`);
 
