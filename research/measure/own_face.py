@@ -1,66 +1,167 @@
 """Does training on one's own face help? Several people in turn as "me", others never seen.
 
-``python -m research.measure.own_face --people ../shared/people`` takes the people with most photos,
-each in turn as the owner: at most 20 photos to train with (validation among them), the rest
-scored once, and as many more for the test as it takes to make 100 genuine pairs of test ×
-training photos. The others are split by person; who is tested with is never learned from.
+``python -m research.measure.own_face --people ../shared/people`` takes the people with most photos, each in
+turn as the owner of at most 15 photos. What it makes of them is loaded as whoever uses it loads it, and asked
+*is it me?* of the owner's photos that are left and of people that no training saw. Beside it the weights that it
+started from: with the same photos as references, and with each of them alone. All decide by the band that they ship.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
+from flaskapp import preprocess
 from flaskapp.errors import DataError
+from flaskapp.evaluation.decisions import Verdicts, confusion_at, count_verdicts
+from flaskapp.evaluation.intervals import exact_interval
+from flaskapp.personal import load_model
 from flaskapp.personal.album import Album, read_people
 from flaskapp.personal.loop import OwnRecipe
-from flaskapp.personal.result import OwnResult
+from flaskapp.personal.model import surest
 from flaskapp.personal.split import split_people
 from flaskapp.personal.train import train_own_face
+from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.runtime import Runtime
 from research.sets.quality import MISLABELLED_COSINE
 from research.sets.table import read_teacher
 
-MOST_TRAINING_PHOTOS = 20
-GENUINE_PAIRS = 100
-HEAD = (
-    "| me | genuine, impostor pairs | F1 | before | gain, 95 % interval "
-    "| strangers out of scope | owner out of scope | teacher's best |"
-)
+MOST_PHOTOS = 15
+SYSTEMS = {"personal": "the model", "shipped": "shipped, same photos", "alone": "shipped, one photo"}
+HEAD = ("me", "photos known, new, strangers'", "decides", "F1 of pairs", "before", *SYSTEMS.values(), "teacher's best")
 MODES = {
     "head": ("head", True),
     "stand-in": ("head", False),
     "whole": ("whole", True),
 }
 
-
-def test_share_for(photos: int) -> float:
-    """Return the share of the smallest test of at least a fifth that makes 100 pairs and leaves at most 20 photos."""
-    for test in range(math.ceil(photos / 5), photos):
-        left = photos - test
-        training = left - round(left / 5)
-        if test * training >= GENUINE_PAIRS and left <= MOST_TRAINING_PHOTOS:
-            return test / photos
-    raise click.ClickException(f"{photos} photos are too few for {GENUINE_PAIRS} pairs.")
+Answers = dict[str, dict[str, Verdicts]]
 
 
-def run_one(people: Album, me: str, mode: str, weights: Path, minutes: float) -> OwnResult:
-    """Train and score one person's model."""
+@dataclass(frozen=True)
+class Measured:
+    """What came of one person's training.
+
+    Attributes:
+        known: photos that the owner gave.
+        learned: whether what training learned decides.
+        f1: of pairs of a new photo of the owner, or of a stranger, with a known one; as many of either kind.
+        before: that of the shipped weights on the same pairs.
+        answers: system → "genuine" (new photos of the owner) and "impostor" (strangers') → verdicts.
+    """
+
+    known: int
+    learned: bool
+    f1: float
+    before: float
+    answers: Answers
+
+
+def measure_one(people: Album, me: str, mode: str, weights: Path, minutes: float, seed: int = 0) -> Measured:
+    """Train one person's model, and ask it of photos that it never saw."""
+    rng = np.random.default_rng(seed)
     owner = np.array(people.people) == me
-    mine, others = people.take(owner), people.take(~owner)
+    order = rng.permutation(np.flatnonzero(owner))
+    mine, new, others = people.take(order[:MOST_PHOTOS]), people.take(order[MOST_PHOTOS:]), people.take(~owner)
     kind, with_photos = MODES[mode]
-    recipe = OwnRecipe(kind, minutes, test_share=test_share_for(len(mine)))
-    parts = split_people(np.array(others.people), np.random.default_rng(1))
-    strangers = None if with_photos else others.take(parts == "test")
+    kept_out = split_people(np.array(others.people), rng) == "test"
+    strangers = others.take(kept_out) if with_photos else others
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model"
-        return train_own_face(mine, others if with_photos else None, out, recipe, base=weights, strangers=strangers)
+        train_own_face(
+            mine, others.take(~kept_out) if with_photos else None, out, OwnRecipe(kind, minutes), base=weights
+        )
+        personal, known = load_model(out)
+    assert known is not None  # noqa: S101 - train wrote it
+    shipped = Runtime(weights)
+    same = np.arange(len(new) + len(strangers)) < len(new)
+    probes = preprocess.to_model_input(np.concatenate([new.faces, strangers.faces]))
+    references = surest(shipped.embed(preprocess.to_model_input(mine.faces)))
+    embeddings = shipped.embed(probes)
+    by_model = personal.embed(probes)
+    of_person = shipped.info.for_references(len(references)).inconclusive_band
+    pairs = {
+        "alone": one_by_one(shipped, references, embeddings),
+        "personal": one_by_one(personal, known.templates, by_model),
+    }
+    of_pairs = np.tile(same, (len(references), 1))
+    # All genuine pairs, and as many of the others.
+    drawn = np.concatenate(
+        [np.flatnonzero(of_pairs), rng.choice(np.flatnonzero(~of_pairs), of_pairs.sum(), replace=False)]
+    )
+    f1 = {
+        name: confusion_at(scores.ravel()[drawn], of_pairs.ravel()[drawn], shipped.info.threshold).figures()["f1"]
+        or 0.0
+        for name, scores in pairs.items()
+    }
+    return Measured(
+        len(mine),
+        bool(personal.info.details["personal"]["learned"]),
+        f1["personal"],
+        f1["alone"],
+        {
+            "personal": count_verdicts(
+                personal.person_scores(known.templates, by_model),
+                same,
+                personal.info.for_references(len(known.templates)).inconclusive_band,
+            ),
+            "shipped": count_verdicts(shipped.person_scores(references, embeddings), same, of_person),
+            "alone": count_verdicts(pairs["alone"].ravel(), of_pairs.ravel(), shipped.info.inconclusive_band),
+        },
+    )
+
+
+def one_by_one(runtime: Runtime, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+    """Return the scores of every photo with every reference by itself, float64 (N, M)."""
+    return np.stack([runtime.scores(probes, reference) for reference in references])
+
+
+def row_of(me: str, found: Measured, ceiling: float | None) -> str:
+    """Return one line of the table."""
+    own, strangers = (found.answers["personal"][kind].pairs for kind in ("genuine", "impostor"))
+    cells = [
+        me,
+        f"{found.known}, {own}, {strangers:,}",
+        "what it learned" if found.learned else "shipped weights",
+        f"{found.f1:.4f}",
+        f"{found.before:.4f}",
+        *(f"{_told(answers['genuine'])}; {_told(answers['impostor'])}" for answers in found.answers.values()),
+        "" if ceiling is None else f"{ceiling:.4f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _told(verdicts: Verdicts) -> str:
+    return f"{verdicts.match:,} / {verdicts.inconclusive:,} / {verdicts.non_match:,}"
+
+
+def summary(found: Sequence[Measured]) -> str:
+    """Return the mean F1 of pairs, and of each system both error rates over all people, with their counts."""
+    f1, before = (np.mean([getattr(one, name) for one in found]) for name in ("f1", "before"))
+    learned = sum(one.learned for one in found)
+    lines = [f"mean F1 of pairs {f1:.4f}, before {before:.4f}; what was learned decides for {learned}"]
+    for system, name in SYSTEMS.items():
+        genuine, impostor = ([one.answers[system][kind] for one in found] for kind in ("genuine", "impostor"))
+        own, strangers = (sum(one.pairs for one in kind) for kind in (genuine, impostor))
+        missed, unsure = sum(one.non_match for one in genuine), sum(one.inconclusive for one in genuine)
+        taken = sum(one.match for one in impostor)
+        lines.append(
+            f"{name}: FNMR {_rate(missed, own)}, inconclusive {_rate(unsure, own)}, FMR {_rate(taken, strangers)}, "
+            f"inconclusive {_rate(sum(one.inconclusive for one in impostor), strangers)}"
+        )
+    return "\n".join(lines)
+
+
+def _rate(count: int, of: int) -> str:
+    return f"{percent(count / of)} ({count:,} of {of:,}; {interval_text(exact_interval(count, of))})"
 
 
 def teachers_best(people: Album, me: str, teacher: dict[str, np.ndarray]) -> float:
@@ -92,41 +193,12 @@ def read_teacher_by_file(path: Path) -> dict[str, np.ndarray]:
     return {Path(name).name: vector for name, vector in zip(names, vectors, strict=True)}
 
 
-def row_of(me: str, result: OwnResult, ceiling: float | None) -> str:
-    """Return one line of the table."""
-    interval = result.f1_gain_interval
-    told = "all draws agree" if interval is None else f"{interval[0]:+.4f} to {interval[1]:+.4f}"
-    confusion, scope = result.personal.confusion, result.scope
-    cells = [
-        me,
-        f"{confusion.genuine}, {confusion.impostor}",
-        f"{result.personal.figures()['f1'] or 0:.4f}",
-        f"{result.shipped.figures()['f1'] or 0:.4f}",
-        f"{result.f1_gain:+.4f} ({told})",
-        f"{scope.strangers_out:,} of {scope.stranger_pairs:,}",
-        f"{scope.owner_out} of {scope.owner_pairs}",
-        "" if ceiling is None else f"{ceiling:.4f}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def summary(results: list[OwnResult]) -> str:
-    """Return the means over people, and the counts over all pairs."""
-    f1, before = (
-        np.mean([getattr(result, name).figures()["f1"] or 0 for result in results]) for name in ("personal", "shipped")
-    )
-    counts = {name: sum(getattr(result.scope, name) for result in results) for name in vars(results[0].scope)}
-    return (
-        f"mean F1 {f1:.4f}, before {before:.4f}; out of scope: strangers "
-        f"{counts['strangers_out'] / counts['stranger_pairs']:.2%} of {counts['stranger_pairs']:,}, owner "
-        f"{counts['owner_out'] / counts['owner_pairs']:.2%} of {counts['owner_pairs']:,}"
-    )
-
-
 @click.command()
 @click.option("--people", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--weights", type=click.Path(exists=True, path_type=Path), default=default_weights_path())
-@click.option("--mode", "modes", type=click.Choice(list(MODES)), multiple=True, default=("head",), show_default=True)
+@click.option(
+    "--mode", "modes", type=click.Choice(list(MODES)), multiple=True, default=("stand-in",), show_default=True
+)
 @click.option("--owners", type=click.IntRange(min=1), default=10, show_default=True, help="How many people in turn.")
 @click.option("--skip", type=int, default=7, show_default=True, help="First people, with whom the rules were chosen.")
 @click.option("--minutes", type=float, default=5.0, show_default=True, help="Of training for each, at most.")
@@ -146,7 +218,7 @@ def main(
     clean: bool,
     json_file: Path | None,
 ) -> None:
-    """Train on people's faces, and print what it is worth."""
+    """Train on people's faces, and print what it is worth: match / inconclusive / non-match, of me; of strangers."""
     people = read_people(folder)
     vectors = None if teacher is None else read_teacher_by_file(teacher)
     if clean:
@@ -158,21 +230,21 @@ def main(
     most = [name for name, _ in sorted(Counter(people.people).items(), key=lambda item: (-item[1], item[0]))]
     figures: dict[str, dict[str, object]] = {}
     for mode in modes:
-        click.echo(f"\n{mode}, at most {minutes:g} minutes each\n\n{HEAD}\n|{'---|' * 8}")
-        results, ceilings = {}, list[float]()
+        click.echo(f"\n{mode}, at most {minutes:g} minutes each\n\n| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}")
+        found, ceilings = dict[str, Measured](), list[float]()
         for me in most[skip : skip + owners]:
             try:
-                results[me] = run_one(people, me, mode, weights, minutes)
+                found[me] = measure_one(people, me, mode, weights, minutes)
             except DataError as error:  # a collapsed training is a result too
-                click.echo(f"| {me} | {error} |{' |' * 6}")
+                click.echo(f"| {me} | {error} |{' |' * (len(HEAD) - 2)}")
                 continue
             ceilings += [teachers_best(people, me, vectors)] if vectors is not None else []
-            click.echo(row_of(me, results[me], ceilings[-1] if ceilings else None))
-            figures[mode] = {name: result.to_json() for name, result in results.items()}
+            click.echo(row_of(me, found[me], ceilings[-1] if ceilings else None))
+            figures[mode] = {name: asdict(one) for name, one in found.items()}
             if json_file:
                 json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        if results:
-            click.echo(f"\n{len(results)} people: {summary(list(results.values()))}")
+        if found:
+            click.echo(f"\n{len(found)} people: {summary(list(found.values()))}")
         if ceilings:
             click.echo(f"The teacher's best, mean F1: {np.mean(ceilings):.4f}")
 
