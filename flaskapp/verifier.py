@@ -111,8 +111,8 @@ class Verification:
         verdict_counts: how often these weights gave this decision in their measurement.
         timings_ms: milliseconds by stage (``STAGES``). Photos are read at the same time,
             so of decode, detect, align and embed it is the longest that counts.
-        known_photos: how many photos of a personal model's owner were the references; else 0.
         odd_references: numbers, from 1, of references that do not look like the others; they may show two people.
+        known_photos: how many photos of a personal model's owner were the references; else 0.
     """
 
     decision: Decision | Literal["out_of_scope"]
@@ -124,8 +124,8 @@ class Verification:
     weights_id: str
     verdict_counts: VerdictCounts
     timings_ms: dict[str, float] = field(compare=False)
-    known_photos: int = 0
     odd_references: tuple[int, ...] = ()
+    known_photos: int = 0
 
     def __post_init__(self) -> None:
         low, high = self.inconclusive_band

@@ -124,7 +124,7 @@ def compare() -> str | tuple[str, int]:
 def page(**more: Any) -> str:
     """Return the page, with more to show: an error, or another step than consent or the choice of photos."""
     shared, verifier, context = services(), services().comparer.verifier, _shared_context()
-    weights = verifier.weights
+    weights, of_person = verifier.weights, verifier.weights.for_references(verifier.known_photos or 1)
     context |= {
         "step": "photos" if context["consented"] else "consent",
         "notice": shared.consents.notice,
@@ -137,8 +137,8 @@ def page(**more: Any) -> str:
             "personal": weights.name if weights.is_personal else "",
             "known_photos": verifier.known_photos,
             "terms": terms_of(weights),
-            "threshold": weights.threshold,
-            "band": list(weights.inconclusive_band),
+            "threshold": of_person.threshold,
+            "band": list(of_person.inconclusive_band),
         },
         "words": FOR_SCRIPTS,
         "crop_template": [list(point) for point in preprocess.TEMPLATE],

@@ -108,6 +108,7 @@ class SteeredVerifier:
         weights: what is said of the weights.
         knows: False: of the next comparisons it knows nobody, as a personal model of strangers.
         score: of the next comparisons.
+        known_photos: how many it knows of its owner, as a personal model.
         odd: references, by number, that do not look like the others.
         raises: error of the next comparison, or None.
         delay_s: seconds that a comparison takes.
@@ -125,6 +126,7 @@ class SteeredVerifier:
         """Behave as at first."""
         self.score, self.delay_s, self.most_at_once, self._under_way = 0.9, 0.0, 0, 0
         self.odd: tuple[int, ...] = ()
+        self.known_photos = 0
         self.raises: Exception | None = None
         self.calls: list[tuple[int | None, ...]] = []
         self.weights, self.knows = WEIGHTS, True
@@ -163,12 +165,23 @@ class SteeredVerifier:
         told = zip(reference_labels(len(references)), references, chosen, strict=True)
         first = tuple(self._read_as(*one) for one in told)
         new = self._read_as("probe", probe, second)
-        weights, times = self.weights.for_references(len(first)), dict.fromkeys(STAGES, 1.0)
+        weights, times = self.weights.for_references(len(first) or self.known_photos), dict.fromkeys(STAGES, 1.0)
         band = weights.inconclusive_band
         decision = decide(self.score, band) if self.knows else OUT_OF_SCOPE
-        counts = weights.verdict_counts(decision, (first[0].quality.grade, new.quality.grade))
+        counts = weights.verdict_counts(decision, (first[0].quality.grade, new.quality.grade) if first else None)
+        known = 0 if first else self.known_photos
         return Verification(
-            decision, self.score, band, weights.threshold, first, new, weights.weights_id, counts, times, self.odd
+            decision,
+            self.score,
+            band,
+            weights.threshold,
+            first,
+            new,
+            weights.weights_id,
+            counts,
+            times,
+            self.odd,
+            known,
         )
 
     def _read_as(self, label: str, photo: bytes, number: int | None) -> FaceInPhoto:

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from page_driver import Driver, RunningServer, chromium_path, launch
+from page_driver import PERSONAL, Driver, RunningServer, SteeredVerifier, chromium_path, launch
 from playwright.sync_api import Browser, expect, sync_playwright
 from sample_photos import camera_film, sample_files
-from states import PLAIN_STATES, SCHEMES, STATES, WINDOWS, State, name_of, stop_motion
+from states import OWNED_STATES, PLAIN_STATES, SCHEMES, STATES, WINDOWS, State, name_of, stop_motion
 
 from flaskapp.app import create_app
 from flaskapp.verifier import Verifier
@@ -58,6 +58,12 @@ def take_every_state(browser: Browser, address: str, folder: Path) -> None:
         for state in PLAIN_STATES:
             plain = settings | {"java_script_enabled": False}
             take_state(browser, address, state, folder / f"{name_of(state)}-{size}", plain)
+    owned = SteeredVerifier()
+    owned.weights, owned.known_photos = PERSONAL, 15
+    with RunningServer(create_app({"FR_LIVE_RATE_LIMIT": 0}, owned)) as server:
+        for size, settings in WINDOWS.items():
+            for state in OWNED_STATES:
+                take_state(browser, server.address, state, folder / f"{name_of(state)}-{size}", settings)
 
 
 def take_state(browser: Browser, address: str, state: State, file: Path, settings: dict[str, object]) -> None:

@@ -142,6 +142,22 @@ def at_live(window: Driver, files: Files) -> None:
     expect(window.find("#live-word")).to_have_text("Match")
 
 
+def at_you(window: Driver, files: Files) -> None:
+    window.agree()
+    expect(window.find("#you-slot")).to_be_visible()
+
+
+def at_you_result(window: Driver, files: Files) -> None:
+    window.agree().choose("probe", files["hopper"]).compare()
+    expect(window.find("#you-face")).to_be_visible()
+    window.page.get_by_text("Details", exact=True).click()
+
+
+def at_you_live(window: Driver, files: Files) -> None:
+    window.agree().set_mode("Live webcam").page.get_by_role("button", name="Start live comparison").click()
+    expect(window.find("#live-word")).to_have_text("Match")
+
+
 def at_own_agree(window: Driver, files: Files) -> None:
     window.open("/own-face")
     expect(window.page.get_by_role("heading", name="Agree first")).to_be_visible()
@@ -275,6 +291,9 @@ State = Callable[[Driver, Files], None]
 
 PLAIN_STATES: list[State] = [at_plain_photos, at_plain_faces, at_plain_more, at_plain_error, at_plain_result]
 """Those of a browser without JavaScript."""
+
+OWNED_STATES: list[State] = [at_you, at_you_result, at_you_live]
+"""Those of a server that compares with a personal model."""
 
 STATES: list[State] = [
     at_consent,

@@ -8,18 +8,21 @@ pytest.importorskip("playwright.sync_api")
 pytest.importorskip("axe_playwright_python")
 
 from axe_playwright_python.sync_playwright import Axe
+from page_driver import PERSONAL
 from playwright.sync_api import expect
 from sample_photos import sample_files
-from states import PLAIN_STATES, STATES, WINDOWS, name_of, stop_motion
+from states import OWNED_STATES, PLAIN_STATES, STATES, WINDOWS, name_of, stop_motion
 
 LEAST_TARGET = 44
 ONLY_VIOLATIONS = {"resultTypes": ["violations"], "preload": False}  # of what passes axe need not tell every place
 
 
-@pytest.mark.parametrize("state", [*STATES, *PLAIN_STATES], ids=name_of)
-def test_a_state_is_accessible_and_fits(visit, state):
+@pytest.mark.parametrize("state", [*STATES, *PLAIN_STATES, *OWNED_STATES], ids=name_of)
+def test_a_state_is_accessible_and_fits(visit, verifier, state):
     """One walk to each state, and one look by axe, for all that is to be seen there: these take time."""
     axe = Axe()
+    if state in OWNED_STATES:
+        verifier.weights, verifier.known_photos = PERSONAL, 15
     window = visit(reduced_motion="reduce", **WINDOWS["phone"])
     if state in PLAIN_STATES:  # with JavaScript off, axe would not run either
         window.context.route("**/static/js/*", lambda route: route.abort())

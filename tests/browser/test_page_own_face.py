@@ -104,19 +104,30 @@ def test_capture_train_compare_and_forget(own: Driver, started_in: Path, hopper_
     own.page.get_by_label("I agree that a model of my face is made").check()
     own.page.get_by_role("button", name="Train", exact=True).click()
     expect(own.find("#train-progress")).to_be_visible()
+    taken = count(own)
     expect(own.find("#outcome")).to_be_visible(timeout=TRAINING_MS)
     for name in ("Accuracy", "Precision", "Recall", "F1"):
         expect(own.find("#figures tr", has_text=name)).to_contain_text("%")
-    expect(own.find("#gain")).to_contain_text(re.compile(r"[+-]\d+\.\d\d% F1, .*interval"))
+    expect(own.find("#outcome-words p").first).to_contain_text(re.compile(r"It knew you in \d+ of \d+ photos"))
+    expect(own.find("#outcome-words p").first).to_contain_text("of strangers it took")
     assert personal.is_personal(started_in / "my_model")
     with own.page.expect_download() as report:
         own.page.get_by_role("link", name="Save the report").click()
     assert report.value.suggested_filename == "my_model-report.html"
 
-    follow(own, "Compare with it")
-    expect(own.find("#model-note")).to_contain_text("the personal model my_model.")
-    own.choose("reference", hopper_file).choose("probe", hopper_file).compare()
+    follow(own, "Is it me? Ask the webcam")
+    expect(own.find("#you-slot")).to_contain_text(f"{taken} photos")
+    own.page.get_by_role("button", name="Start live comparison").click()
+    expect(own.find("#live-word")).to_have_text("Match")
+    own.page.get_by_role("button", name="Stop").click()
+
+    own.set_mode("A photo").choose("probe", hopper_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Match")
+    own.choose("probe", collins_file).compare()
+    expect(own.find("#verdict-word")).to_have_text("Non-match")
+
+    expect(own.find("#model-note")).to_contain_text("the personal model my_model.")
+    own.page.get_by_role("radio", name="A reference photo").check()
     own.choose("reference", collins_file).choose("probe", collins_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Out of scope")
 

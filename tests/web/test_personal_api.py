@@ -275,6 +275,8 @@ class TestForgetting:
         state = owner.get(URL).json
         assert (state["exists"], state["in_use"], state["training"]) == (False, False, None)
         assert owner.verify().json["model"].startswith("fake@")
+        assert problem(owner.send("/api/v1/verify", {"probe": b"two"})) == (400, "missing_photo"), "nobody is known"
+        assert "you-slot" not in owner.get("/").get_data(as_text=True)
 
     def test_nothing_there_is_no_error(self, owner):
         assert owner.delete(URL).json == {"removed": []}

@@ -43,6 +43,17 @@ def test_p24_its_owner_gets_one(personal, hopper, collins):
     assert frame["similarity_score"] is not None
 
 
+def test_one_photo_or_frame_asks_for_its_owner(personal, hopper, collins):
+    for photo, decision in ((hopper, "match"), (collins, "non_match")):
+        answer = personal.send("/api/v1/verify", {"probe": photo}).json
+        assert (answer["decision"], answer["known_photos"]) == (decision, 3)
+        assert (answer["error_counts"]["impostor_pairs"], answer["error_counts"]["genuine_pairs"]) == (10_000, 15)
+        frame = personal.send("/api/v1/live", {"frame": photo}).json
+        assert (frame["decision"], frame["similarity_score"]) == (decision, answer["similarity_score"])
+        assert frame["inconclusive_band"] == answer["inconclusive_band"]
+    assert "Known by 3 photos" in personal.get("/").get_data(as_text=True)
+
+
 def test_the_page_tells_whose_it_is_and_that_it_may_not_generalise(personal, collins):
     assert "the personal model my_model." in personal.get("/").get_data(as_text=True)
     token = personal.form_token()

@@ -37,7 +37,9 @@ const CROWDED = {
 export class LiveComparison {
   #generation = 0;
 
-  /** @param {PhotoSlot} reference the photo that the webcam is compared with */
+  knownPhotos = 0; // how many photos of whom a personal model knows, where the webcam is compared with these
+
+  /** @param {PhotoSlot} reference the photo that the webcam is compared with, else */
   constructor(reference, consentEnded) {
     this.reference = reference;
     this.consentEnded = consentEnded;
@@ -61,7 +63,7 @@ export class LiveComparison {
 
   async start() {
     showProblem(byId("live-error"), null);
-    if (this.reference.obstacle) {
+    if (!this.knownPhotos && this.reference.obstacle) {
       this.reference.showObstacle();
       this.reference.focus();
       return;
@@ -71,7 +73,7 @@ export class LiveComparison {
     this.#forget();
     byId("live").scrollIntoView({ block: "start" }); // video and verdict fit a phone's screen together
     try {
-      const [portrait, opened] = await Promise.all([cutReference(this.reference), this.webcam.open(FRAME)]);
+      const [portrait, opened] = await Promise.all([this.knownPhotos ? null : cutReference(this.reference), this.webcam.open(FRAME)]);
       if (!opened || generation !== this.#generation) return;
       this.overlay.classList.toggle("mirrored", this.webcam.mirrored);
       announce("Live comparison is on.");
@@ -154,7 +156,7 @@ export class LiveComparison {
     const decision = this.score === null ? answer.decision : decide(this.score, answer.inconclusive_band);
     this.scale.show(this.score);
     setDecision(byId("live-verdict"), decision);
-    [byId("live-word").textContent, byId("live-words").textContent] = verdictWords(decision);
+    [byId("live-word").textContent, byId("live-words").textContent] = verdictWords(decision, this.knownPhotos);
     if (answer.other_faces) byId("live-words").textContent += " There are several faces in view; the largest is compared.";
     this.#showSteadyQuality(answer.quality.frame, now);
     this.#announceSteady(decision, now);
@@ -194,7 +196,7 @@ export class LiveComparison {
     } else if (!this.announced && now - this.decidedAt > STEADY_MS) {
       this.announced = true;
       const photo = decision === "inconclusive" && this.quality ? ` ${photoSentences(this.quality)}` : "";
-      announce(decision ? `${verdictWords(decision).join(". ")}${photo}` : "No face in view.");
+      announce(decision ? `${verdictWords(decision, this.knownPhotos).join(". ")}${photo}` : "No face in view.");
     }
   }
 

@@ -28,7 +28,7 @@ export function drawReport({ answer, faces, photos, word, sentence, counts, note
   const context = canvas.getContext("2d");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, WIDTH, HEIGHT);
-  drawFace(context, faces.reference, "Reference", photos.reference, EDGE);
+  drawFace(context, faces.reference, answer.known_photos ? "You" : "Reference", photos.reference, EDGE);
   drawFace(context, faces.probe, "Probe", photos.probe, EDGE + 280);
   write(context, word, 650, 160, `700 64px ${FONT}`, TONES[answer.decision]);
   writeWrapped(context, sentence, 650, 215, WIDTH - 650 - EDGE, sentence.length > LONG ? 22 : 26, INK);
@@ -46,7 +46,7 @@ function drawFace(context, face, label, photo, x) {
   context.fillStyle = "#eef0f5";
   context.fillRect(x, EDGE, FACE, FACE);
   if (face) context.drawImage(face, x, EDGE, FACE, FACE);
-  else write(context, "cannot be shown", middle, EDGE + 134, `20px ${FONT}`, QUIET, "center");
+  else if (label !== "You") write(context, "cannot be shown", middle, EDGE + 134, `20px ${FONT}`, QUIET, "center");
   write(context, label, middle, EDGE + 292, `24px ${FONT}`, QUIET, "center");
   writeWrapped(context, photo, middle, EDGE + 322, FACE, 20, INK, "center");
 }

@@ -54,16 +54,19 @@ export class ResultView {
       return false;
     }
     this.answer = { ...answer, compared_at: new Date().toISOString() };
-    [byId("verdict-word").textContent] = verdictWords(answer.decision);
-    byId("verdict-words").textContent = sentenceOf(answer.decision, qualitiesOf(answer));
+    const known = answer.known_photos ?? 0;
+    [byId("verdict-word").textContent] = verdictWords(answer.decision, known);
+    byId("verdict-words").textContent = sentenceOf(answer.decision, qualitiesOf(answer), known);
     setDecision(byId("verdict"), answer.decision);
     byId("counts").textContent = answer.error_counts.sentence;
-    tellReferences(answer.references);
+    tellReferences(answer.references ?? (known ? { odd: [], sentence: `Compared with ${known} photos of you.` } : null));
+    show(known, byId("you-face"));
+    show(!known, byId("reference-face"));
     this.scale.draw(answer.inconclusive_band, answer.threshold);
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
-    this.#drawFace("reference", views[0], faces[0]);
+    if (!known) this.#drawFace("reference", views[0], faces[0]);
     this.#drawFace("probe", views.at(-1), faces.at(-1));
     byId("more-faces").replaceChildren(...faces.slice(1, -1).map((face, index) => this.#moreFace(views[index + 1], face, index + 2)));
     show(true, this.root);
@@ -103,7 +106,7 @@ export class ResultView {
       faces: Object.fromEntries(LABELS.map((label) => [label, this.#drawn(label)])),
       word: byId("verdict-word").textContent,
       sentence: `${byId("verdict-words").textContent} ${this.answer.references?.sentence ?? ""}`.trim(),
-      photos: Object.fromEntries(LABELS.map((label) => [label, photoWords(this.answer.faces[label].quality)])),
+      photos: Object.fromEntries(LABELS.map((label) => [label, photoWordsOf(this.answer, label)])),
       counts: byId("counts").textContent,
       note: byId("model-note")?.textContent.replace(/\s+/g, " ").trim() ?? "",
     });
@@ -116,11 +119,15 @@ export class ResultView {
   }
 }
 
-const referencesOf = ({ faces }) => faces.references ?? [faces.reference];
+// None where the person that a personal model knows was asked for.
+const referencesOf = ({ faces }) => faces.references ?? [faces.reference].filter(Boolean);
+
+const photoWordsOf = ({ faces, known_photos: known }, label) => (faces[label] ? photoWords(faces[label].quality) : `${known} photos`);
 
 // Of several references the best one's.
 function qualitiesOf(answer) {
   const all = referencesOf(answer).map(({ quality }) => quality);
+  if (!all.length) return { probe: answer.faces.probe.quality };
   const best = all.reduce((one, other) => (other.certainty > one.certainty ? other : one));
   return { [all.length > 1 ? "best reference" : "reference"]: best, probe: answer.faces.probe.quality };
 }

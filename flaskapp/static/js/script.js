@@ -15,10 +15,19 @@ import { PhotoSlot } from "./slot.js";
 import { acceptDrops, acceptPaste } from "./sources.js";
 
 const PROGRESS_AFTER_MS = 250; // a bar that only flashes up is noise
+const HEADINGS = {
+  "photo, photo": "Choose two photos",
+  "photo, webcam": "Compare a photo with the webcam",
+  "you, photo": "Is it you? Choose a photo",
+  "you, webcam": "Is it you? Ask the webcam",
+};
+
+const chosen = (fieldset) => byId(fieldset).querySelector("input:checked").value;
+const choose = (fieldset, value) => (byId(fieldset).querySelector(`[value=${value}]`).checked = true);
 
 class Page {
   constructor(main) {
-    const { template, cropSize, photoMb } = main.dataset;
+    const { template, cropSize, photoMb, knownPhotos } = main.dataset;
     const mostBytes = Number(photoMb) * 1024 ** 2;
     this.reference = new PhotoSlot("reference", mostBytes);
     this.probe = new PhotoSlot("probe", mostBytes);
@@ -28,11 +37,19 @@ class Page {
     this.consent = new Consent();
     this.live = new LiveComparison(this.reference, () => this.askForConsent());
     this.work = null;
+    this.knownPhotos = Number(knownPhotos);
     this.#listen();
+    if (location.hash === "#live") choose("modes", "live");
+    this.#layOut();
+  }
+
+  // Whether the one to look for is the person that a personal model knows, and not one of a reference photo.
+  get asksForYou() {
+    return this.knownPhotos > 0 && chosen("who") === "you";
   }
 
   get references() {
-    return [this.reference, ...this.more.slots];
+    return this.asksForYou ? [] : [this.reference, ...this.more.slots];
   }
 
   get slots() {
@@ -61,7 +78,7 @@ class Page {
     for (const button of byId("samples").querySelectorAll("button")) {
       button.addEventListener("click", () => this.#takeSamples(JSON.parse(button.dataset.samples)));
     }
-    byId("modes").addEventListener("change", (event) => this.#setMode(event.target.value));
+    for (const id of ["modes", "who"]) byId(id)?.addEventListener("change", () => this.#layOut());
     for (const button of document.querySelectorAll("[data-start-over]")) {
       button.addEventListener("click", () => this.#startOver());
     }
@@ -89,7 +106,7 @@ class Page {
   #openPhotos() {
     this.#setStep("photos");
     focusOn(byId("photos-heading"));
-    announce("Thank you. Choose two photos.");
+    announce(`Thank you. ${byId("photos-heading").textContent}.`);
     for (const slot of this.slots) if (slot.problem?.code === "consent_required") slot.take(slot.file);
   }
 
@@ -104,7 +121,7 @@ class Page {
     this.#forget();
     this.#setStep("photos");
     focusOn(byId("photos-heading"));
-    announce("Everything was forgotten. Choose two photos.");
+    announce(`Everything was forgotten. ${byId("photos-heading").textContent}.`);
   }
 
   #forget() {
@@ -112,8 +129,8 @@ class Page {
     this.live.clear();
     for (const slot of [this.more, this.reference, this.probe]) slot.clear();
     this.result.clear();
-    this.#setMode("photo");
-    byId("modes").querySelector("input").checked = true;
+    for (const first of document.querySelectorAll(".modes label:first-of-type input")) first.checked = true;
+    this.#layOut();
   }
 
   #stopWork() {
@@ -132,16 +149,21 @@ class Page {
       if (mark.dataset.stepName === step) mark.setAttribute("aria-current", "step");
       else mark.removeAttribute("aria-current");
     }
-    document.title = `${{ consent: "Agree first", photos: "Choose two photos", result: "Result" }[step]} – Facial Recognition`;
+    document.title = `${{ consent: "Agree first", photos: byId("photos-heading").textContent, result: "Result" }[step]} – Facial Recognition`;
   }
 
-  #setMode(mode) {
-    const live = mode === "live";
-    if (!live) this.live.clear();
+  // By what is looked for, and in what.
+  #layOut() {
+    const [you, live] = [this.asksForYou, chosen("modes") === "live"];
+    if (!live || you !== Boolean(this.live.knownPhotos)) this.live.clear();
+    this.live.knownPhotos = you ? this.knownPhotos : 0;
+    if (this.knownPhotos) show(you, byId("you-slot"));
     show(live, byId("live"));
-    show(!live, this.probe.root, this.more.root, byId("compare"), byId("samples"));
-    byId("photos-heading").textContent = live ? "Compare a photo with the webcam" : "Choose two photos";
-    if (live) this.#dropResult();
+    show(!you, byId("person"), this.reference.root);
+    show(!live, this.probe.root, byId("compare"));
+    show(!you && !live, this.more.root, byId("samples"));
+    byId("photos-heading").textContent = HEADINGS[`${you ? "you" : "photo"}, ${live ? "webcam" : "photo"}`];
+    this.#dropResult();
   }
 
   // A result belongs to the photos it was made from.

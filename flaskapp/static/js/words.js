@@ -4,8 +4,8 @@ import { byId, show, showIcon } from "./dom.js";
 
 const WORDS = JSON.parse(byId("main").dataset.words);
 
-/** Word and sentence of a decision. */
-export const verdictWords = (decision) => WORDS.verdicts[decision];
+/** Word and sentence of a decision on two photos, or on one and the photos that a personal model knows. */
+export const verdictWords = (decision, knownPhotos = 0) => (knownPhotos ? WORDS.about_you : WORDS.verdicts)[decision];
 
 // "fair: a little blurred, too dark"
 function gradeWords({ grade, reasons }) {
@@ -30,9 +30,10 @@ export const photoSentences = (quality) => `${photoWords(quality)}. ${helpFor(qu
  *
  * @param {string} decision
  * @param {object} photos name → quality
+ * @param {number} knownPhotos how many a personal model knows, if its owner was asked for
  */
-export function sentenceOf(decision, photos) {
-  const sentence = verdictWords(decision)[1];
+export function sentenceOf(decision, photos, knownPhotos = 0) {
+  const sentence = verdictWords(decision, knownPhotos)[1];
   if (decision !== "inconclusive") return sentence;
   const told = Object.entries(photos);
   const why = told.filter(([, { grade }]) => grade !== "good").map(([name, quality]) => `The ${name} photo is ${gradeWords(quality)}.`);
