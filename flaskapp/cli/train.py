@@ -107,23 +107,16 @@ def _read_others(others: str | None) -> Album | None:
 
 
 def describe(result: OwnResult) -> str:
-    """Return the figures as lines of text, the shipped weights' beside."""
-    from flaskapp.report.rows import interval_text, percent
+    """Return what came of a training as lines of text, the shipped weights' figures beside."""
+    from flaskapp.report.rows import percent
 
-    scope, confusion = result.scope, result.personal.confusion
-    personal, before = result.personal.figures(), result.shipped.figures()
-    lines = [*result.in_words(), "Is it you? This model; the shipped weights with the same photos, with one photo:"]
-    for name, told in result.me.even_figures().items():
-        lines.append(f"  {name:<9} {'  '.join(f'{percent(value):>9}' for value in told.values())}")
+    scope = result.scope
+    lines = [*result.in_words(), f"{'':<9}  this model  shipped weights, same photos  shipped weights, one photo"]
+    for name, told in result.even_figures().items():
+        personal, shipped, alone = map(percent, told.values())
+        lines.append(f"{name:<9}  {personal:>10}  {shipped:>28}  {alone:>26}")
     lines.append(
-        f"Two photos, scored once on {confusion.genuine} genuine and {confusion.impostor} impostor pairs; "
-        "95 % intervals; in brackets before training:"
-    )
-    for name in ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer"):
-        interval = interval_text(result.personal.intervals.get(name))
-        lines.append(f"  {name:<9} {percent(personal[name]):>9}  {interval:<36}  ({percent(before[name])})")
-    lines.append(
-        f"  out_of_scope: {scope.strangers_out:,} of {scope.stranger_pairs:,} pairs of two strangers,"
+        f"Of two photos, out_of_scope: {scope.strangers_out:,} of {scope.stranger_pairs:,} pairs of two strangers,"
         f" {scope.owner_out:,} of {scope.owner_pairs:,} pairs of you."
     )
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import numpy as np
 
 from flaskapp.augment_images import TRANSFORMATIONS, augment
 from flaskapp.personal.album import Album, join
+from flaskapp.personal.model import surest
 from flaskapp.personal.split import PARTS, audit, find_alike, groups_of, split_people, split_photos
 from flaskapp.personal.stand_in import Drawn, StandIn
 from flaskapp.weights.runtime import Runtime
@@ -111,7 +112,8 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
     """
     if len(mine) < 3:  # of two, nobody could say which is the other's
         return None
-    strange = _scores(embeddings, embeddings, runtime) < runtime.info.inconclusive_band[0]
+    scores = np.stack([runtime.scores(embeddings, one) for one in embeddings])
+    strange = scores < runtime.info.inconclusive_band[0]
     rows = np.flatnonzero(strange.sum(axis=1) > (len(mine) - 1) / 2).tolist()
     if not rows:
         return None
@@ -122,15 +124,16 @@ def doubt_of_one_person(mine: Album, embeddings: np.ndarray, runtime: Runtime) -
 
 
 def own_among_others(others: Album, embeddings: np.ndarray, mine: np.ndarray, runtime: Runtime) -> Doubt | None:
-    """Say which photos of other people seem to show the owner, or None: those that match most of the owner's.
+    """Say which photos of other people seem to show the owner, or None: those that match the owner's together.
 
     The embeddings are float32 (M, 4096), ``mine`` those of the owner's N photos.
     """
-    alike = _scores(embeddings, mine, runtime) >= runtime.info.inconclusive_band[1]
-    rows = np.flatnonzero(alike.mean(axis=1) > 0.5).tolist()
+    known = surest(mine)
+    alike = runtime.person_scores(known, embeddings) >= runtime.info.for_references(len(known)).inconclusive_band[1]
+    rows = np.flatnonzero(alike).tolist()
     if not rows:
         return None
-    words = f"of the others' photos {len(rows)} match most of yours: {_listed(others, rows)}."
+    words = f"of the others' photos {len(rows)} match yours: {_listed(others, rows)}."
     advice = "If they show you, stop this and take them out: it would learn that you are somebody else."
     return Doubt(tuple(rows), words, advice)
 
@@ -138,8 +141,3 @@ def own_among_others(others: Album, embeddings: np.ndarray, mine: np.ndarray, ru
 def _listed(album: Album, rows: list[int]) -> str:
     names = ", ".join(album.names[row] for row in rows[:MOST_NAMED])
     return f"{names} … and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else names
-
-
-def _scores(probes: np.ndarray, references: np.ndarray, runtime: Runtime) -> np.ndarray:
-    """Return the similarity scores float (N, M) of N embeddings with M."""
-    return np.stack([runtime.scores(probes, one) for one in references], axis=1)

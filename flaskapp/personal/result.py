@@ -9,18 +9,17 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from flaskapp import plots
 from flaskapp.evaluation.decisions import decide_all, rates, sigmoid
-from flaskapp.evaluation.intervals import Interval, exact_interval, sources_by
+from flaskapp.evaluation.intervals import Interval, exact_interval
 from flaskapp.evaluation.result import Evaluation, evaluate
 from flaskapp.personal.data import OwnData
 from flaskapp.personal.loop import Epoch, best_of
-from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, look
+from flaskapp.personal.scoring import Network, ask, ask_by_one_photo
 from flaskapp.personal.split import PARTS
 from flaskapp.report.page import Section, Table, page, picture
 from flaskapp.report.rows import NAMES, interval_text, percent
@@ -28,27 +27,32 @@ from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo
 
 VERDICTS = ("match", "inconclusive", "non_match", "out_of_scope")
 HARDEST = 10
-STRANGERS_PAIRED, STRANGER_PAIRS_AT_MOST = 300, 20_000
-FIGURES = ("accuracy", "precision", "recall", "f1", "fmr", "fnmr", "eer")
 SYSTEMS = {
     "personal": "this model",
     "shipped": "shipped weights, same photos as references",
     "alone": "shipped weights, one reference",
 }
+EVEN = ("accuracy", "precision", "recall", "f1")
 ANSWERS = ("", "knew you", "could not say", "missed you", "took strangers for you", "could not say", "told them apart")
 PICTURES = {"scores": "Score histograms", "roc": "ROC", "det": "DET"}
-EVEN = (
-    "At the threshold, which allows no “cannot say”, and as if you and strangers came equally often. "
-    "With one reference, each photo of yours was compared with each other one, and each stranger's with one."
-)
 METHOD = (
-    "In brackets 95 % intervals by bootstrap over the photos, and where no error was seen how often there may be one."
+    "All at the threshold, which allows no “cannot say”; accuracy, precision and F1 as if you and strangers came "
+    "equally often. In brackets 95 % intervals (Clopper and Pearson). With one reference, each photo of yours was "
+    "compared with each other one, and each stranger's with one."
 )
+
+
+class Answers(NamedTuple):
+    """Scores float (M,) of photos, whether each shows the owner, bool (M,), and what that is worth."""
+
+    scores: np.ndarray
+    same: np.ndarray
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
 class Scope:
-    """How often ``out_of_scope`` was the answer: to pairs of two strangers, and of two of the owner's test photos."""
+    """How often ``out_of_scope`` was the answer: to pairs of two strangers, and of two photos of the owner."""
 
     stranger_pairs: int
     strangers_out: int
@@ -56,27 +60,18 @@ class Scope:
     owner_out: int
 
 
-class HardPair(NamedTuple):
-    """A scored pair on which the model was least right; names of photos, no pictures."""
+class HardPhoto(NamedTuple):
+    """A photo, by name, about which the model was least right; ``same`` if it is the owner's."""
 
-    reference: str
-    probe: str
+    name: str
     same: bool
     score: float
     shipped_score: float
 
 
-class Answers(NamedTuple):
-    """Scores float (M,) of single photos, whether each shows the owner, bool (M,), and what that is worth."""
-
-    scores: np.ndarray
-    same: np.ndarray
-    evaluation: Evaluation
-
-
 @dataclass(frozen=True, eq=False)
-class IsItMe:
-    """What was answered to photos of the owner that training never saw, and to strangers.
+class OwnResult:
+    """What was answered to photos of the owner that what decides had not seen, and to strangers.
 
     Attributes:
         photos: how many photos of the owner the model knows.
@@ -84,6 +79,11 @@ class IsItMe:
         personal: of the model: each photo was held against the owner's others, a stranger's against all.
         shipped: of the weights that it started from, with the same photos as references.
         alone: of these weights with one reference.
+        scope: how often the model said of two photos that it knows neither.
+        verdicts: kind of pair of two photos → verdict → count.
+        hardest: the photos furthest on the wrong side.
+        log: the training's epochs.
+        doubts: whether the photos show whom they should, in words.
     """
 
     photos: int
@@ -91,6 +91,16 @@ class IsItMe:
     personal: Answers
     shipped: Answers
     alone: Answers
+    scope: Scope
+    verdicts: dict[str, dict[str, int]]
+    hardest: Sequence[HardPhoto]
+    log: list[Epoch]
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> int:
+        """The epoch whose weights were tried; 0 = those that it started from."""
+        return best_of(self.log)
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
@@ -99,7 +109,7 @@ class IsItMe:
 
     def even_figures(self) -> dict[str, dict[str, float | None]]:
         """Return accuracy, precision, recall and F1, by system, as if owner and strangers came equally often."""
-        told: dict[str, dict[str, float | None]] = {name: {} for name in FIGURES[:4]}
+        told: dict[str, dict[str, float | None]] = {name: {} for name in EVEN}
         for system, evaluation in self.evaluations.items():
             of = evaluation.confusion
             found = rates(of.true_matches / of.genuine, of.false_matches / of.impostor, 1, 1)
@@ -127,12 +137,13 @@ class IsItMe:
             f"Of 100 new photos of you it may fail to know {missed}; of 10,000 new strangers it may take {taken} for "
             "you (95 % intervals).",
             decides,
+            *(f"But {doubt}" for doubt in self.doubts),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures in JSON's types."""
         told = {system: evaluation.to_json() for system, evaluation in self.evaluations.items()}
-        return {"photos": self.photos, "learned": self.learned, "even": self.even_figures(), **told}
+        return {**told, "even": self.even_figures(), "scope": asdict(self.scope)}
 
 
 def _out_of(many: int, share: Interval) -> str:
@@ -140,58 +151,8 @@ def _out_of(many: int, share: Interval) -> str:
     return f"{low:,} to {high:,}" if low else f"up to {high:,}"
 
 
-@dataclass(frozen=True, eq=False)
-class OwnResult:
-    """Everything measured on photos that neither training nor a choice saw.
-
-    Attributes:
-        me: what was answered to single photos.
-        personal: what the model makes of two photos, by that which is less like the owner: the owner's test photos,
-            and strangers', with those learned from.
-        shipped: what the weights that it started from make of the same pairs, which they compare with each other.
-        scores: float (M,), the model's scores of the pairs.
-        shipped_scores: float (M,).
-        same: bool (M,).
-        scope: how often it said that it knows neither.
-        verdicts: kind of pair → verdict → count.
-        hardest: the pairs furthest on the wrong side.
-        log: the training's epochs.
-        doubts: whether the photos show whom they should, in words.
-    """
-
-    me: IsItMe
-    personal: Evaluation
-    shipped: Evaluation
-    scores: np.ndarray
-    shipped_scores: np.ndarray
-    same: np.ndarray
-    scope: Scope
-    verdicts: dict[str, dict[str, int]]
-    hardest: Sequence[HardPair]
-    log: list[Epoch]
-    doubts: tuple[str, ...] = ()
-
-    @property
-    def kept(self) -> int:
-        """The epoch whose weights were tried; 0 = those that it started from."""
-        return best_of(self.log)
-
-    def in_words(self) -> tuple[str, ...]:
-        """Say how well it knows its owner, and what makes that worth little."""
-        return *self.me.in_words(), *(f"But {doubt}" for doubt in self.doubts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures in JSON's types."""
-        return {
-            "me": self.me.to_json(),
-            "personal": self.personal.to_json(),
-            "shipped": self.shipped.to_json(),
-            "scope": asdict(self.scope),
-        }
-
-
 def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch]) -> OwnResult:
-    """Score the photos that were kept back, once.
+    """Ask of photos, once, whether they show the owner.
 
     Args:
         data: the photos.
@@ -199,142 +160,118 @@ def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch])
         shipped: the weights that it started from.
         log: the training's epochs, passed on.
     """
-    me, odds = _is_it_me(data, network, shipped)
-    seen = look(shipped, data, "test")
-    learned_from, kept_back, others = len(data.mine["training"]), len(data.mine["test"]), data.others["test"]
-    names = [*data.mine["training"].names, *data.mine["test"].names, *(f"others/{name}" for name in others.names)]
-    sources = sources_by("photo", [names[row] for row in seen.first], [names[row] for row in seen.second])
-    own, strangers = odds[: len(data.moments)], odds[len(data.moments) :][: len(others)]
-    of_pairs = sigmoid(np.concatenate([own[:learned_from], own[-kept_back:], strangers]))
-    both = np.sort([of_pairs[seen.first], of_pairs[seen.second]], axis=0)
-    scores, scores_before = both[0], sigmoid(seen.odds)
-    info = shipped.info.for_references(me.photos)
-    personal, base = (
-        evaluate(values, seen.same, threshold=weights.threshold, band=weights.inconclusive_band, sources=sources)
-        for values, weights in ((scores, info), (scores_before, shipped.info))
-    )
-    threshold = info.threshold
-    decisions = np.array(decide_all(scores, info.inconclusive_band), object)
-    decisions[both[1] < threshold] = "out_of_scope"
-    counts = {"genuine": Counter(decisions[seen.same]), "impostor": Counter(decisions[~seen.same])}
-    hardest = np.argsort(np.where(seen.same, scores - threshold, threshold - scores), kind="stable")[:HARDEST].tolist()
-    columns = seen.first.tolist(), seen.second.tolist(), seen.same.tolist(), scores.tolist(), scores_before.tolist()
-    rows = list(zip(*columns, strict=True))
+    learned, count = network is not shipped, len(data.moments)
+    # What was trained has seen the photos before those for the test; to the shipped weights all are new.
+    parts = PARTS[-1:] if learned else PARTS[::-1]
+    new = np.arange(count) >= (count - len(data.mine["test"]) if learned else 0)
+    info = shipped.info.for_references(min(count, MOST_REFERENCES))
+    own, strangers = ask(network, data, parts)
+    own_before, strangers_before = ask(shipped, data, parts) if learned else (own, strangers)
+    personal, before = _answers(own[new], strangers, info), _answers(own_before[new], strangers_before, info)
+    mine = [name for part in PARTS for name in data.mine[part].names]
+    names = [name for name, chosen in zip(mine, new, strict=True) if chosen]
+    names += [f"others/{name}" for part in parts for name in data.others[part].names]
+    people = np.concatenate([np.asarray([f"{part} {one}" for one in data.others[part].people]) for part in parts])
+    wrongness = np.where(personal.same, -personal.scores, personal.scores)
+    known, unknown = sigmoid(own), sigmoid(strangers)
+    first, second = np.triu_indices(count, 1)
+    two = new[first] | new[second]
     return OwnResult(
-        me,
+        min(count, MOST_REFERENCES),
+        learned,
         personal,
-        base,
-        scores,
-        scores_before,
-        seen.same,
-        _scope(sigmoid(own[-kept_back:]) >= threshold, sigmoid(strangers) >= threshold, others.people, data.seed),
-        {kind: {verdict: count[verdict] for verdict in VERDICTS} for kind, count in counts.items()},
-        [HardPair(names[first], names[second], *rest) for first, second, *rest in (rows[n] for n in hardest)],
+        before,
+        _answers(*ask_by_one_photo(shipped, data, parts), shipped.info),
+        _scope(known[new] >= info.threshold, unknown >= info.threshold, people),
+        {
+            "genuine": _verdicts(known[first[two]], known[second[two]], info),
+            "impostor": _verdicts(*(one.ravel() for one in np.meshgrid(known, unknown)), info),
+        },
+        [
+            HardPhoto(names[row], *(values[row].item() for values in (personal.same, personal.scores, before.scores)))
+            for row in np.argsort(-wrongness, kind="stable")[:HARDEST]
+        ],
         log,
         data.doubts,
     )
 
 
-def _is_it_me(data: OwnData, network: Network, shipped: Network) -> tuple[IsItMe, np.ndarray]:
-    """Return what is answered to single photos, and all photos' log-odds: mine, and strangers', the test's first."""
-    learned = network is not shipped
-    photos = min(len(data.moments), MOST_REFERENCES)
-    info = shipped.info.for_references(photos)
-    # What was trained has seen the photos before these; to the shipped weights all are new.
-    new = slice(-len(data.mine["test"]), None) if learned else slice(None)
-
-    def answers(own: np.ndarray, strangers: np.ndarray, weights: WeightsInfo) -> Answers:
-        scores = sigmoid(np.append(own, strangers))
-        same, band = np.arange(len(scores)) < len(own), weights.inconclusive_band
-        return Answers(scores, same, evaluate(scores, same, threshold=weights.threshold, band=band))
-
-    parts = PARTS[-1:] if learned else PARTS[::-1]
-    own, strangers = ask(network, data, parts)
-    own_before, strangers_before = ask(shipped, data, parts) if learned else (own, strangers)
-    me = IsItMe(
-        photos,
-        learned,
-        answers(own[new], strangers, info),
-        answers(own_before[new], strangers_before, info),
-        answers(*ask_by_one_photo(shipped, data, parts), shipped.info),
-    )
-    return me, np.append(own, strangers)
+def _answers(own: np.ndarray, strangers: np.ndarray, weights: WeightsInfo) -> Answers:
+    scores = sigmoid(np.append(own, strangers))
+    same, band = np.arange(len(scores)) < len(own), weights.inconclusive_band
+    return Answers(scores, same, evaluate(scores, same, threshold=weights.threshold, band=band))
 
 
-def _scope(owner: np.ndarray, others: np.ndarray, people: Sequence[object] | np.ndarray, seed: int) -> Scope:
-    """Count pairs, given of photos of the owner and of others, bool, whether each counts as the owner's."""
-    rng, person = np.random.default_rng(seed), np.asarray(people)
-    some = rng.permutation(len(others))[:STRANGERS_PAIRED]
-    first, second = some[np.stack(np.triu_indices(len(some), 1))]
-    strangers = rng.permutation(np.flatnonzero(person[first] != person[second]))[:STRANGER_PAIRS_AT_MOST]
-    out = ~(others[first[strangers]] | others[second[strangers]])
-    owner_out = [not (one or other) for one, other in combinations(owner.tolist(), 2)]
-    return Scope(len(strangers), int(out.sum()), len(owner_out), sum(owner_out))
+def _verdicts(one: np.ndarray, other: np.ndarray, weights: WeightsInfo) -> dict[str, int]:
+    """Count the verdicts on two photos, given the scores of either: that which is less like the owner decides."""
+    verdicts = np.array(decide_all(np.minimum(one, other), weights.inconclusive_band), object)
+    verdicts[np.maximum(one, other) < weights.threshold] = "out_of_scope"
+    counts = Counter(verdicts.tolist())
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
+def _scope(owner: np.ndarray, others: np.ndarray, people: np.ndarray) -> Scope:
+    """Count pairs, given whether each photo counts as the owner's, bool, and whose the others are."""
+
+    def pairs_of_two(people: np.ndarray) -> int:
+        counts = np.unique(people, return_counts=True)[1]
+        return int(counts.sum() ** 2 - (counts**2).sum()) // 2
+
+    pairs = pairs_of_two(people), pairs_of_two(people[~others])
+    return Scope(*pairs, math.comb(len(owner), 2), math.comb(int((~owner).sum()), 2))
 
 
 def own_face_page(result: OwnResult, note: Mapping[str, Any]) -> str:
     """Return the whole HTML file; ``note`` is the JSON beside the weights."""
-    scope, counts, confusion, me = result.scope, note["training"]["photos"], result.personal.confusion, result.me
+    scope, confusion = result.scope, result.personal.evaluation.confusion
     drawn = note["training"]["others"] == "stand-in"
-    whom = "people drawn from the stand-in, who do not exist" if drawn else "people who were never learned from"
-    scored = (
-        f"Scored once on {counts['test']['mine']} photos of the owner that training never saw, against "
-        f"{counts['training']['mine']} that it learned from: {confusion.genuine} genuine pairs, and as many impostor "
-        f"pairs with {counts['test']['people']:,} {whom}."
+    whom = (
+        "drawn from the stand-in and do not exist: real ones may be more like you" if drawn else "new to what decided"
     )
     out_of_scope = (
         f"Of {scope.stranger_pairs:,} pairs of two strangers {scope.strangers_out:,} read out_of_scope; "
-        f"of {scope.owner_pairs:,} pairs of two test photos of the owner {scope.owner_out:,} did."
+        f"of {scope.owner_pairs:,} pairs of two photos of the owner {scope.owner_out:,} did."
     )
-    figures = [[NAMES[name], *map(percent, told.values())] for name, told in me.even_figures().items()]
-    figures += [
-        [NAMES[name], *(percent(told.figures()[name]) for told in me.evaluations.values())] for name in FIGURES[4:]
-    ]
-    both = result.personal, result.shipped
-    rows = [[NAMES[name], *(_figure(evaluation, name) for evaluation in both)] for name in FIGURES]
-    rows.append(["threshold", *(f"{evaluation.threshold:.4f}" for evaluation in both)])
-    rows.append(["inconclusive band", *("{:.4f} to {:.4f}".format(*evaluation.band) for evaluation in both)])
+    figures = [[NAMES[name], *map(percent, told.values())] for name, told in result.even_figures().items()]
+    evaluations = result.evaluations.values()
+    figures += [[NAMES[name], *(_with_interval(of, name) for of in evaluations)] for name in ("fmr", "fnmr")]
+    figures.append([NAMES["eer"], *(percent(of.eer) for of in evaluations)])
+    figures.append(["threshold", *(f"{of.threshold:.4f}" for of in evaluations)])
+    figures.append(["inconclusive band", *("{:.4f} to {:.4f}".format(*of.band) for of in evaluations)])
     outcomes = [
-        ("genuine", str(confusion.true_matches), str(confusion.false_non_matches)),
-        ("impostor", str(confusion.false_matches), str(confusion.true_non_matches)),
+        ("your photos", str(confusion.true_matches), str(confusion.false_non_matches)),
+        ("strangers'", str(confusion.false_matches), str(confusion.true_non_matches)),
     ]
     hardest = [
-        (f"{one} — {other}", "genuine" if same else "impostor", f"{score:.4f}", f"{before:.4f}")
-        for one, other, same, score, before in result.hardest
+        (name, "you" if same else "stranger", f"{score:.4f}", f"{before:.4f}")
+        for name, same, score, before in result.hardest
     ]
     losses = [epoch.loss for epoch in result.log], [epoch.validation_loss for epoch in result.log]
+    drawings = plots.plot_evaluation(*result.personal)
     pictures = [picture(plots.plot_training(*losses, result.kept), "Training curves: the loss of each epoch")]
-    for what, drawn_from in (
-        ("is it you", me.personal),
-        ("two photos", Answers(result.scores, result.same, result.personal)),
-    ):
-        found = plots.plot_evaluation(*drawn_from)
-        pictures += [picture(found[name], f"{words}: {what}") for name, words in PICTURES.items()]
+    pictures += [picture(drawings[name], words) for name, words in PICTURES.items()]
     sections = [
         Section("How well it works", (*result.in_words(), note["personal"]["warning"], "No liveness check.")),
-        Section("Is it you?", (f"The strangers are {whom}.",), Table(ANSWERS, _answer_rows(me))),
-        Section("Figures", (EVEN,), Table(("", *SYSTEMS.values()), figures)),
-        Section("Two photos", (scored, METHOD), Table(("", "this model", "the weights it started from"), rows)),
+        Section("Is it you?", (f"The strangers are {whom}.",), Table(ANSWERS, _answer_rows(result))),
+        Section("Figures", (METHOD,), Table(("", *SYSTEMS.values()), figures)),
         Section("Confusion matrix", (), Table(("", "decided match", "decided non-match"), outcomes)),
-        Section("Out of scope", (out_of_scope,)),
+        Section("Two photos: out of scope", (out_of_scope,)),
         Section("Curves", pictures=pictures),
-        Section("Hardest pairs", (), Table(("photos", "truth", "this model", "before"), hardest)),
+        Section("Hardest photos", (), Table(("photo", "truth", "this model", "before"), hardest)),
     ]
     return page(note["name"], "A model trained on its owner's face by facial-recognition train.", sections)
 
 
-def _answer_rows(me: IsItMe) -> list[tuple[str, ...]]:
+def _answer_rows(result: OwnResult) -> list[tuple[str, ...]]:
     rows = []
-    for system, evaluation in me.evaluations.items():
+    for system, evaluation in result.evaluations.items():
         of = [evaluation.decisions[kind] for kind in ("genuine", "impostor")]
         counts = [(count, one.pairs) for one in of for count in (one.match, one.inconclusive, one.non_match)]
         rows.append((SYSTEMS[system], *(f"{count:,} of {pairs:,}" for count, pairs in counts)))
     return rows
 
 
-def _figure(evaluation: Evaluation, name: str) -> str:
-    value = evaluation.figures()[name]
-    if value is None:
-        return "—"
-    interval = interval_text(evaluation.intervals.get(name))
-    return percent(value) + (f" ({interval})" if interval else "")
+def _with_interval(evaluation: Evaluation, name: str) -> str:
+    of = evaluation.confusion
+    count, pairs = (of.false_matches, of.impostor) if name == "fmr" else (of.false_non_matches, of.genuine)
+    return f"{percent(count / pairs)} ({interval_text(exact_interval(count, pairs))})"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,38 +58,24 @@ class Network:
         return person_log_odds(references, probes, self.score_kernel, self.score_bias, self.info)
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What a network says of pairs: my N training photos, L of mine that were kept back, K of others, in this order.
+class Seen(NamedTuple):
+    """Log-odds of pairs, float64 (M,), and whether both photos show one person, bool (M,)."""
 
-    Attributes:
-        first: int (M,), rows of the pairs' references, which are mine.
-        second: int (M,), rows of their probes.
-        same: bool (M,).
-        odds: float64 (M,), log-odds of the pairs.
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    same: np.ndarray
     odds: np.ndarray
+    same: np.ndarray
 
 
-def look(network: Network, data: OwnData, part: str) -> Seen:
-    """Score a part's photos: all pairs of mine with my training photos, and of both with the others.
-
-    For the test there are as many impostor pairs as genuine ones, drawn from all.
-    """
-    albums = data.mine["training"], data.mine[part], data.others[part]
+def look(network: Network, data: OwnData) -> Seen:
+    """Score the photos for validation: all pairs of mine with my training photos, and of both with the others."""
+    albums = data.mine["training"], data.mine["validation"], data.others["validation"]
     embeddings = np.concatenate([network.embed(photos) for photos in albums])
     learned, own = len(albums[0]), len(albums[0]) + len(albums[1])
     genuine = np.array(list(product(range(learned), range(learned, own))))
     impostor = np.array(list(product(range(own), range(own, len(embeddings)))))
-    most = len(genuine) if part == "test" else IMPOSTORS_AT_MOST
-    rng = np.random.default_rng((data.seed, part == "test"))
-    impostor = impostor[np.sort(rng.permutation(len(impostor))[:most])]
+    rng = np.random.default_rng((data.seed, 0))
+    impostor = impostor[np.sort(rng.permutation(len(impostor))[:IMPOSTORS_AT_MOST])]
     first, second = np.concatenate([genuine, impostor]).T
-    return Seen(first, second, np.arange(len(first)) < len(genuine), network.pair_odds(embeddings, first, second))
+    return Seen(network.pair_odds(embeddings, first, second), np.arange(len(first)) < len(genuine))
 
 
 def on_scale_of(shipped: Network, trained: Network, data: OwnData) -> Network:

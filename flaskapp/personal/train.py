@@ -189,7 +189,7 @@ def learn(
     """Train by either recipe, and return the epochs; the network ends with the best one's weights."""
 
     def validate() -> Seen:
-        return look(network_of(siamese, trunk, info), data, "validation")
+        return look(network_of(siamese, trunk, info), data)
 
     others = data.others["training"]
     if recipe.kind == "whole" and isinstance(others, Album):
@@ -231,8 +231,8 @@ def _write(
         "error_counts": result.verdicts,
         "personal": {
             "templates_sha256": hashlib.sha256((folder / folders.TEMPLATES).read_bytes()).hexdigest(),
-            "counts": {kind: asdict(count) for kind, count in result.me.personal.evaluation.decisions.items()},
-            "learned": result.me.learned,
+            "counts": {kind: asdict(count) for kind, count in result.personal.evaluation.decisions.items()},
+            "learned": result.learned,
             "warning": WARNING,
             "doubts": list(data.doubts),
         },

@@ -87,7 +87,7 @@ def train(out: Path, minutes: float, faces: np.ndarray, tell: Callable[..., None
 
 def _digest(result: OwnResult) -> dict[str, Any]:
     """Return the figures that the page shows."""
-    return {"words": result.in_words(), "figures": result.me.even_figures(), "scope": vars(result.scope)}
+    return {"words": result.in_words(), "figures": result.even_figures(), "scope": vars(result.scope)}
 
 
 if __name__ == "__main__":

@@ -142,31 +142,31 @@ class TestModel:
     def test_what_serves_scores_as_what_was_measured(self, trained):
         out, result, _ = trained
         runtime, owner = load_model(out)
-        assert owner is not None and len(owner.templates) == result.me.photos == 12
+        assert owner is not None and len(owner.templates) == result.photos == 12
         album = others_album()
         embeddings = runtime.embed(preprocess.to_model_input(album.faces))
         served = dict(zip(album.names, runtime.person_scores(owner.templates, embeddings), strict=True))
-        strangers = result.me.personal.scores[~result.me.personal.same]
+        strangers = result.personal.scores[~result.personal.same]
         assert all(np.isclose(score, list(served.values()), atol=1e-4).any() for score in strangers)
-        # Of a pair the one less like the owner decides: of an impostor pair that is mostly the stranger.
-        for pair in (pair for pair in result.hardest if not pair.same):
-            assert pair.score <= served[pair.probe.removeprefix("others/")] + 1e-4
+        for photo in (photo for photo in result.hardest if not photo.same):
+            assert photo.score == pytest.approx(served[photo.name.removeprefix("others/")], abs=1e-4)
         assert owner.verdict_counts("match").impostor_pairs == len(strangers)
 
-    def test_the_test_photos_are_scored_with_as_many_impostors(self, trained):
+    def test_pairs_of_two_photos_are_counted_by_what_is_answered_to_them(self, trained):
         _, result, said = trained
-        assert result.personal.confusion.genuine == result.personal.confusion.impostor == 8 * 2
-        assert result.shipped.confusion.pairs == result.personal.confusion.pairs
         assert any("training: 8 of mine" in line for line in said)
         assert result.scope.owner_pairs == 1
+        strangers = result.personal.evaluation.confusion.impostor
+        assert sum(result.verdicts["impostor"].values()) == 12 * strangers
+        assert sum(result.verdicts["genuine"].values()) == 2 * 10 + 1, "one of both is new"
 
     def test_the_note_says_everything_that_compare_needs_and_the_report_no_more_than_it_may(self, trained):
         out, result, _ = trained
         note = json.loads((out / "model.json").read_text(encoding="utf-8"))
         assert note["name"] == "my_model"
         assert "may not generalise" in note["personal"]["warning"]
-        assert sum(note["error_counts"]["genuine"].values()) == 16
-        assert note["figures"]["personal"]["f1"] == result.personal.figures()["f1"]
+        assert note["error_counts"] == result.verdicts
+        assert note["figures"]["personal"]["f1"] == result.personal.evaluation.figures()["f1"]
         out_of_scope = load_model(out)[0].info.verdict_counts("out_of_scope")
         assert list(vars(out_of_scope).values())[:4] == list(vars(result.scope).values())
         report = (out / "report.html").read_text(encoding="utf-8")
@@ -177,12 +177,12 @@ class TestModel:
             "ROC",
             "DET",
             "Training curves",
-            "Hardest pairs",
+            "Hardest photos",
             "out_of_scope",
         ):
             assert wanted in report
         assert all(words in html.unescape(report) for words in result.in_words())
-        assert report.count("<img") == 7
+        assert report.count("<img") == 4
         assert "<script" not in report and "http:" not in report
 
 
@@ -190,8 +190,8 @@ class TestRecipes:
     def test_the_stand_in_serves_somebody_without_photos_of_others(self, by_the_stand_in):
         out, result, said = by_the_stand_in
         assert any("stand-in" in line for line in said)
-        assert result.personal.confusion.genuine == 16
-        assert "who do not exist" in (out / "report.html").read_text(encoding="utf-8")
+        assert result.personal.evaluation.confusion.genuine == 12
+        assert "do not exist" in (out / "report.html").read_text(encoding="utf-8")
 
     def test_by_the_head_recipe_the_trunk_holds_still(self, base, trained):
         assert trained[1].kept == 2
@@ -205,7 +205,7 @@ class TestRecipes:
     def test_every_weight_learns_by_the_original_recipe(self, base, trained, tmp_path):
         recipe = small_recipe(kind="whole", batch_size=4, steps=2, epochs=1, seed=7)
         result, _ = train(tmp_path / "m", base, recipe, others_album())
-        np.testing.assert_allclose(result.shipped_scores, trained[1].shipped_scores, atol=1e-5)  # as before training
+        np.testing.assert_allclose(result.shipped.scores, trained[1].shipped.scores, atol=1e-5)  # as before training
         assert result.kept == 1
         names = changed(base, tmp_path / "m")
         assert {"block1_conv/kernel", "block4_unit1_2_conv/kernel", "embedding/kernel"} <= names
@@ -215,7 +215,7 @@ class TestRecipes:
     @pytest.mark.usefixtures("learns_nothing")
     def test_what_is_doubtful_is_said_first_and_stays_in_report_and_model(self, base, tmp_path, monkeypatch):
         """Two people in one album: what helps to tell them from others is no gain for either."""
-        words = "do not match most of the others: me/0.png.", "of the others' photos 1 match most of yours: p0/0.png."
+        words = "do not match most of the others: me/0.png.", "of the others' photos 1 match yours: p0/0.png."
         for name, told in zip(("doubt_of_one_person", "own_among_others"), words, strict=True):
             monkeypatch.setattr(f"flaskapp.personal.train.{name}", lambda *_, told=told: Doubt((0,), told, "Stop."))
         result, said = train(tmp_path / "m", base, others=others_album())
@@ -364,7 +364,7 @@ class TestDeciding:
     def test_where_nothing_was_learned_the_shipped_weights_serve_with_all_photos(self, base, by_the_stand_in):
         out, result, _ = by_the_stand_in
         assert changed(base, out) == set()
-        assert not result.me.learned and result.me.photos == 12
+        assert not result.learned and result.photos == 12
         runtime, owner = load_model(out)
         assert not runtime.info.details["personal"]["learned"]
         shipped = Runtime(base)
@@ -373,7 +373,7 @@ class TestDeciding:
         np.testing.assert_allclose(scores, shipped.person_scores(embeddings[:12], embeddings[12:]), atol=1e-5)
 
     def test_to_the_shipped_weights_all_photos_are_new(self, by_the_stand_in):
-        me = by_the_stand_in[1].me
+        me = by_the_stand_in[1]
         for system in (me.personal, me.shipped):
             assert system.evaluation.confusion.genuine == 12
             assert system.evaluation.confusion.impostor == 10_000
@@ -381,10 +381,10 @@ class TestDeciding:
         np.testing.assert_array_equal(me.personal.scores, me.shipped.scores)
 
     def test_to_what_was_learned_only_those_kept_back_are(self, trained):
-        me = trained[1].me
+        me = trained[1]
         assert me.learned
         assert me.personal.evaluation.confusion.genuine == 2
-        assert me.personal.evaluation.confusion.impostor == trained[1].to_json()["me"]["shipped"]["impostor"] < 24
+        assert me.personal.evaluation.confusion.impostor == trained[1].to_json()["shipped"]["impostor"] < 24
         assert me.alone.evaluation.confusion.impostor == me.personal.evaluation.confusion.impostor
 
     def test_the_band_is_that_of_the_weights_it_started_from(self, base, trained, by_the_stand_in):
@@ -397,43 +397,40 @@ class TestDeciding:
 class TestWords:
     """What people read first."""
 
-    def told(self, mine: int, strangers: int, *, learned: bool = False, new: int = 15) -> tuple[str, ...]:
+    def result(self, mine: int, strangers: int, *, learned: bool = False, new: int = 15):
         from flaskapp.evaluation import evaluate
-        from flaskapp.personal.result import Answers, IsItMe
+        from flaskapp.personal.result import Answers, OwnResult, Scope
 
         def answers(mine: int, strangers: int) -> Answers:
             same = np.arange(new + 10_000) < new
             scores = np.where(same, np.arange(new + 10_000) < mine, np.arange(new + 10_000) < new + strangers)
             return Answers(scores, same, evaluate(scores, same, threshold=0.5, band=(0.5, 0.5)))
 
-        return IsItMe(15, learned, answers(mine, strangers), answers(mine - 1, 7), answers(0, 0)).in_words()
+        three = answers(mine, strangers), answers(mine - 1, 7), answers(0, 0)
+        return OwnResult(15, learned, *three, Scope(1, 1, 1, 0), {}, [], [], ("one looks like somebody else.",))
 
     def test_how_often_it_knew_its_owner_and_took_strangers_comes_first(self):
-        first, surely, decides = self.told(14, 6)
+        first, surely, decides, doubt = self.result(14, 6).in_words()
         assert first == (
             "It knew you in 14 of 15 photos it had not seen. Of 10,000 faces of strangers it took 6 for you."
         )
         assert "fail to know up to 32;" in surely and "take 2 to 14 for you" in surely
         assert "shipped weights" in decides and "15 photos" in decides
+        assert doubt == "But one looks like somebody else."
 
     def test_where_none_was_wrong_it_is_bounded(self):
-        _, surely, _ = self.told(15, 0)
+        surely = self.result(15, 0).in_words()[1]
         assert "up to 19;" in surely and "take up to 3 for you" in surely
 
     def test_what_was_learned_stands_beside_what_there_was_before(self):
-        *_, decides = self.told(3, 6, learned=True, new=3)
+        decides = self.result(3, 6, learned=True, new=3).in_words()[2]
         assert "learned decides" in decides and "known you in 2, and taken 7 strangers" in decides
 
     def test_figures_are_as_if_owner_and_strangers_came_equally_often(self):
-        from flaskapp.personal.result import Answers, IsItMe
-
-        same = np.arange(1004) < 4
-        scores = np.append([1, 1, 1, 0], np.arange(1000) < 100)
-        from flaskapp.evaluation import evaluate
-
-        one = Answers(scores, same, evaluate(scores, same, threshold=0.5, band=(0.5, 0.5)))
-        figures = IsItMe(4, False, one, one, one).even_figures()
+        figures = self.result(3, 1000, new=4).even_figures()
         assert figures["recall"]["personal"] == pytest.approx(0.75)
-        assert figures["precision"]["alone"] == pytest.approx(0.75 / 0.85)
-        assert figures["accuracy"]["shipped"] == pytest.approx((0.75 + 0.9) / 2)
+        assert figures["precision"]["personal"] == pytest.approx(0.75 / 0.85)
+        assert figures["accuracy"]["personal"] == pytest.approx((0.75 + 0.9) / 2)
         assert figures["f1"]["personal"] == pytest.approx(1.5 / (1.5 + 0.1 + 0.25))
+        assert figures["recall"]["shipped"] == pytest.approx(0.5)
+        assert figures["precision"]["alone"] is None, "nobody was taken for the owner"
