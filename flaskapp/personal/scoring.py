@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from flaskapp.evaluation.calibration import Trust
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Embed, OwnData
 from flaskapp.personal.model import surest
@@ -20,8 +18,7 @@ from flaskapp.personal.stand_in import Drawn
 from flaskapp.weights.info import WeightsInfo
 from flaskapp.weights.runtime import certainties, pair_log_odds, person_log_odds
 
-IMPOSTORS_AT_MOST = 20_000
-NEAREST = 0.01  # of strangers: those who may be taken for the owner
+IMPOSTORS_AT_MOST = 4_000  # enough for mean and spread, and asked after each epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,36 +75,24 @@ def look(network: Network, data: OwnData) -> Seen:
     return Seen(network.pair_odds(embeddings, first, second), np.arange(len(first)) < len(genuine))
 
 
-def on_scale_of(shipped: Network, trained: Network, data: OwnData) -> Network:
-    """Return what was trained with a score that says of strangers what the shipped one says.
-
-    Training stretches log-odds on either side. So they are moved until the usual and the nearest strangers for
-    validation read as before: what a score counts for, and from where on it is a match, then stays true.
-    """
-
-    def strangers(network: Network) -> tuple[float, float]:
-        plain = replace(network, info=replace(network.info, trust=Trust(0.0, 0.0), by_references={}))
-        odds = plain.person_odds(surest(network.embed(data.mine["training"])), network.embed(data.others["validation"]))
-        return float(np.median(odds)), float(np.sort(odds)[-math.ceil(NEAREST * len(odds)) :].mean())
-
-    (usual, near), (usual_before, near_before) = strangers(trained), strangers(shipped)
-    stretch = (near_before - usual_before) / max(near - usual, 1e-6)
-    offset = stretch * (trained.score_bias - usual) + usual_before
-    return replace(trained, score_kernel=stretch * trained.score_kernel, score_bias=offset)
-
-
 def tells_better(trained: Network, shipped: Network, data: OwnData) -> bool:
-    """Say whether a network that says of strangers what the shipped one says is surer of the owner.
+    """Say whether what was trained is surer of the owner, and no less sure that strangers are none.
 
-    That is by the mean cross-entropy of the owner's photos for validation, held against those learned from, to
-    three decimals; a tie is the shipped network's.
+    That is by the mean cross-entropy of the photos for validation, held against those learned from, to three
+    decimals: a tie is the shipped network's. Of 13 people of CelebA, who each had 2 such photos, what was trained
+    decided for two. Of their 14 new photos the shipped network missed two by the band, the trained one none, and of
+    1,576 strangers' photos they took 19 and 13 for the owner (drawn people alone had been learned from).
     """
 
-    def loss(network: Network) -> float:
-        embeddings = network.embed(data.mine["training"]), network.embed(data.mine["validation"])
-        return round(float(np.logaddexp(0, -network.person_odds(surest(embeddings[0]), embeddings[1])).mean()), 3)
+    def losses(network: Network) -> tuple[float, float]:
+        references = surest(network.embed(data.mine["training"]))
+        mine, others = (
+            network.person_odds(references, network.embed(photos["validation"])) for photos in (data.mine, data.others)
+        )
+        return round(float(np.logaddexp(0, -mine).mean()), 3), round(float(np.logaddexp(0, others).mean()), 3)
 
-    return loss(trained) < loss(shipped)
+    (mine, others), (mine_before, others_before) = losses(trained), losses(shipped)
+    return mine < mine_before and others <= others_before
 
 
 def ask(network: Network, data: OwnData, strangers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

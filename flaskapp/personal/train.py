@@ -27,7 +27,7 @@ from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, o
 from flaskapp.personal.loop import Epoch, FacePairs, FeaturePairs, OwnRecipe, best_of, fit
 from flaskapp.personal.model import surest
 from flaskapp.personal.result import OwnResult, measure, own_face_page
-from flaskapp.personal.scoring import Network, Seen, look, on_scale_of, tells_better
+from flaskapp.personal.scoring import Network, Seen, look, tells_better
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import assess
@@ -126,18 +126,15 @@ def make_own_model(
         # What it says now is known for good; by the head recipe it stays so.
         known = _Cached(trunk_of(siamese))
         untrained, shipped = siamese.get_weights(), network_of(siamese, known, runtime.info)
-        for photos in (*data.mine.values(), *data.others.values()):
-            shipped.embed(photos)
+        for album in (*data.mine.values(), *data.others.values()):
+            shipped.embed(album)
         trunk = trunk_of(siamese) if recipe.kind == "whole" else known
         log = learn(siamese, trunk, runtime.info, data, recipe, work, reporter.learning)
         if fault := collapse(log):
             folders.remove(work)  # to go on from there would end the same way
             raise fault
-        network = on_scale_of(shipped, network_of(siamese, trunk, runtime.info), data)
-        if tells_better(network, shipped, data):
-            score = [network.score_kernel[:, None], np.array([network.score_bias])]
-            siamese.get_layer("similarity_score").set_weights(score)
-        else:
+        network = network_of(siamese, trunk, runtime.info)
+        if not tells_better(network, shipped, data):
             network = shipped
             siamese.set_weights(untrained)
         result = measure(data, network, shipped, log)
@@ -220,7 +217,7 @@ def _write(
     folder, base = folders.new_folder(out), network.info
     folders.remove(folder)
     folder.mkdir(parents=True)
-    templates = surest(np.concatenate([network.embed(photos) for photos in data.mine.values()]))
+    templates = surest(np.concatenate([network.embed(album) for album in data.mine.values()]))
     np.savez(folder / folders.TEMPLATES, templates=templates.astype(np.float32))
     log = [asdict(epoch) for epoch in result.log]
     note = {
