@@ -153,7 +153,7 @@ def test_what_a_set_named_as_centre_has_in_common_is_taken_off(people):
     twin = siamese_of(arrays, UNITS, table, faces).get_layer("embedding_network")
     dense = keras.Model(twin.input, twin.get_layer("embedding").output)
     spread = dense.predict(preprocess.to_model_input(faces[table.role == TRAINING]), verbose=0)
-    assert np.linalg.norm(spread.mean(axis=0)) < 0.02 * np.linalg.norm(spread, axis=1).mean()
+    assert np.linalg.norm(spread.mean(axis=0)) < 0.05 * np.linalg.norm(spread, axis=1).mean()
 
 
 def test_sets_without_people_to_choose_with_are_refused(people, average, tmp_path):
