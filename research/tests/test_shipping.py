@@ -112,7 +112,7 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
     assert note["trust"] == note["calibration"]["trust"]
     poor, good = note["grade_bounds"]
     assert 0 < poor <= good <= 1
-    assert served.info.trust.match >= 0
+    assert 0 <= served.info.trust.match[0] <= served.info.trust.match[1] <= 1
     for name, counts in note["counts_by_grades"].items():
         assert set(name.split(" and ")) <= {"good", "fair", "poor"}
         for verdict, told in counts["intervals"].items():
