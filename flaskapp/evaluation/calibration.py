@@ -51,3 +51,42 @@ class Trust:
         odds = np.asarray(log_odds, np.float64)
         sure = np.multiply(certainty, other, dtype=np.float64)
         return odds * sure ** np.where(odds > 0, self.match, self.non_match)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How a photo's log-odds with several references of one person become one.
+
+    The highest of many log-odds are high by chance too, so by the number of references each first becomes
+    ``scale · log-odds + offset``. They are trusted after that: where the network is unsure of a face, they go to
+    the middle as ever. The mean of the highest is the answer. Fitted by ``research/distil/references.py``.
+
+    Attributes:
+        scale: above 0.
+        offset: of log-odds.
+        best: how many of the highest count; all, where they are fewer.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+    best: int = 3
+
+    def __post_init__(self) -> None:
+        if not (0 < self.scale < math.inf and math.isfinite(self.offset) and self.best >= 1):
+            raise ValueError(f"Fusion expects scale > 0, a finite offset and best ≥ 1. Received: {self}")
+
+    def fuse(self, log_odds: npt.ArrayLike, certainty: npt.ArrayLike, other: npt.ArrayLike, trust: Trust) -> FloatArray:
+        """Return the log-odds of "this person" for each of M photos, float64 (M,); NaN where any is NaN.
+
+        Args:
+            log_odds: float (N, M), of N references with M photos, as the network's head says; in any order.
+            certainty: float (N,) in [0, 1], of the references' faces.
+            other: float (M,) in [0, 1], of the photos' faces.
+            trust: what log-odds count for where the network is less sure.
+
+        >>> Fusion(best=2).fuse([[-1.0], [3.0], [1.0]], [1.0, 1.0, 1.0], [1.0], Trust(0.0, 0.0)).tolist()
+        [2.0]
+        """
+        odds = self.scale * np.asarray(log_odds, np.float64) + self.offset
+        trusted = trust.weigh(odds, np.asarray(certainty, np.float64)[:, None], other)
+        return np.asarray(np.mean(np.sort(trusted, axis=0)[-self.best :], axis=0), np.float64)

@@ -122,6 +122,27 @@ class Runtime:
         sure, other = certainties(references), certainties(np.atleast_2d(probes))
         return sigmoid(self.info.trust.weigh(odds, sure, other))
 
+    def person_scores(self, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+        """Return how alike each photo is to one person: the scores with all that person's references, fused.
+
+        With one reference they are those of ``scores``; see ``Fusion``, and ``WeightsInfo.for_references``
+        for the band that belongs to a number of references.
+
+        Args:
+            references: float32 (N, 4096), 1 to 20 photos of one person; their order changes nothing.
+            probes: float32 (M, 4096).
+
+        Returns:
+            float64 (M,) in [0, 1]; NaN where the embedding, or any reference's, is NaN.
+
+        Raises:
+            ValueError: there are no references, or more than 20.
+        """
+        info = self.info.for_references(len(references))
+        # Each reference by itself: how a product of matrices rounds depends on a row's place.
+        odds = [weighted_l1(probes, reference, self._kernel) + self._offset for reference in references]
+        return sigmoid(info.fusion.fuse(odds, certainties(references), certainties(probes), info.trust))
+
     @property
     def head(self) -> tuple[np.ndarray, float]:
         """What a distance counts for: the score's weights float64 (4096,), and its log-odds at distance 0."""
