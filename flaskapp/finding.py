@@ -136,7 +136,7 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade]) -> tuple[Bar, ...
 
     The higher ones were chosen, as the band was, on people set aside for that, and all are counted on people whom
     nobody had seen: ``research/distil/searching.py``. Between two measured numbers of references a bar is linear
-    in the number's logarithm; the counts are those of the largest number that is not larger.
+    in the number's logarithm, as the band is; the counts are those of the largest number that is not larger.
 
     Args:
         weights: what is known of them for one photo of a person.
@@ -168,13 +168,16 @@ def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
         told = {int(number): bars for number, bars in weights.details.get("searching", {}).items()}
         if not told:
             return []
-        numbers = sorted(told)
-        counted = max(number for number in numbers if number <= count)
-        table = zip(*([bar["score"] for bar in told[number]] for number in numbers), strict=True)
-        scores = [float(np.interp(np.log(count), np.log(numbers), column)) for column in table]
+        counted = max(number for number in told if number <= count)
+        next_one = min((number for number in told if number >= count), default=counted)
+        ends = np.log([counted, next_one])
         return [
-            Bar(score, {grade: Rate(**bar["strangers"][grade]) for grade in GRADES}, counted if count > 1 else None)
-            for score, bar in zip(scores, told[counted], strict=True)
+            Bar(
+                float(np.interp(np.log(count), ends, [bar["score"], beyond["score"]])),
+                {grade: Rate(**bar["strangers"][grade]) for grade in GRADES},
+                counted if count > 1 else None,
+            )
+            for bar, beyond in zip(told[counted], told[next_one], strict=False)  # of more, fewer were measured
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(

@@ -224,6 +224,11 @@ class TestBars:
             None, None, 1, 1, 4, 4,
         ]  # fmt: skip
 
+    def test_of_more_photos_fewer_bars_may_have_been_measured(self, tmp_path):
+        told = {"1": bars(0.6, 0.9), "4": bars(0.6, rates=(0.01,))}
+        info = read_info(note(tmp_path, searching=told))
+        assert [len(bars_of(info, ["good"] * count)) for count in (1, 2, 4)] == [2, 1, 1]
+
     def test_the_bar_is_raised_until_less_than_one_is_expected_also_at_the_interval_s_end(self, info):
         low, high = found = bars_of(info, ["good"] * 4)
         assert least_bar(found, {"good": 49}) is low
@@ -240,7 +245,6 @@ class TestBars:
             [],
             {"one": bars(0.6, 0.9)},
             {"2": bars(0.6, 0.9)},
-            {"1": bars(0.6, 0.9), "4": bars(0.6, rates=(0.01,))},
             {"1": [{"score": 0.6}]},
             {"1": [{"score": "high", "strangers": {}}]},
             {"1": [{"score": 0.6, "strangers": {grade: {"seen": 1} for grade in STRANGERS}}]},
