@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 
-from flaskapp.cli.options import ANY_PATH, FIGURE_SUFFIXES, OUTPUT_FILE, OUTPUT_FOLDER, Output, ReadingCommand
+from flaskapp.cli.options import ANY_PATH, FIGURE_SUFFIXES, OUTPUT_FILE, OUTPUT_FOLDER, PATH, Output, ReadingCommand
 
-WHERE = click.Path(exists=True, path_type=Path)
 SHEET = Output(".html", ".htm", *FIGURE_SUFFIXES, drawn=True, dir_okay=False)
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("paths", nargs=-1, required=True, type=WHERE, metavar="REFERENCE PHOTOS…")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="REFERENCE PHOTOS…")
 @click.option(
     "--model", type=ANY_PATH, metavar="MODEL", help="A personal model in place of REFERENCE, or weights (.h5)."
 )

@@ -256,6 +256,26 @@ class TestPerson:
         assert "with 1 photo of the person" in str(counts)
         assert loaded.info.verdict_counts("match").references is None
 
+    @pytest.mark.parametrize(
+        ("people", "odd"),
+        [
+            ("a", ()),
+            ("aa", ()),
+            ("ab", (0, 1)),
+            ("aaaa", ()),
+            ("abaa", (1,)),
+            ("baa", (0,)),
+            ("abaca", (1, 3)),
+            ("abc", (0, 1, 2)),
+            ("aabaaba", (2, 5)),
+        ],
+    )
+    def test_references_that_do_not_look_like_the_others_are_odd(self, loaded, people, odd):
+        rng = np.random.default_rng(4)
+        faces = {one: rng.normal(0, 1 / 64, 4096) for one in "abc"}
+        photos = np.stack([faces[one] + 0.1 * rng.normal(0, 1 / 64, 4096) for one in people])
+        assert loaded.odd_ones(photos.astype(np.float32)) == odd
+
     @pytest.mark.parametrize("key", ["scale", "offset", "threshold", "inconclusive_band", "error_counts"])
     def test_a_note_without_a_part_of_a_number_is_damaged(self, copy, key):
         half = {name: value for name, value in BY_NUMBER["2"].items() if name != key}
