@@ -43,16 +43,24 @@ SHOWS_FACES = "This shows faces: hand it on only if everybody in it agrees."
 
 @dataclass(frozen=True)
 class Person:
-    """Who is looked for: what to call them, embeddings float32 (N, 4096), and whose faces these are, where known."""
+    """Who is looked for.
+
+    Attributes:
+        name: what to call them.
+        templates: float32 (N, 4096), 1 to 20 embeddings.
+        faces: the N faces by their photos; none of a personal model.
+        odd: which of these photos do not look like the others.
+    """
 
     name: str
     templates: np.ndarray
     faces: Mapping[str, FaceInPhoto] = field(default_factory=dict)
+    odd: Collection[str] = ()
 
 
 @dataclass(frozen=True)
 class Found:
-    """A photo that shows the person or may: how many faces it has, and those most alike, best first."""
+    """A photo that shows the person or may: how many faces it has, the one most alike, and others that match."""
 
     photo: Path
     faces: int
@@ -75,7 +83,7 @@ class Found:
 
     def without_pixels(self) -> Found:
         """Return the same without what the network saw, thirty kilobytes."""
-        return replace(self, alike=tuple(replace(one, aligned=None) for one in self.alike))
+        return replace(self, alike=(replace(self.best, aligned=None), *self.alike[1:]))
 
     def row(self) -> tuple[str, ...]:
         """Return its line of the table, under ``HEAD``."""
@@ -117,12 +125,14 @@ class Seen:
         self.cut_off += finding.cut_off
         self.crowds += finding.detection.more_faces
         self.reduced += round(finding.detection.smallest_face) > SMALLEST_FACE
-        if alike := tuple(face for face in finding.compared if face.decision != "non_match"):
-            found = Found(photo, len(finding.detection), alike)
-            self.found.append(found if self.drawn else found.without_pixels())
+        best, *others = finding.compared or (None,)
+        if best and best.decision != "non_match":
+            pixels = best.aligned if self.drawn else None
+            also = (replace(face, aligned=None) for face in others if face.decision == "match")
+            self.found.append(Found(photo, len(finding.detection), (replace(best, aligned=pixels), *also)))
             if len(self.found) % MOST_DRAWN == 0:
-                best = self.best_first()
-                self.found = best[:MOST_DRAWN] + [one.without_pixels() for one in best[MOST_DRAWN:]]
+                ranked = self.best_first()
+                self.found = ranked[:MOST_DRAWN] + [one.without_pixels() for one in ranked[MOST_DRAWN:]]
 
     def best_first(self) -> list[Found]:
         """Return what was found, the most alike first."""
@@ -168,13 +178,12 @@ class Answer:
             "of a crowd, so that not everybody was looked at": seen.crowds,
             f"so large that faces of {SMALLEST_FACE} pixels were not looked for": seen.reduced,
         }
-        graded = {grade: seen.grades[grade] for grade in GRADES} | {
-            "cut off by the edge and not compared": seen.cut_off
-        }
+        graded = {grade: seen.grades[grade] for grade in GRADES}
+        uncompared = {"cut off by the edge and not compared": seen.cut_off}
         of = f" of {self.total:,}, stopped there" if seen.photos < self.total else ""
         lines = [
             f"photos: {seen.photos:,}{of}: {_counts(found | others | failed | notes)}",
-            f"faces: {sum(seen.grades.values()):,}, compared with {self.person.name}: {_counts(graded)}",
+            f"faces: {sum(seen.grades.values()):,}, compared with {self.person.name}: {_counts(graded | uncompared)}",
             str(self.expected) * (self.expected.faces > 0),
             self._about_the_bar(),
             f"weights {self.weights.weights_id}",
@@ -195,7 +204,8 @@ class Answer:
         return {
             "model": weights.weights_id,
             "references": [
-                {"photo": name, "quality": found.quality.to_json()} for name, found in self.person.faces.items()
+                {"photo": name, "odd": name in self.person.odd, "quality": found.quality.to_json()}
+                for name, found in self.person.faces.items()
             ],
             "photos": {"all": self.total, "looked_at": seen.photos, "crowds": seen.crowds, "reduced": seen.reduced},
             "faces": {"compared": dict(seen.grades), "cut_off": seen.cut_off},
@@ -275,9 +285,11 @@ def _read_person(verifier: Verifier, place: Path) -> Person:
     chosen = _surest(templates)
     if len(chosen) < len(templates):
         click.echo(f"Of {len(templates)} references the {len(chosen)} serve that show the face best.", err=True)
-    faces = {str(read_ones[place][0]): read_ones[place][1][0] for place in chosen}
+    faces = {str(read_ones[number][0]): read_ones[number][1][0] for number in chosen}
+    odd = [list(faces)[number] for number in verifier.runtime.odd_ones(templates[chosen])]
+    report_left_out(dict.fromkeys(odd, "It does not look like the others. Is it the same person?"), "reference")
     name = f"{len(faces)} photos in {shown(place)}" if place.is_dir() else shown(place)
-    return Person(name, templates[chosen], faces)
+    return Person(name, templates[chosen], faces, odd)
 
 
 def _surest(templates: np.ndarray) -> np.ndarray:

@@ -145,6 +145,17 @@ class TestReferences:
         told = json.loads(run("anna", "holiday", "--json").stdout)
         assert [Path(one["photo"]).name for one in told["references"]] == ["eileen_collins.jpg"]
 
+    def test_one_that_shows_somebody_else_is_named(self, run, monkeypatch):
+        monkeypatch.setattr(Runtime, "odd_ones", lambda _, references: (1,) if len(references) == 3 else ())
+        Path("anna").mkdir()
+        for number, photo in enumerate((HOPPER, COLLINS, HOPPER)):
+            shutil.copy(photo, f"anna/{number}.jpg")
+        told = run("anna", "holiday", "--json")
+        assert [one["odd"] for one in json.loads(told.stdout)["references"]] == [False, True, False]
+        assert [line for line in told.stderr.splitlines() if "does not look like the others" in line] == [
+            f"  reference: {Path('anna/1.jpg')}: It does not look like the others. Is it the same person?"
+        ]
+
     @pytest.mark.parametrize("reference", ["holiday/sea.png", "holiday/day 2/both.png", "empty"])
     def test_without_one_that_serves_nothing_is_looked_at(self, run, monkeypatch, reference):
         monkeypatch.setattr(Verifier, "find", lambda *_: pytest.fail("looked"))
