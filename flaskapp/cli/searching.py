@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,11 +117,10 @@ class Seen:
     def add(self, photo: Path, finding: Finding) -> None:
         """Count what a photo shows, and keep it if the person may be in it."""
         self.photos += 1
-        if finding.error:
-            self.failed[str(photo)] = finding.error
-        if not finding.detection:  # none at all, or an empty one
-            self.without_face += [] if finding.error else [str(photo)]
+        if finding.detection is None:
+            self.failed |= {str(photo): finding.error} if finding.error else {}
             return
+        self.without_face += [] if finding.detection else [str(photo)]
         self.grades.update(face.quality.grade for face in finding.compared)
         self.cut_off += finding.cut_off
         self.crowds += finding.detection.more_faces
@@ -152,18 +152,28 @@ class Answer:
     total: int
     passed_over: Mapping[str, str]
     weights: WeightsInfo  # for so many references
-    bar: Bar
+    bars: Sequence[Bar]
     strict: bool
-    found: Sequence[Found]
+
+    @cached_property
+    def bar(self) -> Bar:
+        """The score from which on a face matches."""
+        return least_bar(self.bars, self.seen.grades) if self.strict else self.bars[0]
+
+    @cached_property
+    def expected(self) -> Expected:
+        """How many of the faces would match, were all of them strangers'."""
+        return self.bar.expected(self.seen.grades)
+
+    @cached_property
+    def found(self) -> list[Found]:
+        """The photos that show the person or may, best first."""
+        band = self.weights.inconclusive_band[0], self.bar.score
+        return [one.decided(band) for one in self.seen.best_first()]
 
     def of(self, decision: str) -> list[Found]:
         """Return the photos with a verdict."""
         return [one for one in self.found if one.best.decision == decision]
-
-    @property
-    def expected(self) -> Expected:
-        """How many of the faces would match, were all of them strangers'."""
-        return self.bar.expected(self.seen.grades)
 
     def table(self) -> Table:
         """Return all that match, and the best that are inconclusive."""
@@ -191,12 +201,12 @@ class Answer:
         return [line for line in lines if line]
 
     def _about_the_bar(self) -> str:
-        lowest, score = self.weights.inconclusive_band[1], self.bar.score
+        lowest, bar, highest = (one.score for one in (self.bars[0], self.bar, self.bars[-1]))
         if self.expected.most < 1:
-            return f"--strict: match from {score:.6f} on, in place of {lowest:.6f}." * (score > lowest)
-        if not self.strict:
+            return f"--strict: match from {bar:.6f} on, in place of {lowest:.6f}." * (bar > lowest)
+        if bar < highest:
             return "Look at each match yourself, or raise the bar with --strict."
-        return f"No higher bar than {score:.6f} was measured, so look at each match yourself."
+        return f"Look at each match yourself: no bar above {bar:.6f} was measured."
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
@@ -230,6 +240,8 @@ def search(asked: SimpleNamespace) -> None:
     if not photos:
         where = ", ".join(map(shown, places))
         raise DataError(f"There are no photos to look at in {where}.", "Photos are JPEG, PNG, WebP or HEIC.")
+    certainty, info = certainties(person.templates), verifier.weights
+    bars = bars_of(info, [GRADES[place] for place in grades_of(certainty, info.grade_bounds)])
     seen, stopped = Seen(bool(asked.plot)), False
     try:
         with closing(verifier.find(person.templates, photos)) as findings:
@@ -237,7 +249,8 @@ def search(asked: SimpleNamespace) -> None:
                 seen.add(photo, finding)
     except KeyboardInterrupt:
         stopped = True
-    tell(_answer(verifier.weights, person, seen, len(photos), passed_over, asked.strict), asked)
+    weights = info.for_references(len(person.templates))
+    tell(Answer(person, seen, len(photos), passed_over, weights, bars, asked.strict), asked)
     if stopped:
         raise KeyboardInterrupt
     if len(seen.failed) == len(photos):
@@ -319,17 +332,6 @@ def _photos(
     return [photo for photo in found.values() if str(photo) not in passed_over], passed_over
 
 
-def _answer(
-    weights: WeightsInfo, person: Person, seen: Seen, total: int, passed_over: Mapping[str, str], strict: bool
-) -> Answer:
-    certainty = certainties(person.templates)
-    bars = bars_of(weights, [GRADES[place] for place in grades_of(certainty, weights.grade_bounds)])
-    bar = least_bar(bars, seen.grades) if strict else bars[0]
-    weights = weights.for_references(len(certainty))
-    found = [one.decided((weights.inconclusive_band[0], bar.score)) for one in seen.best_first()]
-    return Answer(person, seen, total, passed_over, weights, bar, strict, found)
-
-
 def tell(answer: Answer, asked: SimpleNamespace) -> None:
     """Print the answer, and write what was asked for."""
     if asked.as_json:
@@ -362,7 +364,10 @@ def _write_csv(answer: Answer, path: Path) -> None:
 def _copied(photo: Path, folder: Path) -> bool:
     """Copy a photo into a folder, under another name where its own is taken; not where it lies there already."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = read_photo(photo)
+    try:
+        data = read_photo(photo)
+    except PhotoError as error:
+        raise error.for_photo(shown(photo)) from None
     for number in count(1):
         target = folder / (photo.name if number == 1 else f"{photo.stem}-{number}{photo.suffix}")
         try:
@@ -390,23 +395,20 @@ def _draw(answer: Answer, path: Path) -> None:
 
         drawn = list(_faces(answer.found[:MOST_IN_FIGURE]))
         best = f"The best {len(drawn)} are shown." * (len(drawn) < len(answer.found))
-        notes = [*answer.sentences()[:3], " ".join(filter(None, (best, SHOWS_FACES)))]
+        notes = [*answer.sentences()[:3], f"{best} {SHOWS_FACES}".strip()]
         plots.save(plots.plot_faces(drawn, title, notes), path)
         return
     references = [
-        report.face(one.aligned, f"Reference {name}", (Path(name).name, str(one.quality)))
+        report.face(one.aligned, f"Reference {shown(Path(name))}", (shown(Path(Path(name).name)), str(one.quality)))
         for name, one in answer.person.faces.items()
     ]
     sections = [Section("Who was looked for", faces=references)] if references else []
     for decision in ("match", "inconclusive"):
-        faces = [report.face(pixels, " ".join(caption), caption) for pixels, caption in _faces(answer.of(decision))]
-        left = len(answer.of(decision)) - len(faces)
-        more = [f"{left:,} more are not shown; --json and --csv list them all."] if left else []
-        sections.append(
-            Section(
-                f"{decision.capitalize()}: {len(answer.of(decision)):,}", more or ["None."] * (not faces), faces=faces
-            )
-        )
+        chosen = answer.of(decision)
+        faces = [report.face(pixels, " ".join(caption), caption) for pixels, caption in _faces(chosen)]
+        left = f"{len(chosen) - len(faces):,} more are not shown; --json and --csv list them all."
+        words = [left] * (len(faces) < len(chosen))
+        sections.append(Section(f"{decision.capitalize()}: {len(chosen):,}", words, faces=faces))
     sections.append(Section("What was looked at", answer.sentences()))
     if answer.seen.failed:
         rows = [(shown(Path(name)), error.message) for name, error in answer.seen.failed.items()]

@@ -129,7 +129,8 @@ def plot_faces(faces: Sequence[tuple[Pixels, Sequence[str]]], title: str, notes:
         wrapped = [textwrap.shorten(line, 52, placeholder="…") for line in lines if line]
         page.write(left, top - FACE_SIDE - 0.06, "\n".join(textwrap.fill(line, 24) for line in wrapped), **words)
     for place, note in enumerate(notes):
-        page.write(MARGIN / 2, 0.25 * (len(notes) - place), note, **words | {"color": style.QUIET_INK})
+        short = textwrap.shorten(note, 150, placeholder="…")
+        page.write(MARGIN / 2, 0.25 * (len(notes) - place), short, **words | {"color": style.QUIET_INK})
     return page.figure
 
 

@@ -122,7 +122,7 @@ class Counter:
         A grade that no face has gets the counts of all.
         """
         scores, grades, pairs = np.concatenate([np.empty((3, 0)), *self._kept], axis=1)
-        told = {}
+        told = dict[str, Any]()
         for place, grade in enumerate(GRADES):
             alone = self._seen[place].any()
             seen = self._seen[place] if alone else self._seen.sum(axis=0)

@@ -95,6 +95,11 @@ class TestTable:
         assert faces == "faces: 4, compared with anna.jpg: good 4"
         assert expected.startswith("Were all 4 faces strangers', 0.004 ")
 
+    def test_faces_that_were_not_looked_for_are_no_faces_that_are_not_there(self, run):
+        Image.new("RGB", (4100, 3000), "grey").save("large.png", compress_level=1)
+        told = run("anna.jpg", "large.png")
+        assert "without a face 1, so large that faces of 40 pixels were not looked for 1" in told.stdout
+
     def test_what_is_left_out_is_told_with_the_reason(self, run):
         told = run("anna.jpg", "holiday")
         left_out = [line.strip() for line in told.stderr.splitlines()]
@@ -210,6 +215,7 @@ class TestOutputs:
         shutil.copy("anna.jpg", name)
         told = run("anna.jpg", name, "--csv", "out.csv", "--json")
         assert json.loads(told.stdout)["found"][0]["photo"] == name
+        assert run(name, "holiday", "--plot", "out.html").exit_code == 0
         with Path("out.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             assert next(csv.DictReader(file))["photo"] == name
 
@@ -334,7 +340,18 @@ class TestStrict:
         answer, words = told((0.85, 0.25))
         assert answer["inconclusive_band"][1] == 0.85
         assert answer["expected_false_matches"]["matches"] == pytest.approx(1.0)
-        assert "No higher bar than 0.850000 was measured" in words
+        assert "no bar above 0.850000 was measured" in words
+
+    def test_where_no_higher_bar_was_measured_none_is_offered(self, told):
+        _, words = told(words=())
+        assert "--strict" not in words
+        assert "no bar above 0.800000 was measured" in words
+
+    def test_a_damaged_note_is_told_before_the_search(self, run, monkeypatch, tmp_path, weights):
+        monkeypatch.setattr(Verifier, "find", lambda *_: pytest.fail("looked"))
+        own = write_note(Path(shutil.copy(weights, tmp_path / "own.h5")), BAND, searching={"1": [{}]})
+        told = run("--model", own, "anna.jpg", "holiday")
+        assert (told.exit_code, "searching is damaged" in told.stderr) == (2, True)
 
     def test_without_it_the_band_decides_and_the_answer_offers_it(self, told):
         answer, words = told((0.87, 0.1), words=())
