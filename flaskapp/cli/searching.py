@@ -202,7 +202,7 @@ class Answer:
 
     def _about_the_bar(self) -> str:
         lowest, bar, highest = (one.score for one in (self.bars[0], self.bar, self.bars[-1]))
-        if self.expected.most < 1:
+        if self.expected.most < 1 or not self.of("match"):
             return f"--strict: match from {bar:.6f} on, in place of {lowest:.6f}." * (bar > lowest)
         if bar < highest:
             return "Look at each match yourself, or raise the bar with --strict."
@@ -337,8 +337,10 @@ def tell(answer: Answer, asked: SimpleNamespace) -> None:
     if asked.as_json:
         click.echo(json.dumps(answer.to_json(), indent=2))
     else:
-        table = [report.as_text([Section("", (), answer.table())]), ""] if answer.found else []
-        click.echo("\n".join([*table, *answer.sentences()]))
+        table = [report.as_text([Section("", (), answer.table())])] if answer.found else []
+        left = len(answer.of("inconclusive")) - MOST_INCONCLUSIVE
+        table += [f"  … and {left:,} more that are inconclusive; --json and --csv list them all."] * (left > 0)
+        click.echo("\n".join([*table, *[""] * bool(table), *answer.sentences()]))
     report_left_out({name: error.message for name, error in answer.seen.failed.items()}, "cannot be used", MORE)
     if asked.csv_file:
         _write_csv(answer, asked.csv_file)
