@@ -112,6 +112,26 @@ class TestDetection:
         assert [text.get_verticalalignment() for text in (poor, good)] == ["top", "bottom"]
 
 
+class TestFaces:
+    @pytest.mark.parametrize("count", [0, 1, 7])
+    def test_each_has_its_words_and_lies_within_the_sheet(self, count):
+        faces = [(gradient(100, 100), (f"{number}.jpg", "", "match 0.9000")) for number in range(count)]
+        figure = plots.plot_faces(faces, "Faces of somebody", ["One note.", "Another."])
+        assert len(figure.axes) == count
+        shown = texts_of(figure)
+        assert {"Faces of somebody", "One note.", "Another."} <= set(shown)
+        assert [text for text in shown if ".jpg" in text] == [f"{number}.jpg\nmatch 0.9000" for number in range(count)]
+        places = [axes.get_position() for axes in figure.axes]
+        assert all(place.min.min() > 0 and place.max.max() < 1 for place in places)
+        assert len({(place.x0, place.y0) for place in places}) == count
+
+    def test_long_names_are_cut_and_wrapped(self):
+        figure = plots.plot_faces([(gradient(100, 100), ["word " * 40])], "", [])
+        lines = max(texts_of(figure), key=len).splitlines()
+        assert max(map(len, lines)) <= 24
+        assert lines[-1].endswith("…")
+
+
 class TestComparison:
     def test_shows_two_photos_two_aligned_faces_and_the_scale(self):
         figure = plots.plot_comparison(view("Reference"), view("Probe"), 0.8, (0.4, 0.6), 0.5)
