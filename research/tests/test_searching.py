@@ -12,7 +12,7 @@ from flaskapp.weights.runtime import certainties
 from research.distil.calibration import Calibration
 from research.distil.searching import Counter, Search, cuts_above, measure, searches
 
-CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust(1.0, 2.0))
+CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust((0.0, 1.0), (0.2, 0.8)))
 BOUNDS = (0.7, 0.9)
 FUSIONS = {1: Fusion(), 3: Fusion(0.9, -1.0, 2)}
 
