@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from research.distil.references import Photos
 
 from flaskapp.evaluation.calibration import Fusion, Trust
 from flaskapp.quality import GRADES, grades_of
 from flaskapp.weights.runtime import certainties
 from research.distil.calibration import Calibration
+from research.distil.references import Photos
 from research.distil.searching import Counter, Search, cuts_above, measure, searches
 
 CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust((0.0, 1.0), (0.2, 0.8)))

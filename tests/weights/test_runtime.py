@@ -193,7 +193,11 @@ class TestPerson:
     @pytest.fixture
     def fitted(self, copy) -> Runtime:
         return Runtime(
-            write_note(copy, trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]}, references={"best": 2, "by_number": BY_NUMBER})
+            write_note(
+                copy,
+                trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]},
+                references={"best": 2, "by_number": BY_NUMBER},
+            )
         )
 
     @pytest.fixture
