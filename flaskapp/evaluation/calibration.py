@@ -80,7 +80,7 @@ class Fusion:
 
         Args:
             log_odds: float (N, M), of N references with M photos, as the network's head says; in any order.
-            certainty: float (N,) in [0, 1], of the references' faces.
+            certainty: float (N,) in [0, 1], of the references' faces; or (N, M), where each photo has its own.
             other: float (M,) in [0, 1], of the photos' faces.
             trust: what log-odds count for where the network is less sure.
 
@@ -88,5 +88,5 @@ class Fusion:
         [2.0]
         """
         odds = self.scale * np.asarray(log_odds, np.float64) + self.offset
-        trusted = trust.weigh(odds, np.asarray(certainty, np.float64)[:, None], other)
+        trusted = trust.weigh(odds, np.asarray(certainty, np.float64).reshape(len(odds), -1), other)
         return np.asarray(np.mean(np.sort(trusted, axis=0)[-self.best :], axis=0), np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -105,9 +106,7 @@ def fit_calibration(
         raise DataError("Calibration expects distances that differ. Received: all the same.")
     genuine, impostor = int(truths.sum()), int((~truths).sum())
     share = genuine / truths.size if genuine_share is None else genuine_share
-    weights = np.broadcast_to(np.asarray(counts_for, np.float64), truths.shape)
-    weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
-    targets = np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
+    targets, weights = platt(truths, share, counts_for)
     sure = np.multiply(certainty, other, dtype=np.float64)
     scaled = (values - centre) / spread
     if trust == NO_MATTER:
@@ -137,6 +136,14 @@ def check_share(share: float | None) -> None:
         raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")
 
 
+def platt(truths: BoolArray, share: float = 0.5, counts_for: npt.ArrayLike = 1.0) -> tuple[FloatArray, FloatArray]:
+    """Return Platt's targets, and weights as if a share of the pairs were genuine, both float64 (N,)."""
+    genuine, impostor = int(truths.sum()), int((~truths).sum())
+    weights = np.broadcast_to(np.asarray(counts_for, np.float64), truths.shape)
+    weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
+    return np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2)), weights
+
+
 def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
     """Minimise the weighted log loss of sigmoid(slope · distance + level).
 
@@ -163,14 +170,27 @@ def _bent(
 ) -> tuple[float, float]:
     """Minimise the same, the log-odds above 0 times the one power and those below times the other.
 
-    Where they cross 0 decides which power counts. With that place held the loss is convex in the slope alone;
-    the place is found by golden section.
+    Where they cross 0 decides which power counts.
     """
 
-    def steepness(place: float) -> tuple[float, float]:
+    def odds_at(place: float) -> FloatArray:
         odds = place - distance
-        odds = odds * np.where(odds > 0, *powers)
-        slope = 1.0
+        return odds * np.where(odds > 0, *powers)
+
+    slope, place = steepest(odds_at, distance, targets, weights)
+    return -slope, slope * place
+
+
+def steepest(
+    odds_at: Callable[[float], FloatArray], places: FloatArray, targets: FloatArray, weights: FloatArray
+) -> tuple[float, float]:
+    """Minimise the weighted log loss of sigmoid(slope · odds_at(place)); return slope and place.
+
+    With the place held the loss is convex in the slope alone; the place is found by golden section, among ``places``.
+    """
+
+    def at(place: float) -> tuple[float, float]:
+        odds, slope = odds_at(place), 1.0
         for _ in range(MOST_STEPS):
             scores = sigmoid(slope * odds)
             bend = float((weights * odds**2) @ (scores * (1 - scores)))
@@ -180,13 +200,12 @@ def _bent(
                 break
         return float(weights @ _log_loss(slope * odds, targets)), slope
 
-    low, high = (float(end) for end in np.quantile(distance, (0.001, 0.999)))
+    low, high = (float(end) for end in np.quantile(places, (0.001, 0.999)))
     for _ in range(GOLDEN_STEPS):
         left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, right) if steepness(left)[0] < steepness(right)[0] else (left, high)
+        low, high = (low, right) if at(left)[0] < at(right)[0] else (left, high)
     place = (low + high) / 2
-    slope = steepness(place)[1]
-    return -slope, slope * place
+    return at(place)[1], place
 
 
 def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:

@@ -103,6 +103,7 @@ def model_card(note: Json, runs: Mapping[str, Json], folder: str = "figures") ->
         files={run: f"{folder}/{name}.json" for run, name in RUNS.items()},
         folder=folder,
         rows=_rows(runs),
+        reference_rows=_reference_rows(note),
         races=_by_rate(runs["strangers"]["operating_points"][1]["within"]["race"]),
         unusable=_by_rate(runs["strangers"]["failures_to_acquire"]["race"]),
         ages=_by_rate(runs["ages"]["operating_points"][1]["within"]["age"]),
@@ -132,6 +133,22 @@ def _rows(runs: Mapping[str, Json]) -> list[tuple[str, ...]]:
         ("strangers", "FairFace, strangers", "pairs that read `match`", percent(read_match["rate"]),
          _interval(read_match["interval"]), f"{read_match['errors']:,} of {read_match['trials']:,}"),
     ]  # fmt: skip
+
+
+def _reference_rows(note: Json) -> list[tuple[str, ...]]:
+    """Return a row for each number of photos of one person; none where the weights tell of none."""
+    rows = []
+    for row in note.get("references", {}).get("figures", ()):
+        counts, intervals = row["decisions"], row["intervals"]
+        told = {f"fnmr_at_fmr.{fmr}": row["fnmr_at_fmr"][fmr] for fmr in ("0.01", "0.001")}
+        told["impostor.match"] = counts["impostor"]["match"] / row["impostor"]
+        told["genuine.non_match"] = counts["genuine"]["non_match"] / row["genuine"]
+        cells = [
+            "too few people" if value is None else f"{percent(value)} ({_interval(intervals[name])})"
+            for name, value in told.items()
+        ]
+        rows.append((str(row["references"]), *cells, f"{row['ece']:.3f}", f"{row['people']:,}", _pairs(row)))
+    return rows
 
 
 def _by_rate(rates: Mapping[str, Json]) -> list[dict[str, Any]]:

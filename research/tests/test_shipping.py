@@ -120,6 +120,9 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
                 share = counts[kind][verdict] / sum(counts[kind].values())
                 assert 0 <= low <= high <= 1
                 assert low - 0.05 <= share <= high + 0.05
+    assert set(note["references"]["by_number"]) == {"2"}, "of two people with six photos each"
+    assert served.info.for_references(3).verdict_counts("match").references == 2
+    assert [row["references"] for row in note["references"]["figures"]] == [1, 2]
     assert note["band_choice"]["max_fnmr"] == pytest.approx(10 / 30), "so few pairs show no lower rate"
 
     faces = np.stack([pattern(1000 + sum(PEOPLE.values()) - 1), pattern(1000), pattern(1000)])
