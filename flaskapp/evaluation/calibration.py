@@ -7,6 +7,7 @@ from either side, and never over it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,12 @@ class Trust:
         for low, high in (self.match, self.non_match):
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"A line expects 0 ≤ lower ≤ upper end ≤ 1. Received: {low}, {high}")
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Sequence[float]]) -> Trust:
+        """Return what ``asdict`` told."""
+        (match_low, match_high), (low, high) = told["match"], told["non_match"]
+        return cls((float(match_low), float(match_high)), (float(low), float(high)))
 
     def weigh(self, log_odds: npt.ArrayLike, certainty: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
         """Return the log-odds of "same person" at equal shares of both kinds of pairs.
