@@ -8,6 +8,7 @@ from either side, and never over it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,12 @@ class Trust:
             if not 0 <= low <= high <= 1:
                 raise ValueError(f"A line expects 0 ≤ lower ≤ upper end ≤ 1. Received: {low}, {high}")
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Sequence[float]]) -> Trust:
+        """Return what ``asdict`` told."""
+        (match_low, match_high), (low, high) = told["match"], told["non_match"]
+        return cls((float(match_low), float(match_high)), (float(low), float(high)))
+
     def weigh(self, log_odds: npt.ArrayLike, certainty: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
         """Return the log-odds of "same person" at equal shares of both kinds of pairs.
 
@@ -52,7 +59,7 @@ class Trust:
         odds, sure = np.asarray(log_odds, np.float64), np.multiply(certainty, other, dtype=np.float64)
         return odds * np.where(odds > 0, *self.parts(sure))
 
-    def parts(self, sure: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def parts(self, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return which part of log-odds above and below 0 counts, of the product of both certainties."""
         above, below = (np.interp(sure, line, (0.0, 1.0)) for line in (self.match, self.non_match))
         return np.asarray(above, np.float64), np.asarray(below, np.float64)

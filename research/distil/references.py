@@ -319,7 +319,7 @@ def add_references(weights: Path, calibrating: Photos, reporting: Photos, valida
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
     calibration = details["calibration"]
-    head = Calibration(**calibration | {"trust": Trust(**calibration["trust"])})
+    head = Calibration(**calibration | {"trust": Trust.from_json(calibration["trust"])})
     band = tuple(details["inconclusive_band"])
     found = fit_references(calibrating, reporting, validating, head, band, details["threshold"])
     details.pop("references", None)

@@ -172,7 +172,8 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
     ``WORST_NON_MATCH``; where none do, those that come nearest to both, by how many times each limit is passed; and of
     equals those that predict best.
     """
-    clean, found = pairs.as_they_come, []
+    clean = pairs.as_they_come
+    found: list[tuple[bool, float, float, Calibration, BandChoice]] = []
     same = pairs.same[clean]
     missed_at_most = 0.0
     # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two lines.

@@ -92,8 +92,7 @@ class TestCalibration:
         found = fit_calibration(*self.distances())
         assert found == fit_calibration(*self.distances())
         told = json.loads(json.dumps(found.to_json()))
-        trust = Trust(**{side: tuple(line) for side, line in told["trust"].items()})
-        assert Calibration(**told | {"trust": trust}) == found
+        assert Calibration(**told | {"trust": Trust.from_json(told["trust"])}) == found
 
     def test_refuses_distances_that_tell_nothing(self):
         with pytest.raises(DataError, match="fall as the distance grows"):
