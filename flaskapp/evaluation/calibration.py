@@ -58,7 +58,7 @@ class Trust:
         odds, sure = np.asarray(log_odds, np.float64), np.multiply(certainty, other, dtype=np.float64)
         return odds * np.where(odds > 0, *self.parts(sure))
 
-    def parts(self, sure: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    def parts(self, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return which part of log-odds above and below 0 counts, of the product of both certainties."""
         above, below = (np.interp(sure, line, (0.0, 1.0)) for line in (self.match, self.non_match))
         return np.asarray(above, np.float64), np.asarray(below, np.float64)
