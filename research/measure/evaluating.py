@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +35,7 @@ from flaskapp.report import Section, Table
 from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.runtime import Runtime, default_runtime
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
+from research.measure.groups import Groups, count_verdicts
 from research.measure.roles import pairs_of_role
 from research.measure.strangers import Fairness, Operating, Rate, measure_strangers
 from research.measure.worse_photos import (
@@ -271,6 +273,37 @@ def _across(point: Operating) -> Table:
     return Table(("", *names), rows)
 
 
+def count_groups(command: str, grouped: Callable[[Path, int], Groups], photos: Path, options: SimpleNamespace) -> None:
+    """Count the verdicts on groups of pairs, and tell what was asked for.
+
+    Args:
+        command: its name.
+        grouped: folder and seed → the pairs.
+        photos: the folder.
+        options: as of the product's command.
+    """
+    groups = grouped(photos, options.seed)
+    if options.labels:
+        groups = groups.split(read_labels(options.labels, options.by))
+    refuse_overwriting(filter(None, [options.json_file]), (photos / name for name in groups.trials.photos))
+    runtime, bar = runtime_of(options.weights), progress_bar("Reading photos", "photos")
+    found = count_verdicts(groups, photos, runtime, seed=options.seed, choice=options.face, progress=bar)
+    told = {"measured": f"{command.capitalize()} of {photos.resolve().name}", **found.to_json()}
+    drawn = told["interval_method"]
+    settings = [
+        ("weights", found.info.weights_id),
+        ("photos", f"{told['photos']:,}, of which {told['photos_failed']:,} show no usable face"),
+        ("intervals", f"95 %, {drawn['replicates']:,} draws of {drawn['count']:,} by {drawn['drawn']}"),
+    ]
+    rows = [_verdict_row(name, shares) for name, shares in found.shares.items()]
+    sections = [
+        Section("What was measured", (), Table(("", ""), settings)),
+        Section("Verdicts", (), Table(WAY_HEAD, rows)),
+    ]
+    _tell(command, sections, told, options)
+    report_left_out(found.failures, "failure to acquire")
+
+
 def worse_photos(options: SimpleNamespace, sets: Sets, photos: int, pairs_a_step: int) -> None:
     """Measure photos made worse, and tell what was asked for.
 
@@ -338,18 +371,15 @@ def _step_row(step: Step) -> tuple[str, ...]:
 
 def _way_rows(step: Step) -> list[tuple[str, ...]]:
     return [
-        (
-            f"{step.label}, {way}, {'strangers' if of == 'impostor' else of}",
-            f"{shares.pairs:,}",
-            *(
-                text
-                for name in VERDICTS
-                for text in (_percent(shares, name), interval_text(shares.intervals.get(name)))
-            ),
-        )
+        _verdict_row(f"{step.label}, {way}, {'strangers' if of == 'impostor' else of}", shares)
         for way, cell in step.ways.items()
         for of, shares in cell.items()
     ]
+
+
+def _verdict_row(name: str, shares: Shares) -> tuple[str, ...]:
+    both = [(_percent(shares, verdict), interval_text(shares.intervals.get(verdict))) for verdict in VERDICTS]
+    return name, f"{shares.pairs:,}", *itertools.chain.from_iterable(both)
 
 
 def _percent(shares: Shares, name: str) -> str:
