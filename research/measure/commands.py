@@ -80,6 +80,16 @@ def worse_photos(sets: Path | None, role: str | None, photos: int, pairs_a_step:
 
 
 @click.command(cls=ReadingCommand)
+@SETS
+@ROLE
+def mixture(sets: Path | None, role: str | None, **given: Any) -> None:
+    """Tell what scores are worth as probabilities where photos are poor, spoiled as those that calibrated them."""
+    from research.measure import evaluating
+
+    evaluating.mixture(SimpleNamespace(**given), evaluating.Sets.of(sets, role))
+
+
+@click.command(cls=ReadingCommand)
 @click.argument("photos", type=FOLDER)
 def relatives(photos: Path, **given: Any) -> None:
     """Tell what verdicts say of parents and their children, and of other people's: KinFaceW in PHOTOS."""
@@ -114,7 +124,8 @@ evaluate.params = [*of_product.params, *evaluate.params]
 SHARED = ("seed", "face", "weights", "json_file", "plots", "report")
 strangers.params += [OPTIONS[name] for name in ("labels", "by", *SHARED, "without_names")]
 worse_photos.params = [*(OPTIONS[name] for name in ("pairs", "root", "people", *SHARED)), *worse_photos.params]
+mixture.params += [OPTIONS[name] for name in ("weights", "json_file")]
 relatives.params += [OPTIONS[name] for name in ("labels", "by", "seed", "face", "weights", "json_file")]
 ages.params += relatives.params[1:]
 model_card.params.append(OPTIONS["weights"])
-COMMANDS = (evaluate, strangers, worse_photos, relatives, ages, model_card)
+COMMANDS = (evaluate, strangers, worse_photos, mixture, relatives, ages, model_card)

@@ -28,6 +28,7 @@ from flaskapp.cli.measuring import (
 )
 from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar, report_left_out
+from flaskapp.evaluation import Interval
 from flaskapp.pairs import photos_of, read_labels, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
@@ -52,7 +53,7 @@ from research.measure.worse_photos import (
 from research.plots.hardest import HardPair, plot_hardest
 from research.plots.strangers import plot_strangers
 from research.plots.worse_photos import plot_worse_photos
-from research.sets.table import ROLE_NAMES, load_faces, read_sets
+from research.sets.table import ROLE_NAMES, FaceTable, load_faces, read_sets
 
 PROGRAM = "python -m research"
 HARDEST = 8
@@ -102,12 +103,20 @@ class Sets:
         """Return the pairs of these people, or those that the options name where there is no sets file."""
         if self.file is None:
             return list_pairs(options)
+        root, (table, role) = self.file.parent, self.read()
+        pairs = pairs_of_role(table, role, root, options.impostors, options.seed)
+        return Listed(pairs, root, f"{self}: all genuine pairs, {impostors_in_words(options)}")
+
+    def read(self) -> tuple[FaceTable, int]:
+        """Return the photos, and the number of the role."""
+        if self.file is None:
+            raise click.UsageError("Give --sets and --role.")
         table = load_faces(*read_sets(self.file))
         report_left_out(table.passed_over)
-        root, role = self.file.parent, ROLE_NAMES.index(self.role)
-        pairs = pairs_of_role(table, role, root, options.impostors, options.seed)
-        pairs_told = f"all genuine pairs, {impostors_in_words(options)}"
-        return Listed(pairs, root, f"{self.role.capitalize()} people of {self.file.name}: {pairs_told}")
+        return table, ROLE_NAMES.index(self.role)
+
+    def __str__(self) -> str:
+        return f"{self.role.capitalize()} people of {self.file.name}" if self.file else ""
 
 
 def evaluate(options: SimpleNamespace, sets: Sets, peer: Path | None, hardest: Path | None) -> None:
@@ -302,6 +311,26 @@ def count_groups(command: str, grouped: Callable[[Path, int], Groups], photos: P
     ]
     _tell(command, sections, told, options)
     report_left_out(found.failures, "failure to acquire")
+
+
+def mixture(options: SimpleNamespace, sets: Sets) -> None:
+    """Measure scores as probabilities on the mixture, and tell what was asked for."""
+    from research.measure.mixture import measure_mixture  # loads Keras
+
+    found = measure_mixture(*sets.read(), runtime_of(options.weights))
+    told = {"measured": f"{sets}: the mixture that calibrates", **found}
+    parts = {"all": found} | found["by_worse_grade"]
+    settings = [("weights", found["weights"]), ("photos", f"{found['photos']:,}, {found['photos_failed']:,} failed")]
+    rows = [
+        (name, f"{part['ece']:.4f}", interval_text(Interval(**part["intervals"]["ece"]), plain=True),
+         f"{part['genuine']:,} genuine and {part['impostor']:,} impostor pairs")
+        for name, part in parts.items()
+    ]  # fmt: skip
+    sections = [
+        Section("What was measured", (), Table(("", ""), settings)),
+        Section("Calibration", (), Table(("worse photo", "ECE", "95 % interval", "of"), rows)),
+    ]
+    _tell("mixture", sections, told, options)
 
 
 def worse_photos(options: SimpleNamespace, sets: Sets, photos: int, pairs_a_step: int) -> None:
