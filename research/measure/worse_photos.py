@@ -81,6 +81,12 @@ class Shares:
             told[name] = {key: figure and round(figure, 5) for key, figure in figures.items()}
         return told
 
+    def in_brief(self, error: str) -> dict[str, Any]:
+        """Return the counts, and of one verdict's share the ends of its interval: there are hundreds of them."""
+        interval = self.intervals.get(error)
+        ends = {"low": round(interval.low, 5), "high": round(interval.high, 5)} if interval else {}
+        return {"pairs": self.pairs, **self.counts, **ends}
+
 
 Cell = Mapping[str, Shares]
 """Verdicts on "impostor" and on "genuine" pairs."""
@@ -111,7 +117,9 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
-        ways = {way: {of: shares.to_json() for of, shares in cell.items()} for way, cell in self.ways.items()}
+        ways = {
+            way: {of: shares.in_brief(ERRORS[of]) for of, shares in cell.items()} for way, cell in self.ways.items()
+        }
         return {"value": self.value, "step": self.label, "photos_failed": self.failed, "ways": ways}
 
 
