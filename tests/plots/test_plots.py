@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -304,6 +305,13 @@ class TestRates:
         evaluation = evaluate(self.scores, self.same, threshold=0.5, band=(0.4, 0.6))
         drawn = plots.plot_evaluation(self.scores, self.same, evaluation, {"worse photo poor": part})
         assert label in legend_of(drawn["reliability"].axes[0])
+
+    def test_millions_of_pairs_leave_room_for_the_name_of_their_axis(self):
+        quality = score_quality(self.scores, self.same)
+        bins = tuple(replace(one, impostor=700_000) for one in quality.bins)
+        figure = plots.plot_reliability(replace(quality, bins=bins))
+        FigureCanvasAgg(figure).draw()
+        assert min(axes.yaxis.label.get_window_extent().x0 for axes in figure.axes) > 0
 
     def test_a_bin_of_few_pairs_is_hollow(self):
         scores, same = np.append(self.scores, [0.5, 0.5]), np.append(self.same, [True, False])
