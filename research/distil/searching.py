@@ -7,17 +7,21 @@ each grade has its faces. They end where fewer than ten strangers reach them: be
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flaskapp.evaluation import no_errors_bound
-from flaskapp.evaluation.calibration import Fusion
+from flaskapp.evaluation.calibration import Fusion, Trust
 from flaskapp.evaluation.curves import FEWEST_ERRORS
 from flaskapp.evaluation.decisions import sigmoid
 from flaskapp.evaluation.intervals import ENDS, REPLICATES
+from flaskapp.parallel import replacing
 from flaskapp.quality import GRADES, grades_of
 from flaskapp.weights.runtime import certainties, weighted_l1
 from research.distil.calibration import Calibration
@@ -107,6 +111,11 @@ class Counter:
         self._seen = np.zeros((len(GRADES), len(self._names) ** 2), np.int64)
         self._kept: list[np.ndarray] = []  # rows of score, grade and pair of people
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no search was counted."""
+        return not self._kept
+
     def add(self, search: Search) -> None:
         """Count one search."""
         grades = grades_of(search.certainty, self._bounds)
@@ -141,35 +150,47 @@ class Counter:
 
 
 def measure(
-    calibrating: Photos,
-    reporting: Photos,
-    calibration: Calibration,
-    fitted: Mapping[int, tuple[Fusion, float]],
-    bounds: tuple[float, float],
-) -> dict[str, Any]:
-    """Return what the weights' note tells of searching: by the number of references, bars and what reaches them.
+    calibrating: Photos, reporting: Photos, calibration: Calibration, note: Mapping[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what the weights' note tells of searching: by the number of references, bars and who reaches them.
 
     Args:
-        calibrating: calibration people.
-        reporting: reporting people, spoiled photos too.
-        calibration: of the score.
-        fitted: number of references → how they are fused, and the band's upper end.
-        bounds: of the grades.
+        calibrating: calibration people's photos.
+        reporting: reporting people's, spoiled ones too.
+        calibration: what a distance counts for.
+        note: what else is told of the weights: band, bounds of the grades, and what was fitted for references.
     """
-    fusions = {number: fusion for number, (fusion, _) in fitted.items()}
-    scores: dict[int, list[np.ndarray]] = {number: [] for number in fitted}
+    several, highs = note.get("references", {"by_number": {}}), {1: note["inconclusive_band"][1]}
+    fusions, bounds = {1: Fusion()}, tuple(note["grade_bounds"])
+    for number, fitted in several["by_number"].items():
+        fusions[int(number)] = Fusion(fitted["scale"], fitted["offset"], several["best"])
+        highs[int(number)] = fitted["inconclusive_band"][1]
+    scores: dict[int, list[np.ndarray]] = {number: [np.empty(0)] for number in fusions}
     for search in searches(calibrating, calibration, fusions, spoiled=False):
         scores[search.number].append(search.scores)
-    counters = {number: Counter(reporting.person, bounds, high) for number, (_, high) in fitted.items()}
-    counted = set()
+    counters = {number: Counter(reporting.person, bounds, high) for number, high in highs.items()}
     for search in searches(reporting, calibration, fusions, spoiled=True):
         counters[search.number].add(search)
-        counted.add(search.number)
     told = {}
-    for number in sorted(counted):
-        high = fitted[number][1]
+    for number, counter in counters.items():
+        if counter.is_empty:
+            continue
         fewest = 2 * FEWEST_ERRORS if number == 1 else FEWEST_ERRORS  # two photos are compared both ways then
-        cuts = [(None, high), *cuts_above(np.concatenate([np.empty(0), *scores[number]]), high, fewest).items()]
-        bars = [{"fmr": share, "score": cut, "strangers": counters[number].told(cut)} for share, cut in cuts]
-        told[str(number)] = bars
+        above = cuts_above(np.concatenate(scores[number]), highs[number], fewest)
+        bars = [(None, highs[number]), *above.items()]
+        told[str(number)] = [{"fmr": share, "score": bar, "strangers": counter.told(bar)} for share, bar in bars]
+        for lower, higher in pairwise(told[str(number)]):
+            for grade, rate in higher["strangers"].items():  # no more reach a higher bar, so no bound may say so
+                rate["interval"][1] = min(rate["interval"][1], lower["strangers"][grade]["interval"][1])
     return told
+
+
+def add_searching(weights: Path, calibrating: Photos, reporting: Photos) -> None:
+    """Measure anew, and put it into the JSON beside weights (``.h5``), from which these embeddings come."""
+    path = weights.with_suffix(".json")
+    note = json.loads(path.read_text(encoding="utf-8"))
+    fitted = note["calibration"]
+    calibration = Calibration(**fitted | {"trust": Trust.from_json(fitted["trust"])})
+    note["searching"] = measure(calibrating, reporting, calibration, note)
+    with replacing(path) as part:
+        part.write_text(json.dumps(note, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -39,6 +39,7 @@ from research.distil.centring import centre_rows
 from research.distil.mixture import Embed, Mixture, mix
 from research.distil.network import build_student, random_projection, set_arrays, unfolded
 from research.distil.references import Photos, fit_references
+from research.distil.searching import measure
 from research.distil.train import embedder
 from research.sets.crops import crops_as_served
 from research.sets.labelled import labelled
@@ -142,7 +143,7 @@ def ship(
     threshold = choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5)
     validating = _validating(siamese, table, crops)
     several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold)
-    note = {
+    note: dict[str, Any] = {
         "name": out.stem,
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
@@ -160,6 +161,7 @@ def ship(
         "keras": keras.__version__,
         "terms": TERMS,
     }
+    note["searching"] = measure(pairs.photos, reported.photos, calibration, note)
     write_weights(siamese, out, note)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ from flaskapp.quality import GRADES, grades_of
 from flaskapp.weights.runtime import certainties
 from research.distil.calibration import Calibration
 from research.distil.references import Photos
-from research.distil.searching import Counter, Search, cuts_above, measure, searches
+from research.distil.searching import Counter, Search, add_searching, cuts_above, measure, searches
 
 CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust((0.0, 1.0), (0.2, 0.8)))
 BOUNDS = (0.7, 0.9)
@@ -135,16 +138,40 @@ def test_intervals_draw_both_people():
     assert 2 / 30 < high < 4 / 30
 
 
-def test_the_note_tells_bars_in_order_from_the_band_s_end_on():
-    fitted = {number: (fusion, 0.5) for number, fusion in FUSIONS.items()}
-    told = measure(
-        photos_of(60, 3, seed=8), photos_of(40, 3, seed=9), CALIBRATION, fitted | {9: (Fusion(), 0.5)}, BOUNDS
-    )
-    assert told.keys() == {"1", "3"}, "nobody has nine photos"
+@pytest.fixture(scope="module")
+def note() -> dict[str, object]:
+    """Return what was fitted of weights, for three references and for nine, which nobody has."""
+    fitted = {"scale": 0.9, "offset": -1.0, "inconclusive_band": [0.2, 0.4]}
+    return {
+        "name": "kept",
+        "inconclusive_band": [0.3, 0.5],
+        "grade_bounds": list(BOUNDS),
+        "calibration": asdict(CALIBRATION),
+        "references": {"best": 2, "by_number": {"3": fitted, "9": fitted}},
+    }
+
+
+def test_the_note_tells_bars_in_order_from_the_band_s_end_on(note):
+    told = measure(photos_of(60, 3, seed=8), photos_of(40, 3, seed=9), CALIBRATION, note)
+    assert {number: (bars[0]["fmr"], bars[0]["score"]) for number, bars in told.items()} == {
+        "1": (None, 0.5),
+        "3": (None, 0.4),
+    }
     for bars in told.values():
-        assert (bars[0]["fmr"], bars[0]["score"]) == (None, 0.5)
         scores = [bar["score"] for bar in bars]
         assert scores == sorted(scores)
         matches = [bar["strangers"]["good"]["match"] for bar in bars]
         assert matches == sorted(matches, reverse=True)
+        for grade in GRADES:
+            most = [bar["strangers"][grade]["interval"][1] for bar in bars]
+            assert most == sorted(most, reverse=True), "of few people the bound for none lies above what some showed"
     assert len(told["1"]) > 1
+
+
+def test_it_can_be_added_to_weights_that_are_there(note, tmp_path):
+    (tmp_path / "w.json").write_text(json.dumps(note | {"searching": "of before"}))
+    photos = photos_of(20, 3, seed=8), photos_of(15, 3, seed=9)
+    add_searching(tmp_path / "w.h5", *photos)
+    told = json.loads((tmp_path / "w.json").read_text())
+    assert told.pop("searching") == json.loads(json.dumps(measure(*photos, CALIBRATION, note)))
+    assert told == note

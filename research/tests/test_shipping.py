@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from flaskapp import preprocess
+from flaskapp.finding import bars_of
 from flaskapp.layers import WithMirrorImage
 from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
@@ -123,6 +124,11 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
     assert set(note["references"]["by_number"]) == {"2"}, "of two people with six photos each"
     assert served.info.for_references(3).verdict_counts("match").references == 2
     assert [row["references"] for row in note["references"]["figures"]] == [1, 2]
+    assert note["searching"].keys() == {"1", "2"}
+    for number, bars in note["searching"].items():
+        told = note if number == "1" else note["references"]["by_number"][number]
+        assert bars[0]["score"] == told["inconclusive_band"][1]
+    assert [bar.references for bar in bars_of(served.info, ["good"] * 3)][:1] == [2]
     assert note["band_choice"]["max_fnmr"] == pytest.approx(10 / 30), "so few pairs show no lower rate"
 
     faces = np.stack([pattern(1000 + sum(PEOPLE.values()) - 1), pattern(1000), pattern(1000)])
