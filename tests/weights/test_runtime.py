@@ -222,7 +222,8 @@ class TestPerson:
                 head = np.abs(unit(reference) - unit(probe)) @ kernel + offset
                 one, other = runtime.certainties(np.stack([reference, probe]))
                 changed = told["scale"] * head + told["offset"]
-                odds.append(changed * (one * other) ** (1.0 if changed > 0 else 2.0))
+                low, high = (0.0, 1.0) if changed > 0 else (0.2, 0.8)
+                odds.append(changed * np.clip((one * other - low) / (high - low), 0, 1))
             assert score == pytest.approx(1 / (1 + np.exp(-np.mean(sorted(odds)[-2:]))), abs=1e-6)
 
     def test_the_order_of_references_changes_no_bit(self, fitted, embeddings):
