@@ -262,7 +262,7 @@ class Verifier:
         references = (reference,) if isinstance(reference, bytes) else tuple(reference)
         chosen = tuple(reference_face) if isinstance(reference_face, Sequence) else (reference_face,)
         count = len(references)
-        if not len(chosen) <= count <= MOST_REFERENCES:
+        if not max(len(chosen), 1) <= count <= MOST_REFERENCES:
             raise ValueError(f"Expected 1 to {MOST_REFERENCES} references, a face each. Received: {count}")
         chosen += (None,) * (count - len(chosen))
         photos: dict[str, tuple[bytes, int | None, preprocess.Choice]] = {

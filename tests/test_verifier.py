@@ -251,7 +251,7 @@ class TestReferences:
             verify([hopper, both, both], hopper, [None, 1, 3])
         assert missing.value.photo == "reference 3"
 
-    @pytest.mark.parametrize(("count", "faces"), [(0, None), (21, None), (1, [1, 1])])
+    @pytest.mark.parametrize(("count", "faces"), [(0, None), (0, []), (21, None), (1, [1, 1])])
     def test_none_and_too_many_are_refused(self, verify, count, faces):
         with pytest.raises(ValueError, match="1 to 20 references"):
             verify([b""] * count, b"", faces)
