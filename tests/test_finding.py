@@ -100,8 +100,8 @@ class TestFind:
 
     def test_a_face_cut_off_by_the_edge_is_counted_and_not_compared(self, weights):
         class SeesOneMore(Detector):
-            def search(self, photo: np.ndarray) -> Detection:
-                found = super().search(photo)
+            def search(self, *given: object) -> Detection:
+                found = super().search(*given)
                 landmarks = tuple((x - found[0].landmarks[0][0], y) for x, y in found[0].landmarks)
                 return replace(found, faces=(replace(found[0], landmarks=landmarks), *found))
 
