@@ -17,6 +17,7 @@ from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
 from research.distil import mixture as distil
 from research.distil.mixture import KERNEL, Mixture
+from research.distil.references import Photos
 from research.distil.spoiling import KINDS
 from research.measure import mixture
 
@@ -34,7 +35,8 @@ def pairs():
     people[same, 1] = people[same, 0]
     people[~same & (people[:, 0] == people[:, 1]), 1] += 40
     conditions = (("as they come", ""), ("alike", "blur 3"))
-    return Mixture(rng.random(len(same)), sure, np.ones(len(same)), same, condition, conditions, people)
+    nobody = Photos(np.empty((0, 4096)), np.empty(0, int), np.empty(0, int))
+    return Mixture(rng.random(len(same)), sure, np.ones(len(same)), same, condition, conditions, people, nobody)
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def test_faces_are_counted_by_grade():
         counter.add(search)
     scores = np.concatenate([search.scores for search in all_of])
     grades = grades_of(np.concatenate([search.certainty for search in all_of]), BOUNDS)
-    for bar in (0.01, float(np.quantile(scores, 0.9))):
+    for bar in (0.01, float(np.quantile(scores[scores > 0.01], 0.5))):
         for place, grade in enumerate(GRADES):
             told = counter.told(bar)[grade]
             assert told["faces"] == np.sum(grades == place) > 0
@@ -174,4 +174,4 @@ def test_it_can_be_added_to_weights_that_are_there(note, tmp_path):
     add_searching(tmp_path / "w.h5", *photos)
     told = json.loads((tmp_path / "w.json").read_text())
     assert told.pop("searching") == json.loads(json.dumps(measure(*photos, CALIBRATION, note)))
-    assert told == note
+    assert told == json.loads(json.dumps(note))
