@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,7 +18,9 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
-from flaskapp.parallel import once
+from flaskapp.finding import Finding, FoundFace
+from flaskapp.parallel import in_order, once
+from flaskapp.preprocess.files import read_photo
 from flaskapp.quality import Quality, assess
 from flaskapp.weights.info import MOST_REFERENCES, VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, certainties, default_runtime
@@ -366,6 +370,70 @@ class Verifier:
         """
         return self._embed(photo, number, "refuse").found
 
+    def embed(self, photo: bytes | Path) -> tuple[FaceInPhoto, np.ndarray]:
+        """Find the face of one photo, and return it with its embedding, float32 (4096,).
+
+        Raises:
+            PhotoError: the photo cannot be used, or shows several people.
+        """
+        embedded = self._embed(_bytes_of(photo), None, "refuse")
+        return embedded.found, embedded.embedding
+
+    def find(
+        self, references: Sequence[bytes | Path] | np.ndarray, photos: Iterable[bytes | Path]
+    ) -> Generator[Finding, None, None]:
+        """Look for one person in photos that show any number of people.
+
+        Ask the person first: whoever looks for somebody else needs their consent.
+
+        Args:
+            references: photos of that person alone, as bytes or paths, or their embeddings, float32 (N, 4096);
+                N from 1 to 20.
+            photos: where to look; they are taken as their turn comes, a few at a time.
+
+        Returns:
+            What each photo shows, in the photos' order; a photo that cannot be used is told with the reason.
+
+        Raises:
+            PhotoError: a reference cannot be used; its ``photo`` says which.
+            ValueError: there are no references, or more than 20.
+        """
+        band = self.weights.for_references(len(references)).inconclusive_band
+        templates = references if isinstance(references, np.ndarray) else self._templates(references)
+        look = partial(self._look, templates=templates, band=band)
+        return in_order(self._photo_threads, look, photos, photos_at_once())
+
+    def _templates(self, references: Sequence[bytes | Path]) -> np.ndarray:
+        embeddings = []
+        for number, photo in enumerate(references, start=1):
+            try:
+                embeddings.append(self.embed(photo)[1])
+            except (PhotoError, NotEnoughMemoryError) as error:
+                error.for_photo(f"reference {number}")
+                raise
+        return np.stack(embeddings)
+
+    def _look(self, photo: bytes | Path, templates: np.ndarray, band: Band) -> Finding:
+        """Compare every face of a photo with one person's templates."""
+        try:
+            decoded = preprocess.decode_photo(_bytes_of(photo))
+            seen = preprocess.find_faces(decoded, self._detector)
+            whole = [(number, face) for number, face in enumerate(seen, start=1) if face.is_whole_in(seen.size_wh)]
+            if not whole:
+                return Finding(detection=seen)
+            crops = preprocess.crop_faces(decoded, (face.landmarks for _, face in whole))
+            embeddings = self.runtime.embed(preprocess.to_model_input(np.stack(crops)))
+        except (PhotoError, NotEnoughMemoryError) as error:
+            # This very error leads by its traceback to the photo, which would stay as long as the answer.
+            return Finding(error=type(error)(error.message, error.hint))
+        faces = []
+        for (number, face), crop, embedding in zip(whole, crops, embeddings[:, None], strict=True):
+            # One by one: how a product of matrices rounds depends on a row's place.
+            score = float(self.runtime.person_scores(templates, embedding)[0])
+            quality = assess(crop, face, float(certainties(embedding)[0]), self.weights.grade_bounds)
+            faces.append(FoundFace(number, face, score, decide(score, band), quality, crop))
+        return Finding(tuple(sorted(faces, key=lambda face: -face.similarity_score)), seen)
+
     def quality(self, photo: preprocess.Photo, face: Face) -> Quality:
         """Say how good a photo is of a face that was found in it."""
         return self._see(preprocess.crop_face(photo, face.landmarks), face)[1]
@@ -396,6 +464,10 @@ def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
         raise
     finally:
         del job  # it holds the error, whose traceback holds this frame
+
+
+def _bytes_of(photo: bytes | Path) -> bytes:
+    return read_photo(photo) if isinstance(photo, Path) else photo
 
 
 @once

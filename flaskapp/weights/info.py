@@ -239,7 +239,7 @@ def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
         threshold=float(details["threshold"]),
         inconclusive_band=(float(low), float(high)),
         error_counts=details["error_counts"],
-        trust=Trust(**details["trust"]),
+        trust=Trust.from_json(details["trust"]),
         grade_bounds=(float(poor), float(good)),
         counts_by_grades=details.get("counts_by_grades", {}),
         by_references={int(number): told for number, told in references["by_number"].items()},

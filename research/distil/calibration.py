@@ -14,7 +14,7 @@ from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, check_both_kinds, check_pairs, sigmoid
 
-NO_MATTER = Trust(0.0, 0.0)
+NO_MATTER = Trust((0.0, 0.0), (0.0, 0.0))
 MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
 # this small would change nothing that float64 can hold.
@@ -112,8 +112,8 @@ def fit_calibration(
     if trust == NO_MATTER:
         slope, level = _newton(scaled, targets, weights)
     else:
-        powers = np.broadcast_to(sure**trust.match, values.shape), np.broadcast_to(sure**trust.non_match, values.shape)
-        slope, level = _bent(scaled, targets, weights, powers)
+        above, below = (np.broadcast_to(part, values.shape) for part in trust.parts(sure))
+        slope, level = _bent(scaled, targets, weights, (above, below))
     scale, offset = slope / spread, level - slope * centre / spread
     return Calibration(
         scale=float(scale),
@@ -166,16 +166,16 @@ def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> t
 
 
 def _bent(
-    distance: FloatArray, targets: FloatArray, weights: FloatArray, powers: tuple[FloatArray, FloatArray]
+    distance: FloatArray, targets: FloatArray, weights: FloatArray, parts: tuple[FloatArray, FloatArray]
 ) -> tuple[float, float]:
-    """Minimise the same, the log-odds above 0 times the one power and those below times the other.
+    """Minimise the same, of the log-odds above 0 the one part counting and of those below the other.
 
-    Where they cross 0 decides which power counts.
+    Where they cross 0 decides which counts.
     """
 
     def odds_at(place: float) -> FloatArray:
         odds = place - distance
-        return odds * np.where(odds > 0, *powers)
+        return odds * np.where(odds > 0, *parts)
 
     slope, place = steepest(odds_at, distance, targets, weights)
     return -slope, slope * place

@@ -24,7 +24,6 @@ from flaskapp.weights.runtime import SHORTEST, certainties
 from research.distil.bands import (
     UNSURE,
     WORST_MATCH,
-    WORST_NON_MATCH,
     choose_band,
     choose_threshold_within,
     limits,
@@ -244,7 +243,7 @@ def fit_references(
         fusion = fit_fusion(trials, best, head.trust)
         scores = trials.scores(fusion, head.trust)
         chosen = choose_band(scores, trials.same, *limits(trials.same), around=UNSURE).band
-        ends = _held(chosen, worse, number, fusion, head.trust, band)
+        ends = chosen[0], _held(chosen[1], worse, number, fusion, head.trust, band[1])
         counts = count_verdicts(unseen.scores(fusion, head.trust), unseen.same, ends)
         by_number[str(number)] = {
             "scale": fusion.scale,
@@ -259,23 +258,18 @@ def fit_references(
     return {"best": best, "by_number": by_number, "rules": rules, "figures": figures}
 
 
-def _held(band: Band, worse: list[Matrix], number: int, fusion: Fusion, trust: Trust, single: Band) -> Band:
-    """Widen a band until spoiled photos are read wrongly in no condition more often than they may, or than singly.
+def _held(high: float, worse: list[Matrix], number: int, fusion: Fusion, trust: Trust, single: float) -> float:
+    """Raise a band's upper end until strangers' spoiled photos match nowhere more often than they may, or singly.
 
     Conditions with fewer photos of a person than references are passed over.
     """
-    low, high = band
     for matrix in worse:
         many, one = matrix.trials(number), matrix.trials(1)
-        scores, alone = many.scores(fusion, trust), one.scores(Fusion(), trust)
-        strangers, owner = scores[~many.same], scores[many.same]
-        may_match = max(WORST_MATCH, float(np.mean(alone[~one.same] >= single[1])))
+        strangers, alone = many.scores(fusion, trust)[~many.same], one.scores(Fusion(), trust)[~one.same]
+        may_match = max(WORST_MATCH, float(np.mean(alone >= single)))
         if strangers.size and np.mean(strangers >= high) > may_match:
             high = min(float(np.nextafter(np.quantile(strangers, 1 - may_match, method="higher"), 2.0)), 1.0)
-        may_miss = max(WORST_NON_MATCH, float(np.mean(alone[one.same] < single[0])))
-        if owner.size and np.mean(owner < low) > may_miss:
-            low = float(np.quantile(owner, may_miss, method="lower"))
-    return low, high
+    return high
 
 
 def figures_of(
@@ -319,7 +313,7 @@ def add_references(weights: Path, calibrating: Photos, reporting: Photos, valida
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
     calibration = details["calibration"]
-    head = Calibration(**calibration | {"trust": Trust(**calibration["trust"])})
+    head = Calibration(**calibration | {"trust": Trust.from_json(calibration["trust"])})
     band = tuple(details["inconclusive_band"])
     found = fit_references(calibrating, reporting, validating, head, band, details["threshold"])
     details.pop("references", None)

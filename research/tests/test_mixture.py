@@ -94,7 +94,7 @@ class TestCalibrating:
         assert np.mean(scores[~foggy & fog.same] >= choice.high) > 0.95
         blind = sigmoid(calibration.scale * fog.distance + calibration.offset)
         assert np.mean(blind[foggy & ~fog.same] >= choice.high) > 0.5, "else this test would show nothing"
-        assert calibration.trust != Trust(0, 0)
+        assert calibration.trust != Trust((0, 0), (0, 0))
 
     def test_verdicts_are_counted_by_grade(self, fog):
         calibration, choice = shipping.calibrate(fog)

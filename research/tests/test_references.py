@@ -27,7 +27,7 @@ from research.distil.references import (
     spoiled_matrices,
 )
 
-TRUST = Trust(2.0, 4.0)
+TRUST = Trust((0.0, 1.0), (0.2, 0.8))
 HEAD = Calibration(-2250.0, 33.2, 0.1, 1, 1, 0.5, TRUST)
 BAND, THRESHOLD = (0.3, 0.7), 0.5
 

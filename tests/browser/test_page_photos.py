@@ -75,10 +75,11 @@ def test_the_buttons_stay_where_they_are_once_the_quality_is_known(page, hopper_
     }""")
     page.find("#reference-file").set_input_files(hopper_file)
     expect(page.find("#reference-slot [data-stage]")).to_be_visible()
-    before = page.find("#compare").bounding_box()
+    place = "(button) => button.getBoundingClientRect().top + scrollY"  # in the page, however far it is scrolled
+    before = page.find("#compare").evaluate(place)
     page.settled("reference")
     expect(page.find("#reference-slot [data-quality]")).to_be_visible()
-    assert page.find("#compare").bounding_box() == before
+    assert page.find("#compare").evaluate(place) == before
 
 
 def test_outlines_lie_on_the_face(page, hopper_file, session_verifier):

@@ -5,7 +5,7 @@ import pytest
 
 from flaskapp.evaluation.calibration import Fusion, Trust
 
-TRUST = Trust(1.0, 2.0)
+TRUST = Trust((0.0, 1.0), (0.2, 0.8))
 
 
 @pytest.fixture
