@@ -176,6 +176,7 @@ def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch])
     known, unknown = sigmoid(own), sigmoid(strangers)
     first, second = np.triu_indices(count, 1)
     two = new[first] | new[second]
+    mixed = np.repeat(known, len(unknown)), np.tile(unknown, count)
     return OwnResult(
         min(count, MOST_REFERENCES),
         learned,
@@ -185,7 +186,7 @@ def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch])
         _scope(known[new] >= info.threshold, unknown >= info.threshold, people),
         {
             "genuine": _verdicts(known[first[two]], known[second[two]], info),
-            "impostor": _verdicts(*(one.ravel() for one in np.meshgrid(known, unknown)), info),
+            "impostor": _verdicts(*mixed, info),
         },
         [
             HardPhoto(names[row], *(values[row].item() for values in (personal.same, personal.scores, before.scores)))

@@ -81,7 +81,10 @@ class TestScope:
 
     @pytest.mark.parametrize("low", [0.4, 0.6])
     def test_a_closed_band_has_no_middle(self, tmp_path, low):
-        model = change_note(write_model(tmp_path / "m"), inconclusive_band=[low, 0.6], threshold=0.6)
+        model = write_model(tmp_path / "m")
+        references = json.loads((model / "model.json").read_text(encoding="utf-8"))["references"]
+        references["by_number"]["3"] |= {"inconclusive_band": [low, 0.6], "threshold": 0.6}
+        change_note(model, references=references)
         told = compare(HOPPER, HOPPER, model).output
         assert ("(match from 0.6000, else non-match)" in told) == (low == 0.6)
         assert ("inconclusive in between" in told) == (low < 0.6)

@@ -327,7 +327,7 @@ def test_a_killed_training_goes_on_and_the_model_before_serves_all_along(base, t
     assert [epoch.validation_loss for epoch in resumed.log] == pytest.approx(
         [e.validation_loss for e in through.log], rel=0.02
     )
-    assert resumed.scores == pytest.approx(through.scores, abs=0.02)
+    assert resumed.personal.scores == pytest.approx(through.personal.scores, abs=0.02)
     assert load_model(out)[0].info.details["training"]["others"] == "photos"
     assert is_personal(out) and not work_folder(out).exists()
 
