@@ -20,7 +20,7 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.errors import DataError
-from flaskapp.evaluation.decisions import Verdicts, confusion_at, count_verdicts
+from flaskapp.evaluation.decisions import Verdicts, confusion_at, count_verdicts, rates
 from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.personal import load_model
 from flaskapp.personal.album import Album, read_people
@@ -36,7 +36,10 @@ from research.sets.table import read_teacher
 
 MOST_PHOTOS = 15
 SYSTEMS = {"personal": "the model", "shipped": "shipped, same photos", "alone": "shipped, one photo"}
-HEAD = ("me", "photos known, new, strangers'", "decides", "F1 of pairs", "before", *SYSTEMS.values(), "teacher's best")
+HEAD = (
+    *("me", "photos known, new, strangers'", "decides", "F1", "same photos", "F1 of pairs", "before"),
+    *(*SYSTEMS.values(), "teacher's best"),
+)
 MODES = {
     "head": ("head", True),
     "stand-in": ("head", False),
@@ -53,15 +56,14 @@ class Measured:
     Attributes:
         known: photos that the owner gave.
         learned: whether what training learned decides.
-        f1: of pairs of a new photo of the owner, or of a stranger, with a known one; as many of either kind.
-        before: that of the shipped weights on the same pairs.
-        answers: system → "genuine" (new photos of the owner) and "impostor" (strangers') → verdicts.
+        f1: by system, and of "pairs" of a new photo with a known one by the model's own weights; both kinds weigh
+            the same.
+        answers: likewise → "genuine" (new photos of the owner) and "impostor" (strangers') → verdicts.
     """
 
     known: int
     learned: bool
-    f1: float
-    before: float
+    f1: dict[str, float]
     answers: Answers
 
 
@@ -85,43 +87,31 @@ def measure_one(people: Album, me: str, mode: str, weights: Path, minutes: float
     same = np.arange(len(new) + len(strangers)) < len(new)
     probes = preprocess.to_model_input(np.concatenate([new.faces, strangers.faces]))
     references = surest(shipped.embed(preprocess.to_model_input(mine.faces)))
-    embeddings = shipped.embed(probes)
-    by_model = personal.embed(probes)
-    of_person = shipped.info.for_references(len(references)).inconclusive_band
-    pairs = {
-        "alone": one_by_one(shipped, references, embeddings),
-        "personal": one_by_one(personal, known.templates, by_model),
-    }
-    of_pairs = np.tile(same, (len(references), 1))
-    # All genuine pairs, and as many of the others.
-    drawn = np.concatenate(
-        [np.flatnonzero(of_pairs), rng.choice(np.flatnonzero(~of_pairs), of_pairs.sum(), replace=False)]
-    )
-    f1 = {
-        name: confusion_at(scores.ravel()[drawn], of_pairs.ravel()[drawn], shipped.info.threshold).figures()["f1"]
-        or 0.0
-        for name, scores in pairs.items()
+    embeddings, by_model = shipped.embed(probes), personal.embed(probes)
+    of_pairs, count = np.tile(same, len(references)), len(references)
+    scored = {
+        "personal": (personal.person_scores(known.templates, by_model), same, personal.info.for_references(count)),
+        "shipped": (shipped.person_scores(references, embeddings), same, shipped.info.for_references(count)),
+        "alone": (one_by_one(shipped, references, embeddings), of_pairs, shipped.info),
+        "pairs": (one_by_one(personal, known.templates, by_model), of_pairs, personal.info),
     }
     return Measured(
         len(mine),
         bool(personal.info.details["personal"]["learned"]),
-        f1["personal"],
-        f1["alone"],
-        {
-            "personal": count_verdicts(
-                personal.person_scores(known.templates, by_model),
-                same,
-                personal.info.for_references(len(known.templates)).inconclusive_band,
-            ),
-            "shipped": count_verdicts(shipped.person_scores(references, embeddings), same, of_person),
-            "alone": count_verdicts(pairs["alone"].ravel(), of_pairs.ravel(), shipped.info.inconclusive_band),
-        },
+        {name: even_f1(scores, truth, info.threshold) for name, (scores, truth, info) in scored.items()},
+        {name: count_verdicts(scores, truth, info.inconclusive_band) for name, (scores, truth, info) in scored.items()},
     )
 
 
+def even_f1(scores: np.ndarray, same: np.ndarray, threshold: float) -> float:
+    """Return the F1 of a two-way decision as if there were as many genuine as impostor pairs."""
+    of = confusion_at(scores, same, threshold)
+    return float(rates(of.true_matches / of.genuine, of.false_matches / of.impostor, 1, 1)["f1"])
+
+
 def one_by_one(runtime: Runtime, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
-    """Return the scores of every photo with every reference by itself, float64 (N, M)."""
-    return np.stack([runtime.scores(probes, reference) for reference in references])
+    """Return the scores of every photo with every reference by itself, float64 (N · M,), reference by reference."""
+    return np.concatenate([runtime.scores(probes, reference) for reference in references])
 
 
 def row_of(me: str, found: Measured, ceiling: float | None) -> str:
@@ -131,9 +121,8 @@ def row_of(me: str, found: Measured, ceiling: float | None) -> str:
         me,
         f"{found.known}, {own}, {strangers:,}",
         "what it learned" if found.learned else "shipped weights",
-        f"{found.f1:.4f}",
-        f"{found.before:.4f}",
-        *(f"{_told(answers['genuine'])}; {_told(answers['impostor'])}" for answers in found.answers.values()),
+        *(f"{found.f1[name]:.4f}" for name in ("personal", "shipped", "pairs", "alone")),
+        *(f"{_told(found.answers[name]['genuine'])}; {_told(found.answers[name]['impostor'])}" for name in SYSTEMS),
         "" if ceiling is None else f"{ceiling:.4f}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -145,9 +134,12 @@ def _told(verdicts: Verdicts) -> str:
 
 def summary(found: Sequence[Measured]) -> str:
     """Return the mean F1 of pairs, and of each system both error rates over all people, with their counts."""
-    f1, before = (np.mean([getattr(one, name) for one in found]) for name in ("f1", "before"))
+    f1 = {name: np.mean([one.f1[name] for one in found]) for name in found[0].f1}
     learned = sum(one.learned for one in found)
-    lines = [f"mean F1 of pairs {f1:.4f}, before {before:.4f}; what was learned decides for {learned}"]
+    lines = [
+        f"mean F1 {f1['personal']:.4f}, of the shipped weights with the same photos {f1['shipped']:.4f}, of pairs "
+        f"{f1['pairs']:.4f}, before {f1['alone']:.4f}; what was learned decides for {learned}"
+    ]
     for system, name in SYSTEMS.items():
         genuine, impostor = ([one.answers[system][kind] for one in found] for kind in ("genuine", "impostor"))
         own, strangers = (sum(one.pairs for one in kind) for kind in (genuine, impostor))
