@@ -131,7 +131,7 @@ class Bar:
         return Expected(sum(faces.values()), float(matches), interval, self.references)
 
 
-def bars_of(weights: WeightsInfo, references: Sequence[Grade]) -> tuple[Bar, ...]:
+def bars_of(weights: WeightsInfo, references: Sequence[Grade], counts: VerdictCounts | None = None) -> tuple[Bar, ...]:
     """Return the bars that were measured, lowest first: the band's upper end, and higher ones where there are any.
 
     The higher ones were chosen, as the band was, on people set aside for that, and all are counted on people whom
@@ -141,15 +141,16 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade]) -> tuple[Bar, ...
     Args:
         weights: what is known of them for one photo of a person.
         references: grades of the person's photos.
+        counts: of matches with these very references, where there are some: a personal model's.
 
     Raises:
         WeightsError: what is told of higher bars is damaged.
     """
     count, higher = len(references), _measured(weights, len(references))
     band = weights.for_references(count)
-    by_grade = {grade: band.verdict_counts("match", (references[0], grade)) for grade in GRADES}
+    by_grade = {grade: counts or band.verdict_counts("match", (references[0], grade)) for grade in GRADES}
     rates = {grade: _rate(counts) for grade, counts in by_grade.items()}
-    first = Bar(band.inconclusive_band[1], rates, band.counted_references)
+    first = Bar(band.inconclusive_band[1], rates, None if counts else band.counted_references)
     if higher and count > 1:  # the band's own counts know the grades of pairs alone
         first = replace(higher[0], score=first.score)
     return (first, *higher[1:])

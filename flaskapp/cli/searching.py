@@ -32,8 +32,8 @@ from flaskapp.preprocess.files import look_through, read_photo
 from flaskapp.quality import GRADES, Grade, grades_of
 from flaskapp.report import Section, Table
 from flaskapp.verifier import FaceInPhoto, Verifier, face_to_json
-from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo
-from flaskapp.weights.runtime import certainties, default_runtime
+from flaskapp.weights.info import VerdictCounts, WeightsInfo
+from flaskapp.weights.runtime import certainties, default_runtime, surest
 
 MOST_INCONCLUSIVE, MOST_IN_FIGURE, MOST_DRAWN = 10, 60, 300
 MORE = "more; --json lists them all."
@@ -51,12 +51,14 @@ class Person:
         templates: float32 (N, 4096), 1 to 20 embeddings.
         faces: the N faces by their photos; none of a personal model.
         odd: which of these photos do not look like the others.
+        counts: of matches with a personal model's owner.
     """
 
     name: str
     templates: np.ndarray
     faces: Mapping[str, FaceInPhoto] = field(default_factory=dict)
     odd: Collection[str] = ()
+    counts: VerdictCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ def search(asked: SimpleNamespace) -> None:
         where = ", ".join(map(shown, places))
         raise DataError(f"There are no photos to look at in {where}.", "Photos are JPEG, PNG, WebP or HEIC.")
     certainty, info = certainties(person.templates), verifier.weights
-    bars = bars_of(info, [GRADES[place] for place in grades_of(certainty, info.grade_bounds)])
+    bars = bars_of(info, [GRADES[place] for place in grades_of(certainty, info.grade_bounds)], person.counts)
     seen, stopped = Seen(bool(asked.plot)), False
     try:
         with closing(verifier.find(person.templates, photos)) as findings:
@@ -267,8 +269,8 @@ def _person(asked: SimpleNamespace) -> tuple[Verifier, Person, Sequence[Path]]:
         runtime, owner = load_model(asked.model)
     verifier = Verifier(runtime)
     if owner:
-        templates = owner.templates[_surest(owner.templates)]
-        return verifier, Person(f"{len(templates)} templates of {shown(asked.model)}", templates), asked.paths
+        name = f"{len(owner.templates)} templates of {shown(asked.model)}"
+        return verifier, Person(name, owner.templates, counts=owner.verdict_counts("match")), asked.paths
     place, *places = asked.paths
     if not places:
         raise click.UsageError("Name a photo of the person, or a folder of such photos, and then where to look.")
@@ -295,7 +297,7 @@ def _read_person(verifier: Verifier, place: Path) -> Person:
             "Name a photo that shows one face, or a folder of such photos.",
         )
     templates = np.stack([embedding for _, (_, embedding) in read_ones])
-    chosen = _surest(templates)
+    chosen = surest(templates)
     if len(chosen) < len(templates):
         click.echo(f"Of {len(templates)} references the {len(chosen)} serve that show the face best.", err=True)
     faces = {str(read_ones[number][0]): read_ones[number][1][0] for number in chosen}
@@ -303,11 +305,6 @@ def _read_person(verifier: Verifier, place: Path) -> Person:
     report_left_out(dict.fromkeys(odd, "It does not look like the others. Is it the same person?"), "reference")
     name = f"{len(faces)} photos in {shown(place)}" if place.is_dir() else shown(place)
     return Person(name, templates[chosen], faces, odd)
-
-
-def _surest(templates: np.ndarray) -> np.ndarray:
-    """Return the places of the embeddings of which the network is surest, as many as can serve."""
-    return np.sort(np.argsort(-certainties(templates), kind="stable")[:MOST_REFERENCES])
 
 
 def _photos(

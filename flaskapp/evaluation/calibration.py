@@ -73,15 +73,20 @@ class Fusion:
     ``scale · log-odds + offset``. They are trusted after that: where the network is unsure of a face, they go to
     the middle as ever. The mean of the highest is the answer. Fitted by ``research/distil/references.py``.
 
+    The middle is higher than what a stranger has with photos that show something. So beside such photos, poor ones
+    do not count: with one poor photo among 15, 779 of 782 photos of strangers read inconclusive, without it 1.
+
     Attributes:
         scale: above 0.
         offset: of log-odds.
         best: how many of the highest count; all, where they are fewer.
+        poor_below: certainty of a reference below which it does not count, unless none has more.
     """
 
     scale: float = 1.0
     offset: float = 0.0
     best: int = 3
+    poor_below: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.scale < math.inf and math.isfinite(self.offset) and self.best >= 1):
@@ -100,5 +105,8 @@ class Fusion:
         [2.0]
         """
         odds = self.scale * np.asarray(log_odds, np.float64) + self.offset
-        trusted = trust.weigh(odds, np.asarray(certainty, np.float64).reshape(len(odds), -1), other)
-        return np.asarray(np.mean(np.sort(trusted, axis=0)[-self.best :], axis=0), np.float64)
+        sure = np.asarray(certainty, np.float64).reshape(len(odds), -1)
+        trusted = trust.weigh(odds, sure, other)
+        counts = np.broadcast_to((sure >= self.poor_below) | (sure < self.poor_below).all(axis=0), trusted.shape)
+        highest = np.sort(np.where(counts | np.isnan(trusted), trusted, -np.inf), axis=0)[-self.best :]
+        return np.asarray(np.mean(highest, axis=0, where=np.isnan(highest) | (highest > -np.inf)), np.float64)

@@ -9,10 +9,9 @@ import numpy as np
 
 from flaskapp.augment_images import TRANSFORMATIONS, augment
 from flaskapp.personal.album import Album, join
-from flaskapp.personal.model import surest
 from flaskapp.personal.split import PARTS, audit, find_alike, groups_of, split_people, split_photos
 from flaskapp.personal.stand_in import Drawn, StandIn
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, surest
 
 Embed = Callable[[np.ndarray], np.ndarray]
 # People whom the stand-in draws, two photos each: for shipped weights, to which all are new, 10,000 in all.
@@ -128,7 +127,7 @@ def own_among_others(others: Album, embeddings: np.ndarray, mine: np.ndarray, ru
 
     The embeddings are float32 (M, 4096), ``mine`` those of the owner's N photos.
     """
-    known = surest(mine)
+    known = mine[surest(mine)]
     alike = runtime.person_scores(known, embeddings) >= runtime.info.for_references(len(known)).inconclusive_band[1]
     rows = np.flatnonzero(alike).tolist()
     if not rows:

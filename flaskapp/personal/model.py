@@ -22,7 +22,7 @@ from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.personal.folder import NAME_A_MODEL, NOTE, TEMPLATES, WEIGHTS, is_personal, named, standing
 from flaskapp.quality import Grade
 from flaskapp.weights.info import MOST_REFERENCES, VerdictCounts, WeightsInfo, told_counts
-from flaskapp.weights.runtime import Runtime, certainties
+from flaskapp.weights.runtime import Runtime
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 TRAIN_AGAIN = "Train it again: facial-recognition train."
@@ -51,12 +51,6 @@ class Owner:
     def verdict_counts(self, verdict: str) -> VerdictCounts:
         """Return how often a verdict was given to new photos of the owner, and to strangers'."""
         return PhotoCounts(*told_counts(self.counts, verdict))
-
-
-def surest(embeddings: np.ndarray) -> np.ndarray:
-    """Return the embeddings float32 (N, 4096) that stand for a person: all, or the 20 that the network is surest of."""
-    order = np.argsort(-certainties(embeddings), kind="stable")[:MOST_REFERENCES]
-    return embeddings[np.sort(order)]
 
 
 class OwnerCounts(VerdictCounts):

@@ -12,11 +12,10 @@ import numpy as np
 
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Embed, OwnData
-from flaskapp.personal.model import surest
 from flaskapp.personal.split import PARTS
 from flaskapp.personal.stand_in import Drawn
 from flaskapp.weights.info import WeightsInfo
-from flaskapp.weights.runtime import certainties, pair_log_odds, person_log_odds
+from flaskapp.weights.runtime import certainties, pair_log_odds, person_log_odds, surest
 
 IMPOSTORS_AT_MOST = 4_000  # enough for mean and spread, and asked after each epoch
 
@@ -85,7 +84,8 @@ def tells_better(trained: Network, shipped: Network, data: OwnData) -> bool:
     """
 
     def losses(network: Network) -> tuple[float, float]:
-        references = surest(network.embed(data.mine["training"]))
+        references = network.embed(data.mine["training"])
+        references = references[surest(references)]
         mine, others = (
             network.person_odds(references, network.embed(photos["validation"])) for photos in (data.mine, data.others)
         )
@@ -103,11 +103,11 @@ def ask(network: Network, data: OwnData, strangers: Sequence[str]) -> tuple[np.n
     """
     mine = np.concatenate([network.embed(data.mine[part]) for part in PARTS])
     own = [
-        network.person_odds(surest(mine[data.moments != moment]), mine[row][None])
-        for row, moment in enumerate(data.moments)
+        network.person_odds(rest[surest(rest)], mine[row][None])
+        for row, rest in enumerate(mine[data.moments != moment] for moment in data.moments)
     ]
     others = np.concatenate([network.embed(data.others[part]) for part in strangers])
-    return np.concatenate(own), network.person_odds(surest(mine), others)
+    return np.concatenate(own), network.person_odds(mine[surest(mine)], others)
 
 
 def ask_by_one_photo(network: Network, data: OwnData, strangers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -25,14 +25,13 @@ from flaskapp.personal import folder as folders
 from flaskapp.personal.album import Album
 from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, own_among_others, prepare_data
 from flaskapp.personal.loop import Epoch, FacePairs, FeaturePairs, OwnRecipe, best_of, fit
-from flaskapp.personal.model import surest
 from flaskapp.personal.result import OwnResult, measure, own_face_page
 from flaskapp.personal.scoring import Network, Seen, look, tells_better
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import assess
 from flaskapp.weights.info import WeightsInfo, default_weights_path
-from flaskapp.weights.runtime import Runtime, certainties
+from flaskapp.weights.runtime import Runtime, certainties, surest
 
 # Below this AUC, or with scores that differ less than this, nothing was learned.
 LEAST_AUC, LEAST_SPREAD = 0.65, 0.001
@@ -217,7 +216,8 @@ def _write(
     folder, base = folders.new_folder(out), network.info
     folders.remove(folder)
     folder.mkdir(parents=True)
-    templates = surest(np.concatenate([network.embed(album) for album in data.mine.values()]))
+    templates = np.concatenate([network.embed(album) for album in data.mine.values()])
+    templates = templates[surest(templates)]
     np.savez(folder / folders.TEMPLATES, templates=templates.astype(np.float32))
     log = [asdict(epoch) for epoch in result.log]
     note = {

@@ -243,7 +243,7 @@ def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
         grade_bounds=(float(poor), float(good)),
         counts_by_grades=details.get("counts_by_grades", {}),
         by_references={int(number): told for number, told in references["by_number"].items()},
-        fusion=Fusion(best=int(references["best"])),
+        fusion=Fusion(best=int(references["best"]), poor_below=float(poor)),
         details=details,
     )
     for verdict, first, second in itertools.product(DECISIONS, GRADES, GRADES):

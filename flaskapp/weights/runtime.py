@@ -12,7 +12,7 @@ from flaskapp.parallel import once
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
-from flaskapp.weights.info import WeightsInfo, default_weights_path, read_info
+from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo, default_weights_path, read_info
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
@@ -32,6 +32,11 @@ def certainties(embeddings: np.ndarray) -> np.ndarray:
         float64 (N,) in [0, 1]; NaN where an embedding is NaN.
     """
     return np.minimum(np.linalg.norm(embeddings.astype(np.float64), axis=1), 1.0)
+
+
+def surest(embeddings: np.ndarray) -> np.ndarray:
+    """Return which embeddings (N, 4096) stand for a person: all, or the 20 that the network is surest of; int (K,)."""
+    return np.sort(np.argsort(-certainties(embeddings), kind="stable")[:MOST_REFERENCES])
 
 
 def weighted_l1(references: np.ndarray, probes: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,8 @@ def spoiled_matrices(photos: Photos, head: Calibration) -> Iterator[Matrix]:
         yield matrix_of(worse, worse, *who, head)
 
 
-def fit_fusion(trials: Trials, best: int, trust: Trust) -> Fusion:
-    """Fit scale and offset so that the score is the chance of "same person", either being equally common.
+def fit_fusion(trials: Trials, rule: Fusion, trust: Trust) -> Fusion:
+    """Fit a rule's scale and offset so that the score is the chance of "same person", either being equally common.
 
     Raises:
         DataError: the trials are of one kind only.
@@ -182,14 +182,14 @@ def fit_fusion(trials: Trials, best: int, trust: Trust) -> Fusion:
     check_both_kinds(trials.same, "Fusion")
 
     def odds_at(place: float) -> FloatArray:
-        return Fusion(1.0, place, best).fuse(trials.odds, trials.certainty, trials.other, trust)
+        return replace(rule, scale=1.0, offset=place).fuse(trials.odds, trials.certainty, trials.other, trust)
 
     # A positive scale changes neither which references are the best nor which power of certainty counts.
     scale, place = steepest(odds_at, -trials.odds.ravel(), *platt(trials.same))
-    return Fusion(scale, scale * place, best)
+    return replace(rule, scale=scale, offset=scale * place)
 
 
-def choose_best(matrix: Matrix, trust: Trust) -> tuple[int, dict[str, dict[str, float]]]:
+def choose_best(matrix: Matrix, trust: Trust, poor_below: float) -> tuple[int, dict[str, dict[str, float]]]:
     """Choose how many of the highest log-odds count: where the fewest genuine trials are missed at FMR 1 %.
 
     Returns:
@@ -202,7 +202,7 @@ def choose_best(matrix: Matrix, trust: Trust) -> tuple[int, dict[str, dict[str, 
             trials = matrix.trials(number)
             if trials.are_few:
                 continue
-            curve = error_curve(trials.scores(Fusion(best=best), trust), trials.same)
+            curve = error_curve(trials.scores(Fusion(best=best, poor_below=poor_below), trust), trials.same)
             fmr = max(RULE_FMR, reachable_rate(curve.impostor))
             missed[str(number)] = float(curve.fnmr[first_allowed(curve.false_matches, fmr, curve.impostor)])
         told[str(best)] = missed | {"mean": float(np.mean(list(missed.values())))} if missed else {}
@@ -216,6 +216,7 @@ def fit_references(
     head: Calibration,
     band: Band,
     threshold: float,
+    poor_below: float,
     replicates: int = REPLICATES,
 ) -> dict[str, Any] | None:
     """Return what is stored beside the weights on several photos of one person; None where there are too few photos.
@@ -230,9 +231,11 @@ def fit_references(
         head: what a distance counts for.
         band: with one reference.
         threshold: likewise.
+        poor_below: certainty of poor photos.
         replicates: of the bootstrap over people.
     """
-    best, rules = choose_best(clean_matrix(validating, head), head.trust)
+    best, rules = choose_best(clean_matrix(validating, head), head.trust, poor_below)
+    rule = Fusion(best=best, poor_below=poor_below)
     clean, reported = clean_matrix(calibrating, head), clean_matrix(reporting, head)
     worse = list(spoiled_matrices(calibrating, head))
     by_number: dict[str, dict[str, Any]] = {}
@@ -240,7 +243,7 @@ def fit_references(
         trials, unseen = clean.trials(number), reported.trials(number)
         if trials.are_few or unseen.are_few:
             continue
-        fusion = fit_fusion(trials, best, head.trust)
+        fusion = fit_fusion(trials, rule, head.trust)
         scores = trials.scores(fusion, head.trust)
         chosen = choose_band(scores, trials.same, *limits(trials.same), around=UNSURE).band
         ends = chosen[0], _held(chosen[1], worse, number, fusion, head.trust, band[1])
@@ -254,7 +257,7 @@ def fit_references(
         }
     if not by_number:
         return None
-    figures = figures_of(reported, head.trust, best, by_number, (threshold, band), replicates)
+    figures = figures_of(reported, head.trust, rule, by_number, (threshold, band), replicates)
     return {"best": best, "by_number": by_number, "rules": rules, "figures": figures}
 
 
@@ -275,7 +278,7 @@ def _held(high: float, worse: list[Matrix], number: int, fusion: Fusion, trust: 
 def figures_of(
     matrix: Matrix,
     trust: Trust,
-    best: int,
+    rule: Fusion,
     by_number: Mapping[str, Mapping[str, Any]],
     single: tuple[float, Band],
     replicates: int = REPLICATES,
@@ -288,9 +291,10 @@ def figures_of(
     rows = []
     for number in (number for number in TOLD if number <= spare):
         fitted = by_number.get(str(number), {"scale": 1.0, "offset": 0.0})
+        fusion = replace(rule, scale=fitted["scale"], offset=fitted["offset"])
         threshold, band = (fitted["threshold"], fitted["inconclusive_band"]) if number > 1 else single
         trials = matrix.trials(number, spare)
-        scores = trials.scores(Fusion(fitted["scale"], fitted["offset"], best), trust)
+        scores = trials.scores(fusion, trust)
         names, who = np.unique(trials.people, return_inverse=True)
         owner, other = who.reshape(trials.people.shape).T
         sources = Sources("person", owner, other, len(names))
@@ -315,7 +319,8 @@ def add_references(weights: Path, calibrating: Photos, reporting: Photos, valida
     calibration = details["calibration"]
     head = Calibration(**calibration | {"trust": Trust.from_json(calibration["trust"])})
     band = tuple(details["inconclusive_band"])
-    found = fit_references(calibrating, reporting, validating, head, band, details["threshold"])
+    poor_below = details["grade_bounds"][0]
+    found = fit_references(calibrating, reporting, validating, head, band, details["threshold"], poor_below)
     details.pop("references", None)
     details |= {"references": found} if found else {}
     with replacing(note) as part:

@@ -163,7 +163,7 @@ def measure(
     several, highs = note.get("references", {"by_number": {}}), {1: note["inconclusive_band"][1]}
     fusions, bounds = {1: Fusion()}, tuple(note["grade_bounds"])
     for number, fitted in several["by_number"].items():
-        fusions[int(number)] = Fusion(fitted["scale"], fitted["offset"], several["best"])
+        fusions[int(number)] = Fusion(fitted["scale"], fitted["offset"], several["best"], bounds[0])
         highs[int(number)] = fitted["inconclusive_band"][1]
     scores: dict[int, list[np.ndarray]] = {number: [np.empty(0)] for number in fusions}
     for search in searches(calibrating, calibration, fusions, spoiled=False):

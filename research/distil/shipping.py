@@ -142,7 +142,7 @@ def ship(
     reported = _mixture(siamese, table, crops, REPORTING, workers)
     threshold = choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5)
     validating = _validating(siamese, table, crops)
-    several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold)
+    several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold, bounds[0])
     note: dict[str, Any] = {
         "name": out.stem,
         "created": datetime.now(UTC).date().isoformat(),

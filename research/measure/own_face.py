@@ -25,12 +25,11 @@ from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.personal import load_model
 from flaskapp.personal.album import Album, read_people
 from flaskapp.personal.loop import OwnRecipe
-from flaskapp.personal.model import surest
 from flaskapp.personal.split import split_people
 from flaskapp.personal.train import train_own_face
 from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.info import default_weights_path
-from flaskapp.weights.runtime import Runtime
+from flaskapp.weights.runtime import Runtime, surest
 from research.sets.quality import MISLABELLED_COSINE
 from research.sets.table import read_teacher
 
@@ -86,7 +85,8 @@ def measure_one(people: Album, me: str, mode: str, weights: Path, minutes: float
     shipped = Runtime(weights)
     same = np.arange(len(new) + len(strangers)) < len(new)
     probes = preprocess.to_model_input(np.concatenate([new.faces, strangers.faces]))
-    references = surest(shipped.embed(preprocess.to_model_input(mine.faces)))
+    references = shipped.embed(preprocess.to_model_input(mine.faces))
+    references = references[surest(references)]
     embeddings, by_model = shipped.embed(probes), personal.embed(probes)
     of_pairs, count = np.tile(same, len(references)), len(references)
     scored = {

@@ -57,7 +57,9 @@ def people() -> Photos:
 
 @pytest.fixture(scope="module")
 def fitted(people) -> dict:
-    return fit_references(people, drawn(20, 14, seed=2), drawn(16, 14, seed=3), HEAD, BAND, THRESHOLD, replicates=50)
+    return fit_references(
+        people, drawn(20, 14, seed=2), drawn(16, 14, seed=3), HEAD, BAND, THRESHOLD, 0.0, replicates=50
+    )
 
 
 def test_the_head_says_of_two_photos_what_the_product_says(people):
@@ -108,7 +110,7 @@ def test_scale_and_offset_are_found(best):
     # Both kinds are to be as common, as the fit takes them.
     offset = min(np.linspace(-8, 2, 101), key=lambda one: abs(chances(one).mean() - 0.5))
     same = rng.random(count) < chances(offset)
-    found = fit_fusion(Trials(odds, certainty, other, same, np.zeros((count, 2), int)), best, TRUST)
+    found = fit_fusion(Trials(odds, certainty, other, same, np.zeros((count, 2), int)), Fusion(best=best), TRUST)
     assert (found.scale, found.offset / found.scale) == pytest.approx((0.7, offset / 0.7), abs=0.1)
     assert found.best == best
 
@@ -122,14 +124,14 @@ def test_fused_scores_are_fitted_as_well_as_those_of_pairs(people):
         scores = trials.scores(fusion, TRUST)
         return float(-weights @ (targets * np.log(scores) + (1 - targets) * np.log1p(-scores)))
 
-    found = fit_fusion(trials, 3, TRUST)
+    found = fit_fusion(trials, Fusion(), TRUST)
     assert loss(found) < loss(Fusion(best=3))
     for scale, offset in ((0.05, 0), (-0.05, 0), (0, 0.2), (0, -0.2)):
         assert loss(found) < loss(Fusion(found.scale + scale, found.offset + offset, 3))
 
 
 def test_the_rule_that_misses_least_is_chosen(people):
-    best, told = choose_best(clean_matrix(people, HEAD), TRUST)
+    best, told = choose_best(clean_matrix(people, HEAD), TRUST, 0.0)
     assert told[str(best)]["mean"] == min(rule["mean"] for rule in told.values())
     assert set(told["3"]) == {"2", "4", "8", "12", "mean"}
 
@@ -171,7 +173,7 @@ def test_of_enough_people_the_misses_at_a_false_match_rate_are_told(fitted):
     crowd = drawn(520, 9, seed=6)
     kept = (crowd.person < 80) | (np.arange(len(crowd.person)) % 9 == 0)  # most have one photo, to be strangers
     crowd = Photos(crowd.embeddings[kept], crowd.person[kept], crowd.set_index[kept])
-    fit = fitted["best"], fitted["by_number"], (THRESHOLD, BAND)
+    fit = Fusion(best=fitted["best"]), fitted["by_number"], (THRESHOLD, BAND)
     rows = figures_of(clean_matrix(crowd, HEAD), TRUST, *fit, replicates=5)
     missed = [row["fnmr_at_fmr"]["0.01"] for row in rows]
     assert missed[3] < missed[2] < missed[1] < missed[0]
@@ -190,11 +192,17 @@ def test_no_spoiled_photos_read_wrongly_more_often_than_singly(people, fitted):
 
 def test_nothing_is_fitted_on_too_few():
     few = drawn(2, 2, seed=7)
-    assert fit_references(few, few, few, HEAD, BAND, THRESHOLD) is None
+    assert fit_references(few, few, few, HEAD, BAND, THRESHOLD, 0.0) is None
 
 
 def test_it_can_be_added_to_weights_that_are_there(people, fitted, tmp_path):
-    note = {"calibration": asdict(HEAD), "inconclusive_band": BAND, "threshold": THRESHOLD, "name": "kept"}
+    note = {
+        "calibration": asdict(HEAD),
+        "inconclusive_band": BAND,
+        "threshold": THRESHOLD,
+        "name": "kept",
+        "grade_bounds": [0, 0],
+    }
     (tmp_path / "w.json").write_text(json.dumps(note))
     add_references(tmp_path / "w.h5", people.small(), drawn(20, 14, seed=2), drawn(16, 14, seed=3))
     details = json.loads((tmp_path / "w.json").read_text())

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from personal_models import write_model
+from personal_models import COUNTS, write_model
 from PIL import Image
 from weights_files import random_arrays, write_h5, write_note
 
 from flaskapp.cli import searching
 from flaskapp.cli.program import main
 from flaskapp.verifier import Verifier
+from flaskapp.weights import runtime
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS, ROOT
 
@@ -145,7 +146,7 @@ class TestReferences:
         assert "reference left out: anna" in told.stderr
 
     def test_of_many_those_serve_of_which_the_network_is_surest(self, run, monkeypatch):
-        monkeypatch.setattr(searching, "MOST_REFERENCES", 1)
+        monkeypatch.setattr(runtime, "MOST_REFERENCES", 1)
         Path("anna").mkdir()
         for photo in (HOPPER, COLLINS):
             shutil.copy(photo, "anna")
@@ -179,6 +180,7 @@ class TestReferences:
         assert answer["model"].startswith("my_model@")
         assert Path(answer["found"][0]["photo"]).as_posix() == "holiday/day 2/beach.jpg"
         assert answer["references"] == []
+        assert answer["expected_false_matches"]["matches"] == pytest.approx(4 * COUNTS["impostor"]["match"] / 10_000)
 
     def test_other_weights_take_references_as_ever(self, run, weights):
         told = run("--model", weights, "anna.jpg", "holiday")

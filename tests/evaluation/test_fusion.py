@@ -35,6 +35,21 @@ def test_an_offset_says_nothing_of_a_face_that_nobody_can_see():
     np.testing.assert_array_equal(found, [0.0])
 
 
+def test_poor_references_count_only_where_all_are_poor(rng):
+    odds, sure, other = rng.normal(-6, 2, (4, 9)), np.array([0.9, 0.5, 0.6, 0.95]), np.ones(9)
+    for best in (1, 3):
+        fusion, plain = Fusion(best=best, poor_below=0.8), Fusion(best=best)
+        found = fusion.fuse(odds, sure, other, TRUST)
+        np.testing.assert_array_equal(found, plain.fuse(odds[[0, 3]], sure[[0, 3]], other, TRUST))
+        assert (found < plain.fuse(odds, sure, other, TRUST)).all()
+        poor = slice(1, 3)
+        np.testing.assert_array_equal(
+            fusion.fuse(odds[poor], sure[poor], other, TRUST), plain.fuse(odds[poor], sure[poor], other, TRUST)
+        )
+        broken = fusion.fuse(odds, np.array([0.9, np.nan, 0.6, 0.95]), other, TRUST)
+        assert np.isnan(broken).all()
+
+
 def test_one_reference_and_nothing_fitted_is_trust_alone(rng):
     odds, other = rng.normal(0, 5, 9), rng.random(9)
     np.testing.assert_array_equal(Fusion().fuse(odds[None], [0.7], other, TRUST), TRUST.weigh(odds, 0.7, other))
