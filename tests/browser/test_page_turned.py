@@ -11,7 +11,7 @@ import functools
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -171,9 +171,9 @@ def test_the_webcam_is_compared_with_the_person_of_the_picture(visit, verifier, 
     window.set_mode("Live webcam")
     sent, verify = [], verifier.verify
 
-    def noting(reference: bytes, *rest: object, **more: object):
-        sent.append(reference)
-        return verify(reference, *rest, **more)
+    def noting(references: Sequence[bytes], *rest: object, **more: object):
+        sent.extend(references)
+        return verify(references, *rest, **more)
 
     monkeypatch.setattr(verifier, "verify", noting)
     window.page.get_by_role("button", name="Start live comparison").click()
