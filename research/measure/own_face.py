@@ -3,7 +3,9 @@
 ``python -m research.measure.own_face --people ../shared/people`` takes the people with most photos, each in
 turn as the owner of at most 15 photos. What it makes of them is loaded as whoever uses it loads it, and asked
 *is it me?* of the owner's photos that are left and of people that no training saw. Beside it the weights that it
-started from: with the same photos as references, and with each of them alone. All decide by the band that they ship.
+started from: with the same photos as references, and with each of them alone. All decide by the band that they
+ship. How real the strangers of its own test are, those drawn from the stand-in for example, is seen by how many of
+them it takes for its owner, beside others' (``--strangers``).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from flaskapp.errors import DataError
 from flaskapp.evaluation.decisions import Verdicts, confusion_at, count_verdicts, rates
 from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.personal import load_model
-from flaskapp.personal.album import Album, read_people
+from flaskapp.personal.album import Album, read_album, read_people
 from flaskapp.personal.loop import OwnRecipe
 from flaskapp.personal.split import split_people
 from flaskapp.personal.train import train_own_face
@@ -58,16 +60,20 @@ class Measured:
         f1: by system, and of "pairs" of a new photo with a known one by the model's own weights; both kinds weigh
             the same.
         answers: likewise → "genuine" (new photos of the owner) and "impostor" (strangers') → verdicts.
+        strangers: kind of strangers → how many the model took for the owner, and of how many.
     """
 
     known: int
     learned: bool
     f1: dict[str, float]
     answers: Answers
+    strangers: dict[str, tuple[int, int]]
 
 
-def measure_one(people: Album, me: str, mode: str, weights: Path, minutes: float, seed: int = 0) -> Measured:
-    """Train one person's model, and ask it of photos that it never saw."""
+def measure_one(
+    people: Album, me: str, mode: str, weights: Path, minutes: float, more: Mapping[str, Album], seed: int = 0
+) -> Measured:
+    """Train one person's model, and ask it of photos that it never saw; of ``more`` strangers too."""
     rng = np.random.default_rng(seed)
     owner = np.array(people.people) == me
     order = rng.permutation(np.flatnonzero(owner))
@@ -95,12 +101,23 @@ def measure_one(people: Album, me: str, mode: str, weights: Path, minutes: float
         "alone": (one_by_one(shipped, references, embeddings), of_pairs, shipped.info),
         "pairs": (one_by_one(personal, known.templates, by_model), of_pairs, personal.info),
     }
+    taken = {"tested": count_of(personal.info.details["personal"]["counts"]["impostor"])}
+    for name, album in more.items():
+        found = personal.person_scores(known.templates, personal.embed(preprocess.to_model_input(album.faces)))
+        match = found >= personal.info.for_references(count).inconclusive_band[1]
+        taken[name] = int(match.sum()), len(album)
     return Measured(
         len(mine),
         bool(personal.info.details["personal"]["learned"]),
         {name: even_f1(scores, truth, info.threshold) for name, (scores, truth, info) in scored.items()},
         {name: count_verdicts(scores, truth, info.inconclusive_band) for name, (scores, truth, info) in scored.items()},
+        taken,
     )
+
+
+def count_of(verdicts: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many read match, and of how many."""
+    return verdicts["match"], sum(verdicts.values())
 
 
 def even_f1(scores: np.ndarray, same: np.ndarray, threshold: float) -> float:
@@ -149,6 +166,9 @@ def summary(found: Sequence[Measured]) -> str:
             f"{name}: FNMR {_rate(missed, own)}, inconclusive {_rate(unsure, own)}, FMR {_rate(taken, strangers)}, "
             f"inconclusive {_rate(sum(one.inconclusive for one in impostor), strangers)}"
         )
+    for name in found[0].strangers:
+        taken, of = np.sum([one.strangers[name] for one in found], axis=0).tolist()
+        lines.append(f"strangers, {name}: taken for the owner {_rate(taken, of)}")
     return "\n".join(lines)
 
 
@@ -198,6 +218,12 @@ def read_teacher_by_file(path: Path) -> dict[str, np.ndarray]:
     "--teacher", type=click.Path(exists=True, path_type=Path), help="File of the teacher's vectors, to show its best."
 )
 @click.option("--clean", is_flag=True, help="Leave out photos that the teacher takes for somebody else's.")
+@click.option(
+    "--strangers",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of photos of people who are none of these.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures.")
 def main(
     folder: Path,
@@ -208,6 +234,7 @@ def main(
     minutes: float,
     teacher: Path | None,
     clean: bool,
+    strangers: tuple[Path, ...],
     json_file: Path | None,
 ) -> None:
     """Train on people's faces, and print what it is worth: match / inconclusive / non-match, of me; of strangers."""
@@ -219,6 +246,7 @@ def main(
         kept = rightly_named(people, vectors)
         click.echo(f"left out: {np.sum(~kept)} of {len(kept)} photos, by the teacher")
         people = people.take(kept)
+    more = {place.name: read_album(place) for place in strangers}
     most = [name for name, _ in sorted(Counter(people.people).items(), key=lambda item: (-item[1], item[0]))]
     figures: dict[str, dict[str, object]] = {}
     for mode in modes:
@@ -226,7 +254,7 @@ def main(
         found, ceilings = dict[str, Measured](), list[float]()
         for me in most[skip : skip + owners]:
             try:
-                found[me] = measure_one(people, me, mode, weights, minutes)
+                found[me] = measure_one(people, me, mode, weights, minutes, more)
             except DataError as error:  # a collapsed training is a result too
                 click.echo(f"| {me} | {error} |{' |' * (len(HEAD) - 2)}")
                 continue
