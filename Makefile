@@ -99,6 +99,7 @@ figures: .venv/.research
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1b-lfw-view-2.json
 	-test -z "$(VIEW2)" || $(EVALUATE) --people $(VIEW2) --impostors 300000 $(if $(TEACHER),--beside $(TEACHER)) \
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1c-lfw-people.json
+	-test -z "$(VIEW2)" || $(RESEARCH) several $(VIEW2) --json docs/figures/1d-lfw-several.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
 		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
 	test -z "$(SETS)" || $(RESEARCH) mixture --sets $(SETS) --role reporting --json docs/figures/2b-mixture.json

@@ -47,8 +47,5 @@ def mtcnn_weights() -> None:
 for command in (audit, blend, lay_out, measure, mtcnn_weights, often, reasons, ship, stand_in, train, *COMMANDS):
     main.add_command(command)
 
-for command in COMMANDS:
-    main.add_command(command)
-
 if __name__ == "__main__":
     main()

@@ -142,13 +142,21 @@ class Matrix:
 
 
 def matrix_of(
-    references: np.ndarray, probes: np.ndarray, person: np.ndarray, set_index: np.ndarray, head: Calibration
+    references: np.ndarray,
+    probes: np.ndarray,
+    person: np.ndarray,
+    set_index: np.ndarray,
+    head: Calibration,
+    asked: np.ndarray | None = None,
 ) -> Matrix:
-    """Return what a head says of photos, as embeddings float (N, 4096): one array twice, or clean and spoiled."""
+    """Return what a head says of photos, as embeddings float (N, 4096): one array twice, or clean and spoiled.
+
+    ``asked`` is which of them are references, int (K,); all, if it is None.
+    """
     odds = np.full((len(references), len(probes)), np.nan, np.float32)
     first, second = map(_unit, (references, probes))
     for rows in (np.flatnonzero(set_index == one) for one in np.unique(set_index)):
-        for row in rows:
+        for row in rows if asked is None else np.intersect1d(rows, asked):
             for part in np.array_split(rows, len(rows) // AT_ONCE + 1):
                 odds[row, part] = np.abs(second[part] - first[row]).mean(axis=1)
     odds = np.float32(head.scale) * odds + np.float32(head.offset)
@@ -312,12 +320,17 @@ def figures_of(
     return rows
 
 
+def head_of(details: Mapping[str, Any]) -> Calibration:
+    """Return what a distance counts for, from the JSON beside weights."""
+    calibration = details["calibration"]
+    return Calibration(**calibration | {"trust": Trust.from_json(calibration["trust"])})
+
+
 def add_references(weights: Path, calibrating: Photos, reporting: Photos, validating: Photos) -> None:
     """Fit anew, and put it into the JSON beside weights (``.h5``), from which these embeddings come."""
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
-    calibration = details["calibration"]
-    head = Calibration(**calibration | {"trust": Trust.from_json(calibration["trust"])})
+    head = head_of(details)
     band = tuple(details["inconclusive_band"])
     poor_below = details["grade_bounds"][0]
     found = fit_references(calibrating, reporting, validating, head, band, details["threshold"], poor_below)

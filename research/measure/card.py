@@ -26,6 +26,7 @@ RUNS = {
     "view_1": "1-lfw-view-1",
     "view_2": "1b-lfw-view-2",
     "people": "1c-lfw-people",
+    "several": "1d-lfw-several",
     "reporting": "2-reporting",
     "mixture": "2b-mixture",
     "strangers": "3-strangers",
@@ -35,7 +36,11 @@ RUNS = {
     "years": "5b-ages",
 }
 """What the card calls each run, and the name of its file."""
-MAY_BE_ABSENT = ("mixture", "relatives", "years")
+MAY_BE_ABSENT = ("several", "mixture", "relatives", "years")
+REFERENCE_HEAD = (
+    *("photos", "FNMR at FMR 1 %", "FNMR at FMR 0.1 %", "strangers reading `match`"),
+    *("genuine reading `non_match`", "ECE", "people", "comparisons"),
+)
 
 
 def write_card(files: Sequence[Path], weights: Path | None, out: Path) -> None:
@@ -110,7 +115,9 @@ def model_card(note: Json, runs: Mapping[str, Json], folder: str = "figures") ->
         files={run: f"{folder}/{name}.json" for run, name in RUNS.items()},
         folder=folder,
         rows=_rows(runs),
-        reference_rows=_reference_rows(note),
+        reference_head=REFERENCE_HEAD,
+        reference_rows=reference_rows(note.get("references", {}).get("figures", ())),
+        several_rows=reference_rows(runs.get("several", {}).get("figures", ())),
         races=_by_rate(runs["strangers"]["operating_points"][1]["within"]["race"]),
         unusable=_by_rate(runs["strangers"]["failures_to_acquire"]["race"]),
         ages=_by_rate(runs["ages"]["operating_points"][1]["within"]["age"]),
@@ -143,10 +150,10 @@ def _rows(runs: Mapping[str, Json]) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def _reference_rows(note: Json) -> list[tuple[str, ...]]:
-    """Return a row for each number of photos of one person; none where the weights tell of none."""
+def reference_rows(figures: Sequence[Json]) -> list[tuple[str, ...]]:
+    """Return a row for each number of photos of one person."""
     rows = []
-    for row in note.get("references", {}).get("figures", ()):
+    for row in figures:
         counts, intervals = row["decisions"], row["intervals"]
         told = {f"fnmr_at_fmr.{fmr}": row["fnmr_at_fmr"][fmr] for fmr in ("0.01", "0.001")}
         told["impostor.match"] = counts["impostor"]["match"] / row["impostor"]

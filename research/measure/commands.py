@@ -107,6 +107,15 @@ def ages(photos: Path, **given: Any) -> None:
     evaluating.count_groups("ages", groups.ages, photos, SimpleNamespace(**given))
 
 
+@click.command(cls=ReadingCommand)
+@click.argument("people", type=FOLDER)
+def several(people: Path, **given: Any) -> None:
+    """Tell what several photos of one person are worth, of PEOPLE whom nothing was fitted on: a folder for each."""
+    from research.measure import evaluating
+
+    evaluating.several(people, SimpleNamespace(**given))
+
+
 @click.command("model-card", cls=ReadingCommand)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=FILE)
 @click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
@@ -127,5 +136,6 @@ worse_photos.params = [*(OPTIONS[name] for name in ("pairs", "root", "people", *
 mixture.params += [OPTIONS[name] for name in ("weights", "json_file")]
 relatives.params += [OPTIONS[name] for name in ("labels", "by", "seed", "face", "weights", "json_file")]
 ages.params += relatives.params[1:]
+several.params += [OPTIONS[name] for name in ("seed", "weights", "json_file")]
 model_card.params.append(OPTIONS["weights"])
-COMMANDS = (evaluate, strangers, worse_photos, mixture, relatives, ages, model_card)
+COMMANDS = (evaluate, strangers, worse_photos, mixture, relatives, ages, several, model_card)

@@ -333,6 +333,23 @@ def mixture(options: SimpleNamespace, sets: Sets) -> None:
     _tell("mixture", sections, told, options)
 
 
+def several(people: Path, options: SimpleNamespace) -> None:
+    """Measure what several photos of one person are worth, and tell what was asked for."""
+    from research.measure.card import REFERENCE_HEAD, reference_rows
+    from research.measure.several import measure_several
+
+    runtime, bar = runtime_of(options.weights), progress_bar("Reading photos", "photos")
+    found = measure_several(people, runtime, options.seed, progress=bar)
+    told = {"measured": f"Several photos of one person, {people.resolve().name}", **found.to_json()}
+    settings = [("weights", found.weights), ("photos", f"{found.photos:,}; {len(found.failures):,} cannot be used")]
+    sections = [
+        Section("What was measured", (), Table(("", ""), settings)),
+        Section("Figures", (), Table(REFERENCE_HEAD, reference_rows(found.rows))),
+    ]
+    _tell("several", sections, told, options)
+    report_left_out(found.failures, "failure to acquire")
+
+
 def worse_photos(options: SimpleNamespace, sets: Sets, photos: int, pairs_a_step: int) -> None:
     """Measure photos made worse, and tell what was asked for.
 
