@@ -44,6 +44,9 @@ LEAST_CELL = 0.6
 """Least side, in parts of a face's height, of cells that count in finding it. Of 112 second faces made
 a third as high as the first, 0.8 loses two; 0.6 none, and moves eleven by half a per cent at most."""
 
+LEAST_PIXELS = 100_000
+"""Pixels of a photo from which on it is worth a look whether levels can be left out."""
+
 LIKELY_SCORE = 0.6
 """Least score of a face that is looked at again. One view's score is worth that little: it
 was 0.87 for a portrait whose four views agree on 0.97."""
@@ -51,8 +54,9 @@ was 0.87 for a portrait whose four views agree on 0.97."""
 LOOKS = 2
 VIEW_SHIFTS = (-0.03, 0.03)
 """How often a likely face is looked at again, and how far those views of it are moved down, in
-parts of its square; each view is mirrored too. A third look steadies the landmarks by
-another 0.05 % of the distance between the eyes only."""
+parts of its square; each view is mirrored too. When a photo is moved or resized a little, its
+landmarks scatter by 2.1 % of the distance between the eyes without a look, 0.78 % after one, 0.58 %
+after two, 0.53 % after three; its embedding by 0.097, 0.049 and 0.040. A look takes 1.5 ms."""
 
 MOST_CELLS, MOST_GUESSES, MOST_LIKELY, MOST_FACES = 2000, 2000, 300, 100
 """How much is looked at, whatever a photo shows: cells of one level that may show a face, guesses
@@ -166,7 +170,7 @@ class Detector:
                     return found
             levels.append(self._propose(pyramid, scale, limits))
             # Faces of one such cell or more are worth a look: they let smaller levels be left out.
-            if not highest and scale < LEAST_CELL * part * scales[-1]:
+            if not highest and scale < LEAST_CELL * part * scales[-1] and photo.size > 3 * LEAST_PIXELS:
                 highest = self._find(pyramid, levels[-1:], limits).highest_of(SURE_SCORE, pyramid.size_wh)
         return self._certain(pyramid, levels, limits)
 
