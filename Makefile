@@ -85,7 +85,8 @@ benchmark-live: .venv/.tools browser
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
 # VIEW2 a folder with all of LFW and pairs.txt; without them their part is left out, and the figures
 # that are there stay. TEACHER is a teacher's .npz of LFW, to be set beside; NEAR a CSV of whom of LFW
-# training may know, GROUPS one of the reporting people's genders and races (research/notes/measuring.md).
+# training may know, GROUPS one of the reporting people's genders and races; KIN is a folder with KinFaceW, LAG
+# one of people young and later, LAG_NEAR a CSV as NEAR (research/notes/measuring.md).
 FR_SHARED ?= ../shared
 LFW = $(FR_SHARED)/lfw-devtest
 RESEARCH = .venv/bin/python -m research
@@ -100,11 +101,16 @@ figures: .venv/.research
 		$(if $(NEAR),--labels $(NEAR) --by training) --json docs/figures/1c-lfw-people.json
 	test -z "$(SETS)" || $(EVALUATE) --sets $(SETS) --role reporting --beside $(SETS) \
 		$(if $(GROUPS),--labels $(GROUPS) --by gender --by race) --json docs/figures/2-reporting.json
+	test -z "$(SETS)" || $(RESEARCH) mixture --sets $(SETS) --role reporting --json docs/figures/2b-mixture.json
 	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by race --by gender \
 		--json docs/figures/3-strangers.json
 	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by age \
 		--json docs/figures/3b-strangers-by-age.json
-	$(RESEARCH) worse-photos --pairs $(LFW)/pairsDevTest.txt --root $(LFW) --photos 200 --json docs/figures/4-worse-photos.json
+	$(RESEARCH) worse-photos $(if $(SETS),--sets $(SETS) --role reporting,--pairs $(LFW)/pairsDevTest.txt --root $(LFW)) \
+		--photos 150 --json docs/figures/4-worse-photos.json
+	test -z "$(KIN)" || $(RESEARCH) relatives $(KIN) --json docs/figures/5-relatives.json
+	test -z "$(LAG)" || $(RESEARCH) ages $(LAG) $(if $(LAG_NEAR),--labels $(LAG_NEAR) --by training) \
+		--json docs/figures/5b-ages.json
 	$(MAKE) model-card
 
 model-card: .venv/.research

@@ -51,7 +51,7 @@ photo, and what to try. No message ever holds image data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -157,14 +157,14 @@ class SeveralFacesError(PhotoError, code="several_faces", title="Several faces w
 
     Attributes:
         faces: all of them, left to right; the first has the number 1, which is what the caller sends back.
-        other_faces: those of the photo that it was to be compared with, as far as they were found: whoever
-            asks which face is meant asks about both photos, and need not look for faces again.
+        others: those of the other photos, as far as they were found, by photo: whoever asks which face is
+            meant asks about all photos, and need not look for faces again.
     """
 
     def __init__(self, message: str, hint: str = "", *, faces: Sequence[Face] = (), photo: str | None = None) -> None:
         super().__init__(message, hint, photo=photo)
         self.faces = tuple(faces)
-        self.other_faces: tuple[Face, ...] = ()
+        self.others: Mapping[str, tuple[Face, ...]] = {}
 
 
 class BadFaceNumberError(PhotoError, code="bad_face_number", title="No face with that number"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,13 +31,30 @@ def map_in_order(
         threads: at most so many at a time.
         progress: wraps the iteration over the items, a progress bar for example.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        answers = pool.map(work, items)
-        try:
-            return [answer for _, answer in zip(progress(items), answers, strict=True)]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else leaving would wait for all that is queued
-            raise
+    with ThreadPoolExecutor(threads) as pool, closing(in_order(pool, work, items, 2 * threads)) as answers:
+        return [answer for _, answer in zip(progress(items), answers, strict=True)]
+
+
+def in_order(
+    pool: Executor, work: Callable[[Item], Answer], items: Iterable[Item], ahead: int
+) -> Generator[Answer, None, None]:
+    """Work on items in a pool, and yield the answers in the items' order.
+
+    Items are taken as their turn comes: at most ``ahead`` are begun or waiting, however many there are.
+    An error, Ctrl-C or closing ends it: what waits is not begun.
+    """
+    jobs = deque[Future[Answer]]()
+    try:
+        for item in items:
+            jobs.append(pool.submit(work, item))
+            if len(jobs) >= ahead:
+                yield jobs.popleft().result()
+        while jobs:
+            yield jobs.popleft().result()
+    finally:
+        for job in jobs:
+            job.cancel()
+        jobs.clear()
 
 
 def once(make: Callable[[], Answer]) -> Callable[[], Answer]:

@@ -1,12 +1,14 @@
-"""Two photos in, one honest verdict out."""
+"""Photos in, one honest verdict out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,10 +18,13 @@ from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Detector, Face
 from flaskapp.errors import NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, Decision, decide
-from flaskapp.parallel import once
+from flaskapp.finding import Finding, FoundFace
+from flaskapp.parallel import in_order, once
+from flaskapp.preprocess.files import read_photo
 from flaskapp.quality import Quality, assess
-from flaskapp.weights.info import VerdictCounts, WeightsInfo
+from flaskapp.weights.info import MOST_REFERENCES, VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import Runtime, certainties, default_runtime
+from flaskapp.words import references_sentence
 
 OUT_OF_SCOPE: Literal["out_of_scope"] = "out_of_scope"
 """Of a personal model: neither photo is the person it knows, so its score means nothing."""
@@ -39,6 +44,11 @@ def face_to_json(face: Face) -> dict[str, Any]:
 def faces_to_json(faces: Sequence[Face]) -> list[dict[str, Any]]:
     """Return a photo's faces, given left to right, in JSON's types; numbered from 1."""
     return [{"number": number, **face_to_json(face)} for number, face in enumerate(faces, start=1)]
+
+
+def reference_labels(count: int) -> list[str]:
+    """Return what errors call each reference: "reference", or of several "reference 1", "reference 2" and so on."""
+    return ["reference"] if count == 1 else [f"reference {number}" for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True)
@@ -93,30 +103,32 @@ class FaceInPhoto:
 
 @dataclass(frozen=True)
 class Verification:
-    """The answer for one pair of photos.
+    """The answer for a photo and one or several photos of one person.
 
     Attributes:
         decision: match, non_match or inconclusive; of a personal model also out_of_scope.
         similarity_score: in [0, 1], higher = more alike; out of scope it is no answer.
         inconclusive_band: ``(low, high)``, see ``decide``.
         threshold: what a forced two-way answer would be measured with.
-        reference: the face in the photo that is compared against.
+        references: the faces in the photos of the one person, at least one.
         probe: the face in the new photo.
         weights_id: which weights answered.
         verdict_counts: how often these weights gave this decision in their measurement.
-        timings_ms: milliseconds by stage (``STAGES``). Both photos are read at the same time,
-            so of decode, detect, align and embed it is the longer that counts.
+        timings_ms: milliseconds by stage (``STAGES``). Photos are read at the same time,
+            so of decode, detect, align and embed it is the longest that counts.
+        odd_references: numbers, from 1, of references that do not look like the others; they may show two people.
     """
 
     decision: Decision | Literal["out_of_scope"]
     similarity_score: float
     inconclusive_band: Band
     threshold: float
-    reference: FaceInPhoto
+    references: tuple[FaceInPhoto, ...]
     probe: FaceInPhoto
     weights_id: str
     verdict_counts: VerdictCounts
     timings_ms: dict[str, float] = field(compare=False)
+    odd_references: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = self.inconclusive_band
@@ -128,9 +140,33 @@ class Verification:
             raise ValueError(f"decision does not follow from the score. Received: {self.decision}")
         if set(self.timings_ms) != set(STAGES):
             raise ValueError(f"timings_ms expects {STAGES}. Received: {tuple(self.timings_ms)}")
+        if not set(self.odd_references) <= set(range(1, len(self.references) + 1)) or not self.references:
+            raise ValueError(f"Expected references, and odd ones among them. Received: {self.odd_references}")
+
+    @property
+    def reference(self) -> FaceInPhoto:
+        """The face in the first reference."""
+        return self.references[0]
+
+    @property
+    def best_reference(self) -> int:
+        """The number of the reference of whose face the network is surest, from 1."""
+        return 1 + max(range(len(self.references)), key=lambda place: self.references[place].quality.certainty)
+
+    @property
+    def qualities(self) -> dict[str, Quality]:
+        """How good the probe is and the reference; of several references the best."""
+        label = "reference" if len(self.references) == 1 else "best reference"
+        return {label: self.references[self.best_reference - 1].quality, "probe": self.probe.quality}
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer in JSON's types, as the command line and the API give it."""
+        faces: dict[str, Any] = {"reference": self.reference.to_json(), "probe": self.probe.to_json()}
+        several: dict[str, Any] = {}
+        if (count := len(self.references)) > 1:
+            faces["references"] = [found.to_json() for found in self.references]
+            sentence = references_sentence(count, self.odd_references)
+            several["references"] = {"count": count, "odd": list(self.odd_references), "sentence": sentence}
         return {
             "decision": self.decision,
             "similarity_score": None if self.decision == OUT_OF_SCOPE else self.similarity_score,
@@ -138,10 +174,10 @@ class Verification:
             "inconclusive_band": list(self.inconclusive_band),
             "model": self.weights_id,
             "error_counts": self.verdict_counts.to_json(),
-            "faces": {"reference": self.reference.to_json(), "probe": self.probe.to_json()},
+            "faces": faces,
             "liveness": "not_checked",
             "timing_ms": {stage: round(self.timings_ms[stage], 1) for stage in STAGES},
-        }
+        } | several
 
 
 class Owner(Protocol):
@@ -201,18 +237,18 @@ class Verifier:
 
     def verify(
         self,
-        reference: bytes,
+        reference: bytes | Sequence[bytes],
         probe: bytes,
-        reference_face: int | None = None,
+        reference_face: int | Sequence[int | None] | None = None,
         probe_face: int | None = None,
         probe_choice: preprocess.Choice = "refuse",
     ) -> Verification:
-        """Say whether two photos show the same person.
+        """Say whether a photo shows the same person as another, or as 1 to 20 others of one person.
 
         Args:
-            reference: bytes of the photo that is compared against (JPEG, PNG, WebP or HEIC).
+            reference: bytes of the photo that is compared against (JPEG, PNG, WebP or HEIC), or of several.
             probe: bytes of the new photo.
-            reference_face: which face of the reference photo; 1 is the leftmost.
+            reference_face: which face of the reference photo; 1 is the leftmost. Of several, one for each.
             probe_face: likewise in the probe photo.
             probe_choice: what to do where the probe shows several people and none is chosen: "refuse",
                 or take the "largest".
@@ -222,47 +258,58 @@ class Verifier:
 
         Raises:
             PhotoError: a photo or its choice of face cannot be used; its ``photo`` says which.
+            ValueError: there are no references or more than 20, or more faces than references.
         """
+        references = (reference,) if isinstance(reference, bytes) else tuple(reference)
+        chosen = tuple(reference_face) if isinstance(reference_face, Sequence) else (reference_face,)
+        count = len(references)
+        if not max(len(chosen), 1) <= count <= MOST_REFERENCES:
+            raise ValueError(f"Expected 1 to {MOST_REFERENCES} references, a face each. Received: {count}")
+        chosen += (None,) * (count - len(chosen))
+        photos: dict[str, tuple[bytes, int | None, preprocess.Choice]] = {
+            label: (photo, number, "refuse")
+            for label, photo, number in zip(reference_labels(count), references, chosen, strict=True)
+        }
         watch = _Stopwatch()
         with watch.stage("total"):
-            first, second = self._embed_both((reference, reference_face, "refuse"), (probe, probe_face, probe_choice))
+            *of_person, new = read = self._embed_all(photos | {"probe": (probe, probe_face, probe_choice)})
             with watch.stage("compare"):
-                score = self.runtime.similarity(first.embedding, second.embedding)
-        slower = {stage: max(first.timings_ms[stage], second.timings_ms[stage]) for stage in first.timings_ms}
-        decision = self._decide(score, first.embedding, second.embedding)
+                embeddings = np.stack([one.embedding for one in of_person])
+                score = float(self.runtime.person_scores(embeddings, new.embedding[None])[0])
+                odd = self.runtime.odd_ones(embeddings)
+        weights, found = self.weights.for_references(count), tuple(one.found for one in of_person)
+        decision = OUT_OF_SCOPE if self._is_out_of_scope(read) else decide(score, weights.inconclusive_band)
         return Verification(
             decision=decision,
             similarity_score=score,
-            inconclusive_band=self.weights.inconclusive_band,
-            threshold=self.weights.threshold,
-            reference=first.found,
-            probe=second.found,
-            weights_id=self.weights.weights_id,
-            verdict_counts=self.weights.verdict_counts(
-                decision, (first.found.quality.grade, second.found.quality.grade)
-            ),
-            timings_ms=slower | watch.timings_ms,
+            inconclusive_band=weights.inconclusive_band,
+            threshold=weights.threshold,
+            references=found,
+            probe=new.found,
+            weights_id=weights.weights_id,
+            verdict_counts=weights.verdict_counts(decision, (found[0].quality.grade, new.found.quality.grade)),
+            timings_ms={stage: max(one.timings_ms[stage] for one in read) for stage in new.timings_ms}
+            | watch.timings_ms,
+            odd_references=tuple(place + 1 for place in odd),
         )
 
-    def _decide(self, score: float, *embeddings: np.ndarray) -> Decision | Literal["out_of_scope"]:
+    def _is_out_of_scope(self, read: list[_Embedded]) -> bool:
         owner = self._owner
-        if owner is not None and not any(owner.is_in(self.runtime, embedding) for embedding in embeddings):
-            return OUT_OF_SCOPE
-        return decide(score, self.weights.inconclusive_band)
+        return owner is not None and not any(owner.is_in(self.runtime, one.embedding) for one in read)
 
-    def _embed_both(self, *photos: tuple[bytes, int | None, preprocess.Choice]) -> list[_Embedded]:
-        """Read both photos at the same time, each in a thread of its own."""
-        jobs = [self._photo_threads.submit(self._embed, *photo) for photo in photos]
-        wait(jobs)
-        seen = [_faces_seen(job) for job in jobs]
+    def _embed_all(self, photos: Mapping[str, tuple[bytes, int | None, preprocess.Choice]]) -> list[_Embedded]:
+        """Read photos, by what errors call them, at the same time, each in a thread of its own."""
+        jobs = {label: self._photo_threads.submit(self._embed, *photo) for label, photo in photos.items()}
+        wait(jobs.values())
+        seen = {label: _faces_seen(job) for label, job in jobs.items()}
         try:
-            return [_result_for(label, jobs.pop(0)) for label in ("reference", "probe")]
+            return [_result_for(label, jobs.pop(label)) for label in photos]
         except SeveralFacesError as error:
-            error.other_faces = seen[1 if error.photo == "reference" else 0]
+            error.others = {label: faces for label, faces in seen.items() if label != error.photo}
             raise
         finally:
             # An error leads to its traceback, that to this frame, and this frame to the jobs. As long as they
-            # held the error, the circle would keep both photos until the collector comes by, maybe never.
+            # held the error, the circle would keep the photos until the collector comes by, maybe never.
             jobs.clear()
 
     def _embed(self, photo: bytes, number: int | None, choice: preprocess.Choice) -> _Embedded:
@@ -291,6 +338,70 @@ class Verifier:
             PhotoError: the photo or the choice of face cannot be used.
         """
         return self._embed(photo, number, "refuse").found
+
+    def embed(self, photo: bytes | Path) -> tuple[FaceInPhoto, np.ndarray]:
+        """Find the face of one photo, and return it with its embedding, float32 (4096,).
+
+        Raises:
+            PhotoError: the photo cannot be used, or shows several people.
+        """
+        embedded = self._embed(_bytes_of(photo), None, "refuse")
+        return embedded.found, embedded.embedding
+
+    def find(
+        self, references: Sequence[bytes | Path] | np.ndarray, photos: Iterable[bytes | Path]
+    ) -> Generator[Finding, None, None]:
+        """Look for one person in photos that show any number of people.
+
+        Ask the person first: whoever looks for somebody else needs their consent.
+
+        Args:
+            references: photos of that person alone, as bytes or paths, or their embeddings, float32 (N, 4096);
+                N from 1 to 20.
+            photos: where to look; they are taken as their turn comes, a few at a time.
+
+        Returns:
+            What each photo shows, in the photos' order; a photo that cannot be used is told with the reason.
+
+        Raises:
+            PhotoError: a reference cannot be used; its ``photo`` says which.
+            ValueError: there are no references, or more than 20.
+        """
+        band = self.weights.for_references(len(references)).inconclusive_band
+        templates = references if isinstance(references, np.ndarray) else self._templates(references)
+        look = partial(self._look, templates=templates, band=band)
+        return in_order(self._photo_threads, look, photos, photos_at_once())
+
+    def _templates(self, references: Sequence[bytes | Path]) -> np.ndarray:
+        embeddings = []
+        for number, photo in enumerate(references, start=1):
+            try:
+                embeddings.append(self.embed(photo)[1])
+            except (PhotoError, NotEnoughMemoryError) as error:
+                error.for_photo(f"reference {number}")
+                raise
+        return np.stack(embeddings)
+
+    def _look(self, photo: bytes | Path, templates: np.ndarray, band: Band) -> Finding:
+        """Compare every face of a photo with one person's templates."""
+        try:
+            decoded = preprocess.decode_photo(_bytes_of(photo))
+            seen = preprocess.find_faces(decoded, self._detector)
+            whole = [(number, face) for number, face in enumerate(seen, start=1) if face.is_whole_in(seen.size_wh)]
+            if not whole:
+                return Finding(detection=seen)
+            crops = preprocess.crop_faces(decoded, (face.landmarks for _, face in whole))
+            embeddings = self.runtime.embed(preprocess.to_model_input(np.stack(crops)))
+        except (PhotoError, NotEnoughMemoryError) as error:
+            # This very error leads by its traceback to the photo, which would stay as long as the answer.
+            return Finding(error=type(error)(error.message, error.hint))
+        faces = []
+        for (number, face), crop, embedding in zip(whole, crops, embeddings[:, None], strict=True):
+            # One by one: how a product of matrices rounds depends on a row's place.
+            score = float(self.runtime.person_scores(templates, embedding)[0])
+            quality = assess(crop, face, float(certainties(embedding)[0]), self.weights.grade_bounds)
+            faces.append(FoundFace(number, face, score, decide(score, band), quality, crop))
+        return Finding(tuple(sorted(faces, key=lambda face: -face.similarity_score)), seen)
 
     def quality(self, photo: preprocess.Photo, face: Face) -> Quality:
         """Say how good a photo is of a face that was found in it."""
@@ -322,6 +433,10 @@ def _result_for(label: str, job: Future[_Embedded]) -> _Embedded:
         raise
     finally:
         del job  # it holds the error, whose traceback holds this frame
+
+
+def _bytes_of(photo: bytes | Path) -> bytes:
+    return read_photo(photo) if isinstance(photo, Path) else photo
 
 
 @once

@@ -49,6 +49,21 @@ def line_of(decision: str) -> str:
     return f"{word.lower()}: {sentence[0].lower()}{sentence[1:-1]}"
 
 
+def references_sentence(count: int, odd: Sequence[int]) -> str:
+    """Say that several photos of one person were compared with, and which of them, by number, may show another.
+
+    >>> references_sentence(3, [2])
+    'Compared with 3 photos of one person. Photo 2 does not look like the others: they may show two people.'
+    """
+    said = f"Compared with {count} photos of one person."
+    if not odd:
+        return said
+    numbers = " and ".join(filter(None, (", ".join(map(str, odd[:-1])), str(odd[-1]))))
+    which = f"Photo {numbers} does" if len(odd) == 1 else f"Photos {numbers} do"
+    like = "They do not look like each other" if len(odd) == count else f"{which} not look like the others"
+    return f"{said} {like}: they may show two people."
+
+
 def grade_words(grade: str, reasons: Sequence[str]) -> str:
     """Return a grade with its reasons.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flaskapp.parallel import map_in_order, once
+from flaskapp.parallel import in_order, map_in_order, once
 
 
 def test_answers_come_in_the_order_of_the_items():
@@ -42,6 +43,32 @@ def test_nothing_is_begun_after_an_error():
 
 def test_there_may_be_nothing_to_do():
     assert map_in_order(str, [], 2) == []
+
+
+def test_no_more_is_taken_than_may_wait():
+    taken = []
+    with ThreadPoolExecutor(2) as pool:
+        answers = in_order(pool, str, (taken.append(item) or item for item in itertools.count()), 3)
+        assert [next(answers) for _ in range(5)] == list("01234")
+        assert taken == list(range(7))
+        answers.close()
+        assert list(answers) == []
+
+
+def test_what_waits_when_it_is_closed_is_not_begun():
+    begun, go_on = [], threading.Event()
+
+    def work(item: int) -> None:
+        begun.append(item)
+        if item:
+            go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        answers = in_order(pool, work, range(100), 10)
+        next(answers)
+        answers.close()
+        go_on.set()
+    assert len(begun) <= 2
 
 
 def test_what_is_made_once_is_the_same_for_all():

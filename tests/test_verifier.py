@@ -186,6 +186,92 @@ def poorer(photo: bytes) -> bytes:
     return file.getvalue()
 
 
+class TestReferences:
+    """Several photos of one person."""
+
+    def test_the_score_is_that_of_the_person(self, weights, verify, hopper, collins, both):
+        runtime = Runtime(weights)
+        answer = verify([hopper, both], collins, [None, 2])
+        faces = [found.aligned for found in (*answer.references, answer.probe)]
+        *known, new = runtime.embed(preprocess.to_model_input(np.stack(faces)))
+        assert answer.similarity_score == runtime.person_scores(np.stack(known), new[None])[0]
+        assert [found.number for found in answer.references] == [1, 2]
+        assert answer.reference == answer.references[0]
+
+    def test_their_order_changes_nothing_but_their_numbers(self, verify, hopper, collins):
+        forth, back = verify([hopper, collins, hopper], collins), verify([collins, hopper, hopper], collins)
+        assert forth.similarity_score == back.similarity_score
+        assert forth.decision == back.decision
+        assert forth.references[:2] == back.references[1::-1]
+
+    def test_one_in_a_list_is_one_alone(self, verify, hopper, collins, answer):
+        assert verify([hopper], collins) == answer
+
+    def test_band_threshold_and_counts_are_those_of_their_number(self, weights, tmp_path, hopper, collins):
+        counts = {
+            "genuine": {"match": 9, "inconclusive": 0, "non_match": 0},
+            "impostor": {"match": 0, "inconclusive": 0, "non_match": 70},
+        }
+        two = {"scale": 1.0, "offset": 0.0, "threshold": 0.3, "inconclusive_band": [0.2, 0.3], "error_counts": counts}
+        (tmp_path / weights.name).write_bytes(weights.read_bytes())
+        fitted = write_note(tmp_path / weights.name, references={"best": 3, "by_number": {"2": two}})
+        answer = Verifier(Runtime(fitted)).verify([hopper, hopper], collins)
+        assert (answer.inconclusive_band, answer.threshold) == ((0.2, 0.3), 0.3)
+        assert (answer.verdict_counts.impostor_pairs, answer.verdict_counts.references) == (70, 2)
+
+    def test_one_that_does_not_look_like_the_others_is_named(self, weights, monkeypatch, hopper, collins):
+        runtime = Runtime(weights)
+        monkeypatch.setattr(runtime, "odd_ones", lambda embeddings: (len(embeddings) - 1,))
+        answer = Verifier(runtime).verify([hopper, hopper, collins], hopper)
+        assert answer.odd_references == (3,)
+        told = answer.to_json()
+        assert (told["references"]["count"], told["references"]["odd"]) == (3, [3])
+        assert "Photo 3" in told["references"]["sentence"]
+        assert [face["number"] for face in told["faces"]["references"]] == [1, 1, 1]
+        assert told["faces"]["references"][0] == told["faces"]["reference"]
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_the_error_says_which_one(self, verify, hopper, nobody, place):
+        photos = [hopper] * 3
+        photos[place] = nobody
+        with pytest.raises(NoFaceError) as caught:
+            verify(photos, hopper)
+        assert caught.value.photo == f"reference {place + 1}"
+
+    def test_of_one_that_shows_several_people_the_face_can_be_chosen(self, verify, hopper, both):
+        with pytest.raises(SeveralFacesError) as caught:
+            verify([hopper, both, both], both)
+        assert caught.value.photo == "reference 2"
+        assert {name: len(faces) for name, faces in caught.value.others.items()} == {
+            "reference 1": 1,
+            "reference 3": 2,
+            "probe": 2,
+        }
+        with pytest.raises(BadFaceNumberError) as missing:
+            verify([hopper, both, both], hopper, [None, 1, 3])
+        assert missing.value.photo == "reference 3"
+
+    @pytest.mark.parametrize(("count", "faces"), [(0, None), (0, []), (21, None), (1, [1, 1])])
+    def test_none_and_too_many_are_refused(self, verify, count, faces):
+        with pytest.raises(ValueError, match="1 to 20 references"):
+            verify([b""] * count, b"", faces)
+
+    def test_the_best_one_answers_for_their_quality(self, answer):
+        qualities = [Quality("poor", 0.1, ("noisy",)), Quality("good", 0.9), Quality("fair", 0.5)]
+        references = tuple(dataclasses.replace(answer.reference, quality=quality) for quality in qualities)
+        several = dataclasses.replace(answer, references=references)
+        assert several.best_reference == 2
+        assert several.qualities == {"best reference": qualities[1], "probe": answer.probe.quality}
+        assert set(answer.qualities) == {"reference", "probe"}
+
+    @pytest.mark.parametrize(
+        "changes", [{"references": ()}, {"odd_references": (2,)}, {"odd_references": (0,)}], ids=str
+    )
+    def test_an_answer_about_references_that_are_not_there_is_refused(self, answer, changes):
+        with pytest.raises(ValueError, match="Expected references"):
+            dataclasses.replace(answer, **changes)
+
+
 class TestQuality:
     @pytest.fixture
     def graded(self, tmp_path, hopper):
@@ -231,7 +317,7 @@ def test_several_faces_are_listed_when_none_was_chosen(verify, both, hopper):
         verify(hopper, both)
     assert caught.value.photo == "probe"
     assert len(caught.value.faces) == 2
-    assert len(caught.value.other_faces) == 1
+    assert [len(faces) for faces in caught.value.others.values()] == [1]
 
 
 def test_of_several_faces_the_largest_of_the_probe_can_be_taken(verify, both, hopper):
@@ -247,13 +333,13 @@ def test_whoever_asks_which_face_is_meant_knows_the_faces_of_both_photos(verify,
     with pytest.raises(SeveralFacesError) as caught:
         verify(both, both)
     assert caught.value.photo == "reference"
-    assert caught.value.other_faces == caught.value.faces
+    assert caught.value.others == {"probe": caught.value.faces}
 
 
 def test_of_a_photo_that_cannot_be_used_no_faces_are_known(verify, both):
     with pytest.raises(SeveralFacesError) as caught:
         verify(both, b"")
-    assert caught.value.other_faces == ()
+    assert caught.value.others == {"probe": ()}
 
 
 @pytest.mark.parametrize(
@@ -326,7 +412,7 @@ class TestResultsValidateThemselves:
     @pytest.fixture
     def good(self, found) -> Verification:
         counts = VerdictCounts(1000, 1, 100, 90)
-        return Verification("match", 0.7, (0.4, 0.6), 0.5, found, found, "w@1", counts, dict.fromkeys(STAGES, 1.0))
+        return Verification("match", 0.7, (0.4, 0.6), 0.5, (found,), found, "w@1", counts, dict.fromkeys(STAGES, 1.0))
 
     def test_nothing_can_be_changed(self, good, found):
         with pytest.raises(dataclasses.FrozenInstanceError):

@@ -7,9 +7,10 @@ from typing import get_args
 from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.quality import Quality, Reason
 from flaskapp.verifier import OUT_OF_SCOPE
-from flaskapp.words import BOTH_GOOD, REASONS, VERDICTS, hint_of, line_of, photo_words, sentence_of
+from flaskapp.words import BOTH_GOOD, REASONS, VERDICTS, hint_of, line_of, photo_words, references_sentence, sentence_of
 
 GOOD, FAIR, POOR = Quality("good", 0.9), Quality("fair", 0.5), Quality("poor", 0.1, ("blurred", "too_dark"))
+ODD = ((), (2,), (1, 3), (1, 2, 4), (1, 2, 3, 4))
 
 
 def test_there_are_words_for_every_verdict_and_reason():
@@ -31,6 +32,15 @@ def test_photos_are_told_in_words_with_what_would_help():
     assert hint_of(GOOD) == ""
     assert hint_of(FAIR).startswith("A sharp photo from the front")
     assert hint_of(POOR) == "A sharper photo may help."
+
+
+def test_references_that_do_not_look_like_the_others_are_named():
+    told = {odd: references_sentence(4, odd).removeprefix("Compared with 4 photos of one person.") for odd in ODD}
+    assert told[()] == ""
+    assert told[(2,)].startswith(" Photo 2 does not look like the others: ")
+    assert told[(1, 3)].startswith(" Photos 1 and 3 do not look like the others: ")
+    assert told[(1, 2, 4)].startswith(" Photos 1, 2 and 4 do not")
+    assert told[(1, 2, 3, 4)].startswith(" They do not look like each other: ")
 
 
 def test_what_cannot_be_told_says_which_photo_is_to_blame():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
-from werkzeug.datastructures import FileStorage
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.test import TestResponse, encode_multipart
 
 from flaskapp.detection import Face
@@ -33,7 +33,7 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 1, "inconclusive": 9, "non_match": 990, "out_of_scope": 0},
         "genuine": {"match": 90, "inconclusive": 8, "non_match": 2, "out_of_scope": 0},
     },
-    trust=Trust(1.0, 2.0),
+    trust=Trust((0.0, 1.0), (0.5, 1.0)),
     grade_bounds=(0.3, 0.8),
     details={"terms": "For tests."},
 )
@@ -48,8 +48,8 @@ def face_at(left: float, height: float = 60.0) -> Face:
 class FakeVerifier:
     """Answers at once and remembers what it was asked.
 
-    ``raises`` makes it refuse, ``knows`` False know nobody; ``qualities`` are what it says of photos, by their
-    bytes: they are good unless told otherwise.
+    ``raises`` makes it refuse, ``knows`` False know nobody, ``odd`` doubt references; ``qualities`` are what it
+    says of photos, by their bytes: they are good unless told otherwise.
     """
 
     def __init__(self, score: float = 0.8) -> None:
@@ -57,6 +57,7 @@ class FakeVerifier:
         self.calls: list[tuple[Any, ...]] = []
         self.raises: Exception | None = None
         self.knows = True
+        self.odd: tuple[int, ...] = ()
         self.qualities: dict[bytes, Quality] = {}
         self.graded: list[Face] = []
 
@@ -66,27 +67,31 @@ class FakeVerifier:
 
     def verify(
         self,
-        reference: bytes,
+        reference: bytes | Sequence[bytes],
         probe: bytes,
-        reference_face: int | None = None,
+        reference_face: int | Sequence[int | None] | None = None,
         probe_face: int | None = None,
         probe_choice: str = "refuse",  # noqa: ARG002 - there is one face
     ) -> Verification:
-        self.calls.append((reference, probe, reference_face, probe_face))
+        references = (reference,) if isinstance(reference, bytes) else tuple(reference)
+        chosen = tuple(reference_face) if isinstance(reference_face, Sequence) else (reference_face,)
+        one = len(references) == 1
+        self.calls.append((references[0] if one else references, probe, chosen[0] if one else chosen, probe_face))
         if self.raises:
             raise self.raises
-        first, second = self.read(reference), self.read(probe)
+        first, second = tuple(map(self.read, references)), self.read(probe)
         decision = decide(self.score, WEIGHTS.inconclusive_band) if self.knows else OUT_OF_SCOPE
         return Verification(
             decision=decision,
             similarity_score=self.score,
             inconclusive_band=WEIGHTS.inconclusive_band,
             threshold=WEIGHTS.threshold,
-            reference=first,
+            references=first,
             probe=second,
             weights_id=WEIGHTS.weights_id,
-            verdict_counts=self.weights.verdict_counts(decision, (first.quality.grade, second.quality.grade)),
+            verdict_counts=self.weights.verdict_counts(decision, (first[0].quality.grade, second.quality.grade)),
             timings_ms=dict.fromkeys(STAGES, 1.0),
+            odd_references=self.odd,
         )
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:  # noqa: ARG002
@@ -138,18 +143,22 @@ class Browser:
     def send(
         self,
         path: str,
-        photos: Mapping[str, bytes],
+        photos: Mapping[str, bytes | Sequence[bytes]],
         headers: Mapping[str, str] | None = None,
         file_name: str = "",
         **fields: Any,
     ) -> TestResponse:
         """Post photos and text fields as multipart; each photo is named by its field unless told otherwise."""
         # The test client's own encoder would put large photos into a temporary file.
-        files = {name: FileStorage(io.BytesIO(data), file_name or f"{name}.jpg") for name, data in photos.items()}
-        boundary, body = encode_multipart(files | fields)
+        listed = {name: [data] if isinstance(data, bytes) else data for name, data in photos.items()}
+        files: dict[str, Any] = {
+            name: [FileStorage(io.BytesIO(data), file_name or f"{name}.jpg") for data in several]
+            for name, several in listed.items()
+        }
+        boundary, body = encode_multipart(MultiDict(files | fields))
         return self.post(path, data=body, content_type=f"multipart/form-data; boundary={boundary}", headers=headers)
 
-    def verify(self, reference: bytes = b"one", probe: bytes = b"two", **fields: Any) -> TestResponse:
+    def verify(self, reference: bytes | Sequence[bytes] = b"one", probe: bytes = b"two", **fields: Any) -> TestResponse:
         return self.send("/api/v1/verify", {"reference": reference, "probe": probe}, **fields)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, ReadingCommand, refuse_overwriting, shown
+from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, PATH, ReadingCommand, refuse_overwriting, shown
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
-from flaskapp.words import line_of
+from flaskapp.words import line_of, references_sentence
 
 if TYPE_CHECKING:
     from flaskapp.detection import Face
@@ -24,26 +25,50 @@ EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
 FACE_NUMBER = click.IntRange(min=1)
 
 
+def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return which references and which of their faces: "2" is face 2 of the first, "3:2" that of the third."""
+    found = [re.fullmatch(r"(?:([1-9]\d?):)?([1-9]\d{0,3})", face) for face in value]
+    if not all(found):
+        raise click.BadParameter("Write 2 for face 2 of the first reference, 3:2 for that of the third.", ctx, param)
+    return [(int(face[1] or 1), int(face[2])) for face in found if face]
+
+
 @click.command(cls=ReadingCommand)
-@click.argument("reference", type=FILE)
-@click.argument("probe", type=FILE)
-@click.option("--reference-face", type=FACE_NUMBER, metavar="N", help="Which face of REFERENCE; 1 is the leftmost.")
+@click.argument("photos", nargs=-1, required=True, type=PATH, metavar="REFERENCE… PROBE")
+@click.option("--probe", type=FILE, metavar="PHOTO", help="The new photo; all others are references then.")
+@click.option(
+    "--reference-face",
+    multiple=True,
+    callback=_numbers_of_faces,
+    metavar="N",
+    help="Which face of REFERENCE; 1 is the leftmost. Of several: 3:1 is that of the third.",
+)
 @click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE; 1 is the leftmost.")
 @click.option("--model", type=ANY_PATH, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
 @click.pass_context
 def compare(
-    ctx: click.Context, /, reference: Path, probe: Path, as_json: bool, plot: Path | None, **chosen: Any
+    ctx: click.Context,
+    /,
+    photos: tuple[Path, ...],
+    probe: Path | None,
+    reference_face: list[tuple[int, int]],
+    as_json: bool,
+    plot: Path | None,
+    **chosen: Any,
 ) -> None:
     """Say whether two photos show the same person.
 
-    REFERENCE is the photo you trust, PROBE the new one. If a photo shows several people,
-    choose one by its number: `facial-recognition detect` lists them in the same order.
+    REFERENCE is the photo you trust, PROBE the new one. Up to twenty photos of one person,
+    or a folder of them, tell more than one does. If a photo shows several people, choose one
+    by its number: `facial-recognition detect` lists them in the same order.
 
     \b
     Examples:
       facial-recognition compare passport.jpg selfie.heic
+      facial-recognition compare anna1.jpg anna2.jpg --probe new.jpg
+      facial-recognition compare anna/ new.jpg
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
       facial-recognition compare a.jpg b.jpg --json | jq .similarity_score
       facial-recognition compare a.jpg b.jpg --plot answer.png
@@ -54,18 +79,55 @@ def compare(
       0 match   1 non-match   2 wrong usage or unusable photo   3 inconclusive
       4 out of scope: neither photo is the person that a personal model knows
     """
+    from flaskapp.verifier import reference_labels
+
+    references, new = _told_apart(photos, probe)
+    refuse_overwriting([plot] if plot else [], references)
+    faces = _faces_of(reference_face, len(references))
+    paths = dict(zip(reference_labels(len(references)), references, strict=True)) | {"probe": new}
     try:
-        photos = _read("reference", reference), _read("probe", probe)
-        verification = _verify(*photos, **chosen)
+        *known, unknown = (_read(label, path) for label, path in paths.items())
+        verification = _verify(known, unknown, faces, **chosen)
     except (PhotoError, NotEnoughMemoryError) as error:
-        _refuse(ctx, error, {"reference": reference, "probe": probe}, as_json)
+        _refuse(ctx, error, paths, as_json)
         return
-    click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, reference, probe))
+    click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, paths))
     if plot and verification.decision == "out_of_scope":
         click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
     elif plot:
-        _plot(verification, *photos, plot)
+        _plot(verification, known, unknown, plot)
     ctx.exit(EXIT_CODES[verification.decision])
+
+
+def _told_apart(photos: Sequence[Path], probe: Path | None) -> tuple[list[Path], Path]:
+    """Return the references, those in folders too, and the probe: the second of two photos where none is named."""
+    from flaskapp.preprocess.files import check_photos, look_through
+    from flaskapp.weights.info import MOST_REFERENCES
+
+    if probe is None:
+        if len(photos) != 2:
+            raise click.UsageError("Name a reference and the new photo, or several references and --probe.")
+        photos, probe = photos[:1], photos[1]
+        if probe.is_dir():
+            raise click.UsageError(f"{shown(probe)} is a folder; the new photo is a file.")
+    references: list[Path] = []
+    for path in photos:
+        if path.is_dir():
+            check_photos(content := look_through(path))
+            references += content.photos
+        else:
+            references.append(path)
+    if len(references) > MOST_REFERENCES:
+        raise click.UsageError(f"{len(references)} references are too many. Name {MOST_REFERENCES} photos at most.")
+    return references, probe
+
+
+def _faces_of(given: Sequence[tuple[int, int]], count: int) -> list[int | None]:
+    """Return the face of each reference that was chosen, or None."""
+    faces = dict(given)
+    if len(faces) < len(given) or not set(faces) <= set(range(1, count + 1)):
+        raise click.BadParameter(f"Expected one face each of {count} references.", param_hint="--reference-face")
+    return [faces.get(number) for number in range(1, count + 1)]
 
 
 def _read(label: str, path: Path) -> bytes:
@@ -79,7 +141,7 @@ def _read(label: str, path: Path) -> bytes:
 
 
 def _verify(
-    reference: bytes, probe: bytes, reference_face: int | None, probe_face: int | None, model: Path | None
+    references: list[bytes], probe: bytes, faces: list[int | None], probe_face: int | None, model: Path | None
 ) -> Verification:
     """Verify, and load the weights while the photos are read: a tenth of a second less to wait."""
     from flaskapp.verifier import Verifier
@@ -89,9 +151,9 @@ def _verify(
         from flaskapp.personal import load_model
 
         runtime, owner = load_model(model)
-        return Verifier(runtime, owner=owner).verify(reference, probe, reference_face, probe_face)
+        return Verifier(runtime, owner=owner).verify(references, probe, faces, probe_face)
     with ThreadPoolExecutor(1) as pool:
-        return Verifier(pool.submit(default_runtime)).verify(reference, probe, reference_face, probe_face)
+        return Verifier(pool.submit(default_runtime)).verify(references, probe, faces, probe_face)
 
 
 def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, Path], as_json: bool) -> None:
@@ -109,7 +171,7 @@ def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, 
     if faces:
         click.echo("\n".join(_face_lines(faces)), err=True)
         if label in paths:
-            click.echo(f"For example: {_again(ctx.params | {f'{label}_face': 1})}", err=True)
+            click.echo(f"For example: {_again(ctx.params, label)}", err=True)
     ctx.exit(error.exit_code)
 
 
@@ -117,29 +179,37 @@ def _problem(error: FacialRecognitionError) -> dict[str, str]:
     return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
-def _again(given: dict[str, Any]) -> str:
-    """Return the command that compares the same photos, likewise, as a shell reads it."""
-    photos = [shown(given["reference"]), shown(given["probe"])]
-    options = {"--reference-face": given["reference_face"], "--probe-face": given["probe_face"]}
-    options["--model"] = given["model"] and shown(given["model"])
-    chosen = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
+def _again(given: dict[str, Any], label: str) -> str:
+    """Return the command that compares the same photos, with a face of one chosen, as a shell reads it."""
+    photos = [shown(path) for path in given["photos"]]
+    number = label.removeprefix("reference").strip()
+    faces = [f"{of}:{face}" if of > 1 or number else str(face) for of, face in given["reference_face"]]
+    faces += [f"{number}:1" if number else "1"] * label.startswith("reference")
+    probe_face = 1 if label == "probe" else given["probe_face"]
+    options = [("--probe", given["probe"] and shown(given["probe"]))]
+    options += [*(("--reference-face", face) for face in faces), ("--probe-face", probe_face)]
+    options += [("--model", given["model"] and shown(given["model"]))]
+    chosen = [str(word) for name, value in options if value is not None for word in (name, value)]
     if any(photo.startswith("-") for photo in photos):
         chosen, photos = [*chosen, "--", *photos], []  # else a photo would be taken for an option
     return shlex.join(["facial-recognition", "compare", *photos, *chosen])
 
 
-def _describe(verification: Verification, reference: Path, probe: Path) -> str:
+def _describe(verification: Verification, paths: dict[str, Path]) -> str:
     if verification.decision == "out_of_scope":
         score = "no similarity score: this model can tell its owner from others, but not strangers apart"
     else:
         low, high = verification.inconclusive_band
         below = f"non-match below {low:.4f}, inconclusive in between" if low < high else "else non-match"
         score = f"similarity score {verification.similarity_score:.4f}   (match from {high:.4f}, {below})"
+    faces = *verification.references, verification.probe
+    count, odd = len(verification.references), verification.odd_references
+    several = [references_sentence(count, odd)] if count > 1 else []
     lines = [
         line_of(verification.decision),
         score,
-        f"reference {shown(reference)}: {_found(verification.reference)}",
-        f"probe     {shown(probe)}: {_found(verification.probe)}",
+        *(f"{label:9} {shown(paths[label])}: {_found(face)}" for label, face in zip(paths, faces, strict=True)),
+        *several,
         *_why(verification),
         str(verification.verdict_counts),
         "No liveness check: a photo of a photo would pass.",
@@ -150,8 +220,8 @@ def _describe(verification: Verification, reference: Path, probe: Path) -> str:
 
 def _why(verification: Verification) -> list[str]:
     """Say which photos may keep the answer from being clear, and what to try; nothing where none does."""
-    photos = {"reference": verification.reference.quality, "probe": verification.probe.quality}
-    worse = [f"the {label} photo ({quality})" for label, quality in photos.items() if quality.grade != "good"]
+    photos = verification.qualities.items()
+    worse = [f"the {label} photo ({quality})" for label, quality in photos if quality.grade != "good"]
     if verification.decision != "inconclusive" or not worse:
         return []
     return [f"The reason may be {' and '.join(worse)}: try a sharp one from the front, evenly lit, nothing covered."]
@@ -172,7 +242,8 @@ def _face_lines(faces: Sequence[Face]) -> list[str]:
     return [f"  {_face_line(number, face)}" for number, face in enumerate(faces, start=1)]
 
 
-def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path) -> None:
+def _plot(verification: Verification, references: list[bytes], probe: bytes, out: Path) -> None:
+    """Draw the answer; of several references the best one."""
     from flaskapp import plots
     from flaskapp.preprocess import decode_photo
 
@@ -181,7 +252,9 @@ def _plot(verification: Verification, reference: bytes, probe: bytes, out: Path)
         about = found.faces, found.number, found.aligned, found.photo_size_wh, str(found.quality)
         return plots.PhotoView(label, pixels, *about)
 
-    views = view("Reference", verification.reference, reference), view("Probe", verification.probe, probe)
+    best, count = verification.best_reference - 1, len(references)
+    label = "Reference" if count == 1 else f"Reference {best + 1} of {count}"
+    views = view(label, verification.references[best], references[best]), view("Probe", verification.probe, probe)
     score, band = verification.similarity_score, verification.inconclusive_band
     plots.save(plots.plot_comparison(*views, score, band, verification.threshold), out)
     click.echo(f"Drawn: {shown(out)}", err=True)

@@ -15,6 +15,7 @@ import click
 from flaskapp.errors import MissingExtraError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+PATH = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)  # whether it is there, its reader says better
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # flaskapp.plots knows no others

@@ -16,6 +16,7 @@ from flaskapp.cli.capture import capture
 from flaskapp.cli.compare import compare, detect
 from flaskapp.cli.evaluate import evaluate
 from flaskapp.cli.exit_codes import BUG, OUT_OF_MEMORY, STOPPED, USAGE
+from flaskapp.cli.find import find
 from flaskapp.cli.serve import serve
 from flaskapp.cli.train import forget, train
 from flaskapp.errors import FacialRecognitionError
@@ -89,6 +90,8 @@ def main() -> None:
     Several people in a photo: which number is the face I mean?
       facial-recognition detect group.jpg --plot boxes/
       facial-recognition compare group.jpg selfie.jpg --reference-face 2
+    Which of these photos show Anna?
+      facial-recognition find anna/ holiday/
     How often is it wrong, on photos of my own?
       facial-recognition evaluate --pairs pairs.csv --root photos/
     Can it know my own face better?
@@ -101,5 +104,5 @@ def main() -> None:
     """
 
 
-for command in (augment, capture, compare, detect, evaluate, forget, serve, train):
+for command in (augment, capture, compare, detect, evaluate, find, forget, serve, train):
     main.add_command(command)

@@ -66,8 +66,8 @@ class Quality:
     bins: tuple[ReliabilityBin, ...]  # the reliability curve
 
 
-def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
-    """Measure scores in [0, 1] as probabilities.
+def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike, counts_for: npt.ArrayLike = 1.0) -> Quality:
+    """Measure scores in [0, 1] as probabilities; ``counts_for``, float (N,), is what each pair weighs among its kind.
 
     Raises:
         DataError: a score lies outside [0, 1], or only one kind of pairs has scores.
@@ -79,6 +79,7 @@ def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
     """
     values, truths = check_pairs(scores, same)
     acquired = np.isfinite(values)
+    counts = np.broadcast_to(counts_for, values.shape)[acquired]
     values, truths = values[acquired], truths[acquired]
     if values.size and (values.min() < 0 or values.max() > 1):
         raise DataError(
@@ -86,15 +87,16 @@ def score_quality(scores: npt.ArrayLike, same: npt.ArrayLike) -> Quality:
             "Map the scores to chances first; all other figures need no scale.",
         )
     check_both_kinds(truths, "Calibration of scores")
-    figures = Ladder(values, truths, 0.0, chances=True).figures(np.ones((1, values.size)))
+    ladder = Ladder(values, truths, 0.0, chances=True)
+    figures = ladder.figures(counts[None, ladder.order])
     found = {name: float(figures[name][0]) for name in FIGURES}
     finite = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    bins = _bins(values, truths)
+    bins = _bins(values, truths, counts)
     return Quality(**finite, genuine=int(truths.sum()), impostor=int((~truths).sum()), bins=bins)  # type: ignore[arg-type]
 
 
-def _bins(scores: FloatArray, truths: BoolArray) -> tuple[ReliabilityBin, ...]:
-    weights = np.where(truths, 1 / truths.sum(), 1 / (~truths).sum())
+def _bins(scores: FloatArray, truths: BoolArray, counts: FloatArray) -> tuple[ReliabilityBin, ...]:
+    weights = counts / np.where(truths, counts[truths].sum(), counts[~truths].sum())
     columns = (truths, ~truths, weights * scores, weights * truths, weights)
     sums = [np.bincount(_bin_of(scores), column, minlength=BINS).tolist() for column in columns]
     return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ Box = tuple[float, float, float, float]  # left, bottom, width and height
 # Inches. Both photos are as high as each other and fill the page's width, as long as they are
 # not too tall for a screen.
 PAGE_WIDTH, MARGIN, GAP, TALLEST_PHOTO, ALIGNED_SIDE = 11.0, 0.5, 0.25, 5.0, 1.45
+# Of a contact sheet.
+FACES_A_ROW, FACE_CELL, FACE_SIDE = 6, (1.8, 2.6), 1.6
 # Points that a face's number takes above or beside its box.
 NUMBER_SIDE = 20
 
@@ -110,6 +113,24 @@ def plot_detection(
     draw_faces(axes, faces)
     for face, quality in zip(faces, qualities, strict=False):
         _draw_quality(axes, face, quality)
+    return page.figure
+
+
+def plot_faces(faces: Sequence[tuple[Pixels, Sequence[str]]], title: str, notes: Sequence[str]) -> Figure:
+    """Draw a contact sheet: faces, uint8 (100, 100, 3) RGB, with a few words below each, row by row."""
+    rows = max(math.ceil(len(faces) / FACES_A_ROW), 1)
+    page = _Page(FACES_A_ROW * FACE_CELL[0] + MARGIN, rows * FACE_CELL[1] + 1 + 0.25 * len(notes))
+    words: dict[str, Any] = {"size": style.SMALL_SIZE, "color": style.INK, "va": "top"}
+    page.write(MARGIN / 2, page.height - 0.4, title, size=style.TITLE_SIZE, weight="bold", color=style.INK)
+    for place, (pixels, lines) in enumerate(faces):
+        row, column = divmod(place, FACES_A_ROW)
+        left, top = MARGIN / 2 + column * FACE_CELL[0], page.height - 0.75 - row * FACE_CELL[1]
+        page.photo((left, top - FACE_SIDE, FACE_SIDE, FACE_SIDE), pixels, "")
+        wrapped = [textwrap.shorten(line, 52, placeholder="…") for line in lines if line]
+        page.write(left, top - FACE_SIDE - 0.06, "\n".join(textwrap.fill(line, 24) for line in wrapped), **words)
+    for place, note in enumerate(notes):
+        short = textwrap.shorten(note, 150, placeholder="…")
+        page.write(MARGIN / 2, 0.25 * (len(notes) - place), short, **words | {"color": style.QUIET_INK})
     return page.figure
 
 

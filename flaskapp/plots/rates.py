@@ -199,7 +199,7 @@ def plot_reliability(quality: Quality, parts: Mapping[str, Quality] | None = Non
         heights = [getattr(part, kind) for part in quality.bins]
         lower.bar(starts + offset * width, heights, 0.42 * width, align="edge", color=colour, label=kind)
     lower.set(xlim=(0, 1), xlabel="Similarity score")
-    style.on_pairs_axis(lower, 3.0 * max(max(part.genuine, part.impostor) for part in quality.bins))
+    style.on_pairs_axis(lower, 10.0 * max(max(part.genuine, part.impostor) for part in quality.bins))
     style.legend(lower, "upper center", ncols=2)
     loss = "" if quality.calibration_loss is None else f"   Cllr − minCllr {quality.calibration_loss:.3f} bits"
     style.titled(upper, f"Reliability   ECE {quality.ece:.3f}{loss}")

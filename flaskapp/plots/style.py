@@ -89,7 +89,9 @@ def on_pairs_axis(axes: Axes, lowest: float = 10.0) -> None:
     """Make y a logarithmic count of pairs that reaches ``lowest`` at least."""
     axes.set(yscale="log", ylabel="pairs")
     axes.set_ylim(0.7, max(lowest, axes.get_ylim()[1]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    # All digits of a million would push the axis's label out of the picture.
+    shown = FuncFormatter(lambda count, _: f"{count / 1e6:g} M" if count >= 1e6 else f"{count:,.0f}")
+    axes.yaxis.set_major_formatter(shown)
     axes.yaxis.set_minor_locator(NullLocator())
 
 

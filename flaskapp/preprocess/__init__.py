@@ -8,6 +8,7 @@ nothing with another cut.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,7 @@ __all__ = [
     "Photo",
     "align_face",
     "crop_face",
+    "crop_faces",
     "crop_photo",
     "decode_photo",
     "find_face",
@@ -74,25 +76,33 @@ def find_face(
     return found, select_face(found, number, choice)
 
 
-@tell_shortage()
 def crop_face(photo: Photo, landmarks: Points) -> np.ndarray:
-    """Return one face aligned, from as many pixels as the photo has.
+    """Return one face aligned, uint8 (100, 100, 3) RGB; see ``crop_faces``."""
+    return crop_faces(photo, [landmarks])[0]
 
-    A large photo was decoded at reduced scale; only if the face is so small there that
-    cutting it would enlarge it, all its pixels are decoded.
+
+@tell_shortage()
+def crop_faces(photo: Photo, faces: Iterable[Points]) -> list[np.ndarray]:
+    """Return faces aligned, each from as many pixels as the photo has.
+
+    A large photo was decoded at reduced scale; only if a face is so small there that
+    cutting it would enlarge it, all pixels are decoded, once for all such faces.
 
     Args:
         photo: as decoded.
-        landmarks: (5, 2) x, y in the photo's full-scale upright pixels.
+        faces: landmarks of each, (5, 2) x, y in the photo's full-scale upright pixels.
 
     Returns:
-        uint8 (100, 100, 3) RGB.
+        uint8 (100, 100, 3) RGB each.
     """
-    # A landmark at 0 is the middle of the first pixel, whatever the scale.
-    middles = np.asarray(landmarks, dtype=np.float64) + 0.5
-    if photo.encoded is not None and crop_scale(middles / photo.scale_xy - 0.5) > 1:
-        photo = photo.at_full_scale()
-    return align_face(photo.pixels, middles / photo.scale_xy - 0.5)
+    full, crops = photo, []
+    for landmarks in faces:
+        # A landmark at 0 is the middle of the first pixel, whatever the scale.
+        middles, source = np.asarray(landmarks, dtype=np.float64) + 0.5, photo
+        if photo.encoded is not None and crop_scale(middles / photo.scale_xy - 0.5) > 1:
+            source = full = full.at_full_scale()
+        crops.append(align_face(source.pixels, middles / source.scale_xy - 0.5))
+    return crops
 
 
 def crop_photo(data: bytes, landmarks: Points | None = None, choice: Choice = "centre") -> np.ndarray:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jinja2
+from PIL import Image
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 110
+DOTS_PER_INCH, FACE_QUALITY = 110, 88
 LOADER = jinja2.PackageLoader("flaskapp", "templates/report")
 TEMPLATES = jinja2.Environment(loader=LOADER, autoescape=True, keep_trailing_newline=True)
 
@@ -31,22 +34,25 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page holds it: a PNG, what it shows in words, and its size in pixels."""
+    """A picture as the page holds it: its bytes, what it shows in words, its size in pixels, and lines below it."""
 
     base64: str
     text: str
     width: int
     height: int
+    kind: str = "png"
+    caption: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report: heading, paragraphs, a table, pictures."""
+    """One part of a report: heading, paragraphs, a table, pictures, and faces beside each other."""
 
     title: str
     paragraphs: Sequence[str] = ()
     table: Table | None = None
     pictures: Sequence[Picture] = ()
+    faces: Sequence[Picture] = ()
 
 
 def picture(figure: Figure, text: str) -> Picture:
@@ -56,6 +62,14 @@ def picture(figure: Figure, text: str) -> Picture:
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     width, height = (round(inches * DOTS_PER_INCH) for inches in figure.get_size_inches())
     return Picture(base64.b64encode(buffer.getvalue()).decode("ascii"), text, width, height)
+
+
+def face(pixels: npt.NDArray[np.uint8], text: str, caption: Sequence[str]) -> Picture:
+    """Return a face, uint8 (height, width, 3) RGB, for a page: as JPEG, a few kilobytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=FACE_QUALITY)
+    height, width = pixels.shape[:2]
+    return Picture(base64.b64encode(buffer.getvalue()).decode("ascii"), text, width, height, "jpeg", caption)
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:

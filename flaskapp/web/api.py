@@ -8,7 +8,13 @@ from flaskapp.errors import WarmingUpError
 from flaskapp.web import access, limits, openapi
 from flaskapp.web.consent import Consent
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import chosen_face, stated_json, uploaded_photo
+from flaskapp.web.uploads import (
+    chosen_face,
+    chosen_reference_faces,
+    stated_json,
+    uploaded_photo,
+    uploaded_references,
+)
 
 api = Blueprint("api", __name__)
 
@@ -68,12 +74,13 @@ def withdraw_consent() -> Response:
 
 @api.post("/api/v1/verify")
 def verify() -> Response:
-    """Compare two photos."""
+    """Compare a photo with one or several of one person."""
     access.require_consent()
     limits.count_comparison()
-    photos = uploaded_photo("reference"), uploaded_photo("probe")
-    choices = chosen_face("reference"), chosen_face("probe")
-    return jsonify(services().comparer.compare(*photos, *choices).to_json())
+    references, probe = uploaded_references(), uploaded_photo("probe")
+    limits.count_more_references(len(references))
+    choices = chosen_reference_faces(len(references)), chosen_face("probe")
+    return jsonify(services().comparer.compare(references, probe, *choices).to_json())
 
 
 @api.post("/api/v1/detect")

@@ -125,16 +125,20 @@ class Comparer:
             self.admitted.release()
 
     def compare(
-        self, reference: bytes, probe: bytes, reference_face: int | None = None, probe_face: int | None = None
+        self,
+        references: Sequence[bytes],
+        probe: bytes,
+        reference_faces: Sequence[int | None] = (),
+        probe_face: int | None = None,
     ) -> Verification:
-        """Say whether two photos show the same person.
+        """Say whether a photo shows the same person as others of one person.
 
         Raises:
             PhotoError: a photo or its choice of face cannot be used.
             BusyError: too many comparisons are under way.
         """
         with self.place():
-            return self.verifier.verify(reference, probe, reference_face, probe_face)
+            return self.verifier.verify(references, probe, reference_faces, probe_face)
 
     def detect(self, photo: bytes, *, with_pictures: bool = False) -> dict[str, Any]:
         """Return all faces of a photo in JSON's types, and a picture of each if asked to.

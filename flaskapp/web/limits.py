@@ -48,17 +48,17 @@ class Counter:
         self.now, self._lock, self._swept = now, threading.Lock(), now()
         self.moments: dict[tuple[str, ...], list[float]] = {}
 
-    def seconds_to_wait(self, key: tuple[str, ...], most: int) -> float:
-        """Count a request and return 0; or return in how many seconds it may come, after as many as may be."""
+    def seconds_to_wait(self, key: tuple[str, ...], most: int, times: int = 1) -> float:
+        """Count a request, as so many, and return 0; or return in how many seconds there will be room for it."""
         with self._lock:
             now = self.now()
             if self._swept <= now - MINUTE:
                 self.moments = {name: times for name, times in self.moments.items() if times[-1] > now - MINUTE}
                 self._swept = now
             recent = [moment for moment in self.moments.get(key, ()) if moment > now - MINUTE]
-            if len(recent) >= most:
-                return recent[0] + MINUTE - now
-            self.moments[key] = [*recent, now]
+            if (too_many := len(recent) + times - most) > 0:
+                return recent[too_many - 1] + MINUTE - now
+            self.moments[key] = [*recent, *[now] * times]
             return 0.0
 
     def knows(self, key: tuple[str, ...]) -> bool:
@@ -80,6 +80,13 @@ def count_comparison() -> None:
     _count("comparison", services().settings.rate_limit, g.consent.key)
 
 
+def count_more_references(count: int) -> None:
+    """Count each reference after the first as a comparison more, as far as the limit allows that many at all."""
+    most = services().settings.rate_limit
+    if (times := min(count - 1, most - 1)) > 0:
+        _count("comparison", most, g.consent.key, times)
+
+
 def count_detection() -> None:
     """Count a search for faces likewise: photos are searched as soon as they are chosen, two a comparison."""
     _count("detection", 2 * services().settings.rate_limit, g.consent.key)
@@ -95,8 +102,8 @@ def count_consent() -> None:
     _count("consent", services().settings.rate_limit, caller_network())
 
 
-def _count(kind: str, most: int, who: str) -> None:
-    wait = math.ceil(services().counter.seconds_to_wait((kind, who), most)) if most else 0
+def _count(kind: str, most: int, who: str, times: int = 1) -> None:
+    wait = math.ceil(services().counter.seconds_to_wait((kind, who), most, times)) if most else 0
     if wait:
         error = RateLimitedError(f"{RateLimitedError.title}.", f"Try again in {wait} second{'s' * (wait > 1)}.")
         error.retry_after = wait

@@ -15,20 +15,27 @@ from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
 from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
-from flaskapp.web.uploads import SMALL_BODY_BYTES, chosen_face, uploaded_photo
+from flaskapp.web.uploads import (
+    SMALL_BODY_BYTES,
+    chosen_face,
+    chosen_reference_faces,
+    uploaded_photo,
+    uploaded_references,
+)
 from flaskapp.weights.info import WeightsInfo, default_weights_path
 from flaskapp.words import FOR_SCRIPTS, photo_words, sentence_of
 
 pages = Blueprint("pages", __name__)
 pages.add_app_template_filter(photo_words)
 
-PHOTOS = ("reference", "probe")
-
 SAMPLES = {
     "one person": ("whitson_portrait.jpg", "whitson_at_work.jpg"),
     "two people": ("whitson_portrait.jpg", "coleman_portrait.jpg"),
 }
 """The pairs of photos to try the page with; each reads clearly."""
+
+MOST_REFERENCES = 5
+"""So many photos of one person the page takes, which shows each; the API takes more."""
 
 ONLY_RESEARCH = "for non-commercial research and study only (LICENSE-WEIGHTS.md)"
 
@@ -95,23 +102,23 @@ def withdraw_consent() -> Response:
 
 @pages.post("/compare")
 def compare() -> str | tuple[str, int]:
-    """Compare the two photos of the form, and show the answer as a page."""
+    """Compare the photos of the form, and show the answer as a page."""
     access.require_consent()
     limits.count_comparison()
     check_form_token()
-    reference, probe = (uploaded_photo(name) for name in PHOTOS)
-    reference_face, probe_face = (chosen_face(name) for name in PHOTOS)
+    references, probe = uploaded_references(), uploaded_photo("probe")
+    limits.count_more_references(len(references))
+    choices = chosen_reference_faces(len(references)), chosen_face("probe")
     try:
-        verification = services().comparer.compare(reference, probe, reference_face, probe_face)
+        verification = services().comparer.compare(references, probe, *choices)
     except SeveralFacesError as error:
         # They must be sent again, as none was kept.
-        found = {name: error.faces if name == error.photo else error.other_faces for name in PHOTOS}
-        several = {name: faces for name, faces in found.items() if len(preprocess.prominent_faces(faces)) > 1}
-        told = {name: faces_json(faces) for name, faces in several.items()}
+        found = {str(error.photo): error.faces, **error.others}
+        several = {name: faces for name, faces in sorted(found.items()) if len(preprocess.prominent_faces(faces)) > 1}
+        told = {name.removesuffix(" 1").replace(" ", "_"): faces_json(faces) for name, faces in several.items()}
         return page(step="faces", faces=told, error=error), error.http_status
-    qualities = {name: getattr(verification, name).quality for name in PHOTOS}
-    sentence = sentence_of(verification.decision, qualities)
-    return page(step="result", result=verification.to_json(), qualities=qualities, sentence=sentence)
+    sentence = sentence_of(verification.decision, verification.qualities)
+    return page(step="result", result=verification.to_json(), verification=verification, sentence=sentence)
 
 
 def page(**more: Any) -> str:
@@ -134,7 +141,8 @@ def page(**more: Any) -> str:
         "words": FOR_SCRIPTS,
         "crop_template": [list(point) for point in preprocess.TEMPLATE],
         "crop_size": preprocess.CROP_SIZE,
-        "chosen": {name: request.form.get(f"{name}_face", type=int) for name in PHOTOS if more.get("faces")},
+        "most_references": MOST_REFERENCES,
+        "chosen": {name: request.form.get(f"{name}_face", type=int) for name in more.get("faces", ())},
     }
     return render_template("index.html", **context | more)
 

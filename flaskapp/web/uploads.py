@@ -17,11 +17,13 @@ from flaskapp.errors import (
     PhotoTooLargeError,
     SeveralPhotosError,
 )
+from flaskapp.verifier import reference_labels
 from flaskapp.web.settings import services
+from flaskapp.weights.info import MOST_REFERENCES
 
 FORM = "multipart/form-data"
 SMALL_BODY_BYTES = 4096  # of a request that carries no photo
-MOST_PARTS = 16  # of a form; ours have at most five
+MOST_PARTS = 48  # of a form; ours have at most 43: twenty references, as many chosen faces, and three more
 MOST_FORM_BYTES = 128 * 1024  # of text fields; ours are far shorter, but Werkzeug counts its read buffer of 64 KiB too
 
 
@@ -97,24 +99,35 @@ def uploaded_photo(field: str) -> bytes:
         NotAFileError: the field is text.
         PhotoTooLargeError: it has more bytes than are accepted.
     """
-    uploads = request.files.getlist(field)
-    if not uploads and field in request.form:
+    return _uploaded(field, 1)[0]
+
+
+def uploaded_references() -> list[bytes]:
+    """Return the bytes of the 1 to 20 photos that were uploaded as ``reference``; errors as of ``uploaded_photo``."""
+    return _uploaded("reference", MOST_REFERENCES)
+
+
+def _uploaded(field: str, most: int) -> list[bytes]:
+    given = request.files.getlist(field)
+    if not given and field in request.form:
         raise NotAFileError(
             "The field holds text, not a file.",
             "Upload the photo itself, as a file with a name; paths and web addresses are never opened.",
             photo=field,
         )
     check_form()
-    if len(uploads) > 1:
+    # Of a file field in which nothing was chosen, browsers send an empty name and no bytes.
+    uploads = [upload for upload in given if upload.filename or upload.stream.read(1)]
+    if not uploads:
+        raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
+    if len(uploads) > most:
         raise SeveralPhotosError(
-            f'The field "{field}" takes one photo. Received: {len(uploads)}.',
-            "Send one file per field, and compare the others separately.",
+            f'The field "{field}" takes {"one photo" if most == 1 else f"{most} photos"}. Received: {len(uploads)}.',
+            "Send fewer files in that field, and compare the others separately.",
             photo=field,
         )
-    # Of a file field in which nothing was chosen, browsers send an empty name and no bytes.
-    if not uploads or not (uploads[0].filename or uploads[0].stream.read(1)):
-        raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
-    return _content_of(uploads[0], field)
+    labels = reference_labels(len(uploads)) if most > 1 else [field]
+    return [_content_of(*one) for one in zip(uploads, labels, strict=True)]
 
 
 def uploaded_photos(field: str) -> list[bytes]:
@@ -139,13 +152,20 @@ def _content_of(upload: FileStorage, field: str) -> bytes:
 def chosen_face(photo: str) -> int | None:
     """Return the number of the face that the caller means, from the field ``<photo>_face``; 1 is the leftmost.
 
+    The field of "reference 1" is ``reference_face``, that of "reference 2" ``reference_2_face``.
+
     Raises:
         BadFaceNumberError: the field is no whole number, or it is 0.
     """
-    text = request.form.get(f"{photo}_face", "").strip()
+    text = request.form.get(f"{photo.removesuffix(' 1').replace(' ', '_')}_face", "").strip()
     if not text:
         return None
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
         hint = "Faces are numbered from 1, left to right."
         raise BadFaceNumberError("A face is chosen by a whole number, 1 or higher.", hint, photo=photo)
     return int(text)
+
+
+def chosen_reference_faces(count: int) -> list[int | None]:
+    """Return ``chosen_face`` of each of so many references."""
+    return [chosen_face(label) for label in reference_labels(count)]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from flaskapp.errors import WeightsError
-from flaskapp.evaluation.calibration import Trust
+from flaskapp.evaluation.calibration import Fusion, Trust
 from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import GRADES, Grade
 
 WEIGHTS_NAME = "siamese_model_final.h5"
+MOST_REFERENCES = 20  # photos of one person that one photo is compared with
 
 _REINSTALL = "Restore the file, or install the program again."
 _NAME_OURS = "Use weights that this program's train wrote, with their .json beside them and both unchanged."
@@ -32,6 +35,7 @@ class VerdictCounts:
         genuine_with_verdict: how many of them got the verdict.
         grades: of both photos of each pair; None = whatever they were.
         intervals: 95 % of either share, by "impostor" and "genuine", where they were measured.
+        references: photos of the one person in each pair; None = one photo each was asked for.
     """
 
     impostors: ClassVar[str] = "strangers"
@@ -43,6 +47,7 @@ class VerdictCounts:
     genuine_with_verdict: int
     grades: tuple[Grade, Grade] | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
+    references: int | None = None
 
     def __post_init__(self) -> None:
         if not (
@@ -57,6 +62,8 @@ class VerdictCounts:
         return f"In testing{self._photos()}, this verdict was given to {impostor} and to {genuine}."
 
     def _photos(self) -> str:
+        if self.references is not None:
+            return f" with {self.references} photo{'s' * (self.references > 1)} of the person"
         if self.grades is None:
             return ""
         first, second = sorted(self.grades, key=GRADES.index)
@@ -93,6 +100,9 @@ class WeightsInfo:
         grade_bounds: certainty below which a photo is poor, and from which it is good.
         counts_by_grades: as ``error_counts``, for each pair of grades, "fair and good" for example;
             photos as they come and spoiled.
+        by_references: what was fitted and counted for several photos of one person, by their number.
+        fusion: how log-odds with several photos of one person become one.
+        counted_references: of how many photos of the person the counts are; None = of pairs of photos.
         details: the whole JSON, for whoever wants to know more.
     """
 
@@ -104,6 +114,9 @@ class WeightsInfo:
     trust: Trust
     grade_bounds: tuple[float, float]
     counts_by_grades: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    by_references: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    fusion: Fusion = field(default_factory=Fusion)
+    counted_references: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -134,7 +147,40 @@ class WeightsInfo:
         """
         if grades and (counts := self.counts_by_grades.get(" and ".join(sorted(grades, key=GRADES.index)))):
             return VerdictCounts(*_told(counts, verdict), grades, counts["intervals"][verdict])
-        return VerdictCounts(*_told(self.error_counts, verdict))
+        return VerdictCounts(*_told(self.error_counts, verdict), references=self.counted_references)
+
+    def for_references(self, count: int) -> WeightsInfo:
+        """Return what is known of the weights where one photo is compared with ``count`` of one person.
+
+        Between two fitted numbers all is linear in the number's logarithm, beyond the last as there; the counts
+        are of the largest fitted number that is not larger.
+
+        Raises:
+            ValueError: the number is not 1 to 20.
+        """
+        if not 1 <= count <= MOST_REFERENCES:
+            raise ValueError(f"Expected 1 to {MOST_REFERENCES} references. Received: {count}")
+        if count == 1:
+            return self
+        one = {"scale": 1.0, "offset": 0.0, "threshold": self.threshold, "inconclusive_band": self.inconclusive_band}
+        fitted = {1: one | {"error_counts": self.error_counts}, **self.by_references}
+        numbers = sorted(fitted)
+
+        def between(*values: float) -> float:
+            return float(np.interp(np.log(count), np.log(numbers), values))
+
+        scale, offset, threshold = (between(*(fitted[n][name] for n in numbers)) for name in list(one)[:3])
+        low, high = (between(*ends) for ends in zip(*(fitted[n]["inconclusive_band"] for n in numbers), strict=True))
+        counted = max(n for n in numbers if n <= count)
+        return replace(
+            self,
+            threshold=threshold,
+            inconclusive_band=(low, high),
+            error_counts=fitted[counted]["error_counts"],
+            counts_by_grades={},
+            fusion=replace(self.fusion, scale=scale, offset=offset),
+            counted_references=counted,
+        )
 
 
 def _told(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:
@@ -184,17 +230,22 @@ def read_info(path: Path) -> WeightsInfo:
 def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
     low, high = details["inconclusive_band"]
     poor, good = details["grade_bounds"]
+    references = details.get("references", {"best": Fusion.best, "by_number": {}})
     info = WeightsInfo(
         name=str(details["name"]),
         sha256=str(details["sha256"]),
         threshold=float(details["threshold"]),
         inconclusive_band=(float(low), float(high)),
         error_counts=details["error_counts"],
-        trust=Trust(**details["trust"]),
+        trust=Trust.from_json(details["trust"]),
         grade_bounds=(float(poor), float(good)),
         counts_by_grades=details.get("counts_by_grades", {}),
+        by_references={int(number): told for number, told in references["by_number"].items()},
+        fusion=Fusion(best=int(references["best"])),
         details=details,
     )
     for verdict, first, second in itertools.product(DECISIONS, GRADES, GRADES):
         info.verdict_counts(verdict, (first, second))
+    for number, verdict in itertools.product(info.by_references, DECISIONS):
+        info.for_references(number).verdict_counts(verdict)
     return info

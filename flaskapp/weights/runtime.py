@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flaskapp.evaluation.decisions import sigmoid
+from flaskapp.evaluation.decisions import decide, sigmoid
 from flaskapp.onnx_session import open_session
 from flaskapp.parallel import once
 from flaskapp.preprocess import CROP_SIZE
@@ -122,6 +122,50 @@ class Runtime:
         odds = weighted_l1(references, probes, self._kernel) + self._offset
         sure, other = certainties(references), certainties(np.atleast_2d(probes))
         return sigmoid(self.info.trust.weigh(odds, sure, other))
+
+    def person_scores(self, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+        """Return how alike each photo is to one person: the scores with all that person's references, fused.
+
+        With one reference they are those of ``scores``; see ``Fusion``, and ``WeightsInfo.for_references``
+        for the band that belongs to a number of references.
+
+        Args:
+            references: float32 (N, 4096), 1 to 20 photos of one person; their order changes nothing.
+            probes: float32 (M, 4096).
+
+        Returns:
+            float64 (M,) in [0, 1]; NaN where the embedding, or any reference's, is NaN.
+
+        Raises:
+            ValueError: there are no references, or more than 20.
+        """
+        info = self.info.for_references(len(references))
+        # Each reference by itself: how a product of matrices rounds depends on a row's place.
+        odds = [weighted_l1(probes, reference, self._kernel) + self._offset for reference in references]
+        return sigmoid(info.fusion.fuse(odds, certainties(references), certainties(probes), info.trust))
+
+    def odd_ones(self, references: np.ndarray) -> tuple[int, ...]:
+        """Return which of one person's photos do not look like the others: those that read non-match with them.
+
+        The least like goes first, then the rest are asked again; of two that are left, both are odd or neither.
+
+        Args:
+            references: float32 (N, 4096), 1 to 20.
+
+        Returns:
+            Places, 0 is the first; in order.
+        """
+        left, odd = list(range(len(references))), []
+        while len(left) > 1:
+            others = ((one, [other for other in left if other != one]) for one in left)
+            scores = {one: self.person_scores(references[rest], references[one][None])[0] for one, rest in others}
+            worst = min(left, key=scores.__getitem__)
+            if decide(scores[worst], self.info.for_references(len(left) - 1).inconclusive_band) != "non_match":
+                break
+            gone = [worst] if len(left) > 2 else left
+            odd += gone
+            left = [one for one in left if one not in gone]
+        return tuple(sorted(odd))
 
     @property
     def head(self) -> tuple[np.ndarray, float]:

@@ -25,6 +25,11 @@ from flaskapp.evaluation.decisions import Band, check_band
 from research.distil.calibration import check_share
 
 MAX_INCONCLUSIVE = 0.05
+# Where the network is unsure of a face, scores are near one half.
+UNSURE = (0.4, 0.6)
+# Of strangers, and of people themselves, in any condition of spoiled photos.
+WORST_MATCH = 0.01
+WORST_NON_MATCH = 0.04
 
 
 @dataclass(frozen=True)
@@ -213,6 +218,12 @@ def reachable_rate(pairs: int) -> float:
     0.02
     """
     return FEWEST_ERRORS / pairs
+
+
+def limits(same: npt.ArrayLike) -> tuple[float, float]:
+    """Return the highest FMR and FNMR outside the band: those wanted, or what so few pairs, bool (N,), can show."""
+    truths = np.asarray(same, bool)
+    return max(MAX_FMR, reachable_rate(int((~truths).sum()))), max(MAX_FNMR, reachable_rate(int(truths.sum())))
 
 
 def _check_reachable(name: str, rate: float, kind: str, pairs: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, check_both_kinds, check_pairs, sigmoid
 
-NO_MATTER = Trust(0.0, 0.0)
+NO_MATTER = Trust((0.0, 0.0), (0.0, 0.0))
 MOST_STEPS = 100
 # Newton's method doubles its right digits at every step near the end, so the step after one
 # this small would change nothing that float64 can hold.
@@ -105,16 +106,14 @@ def fit_calibration(
         raise DataError("Calibration expects distances that differ. Received: all the same.")
     genuine, impostor = int(truths.sum()), int((~truths).sum())
     share = genuine / truths.size if genuine_share is None else genuine_share
-    weights = np.broadcast_to(np.asarray(counts_for, np.float64), truths.shape)
-    weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
-    targets = np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
+    targets, weights = platt(truths, share, counts_for)
     sure = np.multiply(certainty, other, dtype=np.float64)
     scaled = (values - centre) / spread
     if trust == NO_MATTER:
         slope, level = _newton(scaled, targets, weights)
     else:
-        powers = np.broadcast_to(sure**trust.match, values.shape), np.broadcast_to(sure**trust.non_match, values.shape)
-        slope, level = _bent(scaled, targets, weights, powers)
+        above, below = (np.broadcast_to(part, values.shape) for part in trust.parts(sure))
+        slope, level = _bent(scaled, targets, weights, (above, below))
     scale, offset = slope / spread, level - slope * centre / spread
     return Calibration(
         scale=float(scale),
@@ -135,6 +134,14 @@ def check_share(share: float | None) -> None:
     """
     if share is not None and not 0 < share < 1:
         raise ValueError(f"Expected genuine_share between 0 and 1. Received: genuine_share={share}")
+
+
+def platt(truths: BoolArray, share: float = 0.5, counts_for: npt.ArrayLike = 1.0) -> tuple[FloatArray, FloatArray]:
+    """Return Platt's targets, and weights as if a share of the pairs were genuine, both float64 (N,)."""
+    genuine, impostor = int(truths.sum()), int((~truths).sum())
+    weights = np.broadcast_to(np.asarray(counts_for, np.float64), truths.shape)
+    weights = weights * np.where(truths, share / weights[truths].sum(), (1 - share) / weights[~truths].sum())
+    return np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2)), weights
 
 
 def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
@@ -159,18 +166,31 @@ def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> t
 
 
 def _bent(
-    distance: FloatArray, targets: FloatArray, weights: FloatArray, powers: tuple[FloatArray, FloatArray]
+    distance: FloatArray, targets: FloatArray, weights: FloatArray, parts: tuple[FloatArray, FloatArray]
 ) -> tuple[float, float]:
-    """Minimise the same, the log-odds above 0 times the one power and those below times the other.
+    """Minimise the same, of the log-odds above 0 the one part counting and of those below the other.
 
-    Where they cross 0 decides which power counts. With that place held the loss is convex in the slope alone;
-    the place is found by golden section.
+    Where they cross 0 decides which counts.
     """
 
-    def steepness(place: float) -> tuple[float, float]:
+    def odds_at(place: float) -> FloatArray:
         odds = place - distance
-        odds = odds * np.where(odds > 0, *powers)
-        slope = 1.0
+        return odds * np.where(odds > 0, *parts)
+
+    slope, place = steepest(odds_at, distance, targets, weights)
+    return -slope, slope * place
+
+
+def steepest(
+    odds_at: Callable[[float], FloatArray], places: FloatArray, targets: FloatArray, weights: FloatArray
+) -> tuple[float, float]:
+    """Minimise the weighted log loss of sigmoid(slope · odds_at(place)); return slope and place.
+
+    With the place held the loss is convex in the slope alone; the place is found by golden section, among ``places``.
+    """
+
+    def at(place: float) -> tuple[float, float]:
+        odds, slope = odds_at(place), 1.0
         for _ in range(MOST_STEPS):
             scores = sigmoid(slope * odds)
             bend = float((weights * odds**2) @ (scores * (1 - scores)))
@@ -180,13 +200,12 @@ def _bent(
                 break
         return float(weights @ _log_loss(slope * odds, targets)), slope
 
-    low, high = (float(end) for end in np.quantile(distance, (0.001, 0.999)))
+    low, high = (float(end) for end in np.quantile(places, (0.001, 0.999)))
     for _ in range(GOLDEN_STEPS):
         left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, right) if steepness(left)[0] < steepness(right)[0] else (left, high)
+        low, high = (low, right) if at(left)[0] < at(right)[0] else (left, high)
     place = (low + high) / 2
-    slope = steepness(place)[1]
-    return -slope, slope * place
+    return at(place)[1], place
 
 
 def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:

@@ -8,12 +8,13 @@ in whichever condition.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from flaskapp.weights.runtime import certainties, pair_log_odds
 from flaskapp.weights.shape import EMBEDDING_SIZE
+from research.distil.references import Photos
 from research.distil.spoiling import KINDS, Kind
 
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -39,6 +40,7 @@ class Mixture:
         condition: int (M,), into ``conditions``.
         conditions: (way, kind and strength) each; the first is photos as they come.
         people: int (M, 2), who is shown.
+        photos: whose pairs they are, in half precision.
     """
 
     distance: np.ndarray
@@ -48,6 +50,7 @@ class Mixture:
     condition: np.ndarray
     conditions: tuple[tuple[str, str], ...]
     people: np.ndarray
+    photos: Photos = field(repr=False)
 
     @property
     def counts_for(self) -> np.ndarray:
@@ -77,9 +80,8 @@ def mix(embed: Embed, faces: np.ndarray, person: np.ndarray, set_index: np.ndarr
         seed: of what is drawn.
     """
     rng = np.random.default_rng(seed)
-    clean = embed(faces)
-    some = _some(person, rng)
-    spoiled = {f"{kind.name} {strength:g}": embed(worse) for kind, strength, worse in _spoiled(faces[some], seed)}
+    photos = _embedded(embed, faces, person, set_index, rng, seed)
+    clean, some, spoiled = photos.embeddings, photos.some, photos.spoiled
     parts = [_Part("as they come", "", clean, clean, person, set_index, None)]
     who, where = person[some], set_index[some]
     parts += [_Part("one spoiled", name, clean[some], worse, who, where, rng) for name, worse in spoiled.items()]
@@ -90,7 +92,15 @@ def mix(embed: Embed, faces: np.ndarray, person: np.ndarray, set_index: np.ndarr
         second = (first + rng.integers(len(KINDS[0].measured), len(every), size=len(some))) % len(every)
         rows = np.arange(len(some))
         parts.append(_Part("differently", str(number), every[first, rows], every[second, rows], who, where, rng))
-    return _joined(parts)
+    return _joined(parts, photos.small())
+
+
+def _embedded(
+    embed: Embed, faces: np.ndarray, person: np.ndarray, set_index: np.ndarray, rng: np.random.Generator, seed: int
+) -> Photos:
+    some = _some(person, rng)
+    spoiled = {f"{kind.name} {strength:g}": embed(worse) for kind, strength, worse in _spoiled(faces[some], seed)}
+    return Photos(embed(faces), person, set_index, some, spoiled)
 
 
 @dataclass(frozen=True)
@@ -134,7 +144,7 @@ def _spoiled(faces: np.ndarray, seed: int) -> Iterator[tuple[Kind, float, np.nda
             yield kind, strength, np.stack(changed)
 
 
-def _joined(parts: list[_Part]) -> Mixture:
+def _joined(parts: list[_Part], photos: Photos) -> Mixture:
     columns: list[tuple[np.ndarray, ...]] = []
     for index, part in enumerate(parts):
         first, second = part.rows()
@@ -145,4 +155,4 @@ def _joined(parts: list[_Part]) -> Mixture:
         columns.append((distance, sure, other, who[:, 0] == who[:, 1], np.full(len(first), index), who))
     distance, sure, other, same, condition, people = (np.concatenate(column) for column in zip(*columns, strict=True))
     conditions = tuple((part.way, part.name) for part in parts)
-    return Mixture(distance, sure, other, same, condition, conditions, people)
+    return Mixture(distance, sure, other, same, condition, conditions, people, photos)

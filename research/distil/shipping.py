@@ -16,7 +16,6 @@ from flaskapp import preprocess
 from flaskapp.allowance import allowed_cores
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import Trust
-from flaskapp.evaluation.curves import MAX_FMR, MAX_FNMR
 from flaskapp.evaluation.decisions import DECISIONS, Band, count_verdicts, decide_all
 from flaskapp.model import build_embedding_network, build_siamese_network, set_score, write_weights
 from flaskapp.onnx_session import open_session
@@ -25,11 +24,22 @@ from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import GRADES
 from flaskapp.weights.graph import embedding_graph
 from flaskapp.weights.shape import VECTOR_SIZE
-from research.distil.bands import BandChoice, choose_band, choose_threshold_within, reachable_rate
+from research.distil.bands import (
+    MAX_INCONCLUSIVE,
+    UNSURE,
+    WORST_MATCH,
+    WORST_NON_MATCH,
+    BandChoice,
+    choose_band,
+    choose_threshold_within,
+    limits,
+)
 from research.distil.calibration import Calibration, fit_calibration
 from research.distil.centring import centre_rows
 from research.distil.mixture import Embed, Mixture, mix
 from research.distil.network import build_student, random_projection, set_arrays, unfolded
+from research.distil.references import Photos, fit_references
+from research.distil.searching import measure
 from research.distil.train import embedder
 from research.sets.crops import crops_as_served
 from research.sets.labelled import labelled
@@ -46,16 +56,16 @@ FEWEST_PAIRS = 20
 MANY_PHOTOS = 10_000
 # For a mean of 128 numbers, or a median length: twice as many change nothing.
 ENOUGH_PHOTOS = 1_000
+MOST_VALIDATING = 3_000
 AT_ONCE = 64
 # Certainties below which a photo is poor, and from which it is good, by how many of calibration people's lie below.
 POOR_AND_GOOD = (0.01, 0.1)
 STRANGERS_FITTED = 120_000
-MATCH_EXPONENTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-NON_MATCH_EXPONENTS = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)
-# Where the network is unsure of a face, scores are near one half.
-UNSURE = (0.4, 0.6)
-WORST_MATCH = 0.01
-WORST_NON_MATCH = 0.04
+# Lines of ``Trust`` to choose from; the first of each changes nothing (notes/certainty.md).
+MATCH_LINES = (0.0, 0.0), (0.5, 0.8), (0.55, 0.8), (0.6, 0.8), (0.65, 0.8), (0.65, 0.85), (0.7, 0.85)
+NON_MATCH_LINES = (0.0, 0.0), (0.5, 0.9), (0.6, 0.9), (0.6, 0.95), (0.7, 0.95), (0.7, 1.0), (0.75, 1.0), (0.8, 1.0)
+# What listening to certainty may cost photos as they come, of their FNMR at an FMR of 1 %.
+MOST_LOST = 0.02
 REPLICATES = 1_000
 
 
@@ -130,37 +140,47 @@ def ship(
     clean = pairs.as_they_come
     bounds = np.quantile(pairs.certainty[clean], POOR_AND_GOOD).tolist()
     reported = _mixture(siamese, table, crops, REPORTING, workers)
-    note = {
+    threshold = choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5)
+    validating = _validating(siamese, table, crops)
+    several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold)
+    note: dict[str, Any] = {
         "name": out.stem,
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
         "inconclusive_band": list(choice.band),
-        "threshold": choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5),
+        "threshold": threshold,
         "band_choice": choice.to_json(),
         "calibration": calibration.to_json(),
         "trust": asdict(calibration.trust),
         "grade_bounds": bounds,
         **counted(_scores(calibration, reported), reported, choice.band, bounds),
+        **({"references": several} if several else {}),
         "data": _data(table),
         "training": dict(training),
         "parameters": siamese.count_params(),
         "keras": keras.__version__,
         "terms": TERMS,
     }
+    note["searching"] = measure(pairs.photos, reported.photos, calibration, note)
     write_weights(siamese, out, note)
 
 
 def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
     """Fit score, trust and band on calibration people's pairs.
 
-    The band is chosen on photos as they come, where most is decided. Of the exponents of certainty it takes
-    those that predict best and yet let strangers read match in no condition more often than ``WORST_MATCH``,
-    nor people themselves non-match more often than ``WORST_NON_MATCH``; where none do, those that come nearest.
+    The band is chosen on photos as they come, where most is decided, and they may lose little (``MOST_LOST``; no more
+    inconclusive than a band may be). Of the lines of certainty that keep to this it takes those with which strangers
+    read match in no condition more often than ``WORST_MATCH``, nor people themselves non-match more often than
+    ``WORST_NON_MATCH``; where none do, those that come nearest to both, by how many times each limit is passed; and of
+    equals those that predict best.
     """
-    clean, found = pairs.as_they_come, []
-    # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two exponents.
+    clean = pairs.as_they_come
+    found: list[tuple[bool, float, float, Calibration, BandChoice]] = []
+    same = pairs.same[clean]
+    missed_at_most = 0.0
+    # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two lines.
     few = pairs.same | (np.random.default_rng(0).random(len(pairs.same)) < STRANGERS_FITTED / np.sum(~pairs.same))
-    for trust in itertools.starmap(Trust, itertools.product(MATCH_EXPONENTS, NON_MATCH_EXPONENTS)):
+    for trust in itertools.starmap(Trust, itertools.product(MATCH_LINES, NON_MATCH_LINES)):
         calibration = fit_calibration(
             pairs.distance[few],
             pairs.same[few],
@@ -170,13 +190,23 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
             counts_for=pairs.counts_for[few],
         )
         scores = _scores(calibration, pairs)
-        choice = choose_band(scores[clean], pairs.same[clean], *_limits(pairs.same[clean]), around=UNSURE)
+        choice = choose_band(scores[clean], same, *limits(same), around=UNSURE)
+        missed = _missed(scores[clean], same)
+        if not found:
+            missed_at_most = missed * (1 + MOST_LOST)
         low, high = choice.band
-        worst_match = _worst(scores >= high, ~pairs.same & ~clean, pairs) / WORST_MATCH
-        worst_non_match = _worst(scores < low, pairs.same & ~clean, pairs) / WORST_NON_MATCH
-        found.append((max(1.0, worst_match, worst_non_match), calibration.log_loss, calibration, choice))
-    *_, calibration, choice = min(found, key=lambda tried: tried[:2])
+        unsure = max(choice.inconclusive_genuine / choice.genuine, choice.inconclusive_impostor / choice.impostor)
+        passed = max(1.0, _worst(scores >= high, ~pairs.same & ~clean, pairs) / WORST_MATCH)
+        passed += max(1.0, _worst(scores < low, pairs.same & ~clean, pairs) / WORST_NON_MATCH)
+        costly = missed > missed_at_most or (bool(found) and unsure > MAX_INCONCLUSIVE)
+        found.append((costly, passed, calibration.log_loss, calibration, choice))
+    *_, calibration, choice = min(found, key=lambda tried: tried[:3])
     return calibration, choice
+
+
+def _missed(scores: np.ndarray, same: np.ndarray) -> float:
+    """Return the FNMR where one stranger in a hundred passes."""
+    return float(np.mean(scores[same] < np.quantile(scores[~same], 0.99)))
 
 
 def _worst(wrong: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:
@@ -256,12 +286,6 @@ def _data(table: FaceTable) -> dict[str, Any]:
     }
 
 
-def _limits(same: np.ndarray) -> tuple[float, float]:
-    """Return the highest FMR and FNMR outside the band: those wanted, or what so few pairs can show."""
-    genuine = int(np.sum(same))
-    return max(MAX_FMR, reachable_rate(len(same) - genuine)), max(MAX_FNMR, reachable_rate(genuine))
-
-
 def _mixture(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int, workers: int) -> Mixture:
     """Return pairs of one role's people, photos as they come and spoiled.
 
@@ -272,6 +296,17 @@ def _mixture(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: in
     people = labelled(table, role)
     faces = crops_as_served([table.paths[row] for row in people.rows], crops[people.rows], workers)
     return mix(served(siamese.get_layer("embedding_network")), faces, people.person, people.set_index)
+
+
+def _validating(siamese: keras.Model, table: FaceTable, crops: np.ndarray) -> Photos:
+    """Return photos, as the training files cut them, of the validation people of whom there are most."""
+    people = labelled(table, VALIDATION)
+    _, groups, counts = np.unique(
+        np.stack([people.set_index, people.person]), axis=1, return_inverse=True, return_counts=True
+    )
+    most = np.argsort(-counts[groups.reshape(-1)], kind="stable")[:MOST_VALIDATING]
+    embed = served(siamese.get_layer("embedding_network"))
+    return Photos(embed(crops[people.rows[most]]), people.person[most], people.set_index[most])
 
 
 def served(twin: keras.Model) -> Embed:

@@ -79,6 +79,34 @@ def worse_photos(sets: Path | None, role: str | None, photos: int, pairs_a_step:
     evaluating.worse_photos(SimpleNamespace(**given), evaluating.Sets.of(sets, role), photos, pairs_a_step)
 
 
+@click.command(cls=ReadingCommand)
+@SETS
+@ROLE
+def mixture(sets: Path | None, role: str | None, **given: Any) -> None:
+    """Tell what scores are worth as probabilities where photos are poor, spoiled as those that calibrated them."""
+    from research.measure import evaluating
+
+    evaluating.mixture(SimpleNamespace(**given), evaluating.Sets.of(sets, role))
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("photos", type=FOLDER)
+def relatives(photos: Path, **given: Any) -> None:
+    """Tell what verdicts say of parents and their children, and of other people's: KinFaceW in PHOTOS."""
+    from research.measure import evaluating, groups
+
+    evaluating.count_groups("relatives", groups.relatives, photos, SimpleNamespace(**given))
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("photos", type=FOLDER)
+def ages(photos: Path, **given: Any) -> None:
+    """Tell what verdicts say of people as children or young, and later: LAG in PHOTOS."""
+    from research.measure import evaluating, groups
+
+    evaluating.count_groups("ages", groups.ages, photos, SimpleNamespace(**given))
+
+
 @click.command("model-card", cls=ReadingCommand)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN.json...", type=FILE)
 @click.option("--out", type=OUTPUT_FILE, metavar="CARD.md", required=True, help="The card, as Markdown.")
@@ -96,5 +124,8 @@ evaluate.params = [*of_product.params, *evaluate.params]
 SHARED = ("seed", "face", "weights", "json_file", "plots", "report")
 strangers.params += [OPTIONS[name] for name in ("labels", "by", *SHARED, "without_names")]
 worse_photos.params = [*(OPTIONS[name] for name in ("pairs", "root", "people", *SHARED)), *worse_photos.params]
+mixture.params += [OPTIONS[name] for name in ("weights", "json_file")]
+relatives.params += [OPTIONS[name] for name in ("labels", "by", "seed", "face", "weights", "json_file")]
+ages.params += relatives.params[1:]
 model_card.params.append(OPTIONS["weights"])
-COMMANDS = (evaluate, strangers, worse_photos, model_card)
+COMMANDS = (evaluate, strangers, worse_photos, mixture, relatives, ages, model_card)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from flaskapp.cli.measuring import (
 )
 from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar, report_left_out
+from flaskapp.evaluation import Interval
 from flaskapp.pairs import photos_of, read_labels, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
@@ -34,6 +36,7 @@ from flaskapp.report import Section, Table
 from flaskapp.report.rows import interval_text, percent
 from flaskapp.weights.runtime import Runtime, default_runtime
 from research.measure.beside import BESIDE_HEAD, Beside, beside_rows, compare, peer_scores
+from research.measure.groups import Groups, count_verdicts
 from research.measure.roles import pairs_of_role
 from research.measure.strangers import Fairness, Operating, Rate, measure_strangers
 from research.measure.worse_photos import (
@@ -50,7 +53,7 @@ from research.measure.worse_photos import (
 from research.plots.hardest import HardPair, plot_hardest
 from research.plots.strangers import plot_strangers
 from research.plots.worse_photos import plot_worse_photos
-from research.sets.table import ROLE_NAMES, load_faces, read_sets
+from research.sets.table import ROLE_NAMES, FaceTable, load_faces, read_sets
 
 PROGRAM = "python -m research"
 HARDEST = 8
@@ -100,12 +103,20 @@ class Sets:
         """Return the pairs of these people, or those that the options name where there is no sets file."""
         if self.file is None:
             return list_pairs(options)
+        root, (table, role) = self.file.parent, self.read()
+        pairs = pairs_of_role(table, role, root, options.impostors, options.seed)
+        return Listed(pairs, root, f"{self}: all genuine pairs, {impostors_in_words(options)}")
+
+    def read(self) -> tuple[FaceTable, int]:
+        """Return the photos, and the number of the role."""
+        if self.file is None:
+            raise click.UsageError("Give --sets and --role.")
         table = load_faces(*read_sets(self.file))
         report_left_out(table.passed_over)
-        root, role = self.file.parent, ROLE_NAMES.index(self.role)
-        pairs = pairs_of_role(table, role, root, options.impostors, options.seed)
-        pairs_told = f"all genuine pairs, {impostors_in_words(options)}"
-        return Listed(pairs, root, f"{self.role.capitalize()} people of {self.file.name}: {pairs_told}")
+        return table, ROLE_NAMES.index(self.role)
+
+    def __str__(self) -> str:
+        return f"{self.role.capitalize()} people of {self.file.name}" if self.file else ""
 
 
 def evaluate(options: SimpleNamespace, sets: Sets, peer: Path | None, hardest: Path | None) -> None:
@@ -271,6 +282,57 @@ def _across(point: Operating) -> Table:
     return Table(("", *names), rows)
 
 
+def count_groups(command: str, grouped: Callable[[Path, int], Groups], photos: Path, options: SimpleNamespace) -> None:
+    """Count the verdicts on groups of pairs, and tell what was asked for.
+
+    Args:
+        command: its name.
+        grouped: folder and seed → the pairs.
+        photos: the folder.
+        options: as of the product's command.
+    """
+    groups = grouped(photos, options.seed)
+    if options.labels:
+        groups = groups.split(read_labels(options.labels, options.by))
+    refuse_overwriting(filter(None, [options.json_file]), (photos / name for name in groups.trials.photos))
+    runtime, bar = runtime_of(options.weights), progress_bar("Reading photos", "photos")
+    found = count_verdicts(groups, photos, runtime, seed=options.seed, choice=options.face, progress=bar)
+    told = {"measured": f"{command.capitalize()} of {photos.resolve().name}", **found.to_json()}
+    drawn = told["interval_method"]
+    settings = [
+        ("weights", found.info.weights_id),
+        ("photos", f"{told['photos']:,}, of which {told['photos_failed']:,} show no usable face"),
+        ("intervals", f"95 %, {drawn['replicates']:,} draws of {drawn['count']:,} by {drawn['drawn']}"),
+    ]
+    rows = [_verdict_row(name, shares) for name, shares in found.shares.items()]
+    sections = [
+        Section("What was measured", (), Table(("", ""), settings)),
+        Section("Verdicts", (), Table(WAY_HEAD, rows)),
+    ]
+    _tell(command, sections, told, options)
+    report_left_out(found.failures, "failure to acquire")
+
+
+def mixture(options: SimpleNamespace, sets: Sets) -> None:
+    """Measure scores as probabilities on the mixture, and tell what was asked for."""
+    from research.measure.mixture import measure_mixture  # loads Keras
+
+    found = measure_mixture(*sets.read(), runtime_of(options.weights))
+    told = {"measured": f"{sets}: the mixture that calibrates", **found}
+    parts = {"all": found} | found["by_worse_grade"]
+    settings = [("weights", found["weights"]), ("photos", f"{found['photos']:,}, {found['photos_failed']:,} failed")]
+    rows = [
+        (name, f"{part['ece']:.4f}", interval_text(Interval(**part["intervals"]["ece"]), plain=True),
+         f"{part['genuine']:,} genuine and {part['impostor']:,} impostor pairs")
+        for name, part in parts.items()
+    ]  # fmt: skip
+    sections = [
+        Section("What was measured", (), Table(("", ""), settings)),
+        Section("Calibration", (), Table(("worse photo", "ECE", "95 % interval", "of"), rows)),
+    ]
+    _tell("mixture", sections, told, options)
+
+
 def worse_photos(options: SimpleNamespace, sets: Sets, photos: int, pairs_a_step: int) -> None:
     """Measure photos made worse, and tell what was asked for.
 
@@ -338,18 +400,15 @@ def _step_row(step: Step) -> tuple[str, ...]:
 
 def _way_rows(step: Step) -> list[tuple[str, ...]]:
     return [
-        (
-            f"{step.label}, {way}, {'strangers' if of == 'impostor' else of}",
-            f"{shares.pairs:,}",
-            *(
-                text
-                for name in VERDICTS
-                for text in (_percent(shares, name), interval_text(shares.intervals.get(name)))
-            ),
-        )
+        _verdict_row(f"{step.label}, {way}, {'strangers' if of == 'impostor' else of}", shares)
         for way, cell in step.ways.items()
         for of, shares in cell.items()
     ]
+
+
+def _verdict_row(name: str, shares: Shares) -> tuple[str, ...]:
+    both = [(_percent(shares, verdict), interval_text(shares.intervals.get(verdict))) for verdict in VERDICTS]
+    return name, f"{shares.pairs:,}", *itertools.chain.from_iterable(both)
 
 
 def _percent(shares: Shares, name: str) -> str:

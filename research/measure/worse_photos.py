@@ -43,6 +43,7 @@ ERRORS = {"impostor": "match", "genuine": "non_match"}
 LABELS = {kind.name: kind.label for kind in KINDS} | {"yaw": "degrees, the photo turned further"}
 YAW_BINS = ((0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 90))
 REPLICATES = 500
+PAIRS_AT_ONCE = 4096
 GENUINE_AT_ONCE = 3
 """So many genuine pairs of a person, of four photos, are taken before the next person's turn."""
 
@@ -80,6 +81,12 @@ class Shares:
             told[name] = {key: figure and round(figure, 5) for key, figure in figures.items()}
         return told
 
+    def in_brief(self, error: str) -> dict[str, Any]:
+        """Return the counts, and of one verdict's share the ends of its interval: there are hundreds of them."""
+        interval = self.intervals.get(error)
+        ends = {"low": round(interval.low, 5), "high": round(interval.high, 5)} if interval else {}
+        return {"pairs": self.pairs, **self.counts, **ends}
+
 
 Cell = Mapping[str, Shares]
 """Verdicts on "impostor" and on "genuine" pairs."""
@@ -110,7 +117,9 @@ class Step:
 
     def to_json(self) -> dict[str, Any]:
         """Return it in JSON's types."""
-        ways = {way: {of: shares.to_json() for of, shares in cell.items()} for way, cell in self.ways.items()}
+        ways = {
+            way: {of: shares.in_brief(ERRORS[of]) for of, shares in cell.items()} for way, cell in self.ways.items()
+        }
         return {"value": self.value, "step": self.label, "photos_failed": self.failed, "ways": ways}
 
 
@@ -246,7 +255,7 @@ def measure_worse_photos(
     """
     check_presence(trials.photos, root)
     photos = SpoiledPhotos([root / name for name in trials.photos], runtime, choice, seed)
-    count = _Counter(trials, runtime, seed)
+    count = VerdictCounter(trials, runtime, seed)
     threads, rows = min(allowed_cores(), photos_at_once()), range(len(trials.photos))
     map_in_order(photos.embed_clean, rows, threads, progress)
     clean, yaw = photos.clean, photos.yaw()
@@ -315,7 +324,7 @@ class SpoiledPhotos:
         return face, self._runtime.embed(preprocess.to_model_input(crop[None]))[0]
 
 
-class _Counter:
+class VerdictCounter:
     """Counts verdicts on the pairs, and draws their people again for the intervals."""
 
     def __init__(self, trials: Trials, runtime: Runtime, seed: int) -> None:
@@ -329,26 +338,35 @@ class _Counter:
 
     def __call__(self, references: np.ndarray, probes: np.ndarray, chosen: np.ndarray | None = None) -> Cell:
         """Count the verdicts on the pairs, or on chosen ones, of embeddings float32 (N, 4096)."""
-        trials = self._trials
-        scores = self._runtime.scores(references[trials.first], probes[trials.second])
-        verdicts = np.where(np.isnan(scores), FAILED, decide_all(scores, self._runtime.info.inconclusive_band))
-        wanted = np.ones(len(scores), bool) if chosen is None else chosen
-        kinds = {"impostor": ~trials.same & wanted, "genuine": trials.same & wanted}
-        return {of: self._shares(verdicts[rows], self._of_pair.reshape(-1)[rows]) for of, rows in kinds.items()}
+        same, verdicts = self._trials.same, self.verdicts(references, probes)
+        wanted = np.ones(len(same), bool) if chosen is None else chosen
+        return {"impostor": self.shares(verdicts, ~same & wanted), "genuine": self.shares(verdicts, same & wanted)}
 
-    def _shares(self, verdicts: np.ndarray, of_pair: np.ndarray) -> Shares:
+    def verdicts(self, references: np.ndarray, probes: np.ndarray) -> np.ndarray:
+        """Return each pair's verdict, or that it failed, str (M,), of embeddings float32 (N, 4096)."""
+        trials, runtime = self._trials, self._runtime
+        # A part at a time: each pair's two embeddings are 32 kilobytes.
+        parts = (slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(trials.same), PAIRS_AT_ONCE))
+        scores = np.concatenate(
+            [runtime.scores(references[trials.first[part]], probes[trials.second[part]]) for part in parts]
+        )
+        return np.where(np.isnan(scores), FAILED, decide_all(scores, runtime.info.inconclusive_band))
+
+    def shares(self, verdicts: np.ndarray, chosen: np.ndarray) -> Shares:
+        """Count verdicts, str (M,), on chosen pairs, bool (M,)."""
+        verdicts, of_pair = verdicts[chosen], self._of_pair.reshape(-1)[chosen]
         bound = no_errors_bound(max(len(np.unique(of_pair)), 1))
         pairs = self._drawn(of_pair)
         counts, intervals = {}, {}
         for name in VERDICTS:
-            chosen = of_pair[verdicts == name]
-            counts[name] = len(chosen)
-            if len(chosen) == len(of_pair) > 0:
+            those = of_pair[verdicts == name]
+            counts[name] = len(those)
+            if len(those) == len(of_pair) > 0:
                 intervals[name] = Interval(1 - bound, 1.0)
-            elif len(of_pair) and not len(chosen):
+            elif len(of_pair) and not len(those):
                 intervals[name] = Interval(0.0, bound)
             elif len(of_pair):
-                low, high = np.quantile(self._drawn(chosen)[pairs > 0] / pairs[pairs > 0], ENDS)
+                low, high = np.quantile(self._drawn(those)[pairs > 0] / pairs[pairs > 0], ENDS)
                 if low < high:  # of too few people all draws say the same
                     intervals[name] = Interval(float(low), float(high))
         return Shares(counts, intervals)

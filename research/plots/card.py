@@ -1,4 +1,4 @@
-"""The model card's six figures, drawn from the JSON of the measuring commands."""
+"""The model card's figures, drawn from the JSON of the measuring commands."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ def draw_card(runs: Mapping[str, Json]) -> dict[str, Figure]:
     Args:
         runs: name of a run (``research.measure.card.RUNS``) → its JSON.
     """
+    spoiled = {"reliability-spoiled": _plot_reliability(runs["mixture"])} if "mixture" in runs else {}
     return {
         "verdicts": plot_verdicts(runs["reporting"]["decisions"]),
         "missed": plot_missed(runs["people"]),
-        "reliability": plot_reliability(_quality(runs["reporting"])),
+        "reliability": _plot_reliability(runs["reporting"]),
+        **spoiled,
         "strangers": plot_strangers(runs["strangers"]),
         "strangers-by-age": plot_strangers(runs["ages"]),
         "worse-photos": plot_worse_photos(runs["worse"]),
@@ -98,6 +100,11 @@ def plot_missed(run: Json) -> Figure:
 
 def _title(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.03, y=0.96, ha="left", size=TITLE_SIZE - 2, weight="bold", color=INK)
+
+
+def _plot_reliability(run: Json) -> Figure:
+    parts = {f"worse photo {grade}": _quality(part) for grade, part in run.get("by_worse_grade", {}).items()}
+    return plot_reliability(_quality(run), parts)
 
 
 def _quality(run: Json) -> Quality:

@@ -104,4 +104,4 @@ def _draw(axes: Axes, steps: Sequence[Json], kind: str, label: str) -> None:
 def _shares(steps: Sequence[Json], way: str, of: str, verdict: str) -> list[float]:
     """Return a verdict's shares, those of unchanged photos where nothing was changed."""
     cells = [step["ways"].get(way) or step["ways"]["unchanged"] for step in steps]
-    return [cell[of][verdict]["share"] or 0.0 for cell in cells]
+    return [cell[of][verdict] / max(cell[of]["pairs"], 1) for cell in cells]

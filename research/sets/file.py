@@ -39,6 +39,7 @@ class FaceSet:
             learn in place of those by which overlaps and faults are found.
         trains: whether any of its photos may be learned from; else they only choose and measure.
         source: where its photos came from, for the record.
+        tight: whether they are square and end at the face; ``lay-out`` enlarges them and adds a border.
     """
 
     name: str
@@ -55,6 +56,7 @@ class FaceSet:
     learned: Path | None = None
     trains: bool = True
     source: str = ""
+    tight: bool = False
 
     def __post_init__(self) -> None:
         if self.roles not in ("celeba", "hashed", *ROLE_NAMES[:4]):
@@ -120,6 +122,7 @@ def _face_set(entry: dict[str, Any], base: Path) -> FaceSet:
         learned=base / entry["learned"] if "learned" in entry else None,
         trains=_yes_or_no(entry, "trains", True),
         source=str(entry.get("source", "")),
+        tight=_yes_or_no(entry, "tight", False),
     )
 
 

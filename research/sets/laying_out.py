@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
 
 from flaskapp.errors import DataError
+from flaskapp.preprocess.files import PHOTO_SUFFIXES
 from research.sets.file import FaceSet, read_sets
 from research.sets.table import read_teacher
 
 __all__ = ["lay_out_sets"]
 
+# As the teacher's landmarks of such crops were found: so large, with so much of the edge repeated on each side.
+TIGHT_SIDE, TIGHT_BORDER = 150, 25
+
 
 def lay_out_sets(sets_file: Path, mirrors: Path) -> Iterator[tuple[str, int]]:
-    """Write the photos that the teacher's files name; yield each set that has a source, and its number of photos.
+    """Write the photos of each set that has a source; yield its name and how many they are.
+
+    They are those that the teacher's file names, or where there is none, all that lie there.
 
     Args:
         sets_file: its sets' ``source`` is ``owner/name@commit``, or with ``:folder`` where paths start from there.
@@ -25,17 +35,18 @@ def lay_out_sets(sets_file: Path, mirrors: Path) -> Iterator[tuple[str, int]]:
         DataError: a repository or a photo is not there.
     """
     for face_set in read_sets(sets_file)[0]:
-        if face_set.source and face_set.teacher:
-            yield face_set.name, _lay_out(face_set, read_teacher(face_set.teacher)[0], mirrors)
+        if face_set.source:
+            yield face_set.name, _lay_out(face_set, mirrors)
 
 
-def _lay_out(face_set: FaceSet, names: Sequence[str], mirrors: Path) -> int:
+def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
     repository, _, rest = face_set.source.partition("@")
     commit, _, folder = rest.partition(":")
     bare = mirrors / repository.replace("/", "+")
     bare = bare / "repo" if (bare / "repo").is_dir() else bare
     if not bare.is_dir():
         raise DataError(f"Set {face_set.name}: there is no copy of {repository}.", "Bring a bare one.")
+    names = read_teacher(face_set.teacher)[0] if face_set.teacher else _photos_at(bare, f"{commit}:{folder}")
     top = face_set.folder.resolve()
     written = 0
     for name, photo in _blobs(bare, commit, folder, names):
@@ -43,11 +54,28 @@ def _lay_out(face_set: FaceSet, names: Sequence[str], mirrors: Path) -> int:
         if photo is None or top not in target.parents:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(photo)
+        if face_set.tight:
+            _with_border(photo).save(target.with_suffix(".png"))
+        else:
+            target.write_bytes(photo)
         written += 1
     if not written:
         raise DataError(f"Set {face_set.name}: {repository} holds none of its photos at {commit}.", "Look at source.")
     return written
+
+
+def _photos_at(bare: Path, place: str) -> list[str]:
+    """List what is named as a photo below ``commit:folder``; nothing where that is not there."""
+    command = ["git", f"--git-dir={bare}", "ls-tree", "-rz", "--name-only", place]
+    listed = subprocess.run(command, capture_output=True, check=False).stdout.decode()  # noqa: S603
+    return [name for name in listed.split("\0") if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
+
+
+def _with_border(photo: bytes) -> Image.Image:
+    """Enlarge a photo that ends at the face, and go on with its edge, so that the face is found."""
+    larger = Image.open(io.BytesIO(photo)).convert("RGB").resize((TIGHT_SIDE, TIGHT_SIDE), Image.Resampling.BICUBIC)
+    border = (TIGHT_BORDER, TIGHT_BORDER)
+    return Image.fromarray(np.pad(np.asarray(larger), (border, border, (0, 0)), "edge"))
 
 
 def _blobs(bare: Path, commit: str, folder: str, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:

@@ -64,7 +64,7 @@ class TestCalibration:
 
     def test_where_the_network_is_unsure_it_finds_the_same_numbers_again(self):
         # Pairs that keep their odds as far as the network is sure, as ``Trust`` says.
-        generator, trust = np.random.default_rng(6), Trust(1.0, 2.0)
+        generator, trust = np.random.default_rng(6), Trust((0.2, 0.8), (0.5, 1.0))
         distance, certainty = generator.uniform(0, 4, 300_000), generator.uniform(0.3, 1, 300_000)
         odds = trust.weigh(4 - 2 * distance, certainty, 1.0)
         same = generator.random(odds.size) < sigmoid(odds)
@@ -72,7 +72,7 @@ class TestCalibration:
         assert (found.scale, found.offset) == (pytest.approx(-2, abs=0.05), pytest.approx(4, abs=0.1))
         blind = fit_calibration(distance, same, None)
         assert blind.log_loss > found.log_loss
-        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": 1.0, "non_match": 2.0}
+        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": [0.2, 0.8], "non_match": [0.5, 1.0]}
 
     def test_pairs_count_as_often_as_they_are_told_to(self):
         distance, same = self.distances(600)
@@ -92,7 +92,7 @@ class TestCalibration:
         found = fit_calibration(*self.distances())
         assert found == fit_calibration(*self.distances())
         told = json.loads(json.dumps(found.to_json()))
-        assert Calibration(**told | {"trust": Trust(**told["trust"])}) == found
+        assert Calibration(**told | {"trust": Trust.from_json(told["trust"])}) == found
 
     def test_refuses_distances_that_tell_nothing(self):
         with pytest.raises(DataError, match="fall as the distance grows"):

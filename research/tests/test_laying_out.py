@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flaskapp.errors import DataError
+from research.sets.file import read_sets
 from research.sets.laying_out import lay_out_sets
 
 
@@ -65,3 +68,40 @@ def test_a_name_that_leads_out_of_the_folder_is_passed_over(photos, tmp_path):
     )
     assert list(lay_out_sets(photos / "sets.toml", mirrors)) == [("a", 1)]
     assert sorted(path.name for path in photos.iterdir()) == ["a", "sets.toml", "t.npz"]
+
+
+def test_without_a_teacher_all_photos_are_taken_and_nothing_else(photos, tmp_path):
+    """Names beyond ASCII, which git would quote, too; and where nothing is, that is told."""
+    source = tmp_path / "source"
+    (source / "faces").mkdir()
+    for name in ("Zoë 1.PNG", "Thumbs.db"):
+        (source / "faces" / name).write_bytes(b"x")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "others")
+    git(source, "push", "-q", str(tmp_path / "mirrors" / "somebody+faces" / "repo"), "HEAD")
+    sets = '[[set]]\nname = "b"\nfolder = "b"\nsource = "somebody/faces@HEAD:faces"\n'
+    (photos / "b.toml").write_text(sets)
+    assert list(lay_out_sets(photos / "b.toml", tmp_path / "mirrors")) == [("b", 1)]
+    assert [path.name for path in (photos / "b").iterdir()] == ["Zoë 1.PNG"]
+    (photos / "b.toml").write_text(sets.replace(":faces", ":nothing"))
+    with pytest.raises(DataError, match="holds none of its photos"):
+        list(lay_out_sets(photos / "b.toml", tmp_path / "mirrors"))
+
+
+def test_a_tight_crop_gets_larger_and_a_border(photos, tmp_path):
+    source, sets = tmp_path / "source", photos / "sets.toml"
+    (source / "faces").mkdir()
+    Image.fromarray(np.array([[[250, 0, 0]] * 64] * 64, np.uint8)).save(source / "faces" / "1.jpg")
+    git(source, "add", ".")
+    git(source, "commit", "-qm", "another")
+    git(source, "push", "-q", str(tmp_path / "mirrors" / "somebody+faces" / "repo"), "HEAD")
+    sets.write_text('[[set]]\nname = "c"\nfolder = "c"\nsource = "somebody/faces@HEAD:faces"\ntight = true\n')
+    assert list(lay_out_sets(sets, tmp_path / "mirrors")) == [("c", 1)]
+    with Image.open(photos / "c" / "1.png") as image:
+        assert image.size == (200, 200)
+        assert [image.getpixel(place)[0] > 240 for place in ((0, 0), (100, 100), (199, 199))] == [True] * 3
+
+
+def test_the_sets_to_measure_with_name_where_they_come_from():
+    sets, _ = read_sets(Path(__file__).parents[1] / "measuring-sets.toml")
+    assert all(one.source and not one.trains for one in sets)

@@ -9,6 +9,7 @@ from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import sigmoid
 from research.distil import shipping
 from research.distil.mixture import WAYS, Mixture, mix
+from research.distil.references import Photos
 from research.distil.spoiling import KINDS
 
 CONDITIONS = 1 + 2 * sum(len(kind.measured) for kind in KINDS) + len(KINDS)
@@ -33,6 +34,16 @@ def test_every_condition_has_pairs_of_both_kinds_within_sets(mixed):
         assert (np.bincount(mixed.condition[kind], minlength=CONDITIONS) > 0).all()
     assert (mixed.people[:, 0] % 2 == mixed.people[:, 1] % 2).all()
     np.testing.assert_array_equal(mixed.same, mixed.people[:, 0] == mixed.people[:, 1])
+
+
+def test_it_keeps_whose_pairs_they_are_in_half_precision(mixed):
+    photos = mixed.photos
+    assert photos.embeddings.shape == (18, 4096)
+    assert len(photos.spoiled) == sum(len(kind.measured) for kind in KINDS)
+    rows = [photos.embeddings, *photos.spoiled.values()]
+    assert {part.dtype for part in rows} == {np.dtype(np.float16)}
+    assert {len(part) for part in rows[1:]} == {len(photos.some)}
+    np.testing.assert_array_equal(photos.set_index, photos.person % 2)
 
 
 def test_each_way_weighs_what_it_is_to_weigh(mixed):
@@ -68,7 +79,9 @@ def fog() -> Mixture:
     distance = np.where(same | poor, 1.0, 3.0) + rng.normal(0, 0.35, same.size)
     certainty = np.where(poor, 0.3, 1.0)
     people = np.stack([np.arange(same.size) % 50, np.where(same, np.arange(same.size) % 50, 50)], axis=1)
-    return Mixture(distance, certainty, certainty, same, condition, (("as they come", ""), ("alike", "fog")), people)
+    conditions = (("as they come", ""), ("alike", "fog"))
+    none = Photos(np.empty((0, 4096)), people[:0, 0], people[:0, 0])
+    return Mixture(distance, certainty, certainty, same, condition, conditions, people, none)
 
 
 class TestCalibrating:
@@ -81,7 +94,7 @@ class TestCalibrating:
         assert np.mean(scores[~foggy & fog.same] >= choice.high) > 0.95
         blind = sigmoid(calibration.scale * fog.distance + calibration.offset)
         assert np.mean(blind[foggy & ~fog.same] >= choice.high) > 0.5, "else this test would show nothing"
-        assert calibration.trust != Trust(0, 0)
+        assert calibration.trust != Trust((0, 0), (0, 0))
 
     def test_verdicts_are_counted_by_grade(self, fog):
         calibration, choice = shipping.calibrate(fog)

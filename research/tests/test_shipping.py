@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from flaskapp import preprocess
+from flaskapp.finding import bars_of
 from flaskapp.layers import WithMirrorImage
 from flaskapp.weights.runtime import Runtime
 from research.__main__ import main
@@ -112,7 +113,7 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
     assert note["trust"] == note["calibration"]["trust"]
     poor, good = note["grade_bounds"]
     assert 0 < poor <= good <= 1
-    assert served.info.trust.match >= 0
+    assert 0 <= served.info.trust.match[0] <= served.info.trust.match[1] <= 1
     for name, counts in note["counts_by_grades"].items():
         assert set(name.split(" and ")) <= {"good", "fair", "poor"}
         for verdict, told in counts["intervals"].items():
@@ -120,6 +121,14 @@ def test_folders_of_people_become_weights_that_serve(people, average, tmp_path):
                 share = counts[kind][verdict] / sum(counts[kind].values())
                 assert 0 <= low <= high <= 1
                 assert low - 0.05 <= share <= high + 0.05
+    assert set(note["references"]["by_number"]) == {"2"}, "of two people with six photos each"
+    assert served.info.for_references(3).verdict_counts("match").references == 2
+    assert [row["references"] for row in note["references"]["figures"]] == [1, 2]
+    assert note["searching"].keys() == {"1", "2"}
+    for number, bars in note["searching"].items():
+        told = note if number == "1" else note["references"]["by_number"][number]
+        assert bars[0]["score"] == told["inconclusive_band"][1]
+    assert [bar.references for bar in bars_of(served.info, ["good"] * 3)][:1] == [2]
     assert note["band_choice"]["max_fnmr"] == pytest.approx(10 / 30), "so few pairs show no lower rate"
 
     faces = np.stack([pattern(1000 + sum(PEOPLE.values()) - 1), pattern(1000), pattern(1000)])
@@ -153,7 +162,7 @@ def test_what_a_set_named_as_centre_has_in_common_is_taken_off(people):
     twin = siamese_of(arrays, UNITS, table, faces).get_layer("embedding_network")
     dense = keras.Model(twin.input, twin.get_layer("embedding").output)
     spread = dense.predict(preprocess.to_model_input(faces[table.role == TRAINING]), verbose=0)
-    assert np.linalg.norm(spread.mean(axis=0)) < 0.02 * np.linalg.norm(spread, axis=1).mean()
+    assert np.linalg.norm(spread.mean(axis=0)) < 0.05 * np.linalg.norm(spread, axis=1).mean()
 
 
 def test_sets_without_people_to_choose_with_are_refused(people, average, tmp_path):

@@ -28,7 +28,7 @@ def run_in(folder: Path, table, faces, schedule: Schedule | None = None, recipe:
     keras.utils.set_random_seed(1)
     rows, targets = training_faces(table)
     batches = Batches(faces, targets, rows, recipe.batch_size, recipe.changes, recipe.seed)
-    network = build_student((0, 0, 0, 0), 0)
+    network = build_student((0, 0, 0, 0))
     return Run(folder, network, table, batches, schedule or Schedule(warm_up=2, until=64), recipe, threads=lambda: 1)
 
 

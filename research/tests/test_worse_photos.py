@@ -283,8 +283,8 @@ class TestWays:
         for cell in step["ways"].values():
             assert cell.keys() == ERRORS.keys()
             for shares in cell.values():
-                assert shares.keys() == {"pairs", *VERDICTS}
-                assert all(shares[name].keys() >= {"count", "share"} for name in VERDICTS)
+                assert shares.keys() == {"pairs", *VERDICTS, "low", "high"}
+                assert sum(shares[name] for name in VERDICTS) == shares["pairs"]
 
     def test_each_kind_is_drawn_with_the_photos_as_they_are_first(self, made_up):
         figure = plot_worse_photos(made_up.to_json())

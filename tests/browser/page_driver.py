@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +37,7 @@ from flaskapp.evaluation.decisions import decide
 from flaskapp.personal.model import PersonalInfo
 from flaskapp.preprocess import TEMPLATE, Photo
 from flaskapp.quality import LIMITS, Quality, measured
-from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier
+from flaskapp.verifier import OUT_OF_SCOPE, STAGES, FaceInPhoto, Verification, Verifier, reference_labels
 from flaskapp.weights.info import WeightsInfo
 from flaskapp.weights.runtime import Runtime
 
@@ -55,7 +56,7 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800, "out_of_scope": 0},
         "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48, "out_of_scope": 0},
     },
-    trust=Trust(1.0, 2.0),
+    trust=Trust((0.0, 1.0), (0.5, 1.0)),
     grade_bounds=(0.7, 0.9),
     details={"terms": "For tests."},
 )
@@ -107,6 +108,7 @@ class SteeredVerifier:
         weights: what is said of the weights.
         knows: False: of the next comparisons it knows nobody, as a personal model of strangers.
         score: of the next comparisons.
+        odd: references, by number, that do not look like the others.
         raises: error of the next comparison, or None.
         delay_s: seconds that a comparison takes.
         most_at_once: most comparisons that were under way at the same time.
@@ -122,8 +124,9 @@ class SteeredVerifier:
     def reset(self) -> None:
         """Behave as at first."""
         self.score, self.delay_s, self.most_at_once, self._under_way = 0.9, 0.0, 0, 0
+        self.odd: tuple[int, ...] = ()
         self.raises: Exception | None = None
-        self.calls: list[tuple[int | None, int | None]] = []
+        self.calls: list[tuple[int | None, ...]] = []
         self.weights, self.knows = WEIGHTS, True
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
@@ -134,9 +137,9 @@ class SteeredVerifier:
 
     def verify(
         self,
-        reference: bytes,
+        reference: bytes | Sequence[bytes],
         probe: bytes,
-        reference_face: int | None = None,
+        reference_face: int | Sequence[int | None] | None = None,
         probe_face: int | None = None,
         probe_choice: str = "refuse",  # noqa: ARG002 - the film shows one person
     ) -> Verification:
@@ -144,21 +147,29 @@ class SteeredVerifier:
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
         try:
-            return self._verify(reference, probe, reference_face, probe_face)
+            references = [reference] if isinstance(reference, bytes) else list(reference)
+            chosen = list(reference_face) if isinstance(reference_face, Sequence) else [reference_face]
+            return self._verify(references, probe, chosen, probe_face)
         finally:
             self._under_way -= 1
 
-    def _verify(self, reference: bytes, probe: bytes, first: int | None, second: int | None) -> Verification:
-        self.calls.append((first, second))
+    def _verify(
+        self, references: list[bytes], probe: bytes, chosen: list[int | None], second: int | None
+    ) -> Verification:
+        self.calls.append((*chosen, second))
         time.sleep(self.delay_s)
         if self.raises:
             raise self.raises
-        faces = self._read_as("reference", reference, first), self._read_as("probe", probe, second)
-        weights, times = self.weights, dict.fromkeys(STAGES, 1.0)
+        told = zip(reference_labels(len(references)), references, chosen, strict=True)
+        first = tuple(self._read_as(*one) for one in told)
+        new = self._read_as("probe", probe, second)
+        weights, times = self.weights.for_references(len(first)), dict.fromkeys(STAGES, 1.0)
         band = weights.inconclusive_band
         decision = decide(self.score, band) if self.knows else OUT_OF_SCOPE
-        counts = weights.verdict_counts(decision, (faces[0].quality.grade, faces[1].quality.grade))
-        return Verification(decision, self.score, band, weights.threshold, *faces, weights.weights_id, counts, times)
+        counts = weights.verdict_counts(decision, (first[0].quality.grade, new.quality.grade))
+        return Verification(
+            decision, self.score, band, weights.threshold, first, new, weights.weights_id, counts, times, self.odd
+        )
 
     def _read_as(self, label: str, photo: bytes, number: int | None) -> FaceInPhoto:
         try:
@@ -266,6 +277,13 @@ class Driver:
         self.find(f"#{label}-file").set_input_files(photo)
         return self.settled(label)
 
+    def add(self, *photos: Path | FilePayload) -> Driver:
+        """Choose more photos of the person, and wait until the page has looked at them."""
+        before = self.find(".tile").count()
+        self.find("#more-file").set_input_files(in_memory(photos))
+        expect(self.find(".tile:is([data-state=ready], [data-state=failed])")).to_have_count(before + len(photos))
+        return self
+
     def settled(self, label: str) -> Driver:
         """Wait until the page has looked at a photo."""
         self.find(f"#{label}-slot:is([data-state=ready], [data-state=failed])").wait_for()
@@ -338,6 +356,14 @@ class Driver:
         """Return by how many pixels the page is wider than the window."""
         root = "document.documentElement"
         return cast(int, self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
+
+
+def in_memory(photos: Sequence[Path | FilePayload]) -> list[FilePayload]:
+    """Return photos as Playwright takes several, which lie all on disk or all in memory."""
+    return [
+        {"name": one.name, "mimeType": "image/jpeg", "buffer": one.read_bytes()} if isinstance(one, Path) else one
+        for one in photos
+    ]
 
 
 HAND_OVER = """(target, [kind, files, text]) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from page_driver import Driver
+from page_driver import Driver, in_memory
 from playwright.sync_api import expect
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -32,6 +32,22 @@ def at_photos(window: Driver, files: Files) -> None:
 
 def at_missing(window: Driver, files: Files) -> None:
     window.agree().compare()
+
+
+def at_more(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).add(*(files[name] for name in ("fair", "group", "landscape")))
+    window.choose("probe", files["hopper"])
+
+
+def at_more_result(window: Driver, files: Files) -> None:
+    window.agree().choose("reference", files["hopper"]).add(
+        *(files[name] for name in ("fair", "heic", "poor", "hopper"))
+    )
+    window.choose("probe", files["collins"])
+    window.page.evaluate(DOUBT_TWO)
+    window.compare()
+    expect(window.find("#result")).to_be_visible()
+    window.page.get_by_text("Details", exact=True).click()
 
 
 def at_faces(window: Driver, files: Files) -> None:
@@ -220,6 +236,13 @@ def at_plain_faces(window: Driver, files: Files) -> None:
     expect(window.page.get_by_role("radio")).to_have_count(3)
 
 
+def at_plain_more(window: Driver, files: Files) -> None:
+    at_plain_photos(window, files)
+    window.find("#more-file").set_input_files(in_memory([files["hopper"], files["poor"]]))
+    window.send(files["hopper"], files["hopper"])
+    expect(window.find("#more-faces li")).to_have_count(2)
+
+
 def at_plain_error(window: Driver, files: Files) -> None:
     at_plain_photos(window, files)
     window.send(files["hopper"], files["landscape"])
@@ -240,12 +263,14 @@ ANSWER_OTHERWISE = """() => {
     return Response.json({ ...(await response.json()), CHANGES });
   };
 }"""
+SAID = "Compared with 5 photos of one person. Photos 2 and 4 do not look like the others: they may show two people."
+DOUBT_TWO = ANSWER_OTHERWISE.replace("CHANGES", f'references: {{ count: 5, odd: [2, 4], sentence: "{SAID}" }}')
 KNOW_NOBODY = ANSWER_OTHERWISE.replace("CHANGES", 'decision: "out_of_scope", similarity_score: null')
 TELL_NOTHING = ANSWER_OTHERWISE.replace("CHANGES", 'decision: "inconclusive", similarity_score: 0.5')
 
 State = Callable[[Driver, Files], None]
 
-PLAIN_STATES: list[State] = [at_plain_photos, at_plain_faces, at_plain_error, at_plain_result]
+PLAIN_STATES: list[State] = [at_plain_photos, at_plain_faces, at_plain_more, at_plain_error, at_plain_result]
 """Those of a browser without JavaScript."""
 
 STATES: list[State] = [
@@ -253,6 +278,8 @@ STATES: list[State] = [
     at_refusal,
     at_photos,
     at_missing,
+    at_more,
+    at_more_result,
     at_faces,
     at_pictures,
     at_pictures_to_choose_from,

@@ -40,6 +40,7 @@ class TestHelp:
             "compare",
             "detect",
             "evaluate",
+            "find",
             "forget",
             "serve",
             "train",

@@ -65,6 +65,17 @@ class TestBesideOthers:
         assert score_quality(scores, same).ece == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_pair_that_counts_twice_is_as_two():
+    scores, same = acquired(**CASES[0].values[0])
+    times = np.random.default_rng(0).integers(1, 4, len(same))
+    once, again = score_quality(scores, same, times), score_quality(scores.repeat(times), same.repeat(times))
+    assert once.genuine == same.sum()  # pairs are told as they are
+    for name in ("brier", "ece", "cllr", "min_cllr"):
+        assert getattr(once, name) == pytest.approx(getattr(again, name))
+    for one, other in zip(once.bins, again.bins, strict=True):
+        assert (one.mean_score, one.observed) == (pytest.approx(other.mean_score), pytest.approx(other.observed))
+
+
 class TestFigures:
     def test_by_hand(self):
         found = score_quality([0.2, 0.6, 0.4, 0.8], SAME)

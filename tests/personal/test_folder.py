@@ -63,6 +63,7 @@ class TestScope:
             1,
             None,
             None,
+            None,
             "two strangers",
             "its owner",
             counts["sentence"],

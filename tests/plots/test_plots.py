@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -110,6 +111,26 @@ class TestDetection:
         assert (poor.get_text().replace("\n", " "), good.get_text()) == ("poor: turned up or down, noisy", "good")
         assert [text.xy for text in (poor, good)] == [(30, 90), (80, 118)]
         assert [text.get_verticalalignment() for text in (poor, good)] == ["top", "bottom"]
+
+
+class TestFaces:
+    @pytest.mark.parametrize("count", [0, 1, 7])
+    def test_each_has_its_words_and_lies_within_the_sheet(self, count):
+        faces = [(gradient(100, 100), (f"{number}.jpg", "", "match 0.9000")) for number in range(count)]
+        figure = plots.plot_faces(faces, "Faces of somebody", ["One note.", "Another."])
+        assert len(figure.axes) == count
+        shown = texts_of(figure)
+        assert {"Faces of somebody", "One note.", "Another."} <= set(shown)
+        assert [text for text in shown if ".jpg" in text] == [f"{number}.jpg\nmatch 0.9000" for number in range(count)]
+        places = [axes.get_position() for axes in figure.axes]
+        assert all(place.min.min() > 0 and place.max.max() < 1 for place in places)
+        assert len({(place.x0, place.y0) for place in places}) == count
+
+    def test_long_names_are_cut_and_wrapped(self):
+        figure = plots.plot_faces([(gradient(100, 100), ["word " * 40])], "", [])
+        lines = max(texts_of(figure), key=len).splitlines()
+        assert max(map(len, lines)) <= 24
+        assert lines[-1].endswith("…")
 
 
 class TestComparison:
@@ -284,6 +305,13 @@ class TestRates:
         evaluation = evaluate(self.scores, self.same, threshold=0.5, band=(0.4, 0.6))
         drawn = plots.plot_evaluation(self.scores, self.same, evaluation, {"worse photo poor": part})
         assert label in legend_of(drawn["reliability"].axes[0])
+
+    def test_millions_of_pairs_leave_room_for_the_name_of_their_axis(self):
+        quality = score_quality(self.scores, self.same)
+        bins = tuple(replace(one, impostor=700_000) for one in quality.bins)
+        figure = plots.plot_reliability(replace(quality, bins=bins))
+        FigureCanvasAgg(figure).draw()
+        assert min(axes.yaxis.label.get_window_extent().x0 for axes in figure.axes) > 0
 
     def test_a_bin_of_few_pairs_is_hollow(self):
         scores, same = np.append(self.scores, [0.5, 0.5]), np.append(self.same, [True, False])

@@ -12,7 +12,16 @@ from PIL import Image
 from flaskapp import preprocess
 from flaskapp.detection import Detection, Detector
 from flaskapp.errors import NoFaceError, SeveralFacesError, UnsupportedFormatError
-from flaskapp.preprocess import Photo, align_face, crop_face, crop_photo, decode_photo, find_face, find_faces
+from flaskapp.preprocess import (
+    Photo,
+    align_face,
+    crop_face,
+    crop_faces,
+    crop_photo,
+    decode_photo,
+    find_face,
+    find_faces,
+)
 
 
 def as_jpeg(pixels: np.ndarray, **options: object) -> bytes:
@@ -87,6 +96,16 @@ class TestCropFace:
         (face,) = find_faces(photo)
         whole = photo.at_full_scale()
         assert np.array_equal(crop_face(photo, face.landmarks), align_face(whole.pixels, face.landmarks))
+
+    def test_many_small_faces_need_one_decoding(self, crowd, monkeypatch):
+        photo = decode_photo(crowd)
+        (face,) = find_faces(photo)
+        decoded, at_full_scale = [], Photo.at_full_scale
+        monkeypatch.setattr(Photo, "at_full_scale", lambda self: decoded.append(self.encoded) or at_full_scale(self))
+        one, two, three = crop_faces(photo, [face.landmarks] * 3)
+        assert np.array_equal(one, two)
+        assert np.array_equal(one, three)
+        assert [data is not None for data in decoded] == [True, False, False]
 
     def test_a_large_face_needs_no_second_decoding(self, close_up, monkeypatch):
         photo = decode_photo(close_up)

@@ -29,7 +29,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img"}:
+        if tag not in {"meta", "img", "br"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -74,6 +74,17 @@ class TestPage:
         [image] = [attributes for tag, attributes in Page(some_page()).tags if tag == "img"]
         assert image["alt"] == 'A "curve"'
         assert (image["width"], image["height"]) == ("220", "110")
+
+    def test_faces_stand_beside_each_other_with_lines_below(self):
+        pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3)).astype(np.uint8)
+        faces = [report.face(pixels, 'Face "1"', ["<i>.jpg", "", "match"])] * 2
+        page = Page(report.page("Faces", "", [report.Section("Found", faces=faces)]))
+        images = [attributes for tag, attributes in page.tags if tag == "img"]
+        assert [(image["alt"], image["width"], image["height"]) for image in images] == [('Face "1"', "100", "100")] * 2
+        assert all(image["src"].startswith("data:image/jpeg;base64,") for image in images)
+        assert page.words.count("<i>.jpg") == page.words.count("match") == 2
+        assert [tag for tag, _ in page.tags].count("br") == 2, "an empty line is none"
+        assert page.open == []
 
     def test_columns_of_figures_are_scrolled_and_sentences_wrapped(self):
         def tables(columns: int) -> list[dict]:

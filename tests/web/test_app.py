@@ -65,12 +65,11 @@ class TestVerify:
         response = agreed.post("/api/v1/verify", data=body, content_type="multipart/form-data; boundary=x")
         assert problem(response) == (400, "missing_photo", "reference")
 
-    def test_does_not_choose_between_two_photos_of_one_name(self, agreed, verifier):
-        part = '--x\r\nContent-Disposition: form-data; name="reference"; filename="a"\r\n\r\ndata\r\n'
-        response = agreed.post(
-            "/api/v1/verify", data=f"{part}{part}--x--", content_type="multipart/form-data; boundary=x"
-        )
-        assert problem(response) == (400, "several_photos", "reference")
+    def test_does_not_choose_between_two_probes(self, agreed, verifier):
+        part = '--x\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\ndata\r\n'
+        body = "".join(part % name for name in ("reference", "probe", "probe"))
+        response = agreed.post("/api/v1/verify", data=f"{body}--x--", content_type="multipart/form-data; boundary=x")
+        assert problem(response) == (400, "several_photos", "probe")
         assert "Received: 2." in response.json["detail"]
         assert not verifier.calls
 
@@ -160,6 +159,82 @@ class TestDetect:
 FRAME = {"reference": b"one", "frame": b"two"}
 
 
+class TestReferences:
+    """Several photos of one person in the field "reference"."""
+
+    THREE = (b"one", b"2nd", b"3rd")
+
+    def test_are_compared_together(self, agreed, verifier):
+        answer = agreed.verify(self.THREE, reference_face=2, reference_3_face=1, probe_face=4)
+        assert verifier.calls == [(self.THREE, b"two", (2, None, 1), 4)]
+        assert answer.json["references"]["count"] == 3
+        assert len(answer.json["faces"]["references"]) == 3
+
+    def test_pass_over_file_fields_in_which_nothing_was_chosen(self, agreed, verifier):
+        part = '--x\r\nContent-Disposition: form-data; name="%s"; filename="%s"\r\n\r\n%s\r\n'
+        parts = (("reference", "a", "data"), ("reference", "", ""), ("probe", "b", "new"))
+        body = "".join(part % one for one in parts) + "--x--"
+        agreed.post("/api/v1/verify", data=body, content_type="multipart/form-data; boundary=x")
+        assert verifier.calls == [(b"data", b"new", None, None)]
+
+    def test_are_twenty_at_most(self, agreed, verifier):
+        faces = {f"reference_{number}_face": 1 for number in range(2, 21)}
+        assert agreed.verify([b"one"] * 20, reference_face=1, **faces, probe_face=1).status_code == 200
+        assert len(verifier.calls.pop()[0]) == 20
+        refused = agreed.verify([b"one"] * 21)
+        assert problem(refused) == (400, "several_photos", "reference")
+        assert not verifier.calls
+
+    def test_say_which_one_is_wrong(self, agreed, verifier):
+        assert problem(agreed.verify(self.THREE, reference_2_face="0")) == (422, "bad_face_number", "reference 2")
+        assert problem(agreed.verify(self.THREE, reference_face="0")) == (422, "bad_face_number", "reference 1")
+        large = b"x" * (agreed.services.settings.max_photo_bytes + 1)
+        assert problem(agreed.verify([b"one", large])) == (413, "too_large", "reference 2")
+        verifier.raises = several("reference 3")
+        assert problem(agreed.verify(self.THREE)) == (422, "several_faces", "reference 3")
+
+    def test_may_be_as_large_as_any_request(self, agreed):
+        most = agreed.services.settings.max_body_bytes
+        assert problem(agreed.verify([b"x" * (most // 3)] * 3)) == (413, "too_large", None)
+
+    def test_count_as_a_comparison_each(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=6)
+        browser.agree()
+        statuses = [browser.verify(self.THREE).status_code for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        assert int(browser.verify(self.THREE).headers["Retry-After"]) > 1
+
+    def test_beyond_the_limit_are_compared_where_nothing_else_was(self, open_browser):
+        browser = open_browser(FR_RATE_LIMIT=2)
+        browser.agree()
+        assert [browser.verify(self.THREE).status_code for _ in range(2)] == [200, 429]
+
+    def test_are_told_on_the_page(self, agreed, verifier):
+        verifier.odd, verifier.qualities = (3,), {b"2nd": POOR}
+        sent = {"reference": self.THREE, "probe": b"two"}
+        text = agreed.send("/compare", sent, csrf_token=agreed.form_token()).get_data(as_text=True)
+        assert "Compared with 3 photos of one person. Photo 3 does not look like the others" in text
+        assert "<span data-name>Photo 2</span>" in text
+        assert "Poor photo: too dark, grainy" in text
+
+    def test_ask_on_the_page_which_face_of_which_is_meant(self, agreed, verifier):
+        verifier.raises = error = several("reference 1")
+        error.others = {"reference 2": error.faces, "reference 3": error.faces[:1], "probe": error.faces}
+        sent = {"reference": self.THREE, "probe": b"two"}
+        response = agreed.send("/compare", sent, csrf_token=agreed.form_token(), reference_2_face="2")
+        assert response.status_code == 422
+        text = response.get_data(as_text=True)
+        names = set(re.findall(r'name="(\w+_face)" value="2"', text))
+        assert names == {"reference_face", "reference_2_face", "probe_face"}
+        assert re.search(r'name="reference_2_face" value="2"[^>]* checked', text)
+
+    def test_in_error_are_named_on_the_page(self, agreed, verifier):
+        verifier.raises = UnreadablePhotoError("The photo is damaged-4711.", photo="reference 2")
+        sent = {"reference": self.THREE, "probe": b"two"}
+        text = agreed.send("/compare", sent, csrf_token=agreed.form_token()).get_data(as_text=True)
+        assert "Photo 2: The photo is damaged-4711." in text
+
+
 class TestLive:
     def test_compares_a_frame(self, agreed, verifier):
         answer = agreed.send("/api/v1/live", FRAME, reference_face="2").json
@@ -245,12 +320,12 @@ class TestForms:
     def test_ask_which_face_is_meant_in_both_photos_without_looking_again(self, agreed, verifier, monkeypatch):
         monkeypatch.setattr(agreed.services.comparer, "detect", lambda *_: pytest.fail("detected again"))
         verifier.raises = error = several("reference")
-        error.other_faces = error.faces
+        error.others = {"probe": error.faces}
         response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
         assert response.status_code == 422
         text = response.get_data(as_text=True)
         assert all(f'name="{label}_face" value="2"' in text for label in BOTH)
-        error.other_faces = error.faces[:1]
+        error.others = {"probe": error.faces[:1]}
         response = agreed.send("/compare", BOTH, csrf_token=agreed.form_token())
         assert 'name="probe_face"' not in response.get_data(as_text=True)
 

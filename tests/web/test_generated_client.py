@@ -68,9 +68,12 @@ person = AuthenticatedClient(base_url=url, token=token)
 
 ask("stands", consent)
 ask("found", detect, body=DetectBody(photo=photo("two.jpg")))
-ask("unchosen", verify, body=VerifyBody(reference=photo("two.jpg"), probe=photo("one.jpg")))
-ask("compared", verify, body=VerifyBody(reference=photo("two.jpg"), probe=photo("one.jpg"), reference_face=2))
-ask("out of range", verify, body=VerifyBody(reference=photo("one.jpg"), probe=photo("one.jpg"), probe_face=9))
+ask("unchosen", verify, body=VerifyBody(reference=[photo("two.jpg")], probe=photo("one.jpg")))
+ask("compared", verify, body=VerifyBody(reference=[photo("two.jpg")], probe=photo("one.jpg"), reference_face=2))
+ask("out of range", verify, body=VerifyBody(reference=[photo("one.jpg")], probe=photo("one.jpg"), probe_face=9))
+several = VerifyBody(reference=[photo("one.jpg"), photo("two.jpg")], probe=photo("one.jpg"))
+several["reference_2_face"] = 2
+ask("several", verify, body=several)
 ask("frame", live, body=LiveBody(reference=photo("two.jpg"), frame=photo("one.jpg"), reference_face=1))
 looked = ask("looked", look_at_own_photo, body=LookAtOwnPhotoBody(photo=photo("one.jpg"), looks="[]"))
 faces = [File(payload=io.BytesIO(base64.b64decode(looked.face_png)), file_name="face.png") for _ in range(8)]

@@ -73,6 +73,14 @@ def test_the_answers_are_as_described(agreed, hopper):
     check(agreed.delete("/api/v1/consent"), "/api/v1/consent", "delete")
 
 
+def test_answers_on_several_references_are_as_described(agreed, verifier):
+    verifier.odd = (2, 3)
+    answer = agreed.verify([b"one", b"2nd", b"3rd"])
+    check(answer, "/api/v1/verify", "post")
+    assert answer.json["references"]["odd"] == [2, 3]
+    assert answer.json["error_counts"]["references"] is None or answer.json["error_counts"]["references"] >= 1
+
+
 def test_qualities_are_as_described(agreed, verifier):
     quality = describe()["components"]["schemas"]["Quality"]["properties"]
     assert quality["grade"]["enum"] == list(GRADES)

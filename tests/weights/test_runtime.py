@@ -139,7 +139,7 @@ class TestTrust:
 
     @pytest.fixture
     def weighing(self, copy) -> Runtime:
-        return Runtime(write_note(copy, trust={"match": 1.0, "non_match": 2.0}))
+        return Runtime(write_note(copy, trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]}))
 
     @pytest.fixture(params=[1.0, 0.3], ids=["match", "non-match"])
     def pair(self, request) -> np.ndarray:
@@ -153,21 +153,142 @@ class TestTrust:
 
     def test_log_odds_count_for_less_where_the_network_is_less_sure(self, weighing, pair):
         whole = self.log_odds(weighing, pair, 1, 1)
-        left = 0.5 if whole > 0 else 0.25
+        half, quarter = (0.5, 0.25) if whole > 0 else (0.5, 1 / 12)
         assert abs(whole) > 0.5, "else this test would show nothing"
-        assert self.log_odds(weighing, pair, 0.5, 1) == pytest.approx(left * whole, rel=1e-4)
-        assert self.log_odds(weighing, pair, 1, 0.5) == pytest.approx(left * whole, rel=1e-4)
-        assert self.log_odds(weighing, pair, 0.5, 0.5) == pytest.approx(left**2 * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 0.5, 1) == pytest.approx(half * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 1, 0.5) == pytest.approx(half * whole, rel=1e-4)
+        assert self.log_odds(weighing, pair, 0.5, 0.5) == pytest.approx(quarter * whole, rel=1e-4)
         assert self.log_odds(weighing, pair, 7, 7) == pytest.approx(whole, rel=1e-4)
 
     def test_less_certainty_never_moves_a_score_away_from_the_middle(self, weighing, pair):
         odds = [self.log_odds(weighing, pair, length, 0.8) for length in np.linspace(0.01, 1, 20)]
-        assert np.all(np.diff(np.abs(odds)) > 0)
-        assert len(set(np.sign(odds))) == 1
+        steps = np.diff(np.abs(odds))
+        assert np.all(steps >= 0)
+        assert np.mean(steps > 0) > 0.5
+        assert len(set(np.sign(odds)) - {0}) == 1
 
     def test_it_is_symmetric_to_the_last_bit(self, weighing, pair):
         first, second = np.float32(0.4) * pair[0], pair[1]
         assert weighing.similarity(first, second) == weighing.similarity(second, first)
+
+
+BY_NUMBER = {
+    str(number): {
+        "scale": scale,
+        "offset": offset,
+        "threshold": 0.5,
+        "inconclusive_band": [low, 0.7],
+        "error_counts": {
+            "genuine": {"match": 95, "inconclusive": 5, "non_match": 0},
+            "impostor": {"match": number, "inconclusive": 0, "non_match": 1000 - number},
+        },
+    }
+    for number, scale, offset, low in ((2, 0.9, -0.5, 0.3), (8, 0.7, -1.5, 0.2))
+}
+
+
+class TestPerson:
+    """One photo, and several of one person."""
+
+    @pytest.fixture
+    def fitted(self, copy) -> Runtime:
+        return Runtime(
+            write_note(
+                copy,
+                trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]},
+                references={"best": 2, "by_number": BY_NUMBER},
+            )
+        )
+
+    @pytest.fixture
+    def embeddings(self) -> np.ndarray:
+        """Return some of one person, of whom four photos are like each other, and one is poor."""
+        drawn = np.random.default_rng(8).normal(0, 1 / 64, (30, 4096))
+        drawn[:4] = drawn[0] + 0.3 * drawn[:4]
+        return (drawn * np.where(np.arange(30) % 7 == 3, 0.5, 1)[:, None]).astype(np.float32)
+
+    def test_one_reference_gives_the_scores_of_pairs(self, fitted, embeddings):
+        expected = fitted.scores(embeddings, embeddings[0])
+        np.testing.assert_array_equal(fitted.person_scores(embeddings[:1], embeddings), expected)
+
+    @pytest.mark.parametrize("count", [2, 8, 20])
+    def test_several_are_fused_as_the_note_says_for_their_number(self, fitted, embeddings, count):
+        told = BY_NUMBER[str(min(count, 8))]
+        references, probes = embeddings[:count], embeddings[-5:]
+        kernel, offset = fitted.head
+        for probe, score in zip(probes, fitted.person_scores(references, probes), strict=True):
+            odds = []
+            for reference in references:
+                head = np.abs(unit(reference) - unit(probe)) @ kernel + offset
+                one, other = runtime.certainties(np.stack([reference, probe]))
+                changed = told["scale"] * head + told["offset"]
+                low, high = (0.0, 1.0) if changed > 0 else (0.2, 0.8)
+                odds.append(changed * np.clip((one * other - low) / (high - low), 0, 1))
+            assert score == pytest.approx(1 / (1 + np.exp(-np.mean(sorted(odds)[-2:]))), abs=1e-6)
+
+    def test_the_order_of_references_changes_no_bit(self, fitted, embeddings):
+        for probes in (embeddings[20:21], embeddings[20:]):
+            expected = fitted.person_scores(embeddings[:9], probes)
+            for order in (np.arange(9)[::-1], np.random.default_rng(0).permutation(9)):
+                np.testing.assert_array_equal(fitted.person_scores(embeddings[order], probes), expected)
+
+    def test_without_fitted_numbers_log_odds_are_averaged_as_they_are(self, loaded, embeddings):
+        odds = np.sort([loaded.scores(embeddings[20:], one) for one in embeddings[:5]], axis=0)
+        odds = np.log(odds / (1 - odds))
+        expected = 1 / (1 + np.exp(-odds[-3:].mean(axis=0)))
+        np.testing.assert_allclose(loaded.person_scores(embeddings[:5], embeddings[20:]), expected, rtol=1e-9)
+
+    @pytest.mark.parametrize("count", [0, 21])
+    def test_no_references_and_too_many_are_refused(self, loaded, embeddings, count):
+        with pytest.raises(ValueError, match="1 to 20 references"):
+            loaded.person_scores(embeddings[:count], embeddings)
+
+    def test_a_number_between_two_lies_between_them_by_its_logarithm(self, fitted):
+        weights = fitted.info.for_references(4)
+        assert (weights.fusion.scale, weights.fusion.offset) == pytest.approx((0.8, -1.0))
+        assert weights.inconclusive_band == pytest.approx((0.25, 0.7))
+        last = [fitted.info.for_references(count) for count in (8, 13, 20)]
+        assert {(one.fusion, one.inconclusive_band) for one in last} == {(last[0].fusion, (0.2, 0.7))}
+        assert fitted.info.for_references(1) is fitted.info
+
+    @pytest.mark.parametrize(("count", "of", "told"), [(2, 2, 2), (7, 2, 2), (8, 8, 8), (20, 8, 8)])
+    def test_counts_are_those_of_no_more_references(self, fitted, count, of, told):
+        counts = fitted.info.for_references(count).verdict_counts("match", ("good", "good"))
+        assert (counts.references, counts.impostor_with_verdict) == (of, told)
+        assert f"with {of} photos of the person" in str(counts)
+
+    def test_counts_of_pairs_say_so_where_none_were_fitted(self, loaded):
+        counts = loaded.info.for_references(5).verdict_counts("match")
+        assert (counts.references, counts.impostor_with_verdict) == (1, 1)
+        assert "with 1 photo of the person" in str(counts)
+        assert loaded.info.verdict_counts("match").references is None
+
+    @pytest.mark.parametrize(
+        ("people", "odd"),
+        [
+            ("a", ()),
+            ("aa", ()),
+            ("ab", (0, 1)),
+            ("aaaa", ()),
+            ("abaa", (1,)),
+            ("baa", (0,)),
+            ("abaca", (1, 3)),
+            ("abc", (0, 1, 2)),
+            ("aabaaba", (2, 5)),
+        ],
+    )
+    def test_references_that_do_not_look_like_the_others_are_odd(self, loaded, people, odd):
+        rng = np.random.default_rng(4)
+        faces = {one: rng.normal(0, 1 / 64, 4096) for one in "abc"}
+        photos = np.stack([faces[one] + 0.1 * rng.normal(0, 1 / 64, 4096) for one in people])
+        assert loaded.odd_ones(photos.astype(np.float32)) == odd
+
+    @pytest.mark.parametrize("key", ["scale", "offset", "threshold", "inconclusive_band", "error_counts"])
+    def test_a_note_without_a_part_of_a_number_is_damaged(self, copy, key):
+        half = {name: value for name, value in BY_NUMBER["2"].items() if name != key}
+        write_note(copy, references={"best": 3, "by_number": {"2": half}})
+        with pytest.raises(WeightsError, match=r"random\.json is damaged"):
+            Runtime(copy)
 
 
 def test_another_process_gives_the_same_bits(weights, loaded, faces, tmp_path):
@@ -258,8 +379,9 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"inconclusive_band": [0.4]},
         {"inconclusive_band": "ab"},
         {"threshold": "high"},
-        {"trust": {"match": 1.0}},
-        {"trust": {"match": -1.0, "non_match": 1.0}},
+        {"trust": {"match": [0.0, 1.0]}},
+        {"trust": {"match": [-1.0, 1.0], "non_match": [0.0, 1.0]}},
+        {"trust": {"match": [0.5], "non_match": [0.0, 1.0]}},
         {"grade_bounds": [0.9]},
         {"counts_by_grades": {"good and good": {"genuine": {}, "impostor": {}}}},
         {"error_counts": {"genuine": {"match": 1}, "impostor": {"match": 1}}},
@@ -270,7 +392,8 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         "letters",
         "word",
         "half a trust",
-        "no trust",
+        "no line",
+        "one end of a line",
         "one bound",
         "no counts",
         "verdicts missing",

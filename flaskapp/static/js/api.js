@@ -31,8 +31,15 @@ export function detectFaces(photo, signal) {
   return ask("/api/v1/detect", { method: "POST", body: form({ photo, pictures: "yes" }), signal });
 }
 
-export async function verify(photos, chosen, signal) {
-  const fields = { ...photos, reference_face: chosen.reference, probe_face: chosen.probe };
+/**
+ * Compare photos of one person with another.
+ *
+ * @param {PhotoSlot[]} references at least one
+ * @param {PhotoSlot} probe
+ */
+export async function verify(references, probe, signal) {
+  const fields = { reference: references.map(({ file }) => file), probe: probe.file, probe_face: probe.number };
+  references.forEach(({ number }, index) => (fields[index ? `reference_${index + 1}_face` : "reference_face"] = number));
   return ofThisPage(await ask("/api/v1/verify", { method: "POST", body: form(fields), signal }));
 }
 
@@ -83,6 +90,7 @@ function form(fields) {
     if (value === null || value === undefined) continue;
     // The file's own name says more about a person than the server needs to know.
     if (value instanceof Blob) body.append(name, value, name);
+    else if (Array.isArray(value)) for (const file of value) body.append(name, file, name);
     else body.append(name, String(value));
   }
   return body;

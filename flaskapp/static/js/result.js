@@ -29,6 +29,8 @@ export class ResultView {
       showQuality(byId(`${label}-quality`), null);
     }
     byId("numbers").replaceChildren();
+    byId("more-faces").replaceChildren();
+    tellReferences(null);
     byId("counts").textContent = "";
     setDecision(byId("verdict"), "");
     this.scale.show(null);
@@ -39,12 +41,14 @@ export class ResultView {
    * Show an answer, unless it is no longer wanted once the photos have been decoded.
    *
    * @param {object} answer of /api/v1/verify
-   * @param {{reference: PhotoSlot, probe: PhotoSlot}} slots with the photos that it is about
+   * @param {PhotoSlot[]} references with the photos that it is about
+   * @param {PhotoSlot} probe
    * @param {AbortSignal} signal that it is no longer wanted
    * @returns {Promise<boolean>} whether it is shown
    */
-  async show(answer, slots, signal) {
-    const views = await Promise.all(LABELS.map((label) => slots[label].viewOf(answer.faces[label].number - 1)));
+  async show(answer, references, probe, signal) {
+    const faces = [...referencesOf(answer), answer.faces.probe];
+    const views = await Promise.all([...references, probe].map((slot, index) => slot.viewOf(faces[index].number - 1)));
     if (signal.aborted) {
       for (const view of views) view?.close();
       return false;
@@ -54,19 +58,35 @@ export class ResultView {
     byId("verdict-words").textContent = sentenceOf(answer.decision, qualitiesOf(answer));
     setDecision(byId("verdict"), answer.decision);
     byId("counts").textContent = answer.error_counts.sentence;
+    tellReferences(answer.references);
+    this.scale.draw(answer.inconclusive_band, answer.threshold);
     this.scale.show(answer.similarity_score);
     show(answer.similarity_score !== null, byId("result-score"));
     byId("numbers").replaceChildren(...numbersOf(answer));
-    LABELS.forEach((label, index) => this.#drawFace(label, views[index], answer.faces[label]));
+    this.#drawFace("reference", views[0], faces[0]);
+    this.#drawFace("probe", views.at(-1), faces.at(-1));
+    byId("more-faces").replaceChildren(...faces.slice(1, -1).map((face, index) => this.#moreFace(views[index + 1], face, index + 2)));
     show(true, this.root);
     return true;
   }
 
   #drawFace(label, view, face) {
     showQuality(byId(`${label}-quality`), face.quality);
-    const canvas = byId(`${label}-aligned`);
-    show(view !== null, canvas);
     show(view === null, byId(`${label}-unseen`));
+    this.#drawAligned(byId(`${label}-aligned`), view, face);
+  }
+
+  #moreFace(view, face, number) {
+    const item = byId("more-face").content.firstElementChild.cloneNode(true);
+    item.querySelector("[data-name]").textContent = `Photo ${number}`;
+    showQuality(item.querySelector("[data-quality]"), face.quality);
+    item.firstElementChild.setAttribute("aria-label", `Aligned face of reference photo ${number}`);
+    this.#drawAligned(item.firstElementChild, view, face);
+    return item;
+  }
+
+  #drawAligned(canvas, view, face) {
+    show(view !== null, canvas);
     if (!view) return;
     drawAligned(canvas, view.picture, view.landmarks(face.landmarks), this.template, this.cropSize);
     view.close();
@@ -82,7 +102,7 @@ export class ResultView {
       answer: this.answer,
       faces: Object.fromEntries(LABELS.map((label) => [label, this.#drawn(label)])),
       word: byId("verdict-word").textContent,
-      sentence: byId("verdict-words").textContent,
+      sentence: `${byId("verdict-words").textContent} ${this.answer.references?.sentence ?? ""}`.trim(),
       photos: Object.fromEntries(LABELS.map((label) => [label, photoWords(this.answer.faces[label].quality)])),
       counts: byId("counts").textContent,
       note: byId("model-note")?.textContent.replace(/\s+/g, " ").trim() ?? "",
@@ -96,7 +116,21 @@ export class ResultView {
   }
 }
 
-const qualitiesOf = ({ faces }) => Object.fromEntries(LABELS.map((label) => [label, faces[label].quality]));
+const referencesOf = ({ faces }) => faces.references ?? [faces.reference];
+
+// Of several references the best one's.
+function qualitiesOf(answer) {
+  const all = referencesOf(answer).map(({ quality }) => quality);
+  const best = all.reduce((one, other) => (other.certainty > one.certainty ? other : one));
+  return { [all.length > 1 ? "best reference" : "reference"]: best, probe: answer.faces.probe.quality };
+}
+
+function tellReferences(told) {
+  const words = byId("references-words");
+  show(Boolean(told), words, byId("reference-number"));
+  show(Boolean(told?.odd.length), words.querySelector("[data-odd]"));
+  words.querySelector("[data-words]").textContent = told?.sentence ?? "";
+}
 
 export function setDecision(root, decision) {
   root.dataset.decision = decision;
@@ -107,7 +141,8 @@ function numbersOf(answer) {
   const rows = [
     ...(answer.similarity_score === null ? [] : [["Score", answer.similarity_score]]),
     ["Weights", answer.model],
-    ...LABELS.map((label) => [`Face in the ${label} photo`, faceWords(answer.faces[label])]),
+    ...referencesOf(answer).map((face, index, all) => [`Face in the reference photo${all.length > 1 ? ` ${index + 1}` : ""}`, faceWords(face)]),
+    ["Face in the probe photo", faceWords(answer.faces.probe)],
     ...(answer.error_counts.intervals ? [["Shares with this verdict, 95 % intervals", intervalWords(answer.error_counts)]] : []),
     ["Time on the server", `${Math.round(answer.timing_ms.total)} ms`],
   ];

@@ -21,10 +21,24 @@ export class Scale {
     this.band = [Number(root.dataset.low), Number(root.dataset.high)];
   }
 
+  /** Draw another band than the template's, which is that of two photos. */
+  draw([low, high], threshold) {
+    this.band = [low, high];
+    const [below, from, ...between] = this.root.querySelectorAll("g rect");
+    below.setAttribute("width", percent(low));
+    for (const [zone, start, end] of [[from, high, 1], ...between.map((zone) => [zone, low, high])]) {
+      zone.setAttribute("x", percent(start));
+      zone.setAttribute("width", percent(end - start));
+    }
+    for (const line of this.root.querySelectorAll("line")) for (const end of ["x1", "x2"]) line.setAttribute(end, percent(threshold));
+    for (const [name, value] of Object.entries({ low, high, threshold })) this.root.querySelector(`[data-${name}-number]`).textContent = value.toFixed(3);
+    this.bandWords = `Non-match below ${low.toFixed(3)}, match from ${high.toFixed(3)}${low < high ? ", inconclusive between" : ""}.`;
+  }
+
   /**
    * Show a score, or none.
    *
-   * The band is drawn by the template. It changes only with the weights; then the page must be
+   * The weights' own band is drawn by the template. It changes only with them; then the page must be
    * loaded anew, and api.js says so.
    */
   show(score) {

@@ -1,6 +1,6 @@
 // The page's entry: enhances the plain forms, which work without it.
 //
-// api.js asks the server; consent.js is step 1; slot.js, sources.js and camera.js fill the two
+// api.js asks the server; consent.js is step 1; slot.js, more.js, sources.js and camera.js fill the
 // photos of step 2; result.js shows step 3; live.js compares the webcam. Nothing is kept
 // outside this page's memory: no storage, no cookie of the script's own.
 
@@ -9,6 +9,7 @@ import { CameraDialog } from "./camera.js";
 import { Consent } from "./consent.js";
 import { announce, byId, focusOn, show, showProblem } from "./dom.js";
 import { LiveComparison } from "./live.js";
+import { MoreReferences } from "./more.js";
 import { ResultView } from "./result.js";
 import { PhotoSlot } from "./slot.js";
 import { acceptDrops, acceptPaste } from "./sources.js";
@@ -21,7 +22,7 @@ class Page {
     const mostBytes = Number(photoMb) * 1024 ** 2;
     this.reference = new PhotoSlot("reference", mostBytes);
     this.probe = new PhotoSlot("probe", mostBytes);
-    this.slots = [this.reference, this.probe];
+    this.more = new MoreReferences(mostBytes);
     this.result = new ResultView(JSON.parse(template), Number(cropSize));
     this.camera = new CameraDialog();
     this.consent = new Consent();
@@ -30,18 +31,27 @@ class Page {
     this.#listen();
   }
 
+  get references() {
+    return [this.reference, ...this.more.slots];
+  }
+
+  get slots() {
+    return [...this.references, this.probe];
+  }
+
   #listen() {
     this.consent.addEventListener("given", () => this.#openPhotos());
     this.consent.addEventListener("ended", () => this.askForConsent());
     this.consent.addEventListener("withdrawn", () => this.#withdrawn());
-    for (const slot of this.slots) {
+    const targets = [this.more, this.reference, this.probe];
+    for (const slot of targets) {
       slot.addEventListener("change", () => this.#photosChanged());
       slot.addEventListener("consent", () => this.askForConsent());
       slot.root.querySelector("[data-webcam]").addEventListener("click", () => this.#takePhoto(slot));
     }
     const isOpen = () => !byId("photos").hidden && !byId("camera").open;
-    acceptDrops(this.slots, isOpen);
-    acceptPaste(this.slots, isOpen);
+    acceptDrops(targets, isOpen);
+    acceptPaste(targets, isOpen);
     byId("compare-form").noValidate = true;
     byId("compare-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -100,7 +110,7 @@ class Page {
   #forget() {
     this.#stopWork();
     this.live.clear();
-    for (const slot of this.slots) slot.clear();
+    for (const slot of [this.more, this.reference, this.probe]) slot.clear();
     this.result.clear();
     this.#setMode("photo");
     byId("modes").querySelector("input").checked = true;
@@ -129,7 +139,7 @@ class Page {
     const live = mode === "live";
     if (!live) this.live.clear();
     show(live, byId("live"));
-    show(!live, this.probe.root, byId("compare"), byId("samples"));
+    show(!live, this.probe.root, this.more.root, byId("compare"), byId("samples"));
     byId("photos-heading").textContent = live ? "Compare a photo with the webcam" : "Choose two photos";
     if (live) this.#dropResult();
   }
@@ -153,6 +163,7 @@ class Page {
   }
 
   async #takeSamples(urls) {
+    this.more.clear();
     await Promise.all(this.slots.map((slot, index) => takeSample(slot, urls[index])));
   }
 
@@ -166,12 +177,10 @@ class Page {
       announce(`${blocked[0].name}: ${blocked[0].obstacle.detail}`);
       return;
     }
-    const photos = { reference: this.reference.file, probe: this.probe.file };
-    const chosen = { reference: this.reference.number, probe: this.probe.number };
     const work = (this.work = new AbortController());
     const done = this.#showWork();
     try {
-      const answer = await verify(photos, chosen, work.signal);
+      const answer = await verify(this.references, this.probe, work.signal);
       if (!work.signal.aborted) await this.#showResult(answer, work.signal);
     } catch (error) {
       if (!work.signal.aborted) await this.#showFailure(error);
@@ -190,7 +199,7 @@ class Page {
     const button = byId("compare");
     button.setAttribute("aria-disabled", "true");
     button.firstElementChild.textContent = "Comparing…";
-    announce("Comparing the two faces…");
+    announce("Comparing the faces…");
     const timer = setTimeout(() => show(true, byId("progress")), PROGRESS_AFTER_MS);
     return () => {
       clearTimeout(timer);
@@ -202,11 +211,11 @@ class Page {
   }
 
   async #showResult(answer, signal) {
-    if (!(await this.result.show(answer, { reference: this.reference, probe: this.probe }, signal))) return;
+    if (!(await this.result.show(answer, this.references, this.probe, signal))) return;
     this.#setStep("result");
     focusOn(byId("result-heading"));
     byId("result").scrollIntoView({ block: "start" });
-    announce(`${byId("verdict-word").textContent}. ${byId("verdict-words").textContent}`);
+    announce(["verdict-word", "verdict-words", "references-words"].map((id) => byId(id).textContent.trim()).filter(Boolean).join(" ").replace(" ", ". "));
   }
 
   async #showFailure(error) {
@@ -215,7 +224,7 @@ class Page {
       this.askForConsent();
       return;
     }
-    const slot = this.slots.find(({ label }) => label === error.photo);
+    const slot = this.slots.find(({ label }) => label === error.photo?.replace(/ 1$/, ""));
     if (slot) {
       await slot.fail(error);
       slot.focus();

@@ -1,4 +1,4 @@
-// One of the two photos: where it comes from, what is found in it, which face is meant.
+// One of the photos: where it comes from, what is found in it, which face is meant.
 
 import { Problem, detectFaces } from "./api.js";
 import { announce, byId, show, showProblem, wipe } from "./dom.js";
@@ -21,30 +21,53 @@ const NO_FACE = {
 
 const noFace = (notes) => new Problem({ ...NO_FACE, hint: [NO_FACE.hint, ...notes].join(" ") });
 
+/** What is wrong with a file that has more bytes than the server accepts, or null. */
+export function tooLarge(file, mostBytes) {
+  if (file.size <= mostBytes) return null;
+  const size = (file.size / 1024 ** 2).toFixed(1);
+  return { code: "too_large", detail: `The file has ${size} MB; the limit is ${mostBytes / 1024 ** 2} MB.`, hint: "Save it as JPEG, or make it smaller." };
+}
+
 export class PhotoSlot extends EventTarget {
   /**
    * @param {string} label "reference" or "probe"
    * @param {number} mostBytes largest file that the server accepts
+   * @param {HTMLElement} root without a file field it takes one photo, which is there until it is removed
    */
-  constructor(label, mostBytes) {
+  constructor(label, mostBytes, root = byId(`${label}-slot`)) {
     super();
     this.label = label;
+    this.name = label === "reference" ? "Reference photo" : "Probe photo";
     this.mostBytes = mostBytes;
-    this.root = byId(`${label}-slot`);
-    this.input = byId(`${label}-file`);
-    this.errorBox = byId(`${label}-error`);
+    this.root = root;
+    this.input = root.querySelector("input[type=file]");
+    this.errorBox = root.querySelector(".error");
     for (const part of ["drop", "stage", "picture", "outlines", "choices", "cuts", "unseen", "empty", "remove", "note", "quality"]) {
       this[part] = this.root.querySelector(`[data-${part}]`);
     }
     this.hint = this.note.textContent;
+    if (this.input) this.#listen();
+    this.remove.addEventListener("click", () => this.#removeByHand());
+    this.#empty(); // what the server said of a photo that was sent by the plain form stays until another is chosen
+  }
+
+  #listen() {
     this.input.required = false; // the browser's own message would come before ours
     this.input.addEventListener("change", () => this.input.files[0] && this.take(this.input.files[0]));
     // So that the same file can be chosen again: browsers report changes only.
     this.input.addEventListener("click", () => (this.input.value = ""));
     this.input.addEventListener("cancel", () => this.file && this.#fillInput(this.file));
-    this.remove.addEventListener("click", () => this.#removeByHand());
     this.empty.addEventListener("click", () => this.input.click());
-    this.#empty(); // what the server said of a photo that was sent by the plain form stays until another is chosen
+  }
+
+  /** Be one of several references, by its number. */
+  call(number) {
+    this.label = `reference ${number}`;
+    this.name = `Reference photo ${number}`;
+    this.root.setAttribute("aria-label", this.name);
+    this.root.querySelector("[data-title]").textContent = `Photo ${number}`;
+    this.root.querySelector("[data-removes]").textContent = ` reference photo ${number}`;
+    this.picture.setAttribute("aria-label", this.name);
   }
 
   /** Forget the photo and all that was drawn of it. */
@@ -66,7 +89,7 @@ export class PhotoSlot extends EventTarget {
     this.alike = null; // whether this browser shows the photo as the server read it, once that is known
     closePictures(this.pictures ?? []);
     this.pictures = [];
-    this.input.value = "";
+    if (this.input) this.input.value = "";
     wipe(this.picture);
     this.outlines.replaceChildren();
     this.choices.replaceChildren();
@@ -82,10 +105,8 @@ export class PhotoSlot extends EventTarget {
   /** Take a photo, wherever it comes from, and look for its faces. */
   async take(file) {
     this.clear();
-    if (file.size > this.mostBytes) {
-      const size = (file.size / 1024 ** 2).toFixed(1);
-      return this.refuse({ code: "too_large", detail: `The file has ${size} MB; the limit is ${this.mostBytes / 1024 ** 2} MB.`, hint: "Save it as JPEG, or make it smaller." });
-    }
+    const problem = tooLarge(file, this.mostBytes);
+    if (problem) return this.refuse(problem);
     this.file = file;
     this.#fillInput(file);
     this.root.dataset.state = "reading";
@@ -104,10 +125,6 @@ export class PhotoSlot extends EventTarget {
   refuse(problem) {
     this.#showProblem(problem);
     announce(`${this.name}: ${problem.detail} ${problem.hint ?? ""}`);
-  }
-
-  get name() {
-    return this.label === "reference" ? "Reference photo" : "Probe photo";
   }
 
   /** What stands in the way of comparing this photo, or null. */
@@ -143,7 +160,7 @@ export class PhotoSlot extends EventTarget {
 
   focus() {
     const face = this.choices.querySelector("button") ?? this.cuts.querySelector("button");
-    (this.file && this.chosen === null && face ? face : this.input).focus();
+    (this.file && this.chosen === null && face ? face : (this.input ?? this.remove)).focus();
   }
 
   async #preview(file, signal) {
@@ -277,7 +294,7 @@ export class PhotoSlot extends EventTarget {
 
   // So that the form holds the photo too, wherever it came from.
   #fillInput(file) {
-    if (this.input.files[0] === file) return;
+    if (!this.input || this.input.files[0] === file) return;
     try {
       const transfer = new DataTransfer();
       transfer.items.add(file);
@@ -290,13 +307,14 @@ export class PhotoSlot extends EventTarget {
   #removeByHand() {
     this.clear();
     announce(`${this.name} removed.`);
-    this.input.focus();
+    this.input?.focus();
+    this.dispatchEvent(new Event("removed"));
   }
 
   #showProblem(problem) {
     showProblem(this.errorBox, problem);
-    if (problem) this.input.setAttribute("aria-invalid", "true");
-    else this.input.removeAttribute("aria-invalid");
+    if (problem) this.input?.setAttribute("aria-invalid", "true");
+    else this.input?.removeAttribute("aria-invalid");
   }
 
   #changed() {

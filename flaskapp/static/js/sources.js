@@ -54,7 +54,8 @@ function slotForPaste(all) {
 
 function takeFrom(transfer, slot, complaint) {
   const files = [...transfer.files];
-  if (files.length === 1) slot.take(files[0]);
+  if (files.length && slot.takeAll) slot.takeAll(files);
+  else if (files.length === 1) slot.take(files[0]);
   else slot.refuse(files.length ? ONE_AT_A_TIME : complaint);
 }
 

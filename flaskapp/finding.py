@@ -1,0 +1,191 @@
+"""What photos show of one person, and how many strangers' faces would be taken for theirs.
+
+Many faces are many chances to be wrong: whoever looks through a folder needs to know how many false matches to
+expect in it, and may want a higher bar than that of one comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flaskapp.detection import Detection, Face
+from flaskapp.errors import FacialRecognitionError, WeightsError
+from flaskapp.evaluation import no_errors_bound
+from flaskapp.evaluation.decisions import Decision
+from flaskapp.quality import GRADES, Grade, Quality
+from flaskapp.weights.info import VerdictCounts, WeightsInfo
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face of a photo, compared with the references.
+
+    Attributes:
+        number: which face of the photo it is; 1 is the leftmost.
+        face: box, landmarks and detection score, in the upright photo's own pixels.
+        similarity_score: in [0, 1], higher = more alike.
+        decision: match, non_match or inconclusive, by the band for so many references.
+        quality: how good a photo of this face it is.
+        aligned: uint8 (100, 100, 3) RGB, what the network saw; None where nobody needs it any more.
+    """
+
+    number: int
+    face: Face
+    similarity_score: float
+    decision: Decision
+    quality: Quality
+    aligned: np.ndarray | None = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one photo shows.
+
+    Attributes:
+        compared: its faces, most alike first, without those that the photo's edge cuts off.
+        detection: all its faces, and how far the search went; None where the photo cannot be used.
+        error: why it cannot; None where it can.
+    """
+
+    compared: tuple[FoundFace, ...] = ()
+    detection: Detection | None = None
+    error: FacialRecognitionError | None = None
+
+    @property
+    def cut_off(self) -> int:
+        """How many faces the photo's edge cuts off, so that they were not compared."""
+        return len(self.detection or ()) - len(self.compared)
+
+
+class Rate(NamedTuple):
+    """How many of so many strangers' faces reached a bar in testing, and 95 % of their share where it is known."""
+
+    match: int
+    faces: int
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many false matches to expect among faces, were all of them strangers'.
+
+    Attributes:
+        faces: how many faces.
+        matches: how many of them would read match.
+        interval: 95 %, by those of the rates in testing; None where they have none.
+        references: photos of the person in that testing; None = one each.
+    """
+
+    faces: int
+    matches: float
+    interval: tuple[float, float] | None
+    references: int | None = None
+
+    @property
+    def most(self) -> float:
+        """The interval's upper end, or the number itself where there is none."""
+        return self.interval[1] if self.interval else self.matches
+
+    def __str__(self) -> str:
+        interval = " ({} to {})".format(*map(_about, self.interval)) if self.interval else ""
+        measured = f" with {self.references} photo{'s' * (self.references > 1)} of a person" if self.references else ""
+        return (
+            f"Were all {self.faces:,} faces strangers', {_about(self.matches)}{interval} would read match, "
+            f"going by the rates in testing{measured}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers, and the sentence that tells them, in JSON's types."""
+        return {**vars(self), "sentence": str(self)}
+
+
+def _about(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A score from which on a face reads match, and how often strangers' faces reached it in testing.
+
+    Attributes:
+        score: in [0, 1].
+        strangers: by the face's grade.
+        references: photos of the person in that testing; None = one each.
+    """
+
+    score: float
+    strangers: Mapping[Grade, Rate]
+    references: int | None = None
+
+    def expected(self, faces: Mapping[Grade, int]) -> Expected:
+        """Return how many of so many faces of each grade would read match, were all of them strangers'."""
+        rates = [(count, self.strangers[grade]) for grade, count in faces.items() if count]
+        matches = sum(count * rate.match / rate.faces for count, rate in rates)
+        ends = [[count * end for end in rate.interval] for count, rate in rates if rate.interval]
+        low, high = (float(sum(side)) for side in zip((0.0, 0.0), *ends, strict=True))
+        interval = (low, high) if len(ends) == len(rates) else None
+        return Expected(sum(faces.values()), float(matches), interval, self.references)
+
+
+def bars_of(weights: WeightsInfo, references: Sequence[Grade]) -> tuple[Bar, ...]:
+    """Return the bars that were measured, lowest first: the band's upper end, and higher ones where there are any.
+
+    The higher ones were chosen, as the band was, on people set aside for that, and all are counted on people whom
+    nobody had seen: ``research/distil/searching.py``. Between two measured numbers of references a bar is linear
+    in the number's logarithm, as the band is; the counts are those of the largest number that is not larger.
+
+    Args:
+        weights: what is known of them for one photo of a person.
+        references: grades of the person's photos.
+
+    Raises:
+        WeightsError: what is told of higher bars is damaged.
+    """
+    count, higher = len(references), _measured(weights, len(references))
+    band = weights.for_references(count)
+    by_grade = {grade: band.verdict_counts("match", (references[0], grade)) for grade in GRADES}
+    rates = {grade: _rate(counts) for grade, counts in by_grade.items()}
+    first = Bar(band.inconclusive_band[1], rates, band.counted_references)
+    if higher and count > 1:  # the band's own counts know the grades of pairs alone
+        first = replace(higher[0], score=first.score)
+    return (first, *higher[1:])
+
+
+def _rate(counts: VerdictCounts) -> Rate:
+    seen, pairs = counts.impostor_with_verdict, counts.impostor_pairs
+    interval = (counts.intervals or {}).get("impostor")
+    # Drawing again never shows what did not happen.
+    return Rate(seen, pairs, interval if seen else (0.0, no_errors_bound(pairs)))
+
+
+def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
+    """Return the bars of the note, lowest first; none in a note of earlier weights, or of personal ones."""
+    try:
+        told = {int(number): bars for number, bars in weights.details.get("searching", {}).items()}
+        if not told:
+            return []
+        counted = max(number for number in told if number <= count)
+        next_one = min((number for number in told if number >= count), default=counted)
+        ends = np.log([counted, next_one])
+        return [
+            Bar(
+                float(np.interp(np.log(count), ends, [bar["score"], beyond["score"]])),
+                {grade: Rate(**bar["strangers"][grade]) for grade in GRADES},
+                counted if count > 1 else None,
+            )
+            for bar, beyond in zip(told[counted], told[next_one], strict=False)  # of more, fewer were measured
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"What the .json of {weights.name} tells of searching is damaged ({type(error).__name__}).",
+            "Use the .json that was written with the weights.",
+        ) from None
+
+
+def least_bar(bars: Sequence[Bar], faces: Mapping[Grade, int]) -> Bar:
+    """Return the lowest bar with less than one false match to expect, also at the interval's end; else the highest."""
+    return next((bar for bar in bars if bar.expected(faces).most < 1), bars[-1])
