@@ -7,7 +7,7 @@
 # make format  put the style right
 # make lock    renew the pinned dependencies (UPGRADE=--upgrade for newer versions)
 # make screenshots  the pictures at the README's top, with the weights as they are
-# make benchmark  how fast, and against whom: PEER=peers/bin/face_recognition, if it is there
+# make benchmark  how fast, and beside whom: PEER=peers/bin/face_recognition; WRITE=yes writes the README's rows
 # make benchmark-live  how many times a second live comparison answers, in a real browser
 # make figures    measure everything that the model card tells, hours; see research/notes/measuring.md
 # make model-card write the card and draw its plots from figures that are there
@@ -76,7 +76,7 @@ screenshots: .venv/.tools browser
 	.venv/bin/python tests/browser/screenshots.py
 
 benchmark: .venv/.ready
-	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER))
+	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER)) $(if $(WRITE),--write)
 
 benchmark-live: .venv/.tools browser
 	PYTHONPATH=tests/browser .venv/bin/python -m benchmarks.live

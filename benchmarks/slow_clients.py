@@ -194,22 +194,24 @@ def large_photo(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def compare(server: Server, reference: bytes, probe: bytes) -> float:
+    """Compare two photos, and return how many seconds that took."""
+    parts = b""
+    for field, photo in (("reference", reference), ("probe", probe)):
+        parts += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n\r\n'.encode()
+        parts += photo + b"\r\n"
+    body, kind = parts + f"--{BOUNDARY}--\r\n".encode(), f"multipart/form-data; boundary={BOUNDARY}"
+    started = time.perf_counter()
+    status, _ = server.ask("POST", "/api/v1/verify", body, Content_Type=kind, Authorization=f"Bearer {server.token}")
+    if status != 200:
+        raise SystemExit(f"A plain comparison was answered with {status}.")
+    return time.perf_counter() - started
+
+
 def measure_comparison(server: Server, repeats: int = 3) -> dict[str, float]:
     """Return what a plain comparison of two photos of 12 megapixels takes, memory at its most."""
-    parts = b""
-    for field, name in (("reference", "grace_hopper.jpg"), ("probe", "eileen_collins.jpg")):
-        parts += f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n\r\n'.encode()
-        parts += large_photo(name) + b"\r\n"
-    body = parts + f"--{BOUNDARY}--\r\n".encode()
-    kind, before, taken = f"multipart/form-data; boundary={BOUNDARY}", server.resident_mb(), []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        status, _ = server.ask(
-            "POST", "/api/v1/verify", body, Content_Type=kind, Authorization=f"Bearer {server.token}"
-        )
-        if status != 200:
-            raise SystemExit(f"A plain comparison was answered with {status}.")
-        taken.append(time.perf_counter() - started)
+    photos, before = [large_photo(name) for name in ("grace_hopper.jpg", "eileen_collins.jpg")], server.resident_mb()
+    taken = [compare(server, *photos) for _ in range(repeats)]
     return {"median_s": statistics.median(taken), "grown_mb": server.resident_mb("VmHWM") - before}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Mapping
@@ -11,32 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flaskapp import onnx_format
+
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, TensorProto
     from onnxruntime import InferenceSession
 
 # From 1.29 on ONNX Runtime writes a device id under the home folder and opens sockets as
 # soon as it is imported. The variable counts only if it is set before that, whichever
 # module comes first; a call afterwards does not stop it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
-OPSET, IR_VERSION = 17, 8
-"""Operator set of our graphs, which ONNX Runtime runs since 1.12 (2022), and the file format that belongs to it."""
-
-
-def declare_constant(name: str, shape: tuple[int, ...]) -> TensorProto:
-    """Return a float32 constant without its numbers: ``open_session`` is given those apart.
-
-    Seventeen megabytes of weights are copied five times on their way through a graph, which
-    takes as long as finding two faces.
-    """
-    from onnx import TensorProto
-
-    constant = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
-    for key, value in (("location", "memory"), ("offset", "0"), ("length", str(4 * math.prod(shape)))):
-        constant.external_data.add(key=key, value=value)
-    return constant
-
 
 _arena_lock = threading.Lock()
 _arena_is_made = False
@@ -75,20 +57,10 @@ def give_arena_back() -> None:
 @cache
 def _smallest_session() -> InferenceSession:
     """Return a session that does nothing: the arena is tidied at the end of a run only."""
-    from onnx import TensorProto, helper
-
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
-    return open_session(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "nothing", [x], [y]))
+    return open_session(onnx_format.model([onnx_format.node("Identity", ["x"], "y")], {"x": [1]}, {"y": [1]}))
 
 
-def to_model(graph: GraphProto) -> ModelProto:
-    """Return what a file holds of this graph."""
-    from onnx import helper
-
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-
-
-def open_session(model: GraphProto | bytes, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
+def open_session(model: bytes, constants: Mapping[str, np.ndarray] | None = None) -> InferenceSession:
     """Return a session that runs a model on the calling thread.
 
     One thread a session: the networks here are small, two photos each get a thread of
@@ -96,8 +68,8 @@ def open_session(model: GraphProto | bytes, constants: Mapping[str, np.ndarray] 
     the same bits. ``run`` may be called from many threads at once.
 
     Args:
-        model: a graph, or what an .onnx file holds.
-        constants: float32, C-contiguous: the numbers of what ``declare_constant`` declared.
+        model: what an .onnx file holds.
+        constants: float32, C-contiguous: the numbers of what ``onnx_format.declared`` declares.
             The session reads them where they are: they must live as long as it does.
     """
     import onnxruntime
@@ -118,5 +90,4 @@ def open_session(model: GraphProto | bytes, constants: Mapping[str, np.ndarray] 
     if constants:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
         options.add_external_initializers(list(constants), values)
-    content = model if isinstance(model, bytes) else to_model(model).SerializeToString()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -56,7 +56,8 @@ class FaceInPhoto:
     """The face that was compared, and what stood around it.
 
     Attributes:
-        faces: all faces of the photo, left to right, in the upright photo's own pixels.
+        faces: left to right, in the upright photo's own pixels: all of them where the face was chosen
+            by its number, else those at least a third as high as the largest one.
         number: which of them was compared; 1 is the leftmost.
         photo_size_wh: width and height of the upright photo in pixels.
         aligned: uint8 (100, 100, 3) RGB, what the network saw.
@@ -85,7 +86,7 @@ class FaceInPhoto:
 
     @property
     def other_faces(self) -> int:
-        """How many more faces the photo shows."""
+        """How many more faces there are in ``faces``."""
         return len(self.faces) - 1
 
     def to_json(self) -> dict[str, Any]:
@@ -347,9 +348,8 @@ class Verifier:
         with watch.stage("decode"):
             decoded = preprocess.decode_photo(photo)
         with watch.stage("detect"):
-            faces = preprocess.find_faces(decoded, self._detector)
+            faces, face = preprocess.find_face(decoded, number, choice, self._detector)
         with watch.stage("align"):
-            face = preprocess.select_face(faces, number, choice)
             aligned = preprocess.crop_face(decoded, face.landmarks)
         with watch.stage("embed"):
             embedding, quality = self._see(aligned, face)

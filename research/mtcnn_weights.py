@@ -17,7 +17,7 @@ import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from flaskapp.errors import WeightsError
-from flaskapp.onnx_session import to_model
+from flaskapp.onnx_format import IR_VERSION, OPSET
 
 # Offset and scale that the networks were trained with: (pixel - 127.5) / 128.
 PIXEL_MEAN = 127.5
@@ -100,7 +100,8 @@ def build_model(name: str) -> ModelProto:
     Raises:
         WeightsError: the package's file is not the known one.
     """
-    return to_model(_build_graph(name, ARCHITECTURES[name], _read_weights(name)))
+    graph = _build_graph(name, ARCHITECTURES[name], _read_weights(name))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def _read_weights(name: str) -> list[np.ndarray]:

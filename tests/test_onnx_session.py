@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.helper
 import pytest
 from web_process import needs_proc
 
-from flaskapp.onnx_session import declare_constant, open_session
+from flaskapp.onnx_format import declared, model, node
+from flaskapp.onnx_session import open_session
 
 DETECT_AND_REPORT = """
 import os, sys
@@ -24,10 +23,10 @@ print(os.environ["ORT_DISABLE_TELEMETRY"], sorted(unwanted), face.shape)
 RUN_AND_GIVE_BACK = """
 import sys
 sys.path.insert(0, "tests")
-import numpy as np, onnx
+import numpy as np
 from web_process import resident_bytes
 from flaskapp.onnx_session import give_arena_back, open_session
-session = open_session(onnx.GraphProto.FromString(open(sys.argv[1], "rb").read()))
+session = open_session(open(sys.argv[1], "rb").read())
 give_arena_back()
 before = resident_bytes()
 session.run(["y"], {"x": np.ones(2**24, np.float32)})
@@ -41,11 +40,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def doubling() -> onnx.GraphProto:
-    numbers = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n"])
-    doubled = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n"])
-    node = onnx.helper.make_node("Add", ["x", "x"], ["y"])
-    return onnx.helper.make_graph([node], "doubling", [numbers], [doubled])
+def doubling() -> bytes:
+    return model([node("Add", ["x", "x"], "y")], {"x": ["n"]}, {"y": ["n"]})
 
 
 def test_a_graph_runs(doubling):
@@ -55,12 +51,9 @@ def test_a_graph_runs(doubling):
 
 
 def test_constants_can_be_kept_out_of_the_graph():
-    pairs = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 2])
-    moved = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2])
-    node = onnx.helper.make_node("Add", ["x", "shift"], ["y"])
-    graph = onnx.helper.make_graph([node], "moving", [pairs], [moved], [declare_constant("shift", (2,))])
+    moving = model([node("Add", ["x", "shift"], "y")], {"x": ["n", 2]}, {"y": ["n", 2]}, [declared("shift", [2])])
     shift = np.array([10, 0.5], np.float32)
-    (answer,) = open_session(graph, {"shift": shift}).run(["y"], {"x": np.zeros((3, 2), np.float32)})
+    (answer,) = open_session(moving, {"shift": shift}).run(["y"], {"x": np.zeros((3, 2), np.float32)})
     assert answer.tolist() == [[10, 0.5]] * 3
 
 
@@ -79,7 +72,7 @@ def test_sessions_share_one_arena(doubling):
 @needs_proc
 def test_the_arena_is_given_back_between_runs(tmp_path, doubling):
     """In a process of its own: elsewhere sessions of other tests hold parts of the same arena."""
-    (tmp_path / "doubling.onnx").write_bytes(doubling.SerializeToString())
+    (tmp_path / "doubling.onnx").write_bytes(doubling)
     command = [sys.executable, "-c", RUN_AND_GIVE_BACK, str(tmp_path / "doubling.onnx")]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     held, left, answer = done.stdout.split()

@@ -6,7 +6,6 @@ import importlib.util
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -95,6 +94,8 @@ class Output(click.Path):
         try:
             allowed = os.access(folder, os.W_OK)
             if allowed and not self.file_okay:  # /proc and others allow new folders in name only
+                import tempfile
+
                 tempfile.TemporaryDirectory(dir=folder).cleanup()
         except OSError:
             allowed = False

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+AT_ONCE = 64  # boxes that are held against all others: for two thousand that is a megabyte a number
 
-def overlaps(box_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
-    """Return how much one box overlaps each of the others.
+
+def overlaps(some_xyxy: np.ndarray, boxes_xyxy: np.ndarray, *, of_smaller: bool = False) -> np.ndarray:
+    """Return how much each of some boxes overlaps each of others.
 
     Args:
-        box_xyxy: (4,) left, top, right, bottom.
+        some_xyxy: (M, 4), or (4,), left, top, right, bottom.
         boxes_xyxy: (N, 4).
         of_smaller: divide the common area by the smaller box's area instead of the area
             that both cover together, so that a box inside another counts as 1.
 
     Returns:
-        (N,) in [0, 1].
+        (M, N), or (N,), in [0, 1].
     """
-    left, top, right, bottom = boxes_xyxy.T
-    width = np.minimum(right, box_xyxy[2]) - np.maximum(left, box_xyxy[0])
-    height = np.minimum(bottom, box_xyxy[3]) - np.maximum(top, box_xyxy[1])
+    (left, top, right, bottom), some = boxes_xyxy.T, some_xyxy.T[..., None]
+    width = np.minimum(right, some[2]) - np.maximum(left, some[0])
+    height = np.minimum(bottom, some[3]) - np.maximum(top, some[1])
     common = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1])
+    area = (some[2] - some[0]) * (some[3] - some[1])
     areas = (right - left) * (bottom - top)
     whole = np.minimum(areas, area) if of_smaller else areas + area - common
     return common / np.maximum(whole, 1e-9)  # boxes without area overlap nothing
@@ -45,12 +47,14 @@ def suppress(
         Indices of the kept boxes, best first.
     """
     waiting = np.argsort(-scores, kind="stable")
-    kept = []
+    kept = list[int]()
     while waiting.size:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(best)
-        overlap = overlaps(boxes_xyxy[best], boxes_xyxy[waiting], of_smaller=of_smaller)
-        waiting = waiting[overlap <= largest_overlap]
+        best, boxes, free = waiting[:AT_ONCE].tolist(), boxes_xyxy[waiting], np.ones(len(waiting), bool)
+        for index, box in enumerate(overlaps(boxes[:AT_ONCE], boxes, of_smaller=of_smaller) <= largest_overlap):
+            if free[index]:
+                kept.append(best[index])
+                free &= box
+        waiting = waiting[AT_ONCE:][free[AT_ONCE:]]
     return np.array(kept, dtype=np.intp)
 
 

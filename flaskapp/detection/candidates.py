@@ -62,7 +62,13 @@ class Candidates(NamedTuple):
         """Score of the best candidate, 0 without any."""
         return float(self.scores.max(initial=0.0))
 
-    def taken(self, indices: np.ndarray) -> Candidates:
+    def highest_of(self, least: float, size_wh: tuple[int, int]) -> float:
+        """Return the height of the highest certain face in a photo of this size; 0 unless one's score is ``least``."""
+        certain = self.upright().certain()
+        heights = (face.height for face in certain.to_faces(size_wh))
+        return max(heights, default=0.0) if certain.best_score >= least else 0.0
+
+    def taken(self, indices: np.ndarray | slice) -> Candidates:
         """Return the candidates at these indices, in their order."""
         return Candidates(self.boxes[indices], self.scores[indices], self.landmarks[indices])
 

@@ -15,7 +15,7 @@ class Level(NamedTuple):
     """The photo at one size; width and height as parts of the photo's differ by rounding."""
 
     pixels: np.ndarray
-    scale_xy: np.ndarray
+    scale_xy: tuple[float, float]
 
 
 class Pyramid:
@@ -30,15 +30,13 @@ class Pyramid:
 
     def __init__(self, photo: np.ndarray) -> None:
         self.size_wh = (photo.shape[1], photo.shape[0])
-        self._photo_wh = np.array(self.size_wh, float)
-        self.halves = [Level(np.ascontiguousarray(photo), np.ones(2))]
+        self.halves = [Level(np.ascontiguousarray(photo), (1.0, 1.0))]
 
     def level(self, scale: float) -> Level:
         """Return the photo resized by ``scale``."""
         source = self._source(scale)
-        width, height = np.maximum(np.round(self._photo_wh * scale), 1).astype(int).tolist()
-        pixels = cv2.resize(source.pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-        return Level(pixels, np.array([width, height]) / self._photo_wh)
+        width, height = (max(round(side * scale), 1) for side in self.size_wh)
+        return self._resized(source, (width, height), cv2.INTER_LINEAR)
 
     def pieces(self, squares_xyxy: np.ndarray, side: int) -> np.ndarray:
         """Cut out squares and resize them, edge to edge: the piece shows just the square.
@@ -68,13 +66,14 @@ class Pyramid:
             float32 (N, side, side, 3) RGB in [0, 255].
         """
         pieces = np.empty((len(squares_xyxy), side, side, 3), np.float32)
-        for piece, square in zip(pieces, squares_xyxy, strict=True):
-            step = max(float(square[2] - square[0]), 1.0) / (side - 1)
+        for piece, (left, top, right, _) in zip(pieces, squares_xyxy.tolist(), strict=True):
+            step = max(right - left, 1.0) / (side - 1)
             source = self._source(1 / step)
-            start = (square[:2] + 0.5) * source.scale_xy - 0.5
+            across, down = source.scale_xy
+            places = (across * step, 0, (left + 0.5) * across - 0.5), (0, down * step, (top + 0.5) * down - 0.5)
             piece[:] = cv2.warpAffine(
                 source.pixels,
-                np.column_stack([np.diag(source.scale_xy * step), start]),
+                np.array(places),
                 (side, side),
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_CONSTANT,
@@ -85,11 +84,14 @@ class Pyramid:
     def _source(self, scale: float) -> Level:
         """Return the smallest half that need not be enlarged to reach ``scale``."""
         index, half = 0, self.halves[0]
-        while half.scale_xy.max() / 2 >= scale and max(half.pixels.shape[:2]) > 1:
+        while max(half.scale_xy) / 2 >= scale and max(half.pixels.shape[:2]) > 1:
             index += 1
             if index == len(self.halves):
                 height, width = (max(side // 2, 1) for side in half.pixels.shape[:2])
-                pixels = cv2.resize(half.pixels, (width, height), interpolation=cv2.INTER_AREA)
-                self.halves.append(Level(pixels, np.array([width, height]) / self._photo_wh))
+                self.halves.append(self._resized(half, (width, height), cv2.INTER_AREA))
             half = self.halves[index]
         return half
+
+    def _resized(self, source: Level, size_wh: tuple[int, int], method: int) -> Level:
+        pixels = cv2.resize(source.pixels, size_wh, interpolation=method)
+        return Level(pixels, (size_wh[0] / self.size_wh[0], size_wh[1] / self.size_wh[1]))

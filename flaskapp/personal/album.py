@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp import preprocess
-from flaskapp.allowance import photos_at_once
+from flaskapp.allowance import allowed_cores, photos_at_once
 from flaskapp.errors import DataError, MissingExtraError, PhotoError
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import FolderContent, check_photos, look_through, read_photo
 from flaskapp.preprocess.selection import Choice
 
 ME = "me"
-MOST_READERS = 2
 # scikit-learn leaves the photos as they are in this folder and hands out small grey copies.
 LFW_FOLDER = Path("lfw_home") / "lfw_funneled"
 
@@ -157,7 +156,7 @@ def _read(content: FolderContent, person_of: Mapping[Path, str], progress: Progr
         except PhotoError as error:
             return error.message
 
-    answers = map_in_order(cut, list(person_of), min(MOST_READERS, photos_at_once()), progress)
+    answers = map_in_order(cut, list(person_of), min(allowed_cores(), photos_at_once()), progress)
     names, people, faces, digests = list[str](), list[str](), list[np.ndarray](), list[str]()
     left_out = dict(content.passed_over)
     for (photo, person), answer in zip(person_of.items(), answers, strict=True):

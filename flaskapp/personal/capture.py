@@ -110,7 +110,7 @@ class Guide:
         """Judge one frame, uint8 (H, W, 3) RGB."""
         try:
             photo = Photo(frame, (frame.shape[1], frame.shape[0]))
-            face = preprocess.select_face(preprocess.find_faces(photo))
+            _, face = preprocess.find_face(photo)
         except PhotoError as error:
             return Glance(False, error.message)
         return self.judge(look_at(face, preprocess.crop_face(photo, face.landmarks), frame.shape[0]))

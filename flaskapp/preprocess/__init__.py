@@ -1,7 +1,7 @@
 """From the bytes of a photo to the numbers that the network reads.
 
-A chain of verbs, one a step: ``decode_photo`` → ``find_faces`` → ``select_face`` →
-``crop_face`` → ``to_model_input``. Training, evaluation and serving all go through it;
+A chain of verbs, one a step: ``decode_photo`` → ``find_face`` (``find_faces`` → ``select_face``)
+→ ``crop_face`` → ``to_model_input``. Training, evaluation and serving all go through it;
 ``CROP_GEOMETRY`` says how faces are cut and is stored beside the weights, which mean
 nothing with another cut.
 """
@@ -9,10 +9,11 @@ nothing with another cut.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from flaskapp.detection import Detection, Detector, default_detector
+from flaskapp.detection import Detection, Detector, Face, default_detector
 from flaskapp.preprocess.alignment import (
     CROP_GEOMETRY,
     CROP_SIZE,
@@ -23,7 +24,7 @@ from flaskapp.preprocess.alignment import (
     to_model_input,
 )
 from flaskapp.preprocess.decoding import MAX_BYTES, MAX_PIXELS, Photo, decode_photo
-from flaskapp.preprocess.selection import Choice, prominent_faces, select_face
+from flaskapp.preprocess.selection import PROMINENT_HEIGHT, Choice, prominent_faces, select_face
 from flaskapp.shortage import tell_shortage
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "crop_faces",
     "crop_photo",
     "decode_photo",
+    "find_face",
     "find_faces",
     "prominent_faces",
     "select_face",
@@ -47,11 +49,31 @@ __all__ = [
 
 
 @tell_shortage()
-def find_faces(photo: Photo, detector: Detector | None = None) -> Detection:
-    """Find the faces of a photo; they are told left to right, in its full-scale upright pixels."""
+def find_faces(photo: Photo, detector: Detector | None = None, part: float = 0.0) -> Detection:
+    """Find the faces of a photo; they are told left to right, in its full-scale upright pixels.
+
+    ``part`` is the height from which on they are wanted, as ``Detector.search`` takes it.
+    """
     pixels = photo.to_search()
-    found = (detector or default_detector()).search(pixels)
+    found = (detector or default_detector()).search(pixels, part)
     return found.scaled((photo.size_wh[0] / pixels.shape[1], photo.size_wh[1] / pixels.shape[0]))
+
+
+def find_face(
+    photo: Photo, number: int | None = None, choice: Choice = "refuse", detector: Detector | None = None
+) -> tuple[Detection, Face]:
+    """Find the face that is meant, as ``select_face`` chooses it, and the faces that it was chosen from.
+
+    The small ones in the background force no choice, so they are looked for only where it is the
+    caller who chooses: by a number, or because of what an error lists. Elsewhere they are left out.
+    """
+    if number is None:
+        found = find_faces(photo, detector, PROMINENT_HEIGHT)
+        found = replace(found, faces=prominent_faces(found))
+        if len(found) < 2 or choice != "refuse":
+            return found, select_face(found, choice=choice)
+    found = find_faces(photo, detector)
+    return found, select_face(found, number, choice)
 
 
 def crop_face(photo: Photo, landmarks: Points) -> np.ndarray:
@@ -99,5 +121,5 @@ def crop_photo(data: bytes, landmarks: Points | None = None, choice: Choice = "c
     """
     photo = decode_photo(data)
     if landmarks is None:
-        landmarks = select_face(find_faces(photo), choice=choice).landmarks
+        landmarks = find_face(photo, choice=choice)[1].landmarks
     return crop_face(photo, landmarks)

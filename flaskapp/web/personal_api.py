@@ -44,7 +44,7 @@ def look_at_own_photo() -> Response:
     with services().comparer.place():
         try:
             decoded = preprocess.decode_photo(photo)
-            face = preprocess.select_face(preprocess.find_faces(decoded))
+            _, face = preprocess.find_face(decoded)
             crop = preprocess.crop_face(decoded, face.landmarks)
         except PhotoError as error:
             raise error.for_photo("photo") from None

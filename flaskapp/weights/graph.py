@@ -10,16 +10,14 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from flaskapp import onnx_format
 from flaskapp.errors import WeightsError
-from flaskapp.onnx_session import declare_constant
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
 from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, NECK_FILTERS, VECTOR_SIZE, VIEWS
@@ -39,29 +37,27 @@ class _GraphBuilder:
 
     def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.arrays = arrays
-        self.nodes: list[NodeProto] = []
+        self.nodes: list[bytes] = []
         self.constants: dict[str, np.ndarray] = {}
-        self.told: list[TensorProto] = []
+        self.told: list[bytes] = []
 
-    def add(self, operator: str, inputs: list[str], *constants: np.ndarray, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], *constants: np.ndarray, **attributes: int | Sequence[int]) -> str:
         """Append one operator and return the name of its output."""
         output = f"{operator.lower()}{len(self.nodes)}"
         names = [f"{output}_{index}" for index in range(len(constants))]
         for name, array in zip(names, constants, strict=True):
-            self.constants[name] = np.ascontiguousarray(array, np.float32)
-        self.nodes.append(helper.make_node(operator, inputs + names, [output], name=output, **attributes))
+            # What owns its numbers keeps nothing else in memory: the arrays are parts of the whole file.
+            self.constants[name] = np.require(array, np.float32, ("C", "O"))
+        self.nodes.append(onnx_format.node(operator, inputs + names, output, **attributes))
         return output
 
     def add_told(self, operator: str, x: str, *told: list[int]) -> str:
         """Append an operator that is told a shape, or places and axes."""
         names = [f"{operator.lower()}{len(self.nodes)}_told{index}" for index in range(len(told))]
-        self.told += [
-            numpy_helper.from_array(np.array(numbers, np.int64), name)
-            for numbers, name in zip(told, names, strict=True)
-        ]
+        self.told += map(onnx_format.integers, names, told)
         return self.add(operator, [x, *names])
 
-    def convolve(self, x: str, layer: str, norm: str, **attributes: object) -> str:
+    def convolve(self, x: str, layer: str, norm: str, **attributes: int | Sequence[int]) -> str:
         """Append a convolution with the batch normalisation behind it folded in."""
         kernel = self.arrays[f"{layer}/kernel"]
         # Keras's (height, width, in, out) to ONNX's (out, in, height, width); a depthwise
@@ -69,17 +65,18 @@ class _GraphBuilder:
         kernel = kernel.transpose(2, 3, 0, 1) if "group" in attributes else kernel.transpose(3, 2, 0, 1)
         scale = self.arrays[f"{norm}/gamma"] / np.sqrt(self.arrays[f"{norm}/moving_variance"] + NORM_EPSILON)
         bias = self.arrays[f"{norm}/beta"] - self.arrays[f"{norm}/moving_mean"] * scale
-        return self.add("Conv", [x], kernel * scale[:, None, None, None], bias, **attributes)
+        scaled = np.multiply(kernel, scale[:, None, None, None], out=np.empty(kernel.shape, np.float32))
+        return self.add("Conv", [x], scaled, bias, **attributes)
 
 
-def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[str, np.ndarray]]:
+def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → embeddings (N, 4096).
 
     Args:
         arrays: by ``layer/variable``, as ``check_arrays`` lets them pass.
 
     Returns:
-        The graph, and its constants apart, as ``open_session`` takes them.
+        The graph as an .onnx file, and its constants apart, as ``open_session`` takes them.
     """
     build = _GraphBuilder(arrays)
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
@@ -92,14 +89,9 @@ def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[GraphProto, dict[
     x = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"])
     x = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
     x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
-    graph = helper.make_graph(
-        build.nodes,
-        "embedding_network",
-        [helper.make_tensor_value_info("face", TensorProto.FLOAT, ["faces", CROP_SIZE, CROP_SIZE, 3])],
-        [helper.make_tensor_value_info(x, TensorProto.FLOAT, ["faces", EMBEDDING_SIZE])],
-        [*build.told, *(declare_constant(name, array.shape) for name, array in build.constants.items())],
-    )
-    return graph, build.constants
+    declared = (onnx_format.declared(name, array.shape) for name, array in build.constants.items())
+    face, embedding = {"face": ("faces", CROP_SIZE, CROP_SIZE, 3)}, {x: ("faces", EMBEDDING_SIZE)}
+    return onnx_format.model(build.nodes, face, embedding, [*build.told, *declared]), build.constants
 
 
 def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
@@ -119,7 +111,7 @@ def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
 def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
     """Read the arrays, float32 by ``layer/variable``, of a Keras ``.h5`` file whose hash is known.
 
-    What is hashed is what is read: the file is opened once.
+    What is hashed is what is read: the file is opened once, and the arrays are parts of what it held.
 
     Raises:
         WeightsError: the file is missing, was changed, is no Keras file, or has layers of another version.
@@ -132,10 +124,12 @@ def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
         raise WeightsError(f"The weights {path.name} cannot be read: {error.strerror}.", remedy(path)) from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WeightsError(f"{path.name} is damaged or was changed: its hash is not the expected one.", remedy(path))
+    import h5py  # here, as it takes 40 ms, in which photos can be decoded
+
     try:
         with h5py.File(io.BytesIO(content)) as file:
             layers = set(_layers_in(json.loads(file.attrs.get("model_config", "{}"))))
-            arrays = _arrays_below(file["model_weights"])
+            arrays = _arrays_below(file["model_weights"], content)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", remedy(path)) from None
     # Without the layer that adds the mirror image, say, every score would be another one.
@@ -155,12 +149,14 @@ def _layers_in(config: Any) -> Iterator[str]:
         yield from _layers_in(part)
 
 
-def _arrays_below(group: Any) -> dict[str, np.ndarray]:
+def _arrays_below(group: Any, content: bytes) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
 
     def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            arrays["/".join(name.split("/")[-2:])] = np.asarray(item, np.float32)
+        if hasattr(item, "dtype"):
+            place = item.id.get_offset() if item.dtype == np.dtype("<f4") else None  # None, too: not in one piece
+            array = item[()] if place is None else np.frombuffer(content, "<f4", item.size, place).reshape(item.shape)
+            arrays["/".join(name.split("/")[-2:])] = np.asarray(array, np.float32)
 
     group.visititems(collect)
     return arrays

@@ -82,10 +82,11 @@ class Runtime:
         self.info = read_info(path)
         arrays = read_arrays(path, self.info.sha256)
         check_arrays(arrays)
-        graph, self._constants = embedding_graph(arrays)
-        self._session = open_session(graph, self._constants)
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])
+        graph, self._constants = embedding_graph(arrays)
+        del arrays  # and the file with them, before the session takes as much again
+        self._session = open_session(graph, self._constants)
 
     @tell_shortage()
     def embed(self, faces: np.ndarray) -> np.ndarray:

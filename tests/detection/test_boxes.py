@@ -37,9 +37,9 @@ def test_equal_scores_are_settled_by_order():
 @pytest.mark.parametrize("of_smaller", [False, True])
 def test_suppression_equals_its_plain_twin(of_smaller):
     dice = np.random.default_rng(2)
-    corners = dice.uniform(0, 60, (80, 2))
-    many = np.hstack([corners, corners + dice.uniform(5, 40, (80, 2))])
-    scores = dice.uniform(size=80)
+    corners = dice.uniform(0, 200, (3 * boxes.AT_ONCE, 2))
+    many = np.hstack([corners, corners + dice.uniform(5, 40, corners.shape)])
+    scores = dice.uniform(size=len(many))
     kept: list[int] = []
     for index in np.argsort(-scores):
         if all(plain_overlap(many[index], many[other], of_smaller) <= 0.4 for other in kept):
@@ -49,7 +49,7 @@ def test_suppression_equals_its_plain_twin(of_smaller):
 
 def test_boxes_without_area_overlap_nothing():
     point = np.array([5.0, 5, 5, 5])
-    assert boxes.overlaps(point, np.array([point, (0, 0, 10, 10)])).tolist() == [0, 0]
+    assert boxes.overlaps(point[None], np.array([point, (0, 0, 10, 10)])).tolist() == [[0, 0]]
 
 
 def test_squares_grow_about_their_centres():

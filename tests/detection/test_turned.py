@@ -127,6 +127,23 @@ def test_a_doubtful_face_gives_way_to_a_sure_one_only(upright, turned, degrees):
     assert len(found) == int(degrees > 0 or upright > 0)
 
 
+@pytest.mark.parametrize(("turned", "everywhere"), [(0.98, False), (0.995, True)], ids=["in vain", "found"])
+def test_a_photo_is_turned_for_faces_about_as_large_as_the_doubtful_one_and_if_there_is_one_for_all(turned, everywhere):
+    load, longest = networks_that_see_one_face(in_wide=0.92, in_high=turned), {"wide": 0, "high": 0}
+
+    def noting(images: np.ndarray) -> dict[str, np.ndarray]:
+        _, height, width, _ = images.shape
+        way = "wide" if width > height else "high"
+        longest[way] = max(longest[way], width, height)
+        answer = load("pnet")(images)
+        return answer | {"scores": answer["scores"] * (max(width, height) < 50)}  # a large face
+
+    Detector(load=lambda name: noting if name == "pnet" else load(name)).search(np.zeros((400, 800, 3), np.uint8))
+    assert longest["wide"] == 240
+    assert (longest["high"] == 240) == everywhere
+    assert everywhere or longest["high"] < 120
+
+
 @pytest.mark.parametrize(
     ("degrees", "kept"), [(0, True), (55, True), (-55, True), (65, False), (-90, False), (180, False)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -91,6 +92,14 @@ class TestAlbum:
     def test_an_empty_folder_is_refused(self, tmp_path):
         with pytest.raises(DataError, match="no photos in"):
             read_album(tmp_path)
+
+    def test_as_many_photos_are_read_at_a_time_as_there_are_cores(self, tmp_path, monkeypatch):
+        names = [shutil.copy(PORTRAITS / "grace_hopper.jpg", tmp_path / f"{number}.jpg") for number in range(3)]
+        all_at_once = threading.Barrier(len(names), timeout=60)
+        monkeypatch.setattr(albums, "allowed_cores", lambda: len(names))
+        monkeypatch.setattr(albums, "photos_at_once", lambda: len(names))
+        monkeypatch.setattr(preprocess, "crop_photo", lambda *_, **__: pattern(all_at_once.wait()))
+        assert len(read_album(tmp_path)) == len(names)
 
     def test_people_are_folders_and_a_stray_photo_is_nobodys(self, tmp_path):
         for name in ("grace_hopper", "eileen_collins"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
@@ -10,8 +11,17 @@ from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.detection import Detection, Detector
-from flaskapp.errors import NoFaceError, UnsupportedFormatError
-from flaskapp.preprocess import Photo, align_face, crop_face, crop_faces, crop_photo, decode_photo, find_faces
+from flaskapp.errors import NoFaceError, SeveralFacesError, UnsupportedFormatError
+from flaskapp.preprocess import (
+    Photo,
+    align_face,
+    crop_face,
+    crop_faces,
+    crop_photo,
+    decode_photo,
+    find_face,
+    find_faces,
+)
 
 
 def as_jpeg(pixels: np.ndarray, **options: object) -> bytes:
@@ -51,8 +61,8 @@ class TestFindFaces:
             def __init__(self) -> None:
                 pass
 
-            def search(self, photo: np.ndarray) -> Detection:
-                assert photo.shape == (600, 512, 3)
+            def search(self, photo: np.ndarray, part: float = 0.0) -> Detection:
+                assert (photo.shape, part) == ((600, 512, 3), 0)
                 return Detection((), (512, 600), 40)
 
         assert find_faces(decode_photo(hopper), Blind()) == Detection((), (512, 600), 40)
@@ -61,9 +71,9 @@ class TestFindFaces:
         searched = []
 
         class Noting(Detector):
-            def search(self, photo: np.ndarray) -> Detection:
+            def search(self, photo: np.ndarray, part: float = 0.0) -> Detection:
                 searched.append(photo.shape)
-                return super().search(photo)
+                return super().search(photo, part)
 
         jpeg = decode_photo(crowd)
         of_all_pixels = Photo(jpeg.at_full_scale().pixels, jpeg.size_wh)
@@ -109,6 +119,35 @@ class TestCropFace:
         reduced = crop_face(photo, face.landmarks)
         full = align_face(photo.at_full_scale().pixels, face.landmarks)
         assert difference(reduced, full) < 1
+
+
+class TestFindFace:
+    @pytest.fixture
+    def before_a_small_one(self, hopper_pixels, collins_pixels) -> Photo:
+        """Grace Hopper, and Eileen Collins to the left with a face under a third as high."""
+        pixels = np.full((900, 1000, 3), 128, np.uint8)
+        pixels[:900, 232:1000] = cv2.resize(hopper_pixels, (768, 900))
+        pixels[:232, :232] = collins_pixels[:464:2, 24:488:2]
+        return Photo(pixels, (1000, 900))
+
+    def test_small_ones_force_no_choice_and_are_left_out(self, before_a_small_one):
+        everybody = find_faces(before_a_small_one)
+        faces, face = find_face(before_a_small_one)
+        assert len(everybody) == 2
+        assert faces.faces == (face,) == (everybody[1],)
+
+    def test_who_chooses_by_number_chooses_among_all(self, before_a_small_one):
+        everybody = find_faces(before_a_small_one)
+        for number in (1, 2):
+            assert find_face(before_a_small_one, number) == (everybody, everybody[number - 1])
+
+    def test_who_must_choose_is_told_of_all(self, collins_pixels, before_a_small_one):
+        photo = np.hstack([before_a_small_one.pixels, cv2.resize(collins_pixels, (900, 900))])
+        with pytest.raises(SeveralFacesError) as caught:
+            find_face(Photo(photo, (1900, 900)))
+        assert len(caught.value.faces) == 3
+        _, face = find_face(Photo(photo, (1900, 900)), choice="largest")
+        assert face == max(caught.value.faces, key=lambda one: one.height)
 
 
 class TestCropPhoto:

@@ -232,9 +232,12 @@ class TestP19OneFaceAPhoto:
         photo = with_someone_behind(hopper, collins)
         faces = working.send("/api/v1/detect", {"photo": photo}).json["faces"]
         assert sorted(face["prominent"] for face in faces) == [False, True]
-        answer = working.verify(photo, collins)
-        assert answer.status_code == 200
-        assert answer.json["faces"]["reference"]["other_faces"] == 1
+        (large,) = (face for face in faces if face["prominent"])
+        unasked, asked = working.verify(photo, collins), working.verify(photo, collins, reference_face=large["number"])
+        assert (unasked.status_code, asked.status_code) == (200, 200)
+        told = [answer.json["faces"]["reference"] for answer in (unasked, asked)]
+        assert [face["box_xyxy"] for face in told] == [large["box_xyxy"]] * 2
+        assert [(face["number"], face["other_faces"]) for face in told] == [(1, 0), (large["number"], 1)]
 
     def test_nobody_in_it_says_which_photo_and_what_to_try(self, working, hopper):
         response = working.verify(hopper, camera_noise())

@@ -157,7 +157,7 @@ function numbersOf(answer) {
 }
 
 function faceWords(face) {
-  const number = face.other_faces ? `Face ${face.number} of ${face.other_faces + 1} from the left` : "The only face";
+  const number = face.other_faces ? `Face ${face.number} of ${face.other_faces + 1} from the left` : "The only face, or the only large one";
   const box = `box ${face.box_xyxy.join(", ")} in a photo of ${face.photo_size_wh.join(" × ")} pixels`;
   const turned = face.turned ? `, which was turned by ${face.turned} degrees to the right` : "";
   return `${number}, ${box}${turned}, detection score ${face.detection_score}, certainty ${face.quality.certainty.toFixed(3)}`;

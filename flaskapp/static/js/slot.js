@@ -135,9 +135,9 @@ export class PhotoSlot extends EventTarget {
     return null;
   }
 
-  /** The chosen face's number, as the server counts them: 1 is the leftmost. */
+  /** The chosen face's number, as the server counts them, 1 is the leftmost; none where there is no other. */
   get number() {
-    return this.chosen === null ? null : this.chosen + 1;
+    return this.chosen === null || this.faces.length === 1 ? null : this.chosen + 1;
   }
 
   get box() {
