@@ -5,14 +5,16 @@ The package ``onnx`` does it too, but to import that takes as long as finding tw
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 OPSET, IR_VERSION = 17, 8
 """Operator set of our graphs, which ONNX Runtime runs since 1.12 (2022), and the file format that belongs to it."""
 
 FLOAT, INT64 = 1, 7  # TensorProto.DataType
+TYPES = {"float32": FLOAT, "uint8": 2, "int8": 3, "int32": 6}  # by NumPy's names
 INTEGER, INTEGERS = 2, 7  # AttributeProto.AttributeType
 EXTERNAL = 1  # TensorProto.DataLocation
 
@@ -62,15 +64,16 @@ def integers(name: str, numbers: Sequence[int]) -> bytes:
     return message([(1, len(numbers)), (2, INT64), (8, name), (9, struct.pack(f"<{len(numbers)}q", *numbers))])
 
 
-def declared(name: str, shape: Sequence[int]) -> bytes:
-    """Return a float32 constant without its numbers: ``open_session`` is given those apart.
+def declared(name: str, array: np.ndarray) -> bytes:
+    """Return a constant without its numbers, of one of ``TYPES``: ``open_session`` is given those apart.
 
     Seventeen megabytes of weights are copied five times on their way through a graph, which
     takes as long as finding two faces.
     """
-    place = (("location", "memory"), ("offset", "0"), ("length", str(4 * math.prod(shape))))
+    place = (("location", "memory"), ("offset", "0"), ("length", str(array.nbytes)))
     external = [(13, message(enumerate(entry, start=1))) for entry in place]
-    return message([*((1, side) for side in shape), (2, FLOAT), (8, name), *external, (14, EXTERNAL)])
+    sides = ((1, side) for side in array.shape)
+    return message([*sides, (2, TYPES[array.dtype.name]), (8, name), *external, (14, EXTERNAL)])
 
 
 def model(

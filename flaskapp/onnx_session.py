@@ -69,7 +69,7 @@ def open_session(model: bytes, constants: Mapping[str, np.ndarray] | None = None
 
     Args:
         model: what an .onnx file holds.
-        constants: float32, C-contiguous: the numbers of what ``onnx_format.declared`` declares.
+        constants: C-contiguous: the numbers of what ``onnx_format.declared`` declares.
             The session reads them where they are: they must live as long as it does.
     """
     import onnxruntime

@@ -51,8 +51,8 @@ def test_a_graph_runs(doubling):
 
 
 def test_constants_can_be_kept_out_of_the_graph():
-    moving = model([node("Add", ["x", "shift"], "y")], {"x": ["n", 2]}, {"y": ["n", 2]}, [declared("shift", [2])])
     shift = np.array([10, 0.5], np.float32)
+    moving = model([node("Add", ["x", "shift"], "y")], {"x": ["n", 2]}, {"y": ["n", 2]}, [declared("shift", shift)])
     (answer,) = open_session(moving, {"shift": shift}).run(["y"], {"x": np.zeros((3, 2), np.float32)})
     assert answer.tolist() == [[10, 0.5]] * 3
 

@@ -40,6 +40,7 @@ IN_CROP = Face((0.0, 0.0, preprocess.CROP_SIZE, preprocess.CROP_SIZE), preproces
 TERMS = "Those of the weights that it started from, and of the photos."
 # What the scores count for: that of the weights that it started from.
 KEPT = ("inconclusive_band", "threshold", "trust", "grade_bounds", "references")
+OF_TRUNK = ("tensor_ranges",)  # kept where the trunk is
 WARNING = "Optimised for its owner: it may not generalise, and knows nobody else."
 
 
@@ -123,7 +124,7 @@ def make_own_model(
         keras.utils.set_random_seed(recipe.seed)
         siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
         # What it says now is known for good; by the head recipe it stays so.
-        known = _Cached(trunk_of(siamese))
+        known = _Cached(lambda faces: runtime.vectors(preprocess.to_model_input(faces)))
         untrained, shipped = siamese.get_weights(), network_of(siamese, known, runtime.info)
         for album in (*data.mine.values(), *data.others.values()):
             shipped.embed(album)
@@ -220,11 +221,12 @@ def _write(
     templates = templates[surest(templates)]
     np.savez(folder / folders.TEMPLATES, templates=templates.astype(np.float32))
     log = [asdict(epoch) for epoch in result.log]
+    kept = KEPT if recipe.kind == "whole" and result.learned else (*KEPT, *OF_TRUNK)
     note = {
         "name": out.name,
         "created": datetime.now(UTC).date().isoformat(),
         "crop_geometry": CROP_GEOMETRY,
-        **{name: base.details[name] for name in KEPT if name in base.details},
+        **{name: base.details[name] for name in kept if name in base.details},
         "error_counts": result.verdicts,
         "personal": {
             "templates_sha256": hashlib.sha256((folder / folders.TEMPLATES).read_bytes()).hexdigest(),

@@ -10,6 +10,7 @@ import hashlib
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp
 """The network's layers of our own, as Keras writes their registered names."""
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
+Range = tuple[float, float]
+
 
 def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
     """Return how many residual units follow a block's first convolution, by the arrays that there are."""
@@ -33,29 +36,46 @@ def residual_units(arrays: Mapping[str, np.ndarray], block: str) -> int:
 
 
 class _GraphBuilder:
-    """Collects the nodes of one ONNX graph, layer after layer."""
+    """Collects the nodes of one ONNX graph, layer after layer.
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.arrays = arrays
+    Where a tensor's range is known, it is rounded to 256 steps, and ONNX Runtime computes in whole numbers what
+    lies between two such tensors: B. Jacob et al., "Quantization and training of neural networks for efficient
+    integer-arithmetic-only inference", CVPR 2018.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], ranges: Mapping[str, Range]) -> None:
+        self.arrays, self.ranges = arrays, ranges
         self.nodes: list[bytes] = []
         self.constants: dict[str, np.ndarray] = {}
         self.told: list[bytes] = []
+        self.counts = Counter[str]()
+        self.steps: dict[str, np.float32] = {}  # of rounded tensors
 
     def add(self, operator: str, inputs: list[str], *constants: np.ndarray, **attributes: int | Sequence[int]) -> str:
-        """Append one operator and return the name of its output."""
-        output = f"{operator.lower()}{len(self.nodes)}"
+        """Append one operator and return the name of its output, or of that rounded."""
+        output = f"{operator.lower()}{self.counts[operator]}"
+        self.counts[operator] += 1
         names = [f"{output}_{index}" for index in range(len(constants))]
         for name, array in zip(names, constants, strict=True):
             # What owns its numbers keeps nothing else in memory: the arrays are parts of the whole file.
-            self.constants[name] = np.require(array, np.float32, ("C", "O"))
+            self.constants[name] = np.require(array, requirements=("C", "O"))
         self.nodes.append(onnx_format.node(operator, inputs + names, output, **attributes))
-        return output
+        return self._rounded(output) if output in self.ranges else output
 
     def add_told(self, operator: str, x: str, *told: list[int]) -> str:
         """Append an operator that is told a shape, or places and axes."""
-        names = [f"{operator.lower()}{len(self.nodes)}_told{index}" for index in range(len(told))]
+        names = [f"{operator.lower()}{self.counts[operator]}_told{index}" for index in range(len(told))]
         self.told += map(onnx_format.integers, names, told)
         return self.add(operator, [x, *names])
+
+    def _rounded(self, x: str) -> str:
+        low, high = self.ranges[x]
+        step = np.float32((high - low) / 255)
+        zero = np.uint8(round(-low / step))
+        whole = self.add("QuantizeLinear", [x], np.array(step), np.array(zero))
+        rounded = self.add("DequantizeLinear", [whole], np.array(step), np.array(zero))
+        self.steps[rounded] = step
+        return rounded
 
     def convolve(self, x: str, layer: str, norm: str, **attributes: int | Sequence[int]) -> str:
         """Append a convolution with the batch normalisation behind it folded in."""
@@ -66,19 +86,39 @@ class _GraphBuilder:
         scale = self.arrays[f"{norm}/gamma"] / np.sqrt(self.arrays[f"{norm}/moving_variance"] + NORM_EPSILON)
         bias = self.arrays[f"{norm}/beta"] - self.arrays[f"{norm}/moving_mean"] * scale
         scaled = np.multiply(kernel, scale[:, None, None, None], out=np.empty(kernel.shape, np.float32))
-        return self.add("Conv", [x], scaled, bias, **attributes)
+        if x not in self.steps:
+            return self.add("Conv", [x], scaled, bias, **attributes)
+        # Seven bits, so that no processor's sum of two products overflows 16: the answer is the same on all.
+        step = np.maximum(np.abs(scaled).max(axis=(1, 2, 3)), np.float32(1e-9)) / np.float32(63)
+        whole = np.rint(scaled / step[:, None, None, None]).astype(np.int8)
+        of_sum = step * self.steps[x]
+        constants = (
+            self._whole(f"{layer}_kernel", whole, step),
+            self._whole(f"{layer}_bias", np.rint(bias / of_sum).astype(np.int32), of_sum),
+        )
+        return self.add("Conv", [x, *constants], **attributes)
+
+    def _whole(self, name: str, numbers: np.ndarray, step: np.ndarray) -> str:
+        """Append constants in whole numbers, with a step a channel."""
+        self.constants[name] = numbers
+        return self.add("DequantizeLinear", [name], step, np.zeros(len(step), numbers.dtype), axis=0)
 
 
-def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, np.ndarray]]:
+def embedding_graph(
+    arrays: Mapping[str, np.ndarray], ranges: Mapping[str, Range] | None = None
+) -> tuple[bytes, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → embeddings (N, 4096).
+
+    It also tells the vectors (N, 128) that the embeddings are made of.
 
     Args:
         arrays: by ``layer/variable``, as ``check_arrays`` lets them pass.
+        ranges: lowest and highest number of tensors that are rounded; without, all is computed in float32.
 
     Returns:
         The graph as an .onnx file, and its constants apart, as ``open_session`` takes them.
     """
-    build = _GraphBuilder(arrays)
+    build = _GraphBuilder(arrays, ranges or {})
     x = build.add("Transpose", ["face"], perm=[0, 3, 1, 2])
     # Left and right exchanged: each row's pixels taken from the last to the first.
     x = build.add("Concat", [x, build.add_told("Slice", x, [-1], [-CROP_SIZE - 1], [3], [-1])], axis=0)
@@ -87,11 +127,12 @@ def embedding_graph(arrays: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, 
     x = build.add("Relu", [build.convolve(x, "expand_conv", "expand_norm")])
     x = build.add("Flatten", [build.convolve(x, "global_depthwise", "global_norm", group=NECK_FILTERS)])
     x = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"])
-    x = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
-    x = build.add("Gemm", [x], arrays["embedding/kernel"], arrays["embedding/bias"])
-    declared = (onnx_format.declared(name, array.shape) for name, array in build.constants.items())
-    face, embedding = {"face": ("faces", CROP_SIZE, CROP_SIZE, 3)}, {x: ("faces", EMBEDDING_SIZE)}
-    return onnx_format.model(build.nodes, face, embedding, [*build.told, *declared]), build.constants
+    vector = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
+    x = build.add("Gemm", [vector], arrays["embedding/kernel"], arrays["embedding/bias"])
+    declared = (onnx_format.declared(name, array) for name, array in build.constants.items())
+    face = {"face": ("faces", CROP_SIZE, CROP_SIZE, 3)}
+    answer = {x: ("faces", EMBEDDING_SIZE), vector: ("faces", VECTOR_SIZE)}
+    return onnx_format.model(build.nodes, face, answer, [*build.told, *declared]), build.constants
 
 
 def _add_block(build: _GraphBuilder, x: str, name: str) -> str:

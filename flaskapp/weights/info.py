@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,6 +104,7 @@ class WeightsInfo:
             photos as they come and spoiled.
         by_references: what was fitted and counted for several photos of one person, by their number.
         fusion: how log-odds with several photos of one person become one.
+        tensor_ranges: lowest and highest number of tensors of the network that are rounded; see ``embedding_graph``.
         counted_references: of how many photos of the person the counts are; None = of pairs of photos.
         details: the whole JSON, for whoever wants to know more.
     """
@@ -117,6 +119,7 @@ class WeightsInfo:
     counts_by_grades: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     by_references: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     fusion: Fusion = field(default_factory=Fusion)
+    tensor_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
     counted_references: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -229,6 +232,12 @@ def read_info(path: Path) -> WeightsInfo:
     return info
 
 
+def _range(low: float, high: float) -> tuple[float, float]:
+    if not -math.inf < low <= 0 < high < math.inf:
+        raise ValueError(f"A range expects low ≤ 0 < high. Received: {low}, {high}")
+    return float(low), float(high)
+
+
 def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
     low, high = details["inconclusive_band"]
     poor, good = details["grade_bounds"]
@@ -244,6 +253,7 @@ def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
         counts_by_grades=details.get("counts_by_grades", {}),
         by_references={int(number): told for number, told in references["by_number"].items()},
         fusion=Fusion(best=int(references["best"]), poor_below=float(poor)),
+        tensor_ranges={name: _range(*ends) for name, ends in details.get("tensor_ranges", {}).items()},
         details=details,
     )
     for verdict, first, second in itertools.product(DECISIONS, GRADES, GRADES):

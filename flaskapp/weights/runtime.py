@@ -13,7 +13,7 @@ from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
 from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo, default_weights_path, read_info
-from flaskapp.weights.shape import EMBEDDING_SIZE
+from flaskapp.weights.shape import EMBEDDING_SIZE, VECTOR_SIZE
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
 SHORTEST = 1e-6  # no network gives zeros; whoever does is told so by the certainty
@@ -84,11 +84,10 @@ class Runtime:
         check_arrays(arrays)
         self._kernel = arrays["similarity_score/kernel"].astype(np.float64).reshape(EMBEDDING_SIZE)
         self._offset = float(arrays["similarity_score/bias"][0])
-        graph, self._constants = embedding_graph(arrays)
+        graph, self._constants = embedding_graph(arrays, self.info.tensor_ranges)
         del arrays  # and the file with them, before the session takes as much again
         self._session = open_session(graph, self._constants)
 
-    @tell_shortage()
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Return the embeddings of aligned faces.
 
@@ -105,10 +104,18 @@ class Runtime:
         Raises:
             ValueError: another shape or dtype.
         """
+        return self._see(faces, 0, EMBEDDING_SIZE)
+
+    def vectors(self, faces: np.ndarray) -> np.ndarray:
+        """Return the float32 (N, 128) that embeddings are made of; arguments and errors as of ``embed``."""
+        return self._see(faces, 1, VECTOR_SIZE)
+
+    @tell_shortage()
+    def _see(self, faces: np.ndarray, answer: int, size: int) -> np.ndarray:
         if faces.ndim != 4 or faces.shape[1:] != (CROP_SIZE, CROP_SIZE, 3) or faces.dtype != np.float32:
-            raise ValueError(f"embed expects float32 (N, 100, 100, 3). Received: {faces.dtype} {faces.shape}")
-        embeddings = [self._session.run(None, {"face": face[None]})[0] for face in faces]
-        return np.concatenate([np.empty((0, EMBEDDING_SIZE), np.float32), *embeddings])
+            raise ValueError(f"Expected faces, float32 (N, 100, 100, 3). Received: {faces.dtype} {faces.shape}")
+        seen = [self._session.run(None, {"face": face[None]})[answer] for face in faces]
+        return np.concatenate([np.empty((0, size), np.float32), *seen])
 
     def similarity(self, reference: np.ndarray, probe: np.ndarray) -> float:
         """Return the similarity score of two embeddings (4096,): in [0, 1], higher = more alike."""

@@ -38,6 +38,7 @@ from research.distil.calibration import Calibration, fit_calibration
 from research.distil.centring import centre_rows
 from research.distil.mixture import Embed, Mixture, mix
 from research.distil.network import build_student, random_projection, set_arrays, unfolded
+from research.distil.ranges import tensor_ranges
 from research.distil.references import Photos, fit_references
 from research.distil.searching import measure
 from research.distil.train import embedder
@@ -57,6 +58,8 @@ MANY_PHOTOS = 10_000
 # For a mean of 128 numbers, or a median length: twice as many change nothing.
 ENOUGH_PHOTOS = 1_000
 MOST_VALIDATING = 3_000
+# Of validation people, by whose photos the tensors' ranges are known.
+RANGE_FACES = 300
 AT_ONCE = 64
 # Certainties below which a photo is poor, and from which it is good, by how many of calibration people's lie below.
 POOR_AND_GOOD = (0.01, 0.1)
@@ -133,15 +136,18 @@ def ship(
     """
     for role in (CALIBRATION, REPORTING):
         _check_people(table, role)
-    pairs = _mixture(siamese, table, crops, CALIBRATION, workers)
+    twin = siamese.get_layer("embedding_network")
+    ranges = tensor_ranges(arrays_of(twin), crops[_some(labelled(table, VALIDATION).rows)])
+    embed = served(twin, ranges)
+    pairs = _mixture(embed, table, crops, CALIBRATION, workers)
     calibration, choice = calibrate(pairs)
     set_score(siamese, -calibration.scale, calibration.offset)
     scores = _scores(calibration, pairs)
     clean = pairs.as_they_come
     bounds = np.quantile(pairs.certainty[clean], POOR_AND_GOOD).tolist()
-    reported = _mixture(siamese, table, crops, REPORTING, workers)
+    reported = _mixture(embed, table, crops, REPORTING, workers)
     threshold = choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5)
-    validating = _validating(siamese, table, crops)
+    validating = _validating(embed, table, crops)
     several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold, bounds[0])
     note: dict[str, Any] = {
         "name": out.stem,
@@ -153,6 +159,7 @@ def ship(
         "calibration": calibration.to_json(),
         "trust": asdict(calibration.trust),
         "grade_bounds": bounds,
+        "tensor_ranges": ranges,
         **counted(_scores(calibration, reported), reported, choice.band, bounds),
         **({"references": several} if several else {}),
         "data": _data(table),
@@ -286,7 +293,7 @@ def _data(table: FaceTable) -> dict[str, Any]:
     }
 
 
-def _mixture(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: int, workers: int) -> Mixture:
+def _mixture(embed: Embed, table: FaceTable, crops: np.ndarray, role: int, workers: int) -> Mixture:
     """Return pairs of one role's people, photos as they come and spoiled.
 
     Their faces are found and cut by the program's own detection, as a user's are: its
@@ -295,24 +302,31 @@ def _mixture(siamese: keras.Model, table: FaceTable, crops: np.ndarray, role: in
     """
     people = labelled(table, role)
     faces = crops_as_served([table.paths[row] for row in people.rows], crops[people.rows], workers)
-    return mix(served(siamese.get_layer("embedding_network")), faces, people.person, people.set_index)
+    return mix(embed, faces, people.person, people.set_index)
 
 
-def _validating(siamese: keras.Model, table: FaceTable, crops: np.ndarray) -> Photos:
+def _validating(embed: Embed, table: FaceTable, crops: np.ndarray) -> Photos:
     """Return photos, as the training files cut them, of the validation people of whom there are most."""
     people = labelled(table, VALIDATION)
     _, groups, counts = np.unique(
         np.stack([people.set_index, people.person]), axis=1, return_inverse=True, return_counts=True
     )
     most = np.argsort(-counts[groups.reshape(-1)], kind="stable")[:MOST_VALIDATING]
-    embed = served(siamese.get_layer("embedding_network"))
     return Photos(embed(crops[people.rows[most]]), people.person[most], people.set_index[most])
 
 
-def served(twin: keras.Model) -> Embed:
-    """Return what embeds faces uint8 (N, 100, 100, 3) as the program will: by ONNX Runtime."""
-    arrays = {"/".join(one.path.split("/")[-2:]): keras.ops.convert_to_numpy(one) for one in twin.variables}
-    graph, constants = embedding_graph(arrays)
+def _some(rows: np.ndarray) -> np.ndarray:
+    return np.sort(np.random.default_rng(0).permutation(rows)[:RANGE_FACES])
+
+
+def arrays_of(twin: keras.Model) -> dict[str, np.ndarray]:
+    """Return the numbers of an embedding network, by ``layer/variable``."""
+    return {"/".join(one.path.split("/")[-2:]): keras.ops.convert_to_numpy(one) for one in twin.variables}
+
+
+def served(twin: keras.Model, ranges: Mapping[str, Sequence[float]]) -> Embed:
+    """Return what embeds faces uint8 (N, 100, 100, 3) as the program will: by ONNX Runtime, rounded within ranges."""
+    graph, constants = embedding_graph(arrays_of(twin), {name: (low, high) for name, (low, high) in ranges.items()})
     session = open_session(graph, constants)
 
     def embed(faces: np.ndarray) -> np.ndarray:

@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from flaskapp import preprocess
+from flaskapp.allowance import allowed_cores
 from flaskapp.errors import DataError
-from flaskapp.layers import L1Distance
-from flaskapp.parallel import replacing
+from flaskapp.parallel import map_in_order, replacing
 from flaskapp.personal.stand_in import FIELDS, StandIn
-from research.distil.shipping import served
+from flaskapp.weights.runtime import Runtime
 from research.sets.labelled import Labelled
 
 __all__ = ["add_stand_in", "fit_stand_in", "note_of"]
@@ -37,16 +37,13 @@ def add_stand_in(weights: Path, people: Labelled, crops: np.ndarray, seed: int =
     Raises:
         DataError: there are too few people; the weights then stay without a stand-in.
     """
-    chosen = _drawn(people.person, np.random.default_rng(seed))
-    siamese = keras.models.load_model(weights, custom_objects={"L1Distance": L1Distance}, compile=False)
-    twin = siamese.get_layer("embedding_network")
-    kernel, bias = twin.get_layer("embedding").get_weights()
-    # The product's runtime is many times as quick as Keras, and 4,096 numbers give back the 128 they are made of.
-    embeddings = served(twin)(crops[people.rows[chosen]])
-    features = np.linalg.lstsq(kernel.T, (embeddings - bias).T)[0].T
-    stand_in = fit_stand_in(features, people.person[chosen])
     note = weights.with_suffix(".json")
     details = json.loads(note.read_text(encoding="utf-8"))
+    chosen = _drawn(people.person, np.random.default_rng(seed))
+    runtime, faces = Runtime(weights), crops[people.rows[chosen]]
+    seen = map_in_order(lambda face: runtime.vectors(preprocess.to_model_input(face[None])), faces, allowed_cores())
+    features = np.concatenate(list(seen))
+    stand_in = fit_stand_in(features, people.person[chosen])
     details["stand_in"] = note_of(stand_in, details["sha256"])
     with replacing(note) as part:
         part.write_text(json.dumps(details, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx.helper
 
@@ -10,7 +11,7 @@ from flaskapp.onnx_format import IR_VERSION, OPSET, declared, integers, model, n
 
 def test_a_file_of_ours_says_what_the_package_would_write():
     nodes = node("Slice", ["x", "from", "to", "axis"], "y"), node("MaxPool", ["y"], "z", kernel_shape=[2, 300])
-    told = integers("from", [1]), integers("to", [2**40, 7]), declared("axis", (3, 5))
+    told = integers("from", [1]), integers("to", [2**40, 7]), declared("axis", np.zeros((3, 5), np.float32))
     ours = onnx.load_from_string(model(nodes, {"x": ("n", 3, 400, 4)}, {"z": ("n", 3)}, told))
     ports = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import cv2
-import keras
 import numpy as np
 import pytest
 from weights_files import write_weights_files
 
 from flaskapp.errors import DataError
 from flaskapp.personal.stand_in import stand_in_of
+from flaskapp.weights.runtime import Runtime
 from research.distil.stand_in import add_stand_in, fit_stand_in, note_of
 from research.sets.labelled import Labelled
 
@@ -24,20 +24,11 @@ def pattern(seed: int) -> np.ndarray:
 
 def test_it_is_put_beside_the_weights(tmp_path, monkeypatch):
     weights = write_weights_files(tmp_path)
-    kernel = np.random.default_rng(0).standard_normal((128, 4096), np.float32)
 
-    class Layer:
-        def get_layer(self, _name):
-            return self
+    def vectors(_runtime, faces):
+        return faces[:, ::10, ::10].reshape(len(faces), -1)[:, :128]
 
-        def get_weights(self):
-            return [kernel, np.zeros(4096, np.float32)]
-
-    def served(_twin):
-        return lambda faces: faces[:, ::10, ::10].reshape(len(faces), -1)[:, :128].astype(np.float32) @ kernel
-
-    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: Layer())
-    monkeypatch.setattr("research.distil.stand_in.served", served)
+    monkeypatch.setattr(Runtime, "vectors", vectors)
     person = np.repeat(np.arange(150), 3)
     crops = np.stack([pattern(number) for number in person]) // 2 + np.random.default_rng(0).integers(
         0, 100, (450, 1, 1, 1), np.uint8

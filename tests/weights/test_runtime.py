@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from flaskapp.errors import WeightsError
 from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.parallel import once
 from flaskapp.weights import info, runtime
-from flaskapp.weights.graph import check_arrays, read_arrays
+from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
 from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
 from flaskapp.weights.runtime import Runtime, weighted_l1
 
@@ -383,6 +384,9 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"trust": {"match": [-1.0, 1.0], "non_match": [0.0, 1.0]}},
         {"trust": {"match": [0.5], "non_match": [0.0, 1.0]}},
         {"grade_bounds": [0.9]},
+        {"tensor_ranges": {"relu0": [0.0]}},
+        {"tensor_ranges": {"relu0": [0.0, 0.0]}},
+        {"tensor_ranges": {"relu0": [0.5, 1.0]}},
         {"counts_by_grades": {"good and good": {"genuine": {}, "impostor": {}}}},
         {"error_counts": {"genuine": {"match": 1}, "impostor": {"match": 1}}},
         {"error_counts": {"genuine": {"match": -1, "inconclusive": 0, "non_match": 0}, "impostor": {}}},
@@ -395,6 +399,9 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         "no line",
         "one end of a line",
         "one bound",
+        "one end of a range",
+        "a range of nothing",
+        "a range without 0",
         "no counts",
         "verdicts missing",
         "negative",
@@ -404,6 +411,44 @@ def test_a_note_of_other_values_is_damaged(copy, changes):
     write_note(copy, **changes)
     with pytest.raises(WeightsError, match=r"random\.json is damaged"):
         Runtime(copy)
+
+
+class TestRounded:
+    """Where the note says between which numbers tensors lie, whole numbers are computed with."""
+
+    RANGES: ClassVar = {"concat0": [0.0, 1.0], "relu0": [0.0, 12.0], "maxpool0": [0.0, 12.0], "relu1": [0.0, 12.0]}
+
+    @pytest.fixture
+    def rounded(self, copy) -> Runtime:
+        return Runtime(write_note(copy, tensor_ranges=self.RANGES))
+
+    def test_the_answer_is_nearly_that_of_the_numbers_unrounded(self, loaded, rounded, faces):
+        exact, near = loaded.embed(faces), rounded.embed(faces)
+        assert not np.array_equal(exact, near)
+        np.testing.assert_allclose(np.linalg.norm(near, axis=1), np.linalg.norm(exact, axis=1), rtol=0.03)
+        assert np.sum(unit(near) * unit(exact), axis=1).min() > 0.99
+
+    def test_the_kernels_become_whole_numbers_of_seven_bits(self):
+        arrays = random_arrays()
+        _, plain = embedding_graph(arrays)
+        _, constants = embedding_graph(arrays, {name: tuple(ends) for name, ends in self.RANGES.items()})
+        kernel, exact = constants["block1_conv_kernel"], plain["conv0_0"]
+        assert kernel.dtype == np.int8
+        assert np.abs(kernel).max(axis=(1, 2, 3)).tolist() == [63] * 64
+        (step,) = (constants[name] for name in constants if constants[name].shape == (64,) and name.endswith("1_0"))
+        np.testing.assert_allclose(kernel * step[:, None, None, None], exact, atol=float(step.max()) / 2 + 1e-6)
+
+    def test_a_number_beyond_its_range_counts_as_its_end(self, copy, faces):
+        low = Runtime(write_note(copy, tensor_ranges={"relu0": [0.0, 0.01]}))
+        high = Runtime(write_note(copy, tensor_ranges={"relu0": [0.0, 12.0]}))
+        assert np.linalg.norm(low.vectors(faces)) < np.linalg.norm(high.vectors(faces))
+
+
+def test_vectors_are_what_embeddings_are_made_of(loaded, faces):
+    vectors, arrays = loaded.vectors(faces), random_arrays()
+    assert (vectors.shape, vectors.dtype) == ((3, 128), np.float32)
+    expected = vectors @ arrays["embedding/kernel"] + arrays["embedding/bias"]
+    np.testing.assert_allclose(loaded.embed(faces), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
