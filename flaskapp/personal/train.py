@@ -26,7 +26,7 @@ from flaskapp.personal.album import Album
 from flaskapp.personal.data import Doubt, Embed, OwnData, doubt_of_one_person, own_among_others, prepare_data
 from flaskapp.personal.loop import Epoch, FacePairs, FeaturePairs, OwnRecipe, best_of, fit
 from flaskapp.personal.result import OwnResult, measure, own_face_page
-from flaskapp.personal.scoring import Network, Seen, look, tells_better
+from flaskapp.personal.scoring import Network, Seen, excess_of, look, tells_better
 from flaskapp.personal.stand_in import Drawn, stand_in_of
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import assess
@@ -133,6 +133,9 @@ def make_own_model(
         if fault := collapse(log):
             folders.remove(work)  # to go on from there would end the same way
             raise fault
+        excess = excess_of(network_of(siamese, trunk, runtime.info), shipped, data)
+        score = siamese.get_layer("similarity_score")
+        score.set_weights([weight / excess for weight in score.get_weights()])
         network = network_of(siamese, trunk, runtime.info)
         if not tells_better(network, shipped, data):
             network = shipped

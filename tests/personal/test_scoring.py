@@ -9,7 +9,7 @@ import pytest
 
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.personal.data import OwnData
-from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, tail_error, tells_better
+from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, excess_of, tail_error, tells_better
 from flaskapp.weights.info import WeightsInfo
 
 INFO = WeightsInfo("w", "0" * 64, 0.5, (0.4, 0.6), {}, Trust((0.0, 0.0), (0.0, 0.0)), (0.0, 0.0))
@@ -101,6 +101,24 @@ class TestDeciding:
         assert not tells_better(replace(unsure, score_bias=5.0), unsure, data)
         stretched = replace(unsure, score_kernel=unsure.score_kernel * 1.2, score_bias=5.0)
         assert tells_better(stretched, unsure, data), "surer of both"
+
+
+class TestExcess:
+    """How many times too sure of its owner what was trained is."""
+
+    @pytest.fixture
+    def data(self) -> OwnData:
+        return owner(Photos(ME, (1, 0.05, 0, 0)), Photos(FAR), Photos((1, 0.3, 0, 0), (1, 0.2, 0, 0)))
+
+    @pytest.mark.parametrize(("times", "excess"), [(3.0, 3.0), (1.0, 1.0), (0.5, 1.0)])
+    def test_by_the_log_odds_of_the_owners_pairs(self, data, times, excess):
+        shipped = network()
+        trained = replace(shipped, score_kernel=times * shipped.score_kernel, score_bias=times * shipped.score_bias)
+        assert excess_of(trained, shipped, data) == pytest.approx(excess)
+
+    def test_where_the_owner_was_not_known_nothing_is_too_sure(self, data):
+        unsure = replace(network(), score_bias=-1.0)
+        assert excess_of(network(), unsure, data) == 1
 
 
 def test_the_tail_error_is_that_of_normal_curves():
