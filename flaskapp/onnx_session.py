@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import sys
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flaskapp import onnx_format
+from flaskapp.parallel import once
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -20,24 +21,18 @@ if TYPE_CHECKING:
 # module comes first; a call afterwards does not stop it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-_arena_lock = threading.Lock()
-_arena_is_made = False
 
-
+@once
 def _make_arena() -> None:
     """Make one arena for all sessions of the process.
 
     Each would otherwise keep one of its own, as large as its own worst moment; and the
     networks work one after the other. Without any arena a comparison takes twice as long.
     """
-    global _arena_is_made
     import onnxruntime as ort
 
-    with _arena_lock:
-        if not _arena_is_made:
-            memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-            ort.create_and_register_allocator(memory, None)
-            _arena_is_made = True
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, None)
 
 
 def give_arena_back() -> None:
@@ -46,7 +41,7 @@ def give_arena_back() -> None:
     It grows by as much as networks that happen to run at the same moment need, and keeps that
     for ever by itself. Giving it back takes two milliseconds, and the next comparison ten more.
     """
-    if _arena_is_made:
+    if "onnxruntime" in sys.modules:  # else no network has run yet
         import onnxruntime
 
         options = onnxruntime.RunOptions()
