@@ -17,23 +17,10 @@ import numpy.typing as npt
 
 from flaskapp.detection import Face
 from flaskapp.preprocess.alignment import CROP_SIZE, TEMPLATE, crop_scale
-from flaskapp.words import grade_words
+from flaskapp.words import REASONS, grade_words
 
 Grade = Literal["good", "fair", "poor"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
-Reason = Literal[
-    "blurred",
-    "covered",
-    "little_contrast",
-    "noisy",
-    "pixelated",
-    "too_bright",
-    "too_dark",
-    "too_small",
-    "turned_aside",
-    "turned_up_or_down",
-    "unevenly_lit",
-]
 
 NOSE_DEPTH = 0.6
 """How far the tip of the nose stands before the line through the eyes, in distances between the
@@ -63,7 +50,7 @@ NOISE = np.array(((1, -2, 1), (-2, 4, -2), (1, -2, 1)), np.float32)  # of edges 
 class Limit(NamedTuple):
     """From where on a measure gives a reason, and what it is where the worst photos are (either may be larger)."""
 
-    reason: Reason
+    reason: str
     named_from: float
     worst: float
 
@@ -100,7 +87,7 @@ class Quality:
     Attributes:
         grade: good, fair or poor.
         certainty: in [0, 1]; how sure the network is of this face.
-        reasons: worst first; none for a good photo, and none where nothing measured explains the grade.
+        reasons: of ``REASONS``, worst first; none for a good photo, and none where nothing measured explains the grade.
 
     Raises:
         ValueError: a value is out of its range, or a good photo has reasons.
@@ -108,12 +95,12 @@ class Quality:
 
     grade: Grade
     certainty: float
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.certainty <= 1:
             raise ValueError(f"certainty expects a number in [0, 1]. Received: {self.certainty}")
-        if self.grade not in GRADES or not set(self.reasons) <= set(get_args(Reason)):
+        if self.grade not in GRADES or not set(self.reasons) <= set(REASONS):
             raise ValueError(f"Expected a grade and reasons. Received: {self.grade}, {self.reasons}")
         if self.grade == "good" and self.reasons:
             raise ValueError(f"A good photo expects no reasons. Received: {self.reasons}")
@@ -150,7 +137,7 @@ def grades_of(certainties: npt.ArrayLike, bounds: tuple[float, float]) -> Any:
     return len(bounds) - np.digitize(np.asarray(certainties, np.float64), bounds)
 
 
-def reasons_of(measures: dict[str, float]) -> tuple[Reason, ...]:
+def reasons_of(measures: dict[str, float]) -> tuple[str, ...]:
     """Return what is wrong by these measures, as of ``measured``, worst first.
 
     What is slight beside the worst is passed over: a blurred mouth has little structure, as a covered one has.

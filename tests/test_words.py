@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from flaskapp.evaluation.decisions import DECISIONS
-from flaskapp.quality import Quality, Reason
+from flaskapp.quality import LIMITS, Quality
 from flaskapp.verifier import OUT_OF_SCOPE
 from flaskapp.words import BOTH_GOOD, REASONS, VERDICTS, hint_of, line_of, photo_words, references_sentence, sentence_of
 
@@ -15,7 +13,7 @@ ODD = ((), (2,), (1, 3), (1, 2, 4), (1, 2, 3, 4))
 
 def test_there_are_words_for_every_verdict_and_reason():
     assert set(VERDICTS) == {*DECISIONS, OUT_OF_SCOPE}
-    assert set(REASONS) == set(get_args(Reason))
+    assert set(REASONS) == {limit.reason for limit in LIMITS.values()}
 
 
 def test_the_terminal_says_a_verdict_in_one_line():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 from described import check, operations
@@ -13,8 +12,9 @@ from web_helpers import FAIR, POOR, WEIGHTS, FakeVerifier, face_at
 
 from flaskapp.errors import BusyError, NoFaceError, SeveralFacesError
 from flaskapp.evaluation.decisions import DECISIONS
-from flaskapp.quality import GRADES, Reason
+from flaskapp.quality import GRADES
 from flaskapp.web.openapi import describe, every_problem
+from flaskapp.words import REASONS
 
 BOTH = {"reference": b"one", "probe": b"two"}
 
@@ -84,7 +84,7 @@ def test_answers_on_several_references_are_as_described(agreed, verifier):
 def test_qualities_are_as_described(agreed, verifier):
     quality = describe()["components"]["schemas"]["Quality"]["properties"]
     assert quality["grade"]["enum"] == list(GRADES)
-    assert quality["reasons"]["items"]["enum"] == list(get_args(Reason))
+    assert quality["reasons"]["items"]["enum"] == list(REASONS)
     verifier.qualities = {b"one": FAIR, b"two": POOR}
     check(agreed.verify(b"one", b"two"), "/api/v1/verify", "post")
     check(agreed.send("/api/v1/live", {"reference": b"one", "frame": b"two"}), "/api/v1/live", "post")
