@@ -103,10 +103,14 @@ def hint_of(quality: Quality) -> str:
 
 
 def sentence_of(decision: str, photos: Mapping[str, Quality], known_photos: int = 0) -> str:
-    """Return a verdict's sentence; of an inconclusive one with what is wrong with which photo, and what may help."""
-    sentence = verdict_words(decision, known_photos)[1]
+    """Return a verdict's sentence, with the explanation if there is one."""
+    return f"{verdict_words(decision, known_photos)[1]} {explanation_of(decision, photos)}".strip()
+
+
+def explanation_of(decision: str, photos: Mapping[str, Quality]) -> str:
+    """Return of an inconclusive verdict what is wrong with which photo, and what may help; else nothing."""
     if decision != "inconclusive":
-        return sentence
+        return ""
     why = [f"The {name} photo is {quality}." for name, quality in photos.items() if quality.grade != "good"]
     hints = dict.fromkeys(filter(None, map(hint_of, photos.values())))
-    return " ".join([sentence, *why, *(hints or [BOTH_GOOD])])
+    return " ".join([*why, *(hints or [BOTH_GOOD])])

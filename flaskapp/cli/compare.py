@@ -14,7 +14,7 @@ import click
 
 from flaskapp.cli.options import ANY_PATH, FIGURE, FIGURES, FILE, PATH, ReadingCommand, refuse_overwriting, shown
 from flaskapp.errors import FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
-from flaskapp.words import line_of, references_sentence
+from flaskapp.words import explanation_of, line_of, references_sentence
 
 if TYPE_CHECKING:
     from flaskapp.detection import Face
@@ -222,21 +222,12 @@ def _describe(verification: Verification, paths: dict[str, Path]) -> str:
         score,
         *(f"{label:9} {shown(paths[label])}: {_found(face)}" for label, face in zip(paths, faces, strict=True)),
         *several,
-        *_why(verification),
+        *filter(None, [explanation_of(verification.decision, verification.qualities)]),
         str(verification.verdict_counts),
         "No liveness check: a photo of a photo would pass.",
         f"weights {verification.weights_id}, {verification.timings_ms['total']:.0f} ms",
     ]
     return "\n  ".join(lines)
-
-
-def _why(verification: Verification) -> list[str]:
-    """Say which photos may keep the answer from being clear, and what to try; nothing where none does."""
-    photos = verification.qualities.items()
-    worse = [f"the {label} photo ({quality})" for label, quality in photos if quality.grade != "good"]
-    if verification.decision != "inconclusive" or not worse:
-        return []
-    return [f"The reason may be {' and '.join(worse)}: try a sharp one from the front, evenly lit, nothing covered."]
 
 
 def _found(found: FaceInPhoto) -> str:
