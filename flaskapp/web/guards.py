@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
 from flaskapp.errors import CrossSiteError, FormExpiredError, UnknownHostError
 from flaskapp.web.access import cookie_name, set_cookie
+from flaskapp.web.limits import signed
 from flaskapp.web.settings import services
 
 # Key of a WSGI environment, by which the server process hands on why it took no body; no header can set it.
@@ -114,11 +114,7 @@ def harden(response: Response) -> Response:
 def form_token() -> str:
     """Return the token that forms of the current answer carry; it fits this browser's cookie alone."""
     seed = request.cookies.get(cookie_name(CSRF_COOKIE))
-    return _signed(seed or g.setdefault("new_csrf_seed", secrets.token_urlsafe(32)))
-
-
-def _signed(seed: str) -> str:
-    return hmac.new(current_app.secret_key, seed.encode(), hashlib.sha256).hexdigest()  # type: ignore[arg-type]
+    return signed((seed or g.setdefault("new_csrf_seed", secrets.token_urlsafe(32))).encode())
 
 
 def check_form_token() -> None:
@@ -128,7 +124,7 @@ def check_form_token() -> None:
         FormExpiredError: the form's token does not belong to the cookie, or there is none.
     """
     seed, token = request.cookies.get(cookie_name(CSRF_COOKIE)), request.form.get("csrf_token", "")
-    if not seed or not hmac.compare_digest(_signed(seed).encode(), token.encode()):
+    if not seed or not hmac.compare_digest(signed(seed.encode()).encode(), token.encode()):
         raise FormExpiredError(
             "The server was restarted after this form was loaded, or cookies are turned off.",
             "Reload the page and try again.",

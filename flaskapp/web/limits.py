@@ -121,7 +121,7 @@ def count_stills(reference: bytes, frame: bytes) -> None:
     """
     if not services().settings.rate_limit:
         return
-    keys = [("still", g.consent.key, kind, _hash(photo)) for kind, photo in (("r", reference), ("f", frame))]
+    keys = [("still", g.consent.key, kind, signed(photo)[:16]) for kind, photo in (("r", reference), ("f", frame))]
     is_old_reference, is_old_frame = map(services().counter.knows, keys)
     if is_old_frame or not is_old_reference:
         count_comparison()
@@ -129,5 +129,6 @@ def count_stills(reference: bytes, frame: bytes) -> None:
         services().counter.seconds_to_wait(key, 1)
 
 
-def _hash(photo: bytes) -> str:
-    return hmac.new(current_app.secret_key, photo, hashlib.sha256).hexdigest()[:16]  # type: ignore[arg-type]
+def signed(data: bytes) -> str:
+    """Return a hash that only this server process can compute, 64 hexadecimal digits."""
+    return hmac.new(current_app.secret_key, data, hashlib.sha256).hexdigest()  # type: ignore[arg-type]
