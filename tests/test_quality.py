@@ -122,7 +122,9 @@ class TestReasons:
         for pixels, (_, face) in zip((hopper_pixels, collins_pixels), portraits, strict=True):
             factor = 7 / (face.landmarks[1][0] - face.landmarks[0][0])
             small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-            smaller = face.scaled((small.shape[1] / pixels.shape[1], small.shape[0] / pixels.shape[0]))
+            scale_xy = small.shape[1] / pixels.shape[1], small.shape[0] / pixels.shape[0]
+            box, landmarks = np.multiply(face.box_xyxy, scale_xy * 2), np.multiply(face.landmarks, scale_xy)
+            smaller = Face(tuple(box.tolist()), tuple(map(tuple, landmarks.tolist())), face.detection_score)
             data = cv2.imencode(".png", small[:, :, ::-1])[1].tobytes()
             reasons = assess(crop_photo(data, smaller.landmarks), smaller, 0.1, BOUNDS).reasons
             assert reasons[0] == "too_small"

@@ -117,13 +117,14 @@ class Detector:
         self.settle = settle
         self._pnet, self._rnet, self._onet = map(load, FILES)
 
-    def search(self, photo: np.ndarray, part: float = 0.0) -> Detection:
+    def search(self, photo: np.ndarray, part: float = 0.0, full_wh: tuple[int, int] | None = None) -> Detection:
         """Find the faces of a photo, at most ``MOST_FACES``.
 
         Args:
             photo: uint8 (height, width, 3) RGB.
             part: from which height on faces are wanted, in parts of the highest one. Of lower ones some
                 may be missing, as they are not looked for where that saves time.
+            full_wh: width and height of the photo in whose pixels the answer is, if this one was made of it.
 
         Raises:
             ValueError: another shape or type, or no pixels.
@@ -135,8 +136,10 @@ class Detector:
         found, turned = self._look(photo, limits, part), 0
         if found.best_score < SURE_SCORE:
             found, turned, limits = self._look_turned(photo, found, limits, part)
-        smallest = self.smallest_face / self._search_scale(size_wh)
-        return Detection(found.to_faces(size_wh), size_wh, smallest, limits.reached, turned)
+        full_wh = full_wh or size_wh
+        scale_xy = full_wh[0] / size_wh[0], full_wh[1] / size_wh[1]
+        smallest = max(scale_xy) * self.smallest_face / self._search_scale(size_wh)
+        return Detection(found.scaled(scale_xy).to_faces(full_wh), full_wh, smallest, limits.reached, turned)
 
     def _look_turned(
         self, photo: np.ndarray, found: Candidates, limits: Limits, part: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
@@ -58,11 +58,6 @@ class Face:
             raise ValueError(f"detection_score expects a number in [0, 1]. Received: {self.detection_score}")
 
     @property
-    def width(self) -> float:
-        """Width of the box."""
-        return self.box_xyxy[2] - self.box_xyxy[0]
-
-    @property
     def height(self) -> float:
         """Height of the box."""
         return self.box_xyxy[3] - self.box_xyxy[1]
@@ -77,16 +72,6 @@ class Face:
         eyes_to_mouth = float(np.linalg.norm(points[:2].mean(axis=0) - points[3:].mean(axis=0)))
         margin = max(1.0, LEAST_MARGIN * eyes_to_mouth)
         return bool(((points >= margin) & (points <= np.array(size_wh) - margin)).all())
-
-    def scaled(self, scale_xy: tuple[float, float]) -> Face:
-        """Return this face in the photo resized by these factors along x and y."""
-        scale_x, scale_y = scale_xy
-        left, top, right, bottom = self.box_xyxy
-        return Face(
-            (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y),
-            tuple((x * scale_x, y * scale_y) for x, y in self.landmarks),
-            self.detection_score,
-        )
 
 
 @dataclass(frozen=True)
@@ -140,12 +125,3 @@ class Detection(Sequence[Face]):
         if len(self.faces) != 1 and round(self.smallest_face) > SMALLEST_FACE:
             notes.append(SMALL.format(pixels=round(self.smallest_face)))
         return tuple(notes)
-
-    def scaled(self, scale_xy: tuple[float, float]) -> Detection:
-        """Return what was found, in the pixels of the photo resized by these factors along x and y."""
-        return replace(
-            self,
-            faces=tuple(face.scaled(scale_xy) for face in self.faces),
-            size_wh=(self.size_wh[0] * scale_xy[0], self.size_wh[1] * scale_xy[1]),
-            smallest_face=self.smallest_face * max(scale_xy),
-        )

@@ -54,9 +54,7 @@ def find_faces(photo: Photo, detector: Detector | None = None, part: float = 0.0
 
     ``part`` is the height from which on they are wanted, as ``Detector.search`` takes it.
     """
-    pixels = photo.to_search()
-    found = (detector or default_detector()).search(pixels, part)
-    return found.scaled((photo.size_wh[0] / pixels.shape[1], photo.size_wh[1] / pixels.shape[0]))
+    return (detector or default_detector()).search(photo.to_search(), part, photo.size_wh)
 
 
 def find_face(

@@ -53,7 +53,7 @@ class Kind:
 def eye_distance(face: Face) -> float:
     """Return the distance between the eyes in pixels, or what it would be were the head turned straight."""
     # In profile the eyes come together while the face stays as large: then its box says more.
-    return max(math.dist(*face.landmarks[:2]), 0.3 * face.width, 1.0)
+    return max(math.dist(*face.landmarks[:2]), 0.3 * (face.box_xyxy[2] - face.box_xyxy[0]), 1.0)
 
 
 def expose(pixels: np.ndarray, stops: float, _: Face, __: np.random.Generator) -> np.ndarray:

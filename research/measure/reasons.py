@@ -128,7 +128,9 @@ def _row(kind: str, strength: float, crops: np.ndarray, faces: Sequence[Face]) -
 def _shrunk(face: Face, across: float) -> Face:
     """Return the face in its photo shrunk until what is cut out of it is so many pixels wide."""
     factor = min(across * crop_scale(face.landmarks) / CROP_SIZE, 1.0)
-    return face.scaled((factor, factor))
+    left, top, right, bottom = (factor * value for value in face.box_xyxy)
+    landmarks = tuple((factor * x, factor * y) for x, y in face.landmarks)
+    return Face((left, top, right, bottom), landmarks, face.detection_score)
 
 
 def _shares(counts: Counter[str], total: int) -> dict[str, float]:

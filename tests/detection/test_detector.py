@@ -84,7 +84,7 @@ class TestPortraits:
         left, top, right, bottom = face.box_xyxy
         assert 0 <= left < landmarks_of(face)[:, 0].min() < landmarks_of(face)[:, 0].max() < right <= 512
         assert 0 <= top < landmarks_of(face)[:, 1].min() < landmarks_of(face)[:, 1].max() < bottom <= 600
-        assert (face.width, face.height) == (right - left, bottom - top)
+        assert face.height == bottom - top
 
     def test_several_faces_come_left_to_right(self, group, collins_pixels, hopper_pixels):
         left, right = detect_faces(group)
@@ -234,10 +234,6 @@ class TestFace:
     def test_impossible_faces_are_refused(self, box, landmarks, score):
         with pytest.raises(ValueError, match="Received"):
             Face(box, landmarks, score)
-
-    def test_scaling_scales_box_and_landmarks(self):
-        face = Face((1, 2, 3, 4), self.LANDMARKS, 0.9).scaled((2, 10))
-        assert face == Face((2, 20, 6, 40), ((2, 10),) * 5, 0.9)
 
 
 class TestWeights:

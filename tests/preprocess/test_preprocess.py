@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,8 +62,8 @@ class TestFindFaces:
             def __init__(self) -> None:
                 pass
 
-            def search(self, photo: np.ndarray, part: float = 0.0) -> Detection:
-                assert (photo.shape, part) == ((600, 512, 3), 0)
+            def search(self, photo: np.ndarray, *more: object) -> Detection:
+                assert (photo.shape, *more) == ((600, 512, 3), 0, (512, 600))
                 return Detection((), (512, 600), 40)
 
         assert find_faces(decode_photo(hopper), Blind()) == Detection((), (512, 600), 40)
@@ -71,9 +72,9 @@ class TestFindFaces:
         searched = []
 
         class Noting(Detector):
-            def search(self, photo: np.ndarray, part: float = 0.0) -> Detection:
+            def search(self, photo: np.ndarray, *more: Any) -> Detection:
                 searched.append(photo.shape)
-                return super().search(photo, part)
+                return super().search(photo, *more)
 
         jpeg = decode_photo(crowd)
         of_all_pixels = Photo(jpeg.at_full_scale().pixels, jpeg.size_wh)

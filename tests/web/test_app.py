@@ -309,9 +309,9 @@ class TestLive:
         looks = []
 
         class Counting(Detector):
-            def search(self, photo, part=0.0):
+            def search(self, photo, *more):
                 looks.append(photo.shape)
-                return super().search(photo, part)
+                return super().search(photo, *more)
 
         working.services.comparer.verifier = Verifier(working.services.comparer.verifier.runtime, Counting())
         frame = side_by_side(hopper, collins)
