@@ -239,7 +239,7 @@ def measure(files: list[Path]) -> dict[str, object]:
         if len(photos) == 2:
             answer = verifier.verify(photos[0], photos[1]).decision
         else:
-            verifier.read(photos[0])
+            verifier.embed(photos[0])
     except FacialRecognitionError as error:
         answer = error.code
     return {

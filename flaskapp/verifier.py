@@ -187,6 +187,10 @@ class Verification:
         } | several
 
 
+_Embedded = tuple[FaceInPhoto, np.ndarray, dict[str, float]]
+"""A face with its embedding, float32 (4096,), and the milliseconds that each stage took."""
+
+
 class Owner(Protocol):
     """Whom the weights of a personal model know."""
 
@@ -289,30 +293,29 @@ class Verifier:
         }
         watch = _Stopwatch()
         with watch.stage("total"):
-            *of_person, new = read = self._embed_all(photos | {"probe": (probe, probe_face, probe_choice)})
+            read = self._embed_all(photos | {"probe": (probe, probe_face, probe_choice)})
+            *of_person, new = (found for found, _, _ in read)
             with watch.stage("compare"):
-                embeddings = np.array([one.embedding for one in of_person])
-                weights, scores = self._scores(embeddings, new.embedding)
-                odd = self.runtime.odd_ones(embeddings) if of_person else ()
-        found, score = tuple(one.found for one in of_person), min(scores)
-        knows_nobody = len(scores) > 1 and max(scores) < weights.threshold
+                *templates, embedding = (embedding for _, embedding, _ in read)
+                weights, scores = self._scores(np.array(templates), embedding)
+                odd = self.runtime.odd_ones(np.array(templates)) if templates else ()
+        score, knows_nobody = min(scores), len(scores) > 1 and max(scores) < weights.threshold
         decision = OUT_OF_SCOPE if knows_nobody else decide(score, weights.inconclusive_band)
         if self._owner:
-            counts = self.weights.verdict_counts(decision) if found else self._owner.verdict_counts(decision)
+            counts = self.weights.verdict_counts(decision) if of_person else self._owner.verdict_counts(decision)
         else:
-            counts = weights.verdict_counts(decision, (found[0].quality.grade, new.found.quality.grade))
+            counts = weights.verdict_counts(decision, (of_person[0].quality.grade, new.quality.grade))
         return Verification(
             decision=decision,
             similarity_score=score,
             inconclusive_band=weights.inconclusive_band,
             threshold=weights.threshold,
-            references=found,
-            probe=new.found,
+            references=tuple(of_person),
+            probe=new,
             weights_id=weights.weights_id,
             verdict_counts=counts,
-            timings_ms={stage: max(one.timings_ms[stage] for one in read) for stage in new.timings_ms}
-            | watch.timings_ms,
-            known_photos=0 if found else self.known_photos,
+            timings_ms={stage: max(taken[stage] for _, _, taken in read) for stage in read[-1][2]} | watch.timings_ms,
+            known_photos=0 if of_person else self.known_photos,
             odd_references=tuple(place + 1 for place in odd),
         )
 
@@ -355,29 +358,21 @@ class Verifier:
             embedding, quality = self._see(aligned, face)
         number = faces.index(face) + 1
         found = FaceInPhoto(faces.faces, number, decoded.size_wh, aligned, faces.turned, quality)
-        return _Embedded(found, embedding, watch.timings_ms)
+        return found, embedding, watch.timings_ms
 
     def _see(self, aligned: np.ndarray, face: Face) -> tuple[np.ndarray, Quality]:
         embedding = self.runtime.embed(preprocess.to_model_input(aligned[None]))
         certainty = float(certainties(embedding)[0])
         return embedding[0], assess(aligned, face, certainty, self.weights.grade_bounds)
 
-    def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
-        """Find the face that is meant in one photo, cut it out and grade it.
+    def embed(self, photo: bytes | Path, number: int | None = None) -> tuple[FaceInPhoto, np.ndarray]:
+        """Find the face that is meant in one photo, and return it with its embedding, float32 (4096,).
 
         Raises:
             PhotoError: the photo or the choice of face cannot be used.
         """
-        return self._embed(photo, number, "refuse").found
-
-    def embed(self, photo: bytes | Path) -> tuple[FaceInPhoto, np.ndarray]:
-        """Find the face of one photo, and return it with its embedding, float32 (4096,).
-
-        Raises:
-            PhotoError: the photo cannot be used, or shows several people.
-        """
-        embedded = self._embed(_bytes_of(photo), None, "refuse")
-        return embedded.found, embedded.embedding
+        found, embedding, _ = self._embed(_bytes_of(photo), number, "refuse")
+        return found, embedding
 
     def find(
         self, references: Sequence[bytes | Path] | np.ndarray, photos: Iterable[bytes | Path]
@@ -439,20 +434,11 @@ class Verifier:
         return self._see(preprocess.crop_face(photo, face.landmarks), face)[1]
 
 
-@dataclass(frozen=True)
-class _Embedded:
-    """A face with its embedding (4096,) and the milliseconds that each stage took."""
-
-    found: FaceInPhoto
-    embedding: np.ndarray
-    timings_ms: dict[str, float]
-
-
 def _faces_seen(job: Future[_Embedded]) -> tuple[Face, ...]:
     """Return the faces of a photo that was looked at, whatever came of it."""
     error = job.exception()
     if error is None:
-        return job.result().found.faces
+        return job.result()[0].faces
     return error.faces if isinstance(error, SeveralFacesError) else ()
 
 

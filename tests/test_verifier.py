@@ -348,11 +348,11 @@ class TestQuality:
     def graded(self, tmp_path, hopper):
         """Return a verifier to which the photo of Grace Hopper, and nothing less clear, is a good one."""
         weights = write_weights_files(tmp_path)
-        certainty = Verifier(Runtime(weights)).read(hopper).quality.certainty
+        certainty = Verifier(Runtime(weights)).embed(hopper)[0].quality.certainty
         return Verifier(Runtime(write_note(weights, grade_bounds=[certainty * 0.999, certainty * 0.9999])))
 
     def test_a_photo_is_graded_by_the_length_of_its_embedding(self, graded, hopper):
-        good, other = graded.read(hopper).quality, graded.read(poorer(hopper)).quality
+        good, other = graded.embed(hopper)[0].quality, graded.embed(poorer(hopper))[0].quality
         assert (good.grade, good.reasons) == ("good", ())
         assert other.certainty != good.certainty
 
@@ -372,7 +372,7 @@ class TestQuality:
     def test_a_face_can_be_graded_by_itself(self, graded, hopper):
         photo = preprocess.decode_photo(hopper)
         (face,) = preprocess.find_faces(photo).faces
-        assert graded.quality(photo, face) == graded.read(hopper).quality
+        assert graded.quality(photo, face) == graded.embed(hopper)[0].quality
 
 
 def test_a_face_of_several_can_be_chosen(verify, both, hopper, collins):
@@ -442,7 +442,7 @@ def test_a_face_that_is_not_there_is_an_error_of_that_photo(verify, hopper):
 
 
 def test_reading_alone_finds_the_face(weights, hopper, answer):
-    assert Verifier(Runtime(weights)).read(hopper) == answer.reference
+    assert Verifier(Runtime(weights)).embed(hopper)[0] == answer.reference
 
 
 def test_another_detector_can_be_given(weights, hopper):

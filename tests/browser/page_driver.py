@@ -118,7 +118,7 @@ class SteeredVerifier:
     def __init__(self) -> None:
         self._reader = Verifier(cast(Runtime, PixelRuntime()))
         # An error is not kept, and each frame of the camera is another photo.
-        self._read_once = functools.lru_cache(500)(self._reader.read)
+        self._read_once = functools.lru_cache(500)(self._reader.embed)
         self._lock = threading.Lock()
         self.reset()
 
@@ -132,7 +132,7 @@ class SteeredVerifier:
         self.weights, self.knows = WEIGHTS, True
 
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
-        return self._read_once(photo, number)
+        return self._read_once(photo, number)[0]
 
     def quality(self, photo: Photo, face: Face) -> Quality:
         return self._reader.quality(photo, face)
