@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from flask import Response, g, request
 from flaskapp.errors import AgeRequiredError, BadRequestError, ConsentRequiredError, OwnFaceClosedError
 from flaskapp.web import limits
 from flaskapp.web.consent import Consent
-from flaskapp.web.settings import services
+from flaskapp.web.settings import address_of, services
 
 COOKIE = "consent"
 
@@ -160,17 +159,10 @@ def is_owner() -> bool:
     if settings.own_face != "local":
         return settings.own_face == "everyone"
     name = urlsplit(f"//{request.host}").hostname or ""
-    sender = _address(request.remote_addr or "")
+    sender, asked = address_of(request.remote_addr or ""), address_of("127.0.0.1" if name == "localhost" else name)
     proxied = (
         any(FORWARDED.search(header) for header, _ in request.headers)
         or request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
-        or (settings.trusted_proxy and sender == _address(settings.trusted_proxy))
+        or (settings.trusted_proxy and sender == address_of(settings.trusted_proxy))
     )
-    return not proxied and sender.is_loopback and (name == "localhost" or _address(name).is_loopback)
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:  # a name, say
-        return ipaddress.IPv4Address(0)
+    return not proxied and all(address is not None and address.is_loopback for address in (sender, asked))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import math
 import threading
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
 
 from flask import current_app, g, request
 
 from flaskapp.errors import RateLimitedError
 from flaskapp.web.consent import seconds_up
-from flaskapp.web.settings import services
+from flaskapp.web.settings import address_of, services
 
 IPV6_HOUSEHOLD, IPV6_SITE = 64, 48  # bits of an address that one household, and one company, has in common
 MINUTE = 60.0
@@ -24,13 +24,10 @@ def network_of(address: str, bits: int = IPV6_HOUSEHOLD) -> str:
 
     One household, or one rented machine, has all the addresses that begin with the same 64 to choose from.
     """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, bits), strict=False))
+    found = address_of(address.partition("%")[0])
+    if not isinstance(found, IPv6Address):
+        return str(found or address)
+    return str(found.ipv4_mapped or IPv6Network((found, bits), strict=False))
 
 
 def caller_network(bits: int = IPV6_HOUSEHOLD) -> str:

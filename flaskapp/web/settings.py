@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
@@ -90,12 +90,13 @@ class Settings:
             raise _unusable("max_body_bytes", expected, self.max_body_bytes, "A request with two photos holds both.")
         if self.own_face not in OWN_FACE:
             raise _unusable("own_face", ", ".join(OWN_FACE), self.own_face)
-        if self.trusted_proxy and not _is_address(self.trusted_proxy):
+        if self.trusted_proxy and not address_of(self.trusted_proxy):
             expected = "the IP address of a proxy"
             raise _unusable("trusted_proxy", expected, self.trusted_proxy, "On the same machine it is 127.0.0.1.")
         # Names that no browser would send: the server would then answer nobody under them.
         for name in self.allowed_hosts or [""]:
-            if not (NAME.fullmatch(name) or (name[:1] + name[-1:] == "[]" and _is_address(name[1:-1], 6))):
+            in_brackets = address_of(name[1:-1]) if name[:1] + name[-1:] == "[]" else None
+            if not (NAME.fullmatch(name) or isinstance(in_brackets, IPv6Address)):
                 raise _unusable(
                     "allowed_hosts",
                     "names without scheme and port, separated by commas",
@@ -108,11 +109,12 @@ def _unusable(name: str, expected: str, received: object, hint: str = "") -> Set
     return SettingsError(f"{PREFIX}{name.upper()} expects {expected}. Received: {received}.", hint)
 
 
-def _is_address(text: str, version: int | None = None) -> bool:
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a text is, or None: it may be a name."""
     try:
-        return version in (None, ipaddress.ip_address(text).version)
+        return ip_address(text)
     except ValueError:
-        return False
+        return None
 
 
 def read_settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
