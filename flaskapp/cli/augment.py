@@ -81,6 +81,7 @@ def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     from PIL import Image
 
     from flaskapp.augment_images import TRANSFORMATIONS
+    from flaskapp.detection.detector import resized
     from flaskapp.preprocess import decode_photo
     from flaskapp.preprocess.files import read_photo
 
@@ -89,12 +90,4 @@ def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     places[0].parent.mkdir(parents=True, exist_ok=True)
     for place, changed in zip(places, pictures[1:], strict=True):
         Image.fromarray(changed).save(place, quality=QUALITY)
-    return [_thumbnail(picture) for picture in pictures]
-
-
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    import cv2
-
-    scale = THUMBNAIL / max(pixels.shape)
-    size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return [resized(picture, THUMBNAIL / max(picture.shape))[0] for picture in pictures]

@@ -151,7 +151,7 @@ class Detector:
             for them; and the limits of that search.
         """
         size_wh = photo.shape[1], photo.shape[0]
-        small, back_xy = _resized(photo, self._search_scale(size_wh))
+        small, back_xy = resized(photo, self._search_scale(size_wh))
         best, degrees, enough = found, 0, SURE_SCORE if found.best_score else TURNED_SCORE
         least = TURNED_HEIGHT * found.highest_of(0, size_wh) / back_xy[1]
         for quarters in (1, 2, 3):
@@ -203,7 +203,7 @@ class Detector:
         A small copy is enough: such a face keeps more pixels than the last network reads.
         """
         sides = photo.shape[:2]
-        copy, back_xy = _resized(photo, min(CLOSE_UP_SIDE / min(sides), LONGEST_CLOSE_UP / max(sides)))
+        copy, back_xy = resized(photo, min(CLOSE_UP_SIDE / min(sides), LONGEST_CLOSE_UP / max(sides)))
         border = round(CLOSE_UP_BORDER * min(copy.shape[:2]))
         framed = cv2.copyMakeBorder(copy, border, border, border, border, cv2.BORDER_REPLICATE)
         found = self._search(framed, limits).moved((-border, -border)).scaled(back_xy)
@@ -284,7 +284,7 @@ def side_that_counts(size_wh: tuple[int, int]) -> float:
     return math.sqrt(size_wh[0] * size_wh[1]) if is_strip else max(size_wh)
 
 
-def _resized(photo: np.ndarray, scale: float) -> tuple[np.ndarray, tuple[float, float]]:
+def resized(photo: np.ndarray, scale: float) -> tuple[np.ndarray, tuple[float, float]]:
     """Return a photo resized by ``scale``, and the factors along x and y that lead back."""
     height, width = photo.shape[:2]
     size_wh = max(round(width * scale), 1), max(round(height * scale), 1)

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 from PIL import Image
 
 from flaskapp import preprocess
 from flaskapp.allowance import photos_at_once
 from flaskapp.detection import Face
+from flaskapp.detection.detector import resized
 from flaskapp.errors import BusyError, MissingPhotoError, NoFaceError, NotEnoughMemoryError, PhotoError
 from flaskapp.preprocess import Photo
 from flaskapp.verifier import OUT_OF_SCOPE, Verification, Verifier, face_to_json, faces_to_json
@@ -58,9 +58,8 @@ def pictures_json(photo: Photo, faces: Sequence[Face]) -> list[dict[str, Any]]:
         room = PICTURE_MARGIN * max(right - left, bottom - top)
         x0, x1 = _within((left - room) / across, (right + room) / across, width)
         y0, y1 = _within((top - room) / down, (bottom + room) / down, height)
-        scale = min(longest / max(x1 - x0, y1 - y0), 1.0)
-        size_wh = max(round(scale * (x1 - x0)), 1), max(round(scale * (y1 - y0)), 1)
-        small, jpeg = cv2.resize(photo.pixels[y0:y1, x0:x1], size_wh, interpolation=cv2.INTER_AREA), io.BytesIO()
+        small, _ = resized(photo.pixels[y0:y1, x0:x1], min(longest / max(x1 - x0, y1 - y0), 1.0))
+        jpeg = io.BytesIO()
         Image.fromarray(small).save(jpeg, "JPEG", quality=PICTURE_QUALITY)
         box = [round(value, 1) for value in (x0 * across, y0 * down, x1 * across, y1 * down)]
         pictures.append({"jpeg": base64.b64encode(jpeg.getvalue()).decode("ascii"), "box_xyxy": box})
