@@ -21,11 +21,8 @@ PARTS = 1000
 MOST_SHOWN = 20
 
 
-def progress_bar(label: str, unit: str, each: int = 1) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return what wraps an iteration of known length and tells how far it is, how fast, and how long still.
-
-    The unit is what is counted, "photos" for example; each step is so many of them.
-    """
+def progress_bar(label: str, unit: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
+    """Return what wraps an iteration of known length and tells how far it is, how many units a second, and how long."""
 
     def iterate(items: Iterable[Item]) -> Iterator[Item]:
         count, started = 0, time.monotonic()
@@ -36,7 +33,7 @@ def progress_bar(label: str, unit: str, each: int = 1) -> Callable[[Iterable[Ite
         with _bar(items, label=label, show_pos=True, item_show_func=rate) as bar:
             for item in bar:
                 yield item
-                count += each
+                count += 1
 
     return iterate
 

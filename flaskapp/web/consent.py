@@ -87,10 +87,8 @@ class ConsentBook:
     It holds hashes of tokens, so that nobody who reads this memory could use one. ``now`` is its clock, in seconds.
     """
 
-    def __init__(
-        self, notice: Notice = NOTICE, lifetime: timedelta = timedelta(hours=1), now: Callable[[], float] = seconds_up
-    ) -> None:
-        self.notice, self.lifetime, self.now = notice, lifetime, now
+    def __init__(self, lifetime: timedelta, now: Callable[[], float] = seconds_up) -> None:
+        self.notice, self.lifetime, self.now = NOTICE, lifetime, now
         self._consents: dict[str, Consent] = {}  # in the order in which they were given
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(32)

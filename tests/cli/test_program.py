@@ -214,7 +214,7 @@ class TestProgress:
 
     def test_a_terminal_sees_how_far_and_how_fast(self, monkeypatch):
         terminal = Terminal(monkeypatch)
-        for _ in progress.progress_bar("Reading", "photos", each=10)(range(3)):
+        for _ in progress.progress_bar("Reading", "photos")(range(3)):
             time.sleep(0.01)
         told = terminal.getvalue()
         assert "Reading" in told
