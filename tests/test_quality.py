@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flaskapp.detection import Face
-from flaskapp.preprocess import TEMPLATE, crop_face, crop_photo, decode_photo, find_faces, select_face
+from flaskapp.preprocess import TEMPLATE, crop_face, decode_photo, find_faces, select_face
 from flaskapp.quality import (
     GRADES,
     LIMITS,
@@ -126,7 +126,7 @@ class TestReasons:
             box, landmarks = np.multiply(face.box_xyxy, scale_xy * 2), np.multiply(face.landmarks, scale_xy)
             smaller = Face(tuple(box.tolist()), tuple(map(tuple, landmarks.tolist())), face.detection_score)
             data = cv2.imencode(".png", small[:, :, ::-1])[1].tobytes()
-            reasons = assess(crop_photo(data, smaller.landmarks), smaller, 0.1, BOUNDS).reasons
+            reasons = assess(crop_face(decode_photo(data), smaller.landmarks), smaller, 0.1, BOUNDS).reasons
             assert reasons[0] == "too_small"
             assert "blurred" not in reasons
 

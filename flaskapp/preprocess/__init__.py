@@ -23,7 +23,7 @@ from flaskapp.preprocess.alignment import (
     crop_scale,
     to_model_input,
 )
-from flaskapp.preprocess.decoding import MAX_BYTES, MAX_PIXELS, Photo, decode_photo
+from flaskapp.preprocess.decoding import MAX_BYTES, Photo, decode_photo
 from flaskapp.preprocess.selection import PROMINENT_HEIGHT, Choice, prominent_faces, select_face
 from flaskapp.shortage import tell_shortage
 
@@ -31,7 +31,6 @@ __all__ = [
     "CROP_GEOMETRY",
     "CROP_SIZE",
     "MAX_BYTES",
-    "MAX_PIXELS",
     "TEMPLATE",
     "Choice",
     "Photo",
@@ -103,21 +102,11 @@ def crop_faces(photo: Photo, faces: Iterable[Points]) -> list[np.ndarray]:
     return crops
 
 
-def crop_photo(data: bytes, landmarks: Points | None = None, choice: Choice = "centre") -> np.ndarray:
-    """Return the aligned face of an encoded photo, in one step.
-
-    Args:
-        data: the whole file.
-        landmarks: (5, 2) in the photo's upright pixels, if known; else they are detected.
-        choice: which of several detected faces is taken.
-
-    Returns:
-        uint8 (100, 100, 3) RGB.
+def crop_photo(data: bytes, choice: Choice = "centre") -> np.ndarray:
+    """Return the aligned face of an encoded photo, uint8 (100, 100, 3) RGB; ``choice`` is which of several.
 
     Raises:
         PhotoError: the photo cannot be read or shows no face.
     """
     photo = decode_photo(data)
-    if landmarks is None:
-        landmarks = find_face(photo, choice=choice)[1].landmarks
-    return crop_face(photo, landmarks)
+    return crop_face(photo, find_face(photo, choice=choice)[1].landmarks)

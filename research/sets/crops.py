@@ -160,7 +160,10 @@ def _cut_chunk(rows: _Rows) -> np.ndarray:
 def _cut(path: Path, landmarks: np.ndarray, wanted: bool) -> np.ndarray:
     if wanted:
         try:
-            return preprocess.crop_photo(read_photo(path), None if np.isnan(landmarks).any() else landmarks)
+            data = read_photo(path)
+            if np.isnan(landmarks).any():
+                return preprocess.crop_photo(data)
+            return preprocess.crop_face(preprocess.decode_photo(data), landmarks)
         except (PhotoError, ValueError):  # ValueError: landmarks that are no face
             pass
     return np.zeros((preprocess.CROP_SIZE, preprocess.CROP_SIZE, 3), np.uint8)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from flaskapp.errors import DataError
-from flaskapp.preprocess import TEMPLATE, align_face, crop_photo
+from flaskapp.preprocess import TEMPLATE, align_face, crop_face, decode_photo
 from research.__main__ import main
 from research.sets import blends
 from research.sets.blends import (
@@ -191,7 +191,7 @@ class TestWriting:
         photo = Image.fromarray(align_face(pixels, TEMPLATE, LANDMARKS, SIZE))
         file = io.BytesIO()
         photo.save(file, "PNG")
-        assert np.abs(crop_photo(file.getvalue(), LANDMARKS).astype(int) - face).mean() < 3
+        assert np.abs(crop_face(decode_photo(file.getvalue()), LANDMARKS).astype(int) - face).mean() < 3
 
     def test_a_set_of_them_can_be_named(self, table, tmp_path):
         out = tmp_path / "blends"

@@ -152,12 +152,6 @@ class TestFindFace:
 
 
 class TestCropPhoto:
-    def test_known_landmarks_save_the_detection(self, hopper, monkeypatch):
-        photo = decode_photo(hopper)
-        (face,) = find_faces(photo)
-        monkeypatch.setattr(preprocess, "find_faces", lambda *_: pytest.fail("detected"))
-        assert np.array_equal(crop_photo(hopper, face.landmarks), align_face(photo.pixels, face.landmarks))
-
     def test_unknown_landmarks_are_detected(self, hopper):
         photo = decode_photo(hopper)
         (face,) = find_faces(photo)
