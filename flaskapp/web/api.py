@@ -44,7 +44,7 @@ def notice() -> Response:
 @api.post("/api/v1/consent")
 def give_consent() -> Response:
     """Record a consent."""
-    limits.count_consent()
+    limits.count("consent")
     stated = stated_json('{"notice_version": "…", "consent": true, "age_confirmed": true}')
     # Only `true` itself counts: "false", 1 and "yes" are no consent that anybody would defend.
     token, given = access.agree(
@@ -76,9 +76,9 @@ def withdraw_consent() -> Response:
 def verify() -> Response:
     """Compare a photo with one or several of one person."""
     access.require_consent()
-    limits.count_comparison()
+    limits.count("comparison")
     references, probe = uploaded_references(), uploaded_photo("probe")
-    limits.count_more_references(len(references))
+    limits.count_more(len(references))
     choices = chosen_reference_faces(len(references)), chosen_face("probe")
     return jsonify(services().comparer.compare(references, probe, *choices).to_json())
 
@@ -87,7 +87,7 @@ def verify() -> Response:
 def detect() -> Response:
     """List a photo's faces."""
     access.require_consent()
-    limits.count_detection()
+    limits.count("detection")
     with_pictures = request.form.get("pictures") == "yes"
     return jsonify(services().comparer.detect(uploaded_photo("photo"), with_pictures=with_pictures))
 
@@ -96,7 +96,7 @@ def detect() -> Response:
 def live() -> Response:
     """Compare one frame of a camera with a photo, or with whom a personal model knows."""
     access.require_consent()
-    limits.count_frame()
+    limits.count("frame")
     references, frame = uploaded_references(most=1), uploaded_photo("frame")
     limits.count_stills(b"".join(references), frame)
     choices = chosen_reference_faces(len(references))

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network
+from typing import Literal
 
 from flask import current_app, g, request
 
@@ -68,43 +69,29 @@ class Counter:
             self.moments = {key: times for key, times in self.moments.items() if word not in key}
 
 
-def count_comparison() -> None:
-    """Count a comparison of the consent that stands behind the request.
+def count(kind: Literal["comparison", "detection", "frame", "consent"], times: int = 1) -> None:
+    """Count a request, as so many of its kind, of the consent that stands behind it.
+
+    Photos are searched for faces as soon as they are chosen, two a comparison. Consents are counted by where
+    they come from: new tokens would be a way around the other limits.
 
     Raises:
         RateLimitedError: there were too many within a minute.
     """
-    _count("comparison", services().settings.rate_limit, g.consent.key)
-
-
-def count_more_references(count: int) -> None:
-    """Count each reference after the first as a comparison more, as far as the limit allows that many at all."""
-    most = services().settings.rate_limit
-    if (times := min(count - 1, most - 1)) > 0:
-        _count("comparison", most, g.consent.key, times)
-
-
-def count_detection() -> None:
-    """Count a search for faces likewise: photos are searched as soon as they are chosen, two a comparison."""
-    _count("detection", 2 * services().settings.rate_limit, g.consent.key)
-
-
-def count_frame() -> None:
-    """Count a camera's frame likewise."""
-    _count("frame", services().settings.live_rate_limit, g.consent.key)
-
-
-def count_consent() -> None:
-    """Count a consent by where it comes from: new tokens would be a way around the other limits."""
-    _count("consent", services().settings.rate_limit, caller_network())
-
-
-def _count(kind: str, most: int, who: str, times: int = 1) -> None:
+    settings = services().settings
+    most = {"frame": settings.live_rate_limit, "detection": 2 * settings.rate_limit}.get(kind, settings.rate_limit)
+    who = caller_network() if kind == "consent" else g.consent.key
     wait = math.ceil(services().counter.seconds_to_wait((kind, who), most, times)) if most else 0
     if wait:
         error = RateLimitedError(f"{RateLimitedError.title}.", f"Try again in {wait} second{'s' * (wait > 1)}.")
         error.retry_after = wait
         raise error
+
+
+def count_more(references: int) -> None:
+    """Count each reference after the first as a comparison more, as far as the limit allows that many at all."""
+    if (times := min(references, services().settings.rate_limit) - 1) > 0:
+        count("comparison", times)
 
 
 def count_stills(reference: bytes, frame: bytes) -> None:
@@ -121,7 +108,7 @@ def count_stills(reference: bytes, frame: bytes) -> None:
     keys = [("still", g.consent.key, kind, signed(photo)[:16]) for kind, photo in (("r", reference), ("f", frame))]
     is_old_reference, is_old_frame = map(services().counter.knows, keys)
     if is_old_frame or not is_old_reference:
-        count_comparison()
+        count("comparison")
     for key in keys:
         services().counter.seconds_to_wait(key, 1)
 

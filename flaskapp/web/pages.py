@@ -82,7 +82,7 @@ def own_report() -> Response:
 @pages.post("/consent")
 def give_consent() -> Response:
     """Take the consent form, and show the page again."""
-    limits.count_consent()
+    limits.count("consent")
     request.max_content_length = SMALL_BODY_BYTES
     check_form_token()
     consent, age_confirmed = (request.form.get(box) == "yes" for box in ("consent", "age_confirmed"))
@@ -104,10 +104,10 @@ def withdraw_consent() -> Response:
 def compare() -> str | tuple[str, int]:
     """Compare the photos of the form, and show the answer as a page."""
     access.require_consent()
-    limits.count_comparison()
+    limits.count("comparison")
     check_form_token()
     references, probe = uploaded_references(), uploaded_photo("probe")
-    limits.count_more_references(len(references))
+    limits.count_more(len(references))
     choices = chosen_reference_faces(len(references)), chosen_face("probe")
     try:
         verification = services().comparer.compare(references, probe, *choices)

@@ -39,7 +39,7 @@ def look_at_own_photo() -> Response:
     stands in the others.
     """
     access.require_owner()
-    limits.count_frame()
+    limits.count("frame")
     photo, looks = uploaded_photo("photo"), _stated_looks()
     with services().comparer.place():
         try:
@@ -79,7 +79,7 @@ def _stated_looks() -> list[Look]:
 def train_own_face() -> Response:
     """Start a training on faces that were handed out."""
     consent = access.require_owner()
-    limits.count_comparison()
+    limits.count("comparison")
     request.max_form_parts = MOST_PHOTOS + 2
     request.max_content_length = MOST_PHOTOS * MOST_FACE_BYTES
     check_form()
