@@ -89,7 +89,7 @@ def train_own_face() -> Response:
             'Agree to that with the box on the page, or with keep_model = "yes".',
         )
     with services().comparer.place():
-        faces = [_face(data) for data in uploaded_photos("face")]
+        faces = [_face(data) for data in uploaded_photos("face", MOST_PHOTOS, needed=False)]
     response = jsonify(services().personal_model.train(faces, consent.key).to_json())
     response.status_code = 202
     return response

@@ -99,7 +99,7 @@ def uploaded_photo(field: str) -> bytes:
         NotAFileError: the field is text.
         PhotoTooLargeError: it has more bytes than are accepted.
     """
-    return _uploaded(field, 1)[0]
+    return uploaded_photos(field, 1)[0]
 
 
 def uploaded_references(most: int = MOST_REFERENCES) -> list[bytes]:
@@ -107,10 +107,14 @@ def uploaded_references(most: int = MOST_REFERENCES) -> list[bytes]:
 
     There may be none while a personal model is in use: its owner is meant. Errors are those of ``uploaded_photo``.
     """
-    return _uploaded("reference", most, needed=not services().comparer.verifier.known_photos)
+    return uploaded_photos("reference", most, needed=not services().comparer.verifier.known_photos)
 
 
-def _uploaded(field: str, most: int, *, needed: bool = True) -> list[bytes]:
+def uploaded_photos(field: str, most: int, *, needed: bool = True) -> list[bytes]:
+    """Return the bytes of all photos, ``most`` at most, that were uploaded as ``field``.
+
+    There may be none if none is ``needed``. Errors are those of ``uploaded_photo``.
+    """
     given = request.files.getlist(field)
     if not given and field in request.form:
         raise NotAFileError(
@@ -129,17 +133,8 @@ def _uploaded(field: str, most: int, *, needed: bool = True) -> list[bytes]:
             "Send fewer files in that field, and compare the others separately.",
             photo=field,
         )
-    labels = reference_labels(len(uploads)) if most > 1 else [field] * len(uploads)
+    labels = reference_labels(len(uploads)) if field == "reference" else [field] * len(uploads)
     return [_content_of(*one) for one in zip(uploads, labels, strict=True)]
-
-
-def uploaded_photos(field: str) -> list[bytes]:
-    """Return the bytes of all photos that were uploaded as ``field``.
-
-    Raises:
-        PhotoTooLargeError: one has more bytes than are accepted.
-    """
-    return [_content_of(upload, field) for upload in request.files.getlist(field)]
 
 
 def _content_of(upload: FileStorage, field: str) -> bytes:
