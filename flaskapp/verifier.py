@@ -202,17 +202,12 @@ class Owner(Protocol):
         """Return how often a verdict was given to photos of the owner, and to strangers'."""
 
 
-class _Stopwatch:
-    """Adds up milliseconds by stage."""
-
-    def __init__(self) -> None:
-        self.timings_ms: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.timings_ms[name] = self.timings_ms.get(name, 0.0) + (time.perf_counter() - started) * 1000
+@contextmanager
+def _timed(stage: str, timings_ms: dict[str, float]) -> Iterator[None]:
+    """Write down how many milliseconds a stage takes."""
+    started = time.perf_counter()
+    yield
+    timings_ms[stage] = (time.perf_counter() - started) * 1000
 
 
 class Verifier:
@@ -291,11 +286,11 @@ class Verifier:
             label: (photo, number, "refuse")
             for label, photo, number in zip(reference_labels(count), references, chosen, strict=True)
         }
-        watch = _Stopwatch()
-        with watch.stage("total"):
+        timings_ms: dict[str, float] = {}
+        with _timed("total", timings_ms):
             read = self._embed_all(photos | {"probe": (probe, probe_face, probe_choice)})
             *of_person, new = (found for found, _, _ in read)
-            with watch.stage("compare"):
+            with _timed("compare", timings_ms):
                 *templates, embedding = (embedding for _, embedding, _ in read)
                 weights, scores = self._scores(np.array(templates), embedding)
                 odd = self.runtime.odd_ones(np.array(templates)) if templates else ()
@@ -314,7 +309,7 @@ class Verifier:
             probe=new,
             weights_id=weights.weights_id,
             verdict_counts=counts,
-            timings_ms={stage: max(taken[stage] for _, _, taken in read) for stage in read[-1][2]} | watch.timings_ms,
+            timings_ms={stage: max(taken[stage] for _, _, taken in read) for stage in read[-1][2]} | timings_ms,
             known_photos=0 if of_person else self.known_photos,
             odd_references=tuple(place + 1 for place in odd),
         )
@@ -347,18 +342,18 @@ class Verifier:
             jobs.clear()
 
     def _embed(self, photo: bytes, number: int | None, choice: preprocess.Choice) -> _Embedded:
-        watch = _Stopwatch()
-        with watch.stage("decode"):
+        timings_ms: dict[str, float] = {}
+        with _timed("decode", timings_ms):
             decoded = preprocess.decode_photo(photo)
-        with watch.stage("detect"):
+        with _timed("detect", timings_ms):
             faces, face = preprocess.find_face(decoded, number, choice, self._detector)
-        with watch.stage("align"):
+        with _timed("align", timings_ms):
             aligned = preprocess.crop_face(decoded, face.landmarks)
-        with watch.stage("embed"):
+        with _timed("embed", timings_ms):
             embedding, quality = self._see(aligned, face)
         number = faces.index(face) + 1
         found = FaceInPhoto(faces.faces, number, decoded.size_wh, aligned, faces.turned, quality)
-        return found, embedding, watch.timings_ms
+        return found, embedding, timings_ms
 
     def _see(self, aligned: np.ndarray, face: Face) -> tuple[np.ndarray, Quality]:
         embedding = self.runtime.embed(preprocess.to_model_input(aligned[None]))
@@ -371,8 +366,7 @@ class Verifier:
         Raises:
             PhotoError: the photo or the choice of face cannot be used.
         """
-        found, embedding, _ = self._embed(_bytes_of(photo), number, "refuse")
-        return found, embedding
+        return self._embed(_bytes_of(photo), number, "refuse")[:2]
 
     def find(
         self, references: Sequence[bytes | Path] | np.ndarray, photos: Iterable[bytes | Path]

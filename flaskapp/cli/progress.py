@@ -22,7 +22,7 @@ MOST_SHOWN = 20
 
 
 def progress_bar(label: str, unit: str) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return what wraps an iteration of known length and tells how far it is, how many units a second, and how long."""
+    """Return what wraps an iteration of known length and tells how far it is, units a second, and the time left."""
 
     def iterate(items: Iterable[Item]) -> Iterator[Item]:
         count, started = 0, time.monotonic()
