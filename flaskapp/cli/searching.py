@@ -104,9 +104,8 @@ class Found:
 
 @dataclass
 class Seen:
-    """What was seen so far; the pixels of the best ``MOST_DRAWN`` faces stay where they are to be drawn."""
+    """What was seen so far; the pixels of the best ``MOST_DRAWN`` faces stay, so that they can be drawn."""
 
-    drawn: bool
     photos: int = 0
     grades: Counter[Grade] = field(default_factory=Counter)
     cut_off: int = 0
@@ -129,9 +128,8 @@ class Seen:
         self.reduced += round(finding.detection.smallest_face) > SMALLEST_FACE
         best, *others = finding.compared or (None,)
         if best and best.decision != "non_match":
-            pixels = best.aligned if self.drawn else None
             also = (replace(face, aligned=None) for face in others if face.decision == "match")
-            self.found.append(Found(photo, len(finding.detection), (replace(best, aligned=pixels), *also)))
+            self.found.append(Found(photo, len(finding.detection), (best, *also)))
             if len(self.found) % MOST_DRAWN == 0:
                 ranked = self.best_first()
                 self.found = ranked[:MOST_DRAWN] + [one.without_pixels() for one in ranked[MOST_DRAWN:]]
@@ -244,7 +242,7 @@ def search(asked: SimpleNamespace) -> None:
         raise DataError(f"There are no photos to look at in {where}.", "Photos are JPEG, PNG, WebP or HEIC.")
     certainty, info = certainties(person.templates), verifier.weights
     bars = bars_of(info, [GRADES[place] for place in grades_of(certainty, info.grade_bounds)], person.counts)
-    seen, stopped = Seen(bool(asked.plot)), False
+    seen, stopped = Seen(), False
     try:
         with closing(verifier.find(person.templates, photos)) as findings:
             for photo, finding in zip(progress_bar("Looking", "photos")(photos), findings, strict=True):
