@@ -89,10 +89,6 @@ class Detector:
             strip the side of a square as large; in a larger photo the smallest face grows in
             proportion, as ``Detection.smallest_face`` tells. Boxes and landmarks of
             what is found still come from all the photo's pixels.
-        settle: look at each face again from slightly different views and average. Without it
-            the answer is the cascade's own, and jumps: when a photo is moved or resized a
-            little, its landmarks scatter by 2.6 % of the distance between the eyes; settled,
-            by 0.6 %.
         load: makes each of the three networks by its name.
 
     Raises:
@@ -105,7 +101,6 @@ class Detector:
         smallest_face: float = SMALLEST_FACE,
         largest_image: float = LARGEST_IMAGE,
         *,
-        settle: bool = True,
         load: Callable[[str], Network] = Network,
     ) -> None:
         if smallest_face < CELL:
@@ -114,7 +109,6 @@ class Detector:
             raise ValueError(f"largest_image expects smallest_face or more. Received: {largest_image}")
         self.smallest_face = smallest_face
         self.largest_image = largest_image
-        self.settle = settle
         self._pnet, self._rnet, self._onet = map(load, FILES)
 
     def search(self, photo: np.ndarray, part: float = 0.0, full_wh: tuple[int, int] | None = None) -> Detection:
@@ -186,10 +180,8 @@ class Detector:
 
     def _certain(self, pyramid: Pyramid, levels: Sequence[Guesses], limits: Limits) -> Candidates:
         """Return the certain faces among the guesses at some levels, coarse ones first."""
-        found = self._find(pyramid, levels, limits)
-        if self.settle:
-            found = self._settle(pyramid, found, limits).suppressed()
-        return found.upright().certain()
+        found = self._settle(pyramid, self._find(pyramid, levels, limits), limits)
+        return found.suppressed().upright().certain()
 
     def _find(self, pyramid: Pyramid, levels: Sequence[Guesses], limits: Limits) -> Candidates:
         """Return the best of each face, as the last network sees it at first, best first."""

@@ -138,7 +138,8 @@ def package_ways(monkeypatch) -> Detector:
     monkeypatch.setattr(detector, "Pyramid", PackagePyramid)
     monkeypatch.setattr(detector, "suppress", package_suppress)
     monkeypatch.setattr(candidates, "suppress", package_suppress)
-    return Detector(PACKAGE_SMALLEST_FACE, 10**9, settle=False)
+    monkeypatch.setattr(Detector, "_settle", lambda _, __, found, ___: found)
+    return Detector(PACKAGE_SMALLEST_FACE, 10**9)
 
 
 @pytest.mark.parametrize("name", NAMES)

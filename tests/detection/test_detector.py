@@ -195,13 +195,15 @@ class TestSettings:
         fine, coarse = (only(Detector(40, side).search(hopper_pixels)) for side in (4096, 150))
         assert scatter(coarse, landmarks_of(fine)) < 0.04
 
-    def test_settling_steadies_the_landmarks(self, collins_pixels):
-        def spread(finder: Detector) -> float:
+    def test_looking_again_steadies_the_landmarks(self, collins_pixels, monkeypatch):
+        def spread() -> float:
             scales = np.linspace(0.6, 1.3, 8)
-            found = [landmarks_of(only(finder.search(resized(collins_pixels, s)))) / s for s in scales]
+            found = [landmarks_of(only(detect_faces(resized(collins_pixels, s)))) / s for s in scales]
             return float(np.std(found, axis=0).mean())
 
-        assert spread(Detector()) < 0.6 * spread(Detector(settle=False))
+        steadied = spread()
+        monkeypatch.setattr(Detector, "_settle", lambda _, __, found, ___: found)
+        assert steadied < 0.6 * spread()
 
     @pytest.mark.parametrize(("smallest_face", "largest_image"), [(11, 2048), (40, 39)])
     def test_impossible_settings_are_refused(self, smallest_face, largest_image):
