@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
 
-FACE_NUMBER = click.IntRange(min=1)
-
 
 def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return which references and which of their faces: "2" is face 2 of the first, "3:2" that of the third."""
@@ -43,7 +41,7 @@ def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[s
     metavar="N",
     help="Which face of REFERENCE; 1 is the leftmost. Of several: 3:1 is that of the third.",
 )
-@click.option("--probe-face", type=FACE_NUMBER, metavar="N", help="Which face of PROBE; 1 is the leftmost.")
+@click.option("--probe-face", type=click.IntRange(min=1), metavar="N", help="Which face of PROBE; 1 is the leftmost.")
 @click.option("--model", type=ANY_PATH, metavar="MODEL", help="A personal model's folder, or other weights (.h5).")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 @click.option("--plot", type=FIGURE, metavar="OUT.png", help="Draw the answer (PNG, SVG or PDF).")
