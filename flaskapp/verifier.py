@@ -42,8 +42,10 @@ def face_to_json(face: Face) -> dict[str, Any]:
 
 
 def faces_to_json(faces: Sequence[Face]) -> list[dict[str, Any]]:
-    """Return a photo's faces, given left to right, in JSON's types; numbered from 1."""
-    return [{"number": number, **face_to_json(face)} for number, face in enumerate(faces, start=1)]
+    """Return a photo's faces, given left to right, in JSON's types: numbered from 1, prominent = may be meant."""
+    prominent = preprocess.prominent_faces(faces)
+    numbered = enumerate(faces, start=1)
+    return [{"number": number, **face_to_json(face), "prominent": face in prominent} for number, face in numbered]
 
 
 def reference_labels(count: int) -> list[str]:

@@ -37,12 +37,6 @@ MOST_GRADED = 5  # of a photo's faces; each costs a run of the network
 log = logging.getLogger(__name__)
 
 
-def faces_json(faces: tuple[Face, ...]) -> list[dict[str, Any]]:
-    """Return a photo's faces, left to right, each with a note whether it is large enough to be meant."""
-    prominent = preprocess.prominent_faces(faces)
-    return [told | {"prominent": face in prominent} for face, told in zip(faces, faces_to_json(faces), strict=True)]
-
-
 def pictures_json(photo: Photo, faces: Sequence[Face]) -> list[dict[str, Any]]:
     """Return a picture of each face, with what stands around it: a JPEG in base64, and which part it shows.
 
@@ -178,7 +172,7 @@ class Comparer:
         largest = sorted(meant, key=lambda face: face.height)[-MOST_GRADED:]
         quality = self.verifier.quality  # of one verifier, though another may take its place meanwhile
         qualities = [quality(photo, face).to_json() if face in largest else None for face in faces]
-        return [told | {"quality": one} for told, one in zip(faces_json(faces), qualities, strict=True)]
+        return [told | {"quality": one} for told, one in zip(faces_to_json(faces), qualities, strict=True)]
 
     def compare_frame(
         self, references: Sequence[bytes], frame: bytes, reference_faces: Sequence[int | None] = ()

@@ -10,8 +10,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from flaskapp import personal, preprocess
 from flaskapp.errors import NoModelError, SeveralFacesError
 from flaskapp.personal.split import FEWEST_PHOTOS
+from flaskapp.verifier import faces_to_json
 from flaskapp.web import access, limits, openapi
-from flaskapp.web.comparing import faces_json
 from flaskapp.web.guards import check_form_token, form_token
 from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
 from flaskapp.web.settings import services
@@ -115,7 +115,7 @@ def compare() -> str | tuple[str, int]:
         # They must be sent again, as none was kept.
         found = {str(error.photo): error.faces, **error.others}
         several = {name: faces for name, faces in sorted(found.items()) if len(preprocess.prominent_faces(faces)) > 1}
-        told = {name.removesuffix(" 1").replace(" ", "_"): faces_json(faces) for name, faces in several.items()}
+        told = {name.removesuffix(" 1").replace(" ", "_"): faces_to_json(faces) for name, faces in several.items()}
         return page(step="faces", faces=told, error=error), error.http_status
     sentence = sentence_of(verification.decision, verification.qualities, verification.known_photos)
     return page(step="result", result=verification.to_json(), verification=verification, sentence=sentence)

@@ -21,8 +21,8 @@ from flaskapp.errors import (
     PhotoTooLargeError,
     SeveralFacesError,
 )
+from flaskapp.verifier import faces_to_json
 from flaskapp.web import pages
-from flaskapp.web.comparing import faces_json
 from flaskapp.web.uploads import MOST_FORM_BYTES, SMALL_BODY_BYTES
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -77,7 +77,7 @@ def _problem(error: FacialRecognitionError) -> Response:
         "photo": error.photo,
         **error.to_json(),
     }
-    faces = {"faces": faces_json(error.faces)} if isinstance(error, SeveralFacesError) else {}
+    faces = {"faces": faces_to_json(error.faces)} if isinstance(error, SeveralFacesError) else {}
     return Response(json.dumps(members | faces), status=error.http_status, content_type="application/problem+json")
 
 

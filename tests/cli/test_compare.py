@@ -156,7 +156,7 @@ class TestCompare:
         error = json.loads(result.stdout)["error"]
         assert (result.exit_code, error["code"], error["photo"]) == (2, "several_faces", "reference")
         assert [face["number"] for face in error["faces"]] == [1, 2]
-        assert set(error["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score"}
+        assert set(error["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score", "prominent"}
 
     @pytest.mark.parametrize(("bad", "place"), list(zip(BAD, (0, 1) * 3, strict=True)))
     def test_a_bad_file_is_one_clean_line(self, files, bad, place):
@@ -339,7 +339,7 @@ class TestDetect:
         assert result.exit_code == 2
         assert good["photo"] == str(files / "hopper.jpg")
         assert good["photo_size_wh"] == [512, 600]
-        assert set(good["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score"}
+        assert set(good["faces"][0]) == {"number", "box_xyxy", "landmarks", "detection_score", "prominent"}
         assert (good["more_faces"], good["notes"]) == (False, [])
         assert bad["error"]["code"] == "truncated_photo"
         assert nobody["faces"] == []
