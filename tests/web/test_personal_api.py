@@ -215,6 +215,10 @@ class TestTraining:
         assert problem(response) == (400, "bad_request")
         assert "Received: application/json." in response.json["detail"]
 
+    def test_text_in_the_place_of_a_face_is_told_as_that(self, owner):
+        response = owner.send(f"{URL}/training", {}, face="face.png", keep_model="yes")
+        assert (problem(response), response.json["photo"]) == ((400, "not_a_file"), "face")
+
     def test_other_pictures_than_faces_are_refused(self, owner):
         assert problem(train(owner, size=99)) == (400, "bad_request")
 
