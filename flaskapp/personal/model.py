@@ -11,7 +11,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from flaskapp.weights.runtime import Runtime
 from flaskapp.weights.shape import EMBEDDING_SIZE
 
 TRAIN_AGAIN = "Train it again: facial-recognition train."
+OWNER = "its owner"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,25 +51,7 @@ class Owner:
 
     def verdict_counts(self, verdict: str) -> VerdictCounts:
         """Return how often a verdict was given to new photos of the owner, and to strangers'."""
-        return PhotoCounts(*told_counts(self.counts, verdict))
-
-
-class OwnerCounts(VerdictCounts):
-    """Of a personal model, whose impostor pairs are its owner with somebody else."""
-
-    impostors, genuine = "its owner and somebody else", "its owner"
-
-
-class PhotoCounts(OwnerCounts):
-    """Of single photos that were held against the owner's."""
-
-    impostors, unit = "strangers", "photos"
-
-
-class ScopeCounts(OwnerCounts):
-    """Of ``out_of_scope``, which is for pairs of two strangers."""
-
-    impostors = "two strangers"
+        return VerdictCounts(*told_counts(self.counts, verdict), genuine=OWNER, unit="photos")
 
 
 class PersonalInfo(WeightsInfo):
@@ -80,8 +63,8 @@ class PersonalInfo(WeightsInfo):
         if verdict == "out_of_scope" and scope is not None:
             names = ("stranger_pairs", "strangers_out", "owner_pairs", "owner_out")
             pairs, out, owner_pairs, owner_out = (int(scope[name]) for name in names)
-            return ScopeCounts(pairs, out, owner_pairs, owner_out)
-        return OwnerCounts(**vars(super().verdict_counts(verdict)))
+            return VerdictCounts(pairs, out, owner_pairs, owner_out, impostors="two strangers", genuine=OWNER)
+        return replace(super().verdict_counts(verdict), impostors="its owner and somebody else", genuine=OWNER)
 
 
 def load_model(path: Path) -> tuple[Runtime, Owner | None]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +37,10 @@ class VerdictCounts:
         grades: of both photos of each pair; None = whatever they were.
         intervals: 95 % of either share, by "impostor" and "genuine", where they were measured.
         references: photos of the one person in each pair; None = one photo each was asked for.
+        impostors: who the two people are, in words.
+        genuine: who the one person is.
+        unit: "pairs", or "photos" where each was held against those of one person.
     """
-
-    impostors: ClassVar[str] = "strangers"
-    genuine: ClassVar[str] = "the same person"
-    unit: ClassVar[str] = "pairs"
 
     impostor_pairs: int
     impostor_with_verdict: int
@@ -50,6 +49,9 @@ class VerdictCounts:
     grades: tuple[Grade, Grade] | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
     references: int | None = None
+    impostors: str = "strangers"
+    genuine: str = "the same person"
+    unit: str = "pairs"
 
     def __post_init__(self) -> None:
         if not (
@@ -73,7 +75,7 @@ class VerdictCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts, whom they are of, and the sentence that tells them, in JSON's types."""
-        return {**vars(self), "impostors": self.impostors, "genuine": self.genuine, "sentence": str(self)}
+        return {name: value for name, value in vars(self).items() if name != "unit"} | {"sentence": str(self)}
 
 
 def _share(part: int, whole: int, kind: str) -> str:
