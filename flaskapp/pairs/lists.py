@@ -69,10 +69,7 @@ class PhotoPair:
 
 
 def read_pairs(path: str | Path) -> list[PhotoPair]:
-    """Read a list of pairs, in the file's own order.
-
-    Args:
-        path: a file in one of LFW's two formats or a CSV file; UTF-8.
+    """Read a list of pairs, in one of LFW's two formats or CSV, UTF-8, in the file's own order.
 
     Raises:
         DataError: the file is absent, of no known form, incomplete, or names a photo outside
@@ -91,9 +88,8 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
 def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
     """Read a list of pairs with the scores that some system gave them.
 
-    Args:
-        path: a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any finite
-            number, higher = more alike; empty = failure to acquire.
+    It is a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any finite number,
+    higher = more alike; empty = failure to acquire.
 
     Returns:
         The pairs, and float64 (N,), NaN = failure to acquire.

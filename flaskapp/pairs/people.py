@@ -49,10 +49,7 @@ def pairs_of_people(
 def pairs_among(of_sets: list[dict[str, str]], impostors: int | None, seed: int) -> list[PhotoPair]:
     """Return all genuine pairs, set by set in order of person, then all or some impostor pairs within sets.
 
-    Args:
-        of_sets: photo → person, of each set.
-        impostors: how many impostor pairs of all sets together; None = all.
-        seed: of their draw.
+    Each set is photo → person; ``impostors`` is the number of all sets together.
     """
     pairs: list[PhotoPair] = []
     photos: list[tuple[str, str]] = []

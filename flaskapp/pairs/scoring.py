@@ -31,14 +31,9 @@ class ScoredPairs(NamedTuple):
 def score_pairs(
     pairs: list[PhotoPair], root: Path, runtime: Runtime, choice: Choice = "centre", progress: Progress = iter
 ) -> ScoredPairs:
-    """Score every pair; each photo is read and embedded once.
+    """Score every pair, its paths relative to ``root``; each photo is read and embedded once.
 
-    Args:
-        pairs: paths relative to ``root``.
-        root: folder of the photos.
-        runtime: the weights.
-        choice: which of several faces is taken.
-        progress: wraps the iteration over photos, a progress bar for example.
+    ``choice`` says which of several faces is taken; ``progress`` wraps the iteration over photos.
 
     Raises:
         DataError: a photo of the list does not exist; nothing has been scored then.

@@ -80,14 +80,10 @@ def read_people(
     most: int | None = None,
     people: int | None = None,
 ) -> Album:
-    """Read other people's photos: a folder for each person.
+    """Read other people's photos: a folder for each person; photos beside these are left out.
 
-    Args:
-        folder: holds the people's folders; photos beside them belong to nobody and are left out.
-        progress: wraps the iteration over photos.
-        choice: which of several prominent faces is meant.
-        most: photos a person, the first by name; None = all.
-        people: how many people, those with most photos; None = all.
+    ``choice`` says which of several prominent faces is meant. At most so many ``people``, those with most photos, are
+    read, and at most so many photos of each, the first by name; None = all.
 
     Raises:
         DataError: there is no photo, or none lies in a person's folder.

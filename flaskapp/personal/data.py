@@ -65,11 +65,8 @@ class OwnData:
 def prepare_data(mine: Album, others: Album | StandIn, embed: Embed, seed: int) -> OwnData:
     """Split the photos before anything is augmented, and make sure that nothing leaks.
 
-    Args:
-        mine: the person's photos.
-        others: other people's, or the stand-in for them; of that each part has its own people.
-        embed: from crops uint8 (N, 100, 100, 3) to embeddings, for near-duplicates.
-        seed: draws who and what goes where.
+    ``embed`` makes embeddings of crops uint8 (N, 100, 100, 3), for near-duplicates. Of a stand-in each part
+    has its own people.
 
     Raises:
         LeakError: two parts share a photo or a near-duplicate.

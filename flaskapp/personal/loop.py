@@ -219,15 +219,9 @@ def fit(
 ) -> list[Epoch]:
     """Train until the end, going on from the folder's last backup if there is one; keep the best epoch.
 
-    Args:
-        folder: for backup, best weights and log.
-        network: two inputs to a score; compiled here.
-        pairs: what it learns from, and by which recipe.
-        validate: returns what the network, as it is then, says of the validation photos.
-        tell: gets the share of the way that is gone, 0 to 1, after each batch.
-
-    Returns:
-        The epochs, the first of them before training.
+    The network, two inputs to a score, is compiled here. ``validate`` returns what it then says of the photos for
+    validation; ``tell`` gets the share of the way that is gone, 0 to 1, after each batch. The first of the epochs
+    that are returned is before training.
 
     Raises:
         DataError: what an earlier run left in the folder is damaged.

@@ -154,11 +154,7 @@ def _out_of(many: int, share: Interval) -> str:
 def measure(data: OwnData, network: Network, shipped: Network, log: list[Epoch]) -> OwnResult:
     """Ask of photos, once, whether they show the owner.
 
-    Args:
-        data: the photos.
-        network: what decides: what was trained, or the very ``shipped`` one.
-        shipped: the weights that it started from.
-        log: the training's epochs, passed on.
+    What decides, ``network``, is what was trained, or the very ``shipped`` one.
     """
     learned, count = network is not shipped, len(data.moments)
     # What was trained has seen the photos before those for the test; to the shipped weights all are new.

@@ -83,15 +83,8 @@ def make_own_model(
 ) -> OwnResult:
     """Train a personal model in the folder beside its place from which it is installed.
 
-    Stopped at any moment, the same call goes on from the last checkpoint.
-
-    Args:
-        mine: the owner's photos.
-        others: other people's; None = the stand-in that belongs to the weights.
-        out: the model's folder.
-        recipe: how.
-        reporter: who is told.
-        base: weights to start from, and to compare with; None = the shipped ones.
+    Stopped at any moment, the same call goes on from the last checkpoint. Without ``others`` the stand-in that
+    belongs to the weights serves. ``base`` are weights to start from, and to compare with; None = the shipped ones.
 
     Raises:
         DataError: too few photos or people, something leaked, the training collapsed, or the disk is full.

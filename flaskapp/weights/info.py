@@ -147,9 +147,7 @@ class WeightsInfo:
     def verdict_counts(self, verdict: str, grades: tuple[Grade, Grade] | None = None) -> VerdictCounts:
         """Return how often a verdict ("match", "non_match", "inconclusive") was given to whom.
 
-        Args:
-            verdict: which.
-            grades: of both photos, in whichever order; the counts are of such pairs where there are any.
+        The counts are of pairs whose photos have these ``grades``, in whichever order, where there are any.
         """
         if grades and (counts := self.counts_by_grades.get(" and ".join(sorted(grades, key=GRADES.index)))):
             return VerdictCounts(*told_counts(counts, verdict), grades, counts["intervals"][verdict])
