@@ -1,4 +1,4 @@
-"""Figures that show photos: the faces found in one, and two of them compared."""
+"""Figures that show photos: the faces found in one, two of them compared, and contact sheets."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ Box = tuple[float, float, float, float]  # left, bottom, width and height
 # Inches. Both photos are as high as each other and fill the page's width, as long as they are
 # not too tall for a screen.
 PAGE_WIDTH, MARGIN, GAP, TALLEST_PHOTO, ALIGNED_SIDE = 11.0, 0.5, 0.25, 5.0, 1.45
-# Of a contact sheet.
+# Of a contact sheet with words below each face; and of one with names above its columns.
 FACES_A_ROW, FACE_CELL, FACE_SIDE = 6, (1.8, 2.6), 1.6
+CELL, BETWEEN, NAMES = 1.25, 0.06, 0.42
 # Points that a face's number takes above or beside its box.
 NUMBER_SIDE = 20
 
@@ -139,6 +140,22 @@ def plot_faces(faces: Sequence[tuple[Pixels, Sequence[str]]], title: str, notes:
     for place, note in enumerate(notes):
         short = textwrap.shorten(note, 150, placeholder="…")
         page.write(MARGIN / 2, 0.25 * (len(notes) - place), short, **words | {"color": style.QUIET_INK})
+    return page.figure
+
+
+def plot_sheet(rows: Sequence[Sequence[Pixels]], columns: Sequence[str]) -> Figure:
+    """Draw pictures, uint8 (height, width, 3) RGB, in a grid, each whole and in its own shape.
+
+    The columns have their names above; a space starts a new line.
+    """
+    page, side = _Page(len(columns) * CELL, len(rows) * CELL + NAMES), CELL - BETWEEN
+    for row, pictures in enumerate(rows, start=1):
+        for column, pixels in enumerate(pictures):
+            left, bottom = column * CELL + BETWEEN / 2, (len(rows) - row) * CELL + BETWEEN / 2
+            page.photo((left, bottom, side, side), pixels, "")
+    words: dict[str, Any] = {"size": style.SMALL_SIZE * 0.8, "color": style.INK, "ha": "center"}
+    for column, name in enumerate(columns):
+        page.write((column + 0.5) * CELL, page.height - NAMES / 2, name.replace(" ", "\n", 1), **words)
     return page.figure
 
 

@@ -25,7 +25,9 @@ FEW_PAIRS = 10
 DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FAR_DET_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4)
 HIGHEST_DET_RATE = 0.5
-CURVE: dict[str, Any] = {"color": style.GENUINE_COLOUR, "linewidth": 2.2, "zorder": 3}
+# On the way to a lower threshold FMR is paid first, then FNMR falls: a stair, also where tied scores of
+# both kinds would make it a slope that no threshold reaches.
+CURVE: dict[str, Any] = {"color": style.GENUINE_COLOUR, "linewidth": 2.2, "zorder": 3, "drawstyle": "steps-post"}
 SHADE: dict[str, Any] = {"color": style.RULE, "alpha": 0.45, "linewidth": 0}
 OVER_CURVES: dict[str, Any] = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
 PART_LINES: tuple[dict[str, Any], ...] = (
@@ -214,19 +216,14 @@ def _reliability(quality: Quality) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
 
 
 def corners(curve: ErrorCurve) -> tuple[FloatArray, FloatArray]:
-    """Return FMR float64 (M,), ascending, and FNMR float64 (M,) where the staircase turns.
+    """Return FMR float64 (M,), ascending, and FNMR float64 (M,) at the ends of the staircase and its inner corners.
 
-    A curve of a million thresholds turns a few thousand times; the rest lies on straight lines.
+    There FNMR has just fallen and FMR is about to rise. Of a million thresholds these are a few thousand.
     """
-    # On the way to a lower threshold FMR is paid first, then FNMR falls: a stair, also where
-    # tied scores of both kinds would make it a slope that no threshold reaches.
-    fmr, fnmr = np.repeat(curve.fmr[::-1], 2)[1:], np.repeat(curve.fnmr[::-1], 2)[:-1]
-    moved = np.append(True, (np.diff(fmr) != 0) | (np.diff(fnmr) != 0))
-    fmr, fnmr = fmr[moved], fnmr[moved]
-    across = np.diff(fmr) != 0
-    turns = np.ones(fmr.size, dtype=bool)
-    turns[1:-1] = across[1:] != across[:-1]
-    return fmr[turns], fnmr[turns]
+    fmr, fnmr = curve.fmr[::-1], curve.fnmr[::-1]
+    inner = np.ones(fmr.size, dtype=bool)
+    inner[1:-1] = (fnmr[1:-1] < fnmr[:-2]) & (fmr[1:-1] < fmr[2:])
+    return fmr[inner], fnmr[inner]
 
 
 def probit(rate: FloatArray) -> FloatArray:

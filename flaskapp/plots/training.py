@@ -1,19 +1,15 @@
-"""Figures around training: contact sheets, how it went epoch by epoch, and the network itself."""
+"""Figures around training: how it went epoch by epoch, and the network itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flaskapp.plots import style
 
-# Inches: a picture's cell with the gap between pictures, and the line of names above.
-CELL, LABEL, GAP = 1.25, 0.42, 0.06
 # The network's drawing.
 STAGES = {
     "face": "aligned face",
@@ -24,26 +20,6 @@ STAGES = {
     "embedding": "Dropout, Dense: the embedding",
 }
 BOX_HEIGHT, STEP, MIDDLE = 0.5, 0.82, 4.6
-
-
-def plot_sheet(rows: Sequence[Sequence[npt.NDArray[np.uint8]]], columns: Sequence[str]) -> Figure:
-    """Draw pictures, uint8 (height, width, 3) RGB, in a grid, each whole and in its own shape.
-
-    The columns have their names above; a space starts a new line.
-    """
-    width, height = len(columns) * CELL, len(rows) * CELL + LABEL
-    figure = style.new_figure(width, height)
-    side = (CELL - GAP) / width, (CELL - GAP) / height
-    for index, pictures in enumerate(rows, start=1):
-        for column, pixels in enumerate(pictures):
-            corner = (column * CELL + GAP / 2) / width, (height - LABEL - index * CELL + GAP / 2) / height
-            axes = figure.add_axes((*corner, *side))
-            axes.imshow(pixels)
-            axes.set_axis_off()
-    words: dict[str, Any] = {"size": style.SMALL_SIZE * 0.8, "color": style.INK, "ha": "center", "va": "center"}
-    for column, name in enumerate(columns):
-        figure.text((column + 0.5) * CELL / width, 1 - LABEL / 2 / height, name.replace(" ", "\n", 1), **words)
-    return figure
 
 
 def plot_training(losses: Sequence[float], validation_losses: Sequence[float], best: int) -> Figure:
@@ -84,13 +60,8 @@ def plot_architecture(network: Any) -> Figure:
             _box(axes, column, joined + (len(stages) - row + 1) * STEP, text, end)
     words: dict[str, Any] = {"ha": "center", "va": "center", "color": style.QUIET_INK, "size": style.SMALL_SIZE}
     axes.text(MIDDLE, height / 2 + STEP, "the same\nweights", **words)
-    _box(
-        axes,
-        MIDDLE,
-        joined,
-        f"both at unit length, L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}",
-        MIDDLE,
-    )
+    distance = f"both at unit length, L1 distance  |a − b|   {_shape(network.get_layer('l1_distance'))}"
+    _box(axes, MIDDLE, joined, distance, MIDDLE)
     _box(axes, MIDDLE, joined - STEP, "Dense, sigmoid: similarity score 0 to 1", edge=style.GENUINE_COLOUR)
     return figure
 

@@ -13,6 +13,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cbook import pts_to_poststep
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -199,6 +200,11 @@ class TestScoreScale:
         assert self.scale(score, (0.4, 0.6), 0.5).texts[0].get_horizontalalignment() == side
 
 
+def drawn(curve) -> list[tuple[float, float]]:
+    """Return where a curve goes through, FMR and FNMR, as steps are drawn."""
+    return list(dict.fromkeys(map(tuple, pts_to_poststep(*corners(curve)).T.tolist())))
+
+
 class TestRates:
     scores, same = some_pairs()
     curve = error_curve(scores, same)
@@ -207,6 +213,7 @@ class TestRates:
         figure = plots.plot_roc(self.curve, 0.5)
         line, mark = figure.axes[0].lines
         fmr, tmr = line.get_xydata().T
+        assert line.get_drawstyle() == "steps-post"
         for limit in (0.01, 0.05, 0.2):
             best = 1 - self.curve.fnmr[self.curve.fmr <= limit].min()
             assert tmr[fmr <= limit].max() == pytest.approx(best)
@@ -218,6 +225,7 @@ class TestRates:
     def test_the_det_has_normal_deviates_on_both_axes(self):
         figure = plots.plot_det(self.curve, 0.5)
         diagonal, line, equal, mark = figure.axes[0].lines
+        assert line.get_drawstyle() == "steps-post"
         fmr, fnmr = corners(self.curve)
         np.testing.assert_allclose(norm.cdf(line.get_xdata()), np.clip(fmr, 0.5 / self.curve.impostor, 1), atol=1e-7)
         np.testing.assert_allclose(norm.cdf(line.get_ydata()), np.clip(fnmr, 0.5 / self.curve.genuine, 1), atol=1e-7)
@@ -321,18 +329,15 @@ class TestRates:
         assert upper.lines[-1].get_markerfacecolor() == "white"
 
     def test_corners_are_the_staircase_and_no_more(self):
-        fmr, fnmr = corners(error_curve([0.1, 0.2, 0.3, 0.4, 0.5], [False, False, True, False, True]))
         # From "nothing matches": one genuine gained, one impostor let in, the other genuine, the rest.
-        assert list(zip(fmr.tolist(), fnmr.tolist(), strict=True)) == [
-            (0, 1), (0, 0.5), (1 / 3, 0.5), (1 / 3, 0), (1, 0),
-        ]  # fmt: skip
+        curve = error_curve([0.1, 0.2, 0.3, 0.4, 0.5], [False, False, True, False, True])
+        assert drawn(curve) == [(0, 1), (0, 0.5), (1 / 3, 0.5), (1 / 3, 0), (1, 0)]
         fmr, _ = corners(self.curve)
         assert 4 < fmr.size < self.curve.thresholds.size
 
     def test_ties_are_drawn_as_what_a_threshold_can_reach(self):
         # Either nothing matches or everything; a lower FNMR than 1 costs an FMR of 1.
-        fmr, fnmr = corners(error_curve([0.5] * 4, [False, True] * 2))
-        assert (fmr.tolist(), fnmr.tolist()) == ([0, 1, 1], [1, 1, 0])
+        assert drawn(error_curve([0.5] * 4, [False, True] * 2)) == [(0, 1), (1, 1), (1, 0)]
 
     def test_probit_inverts_the_normal_distribution(self):
         rates = np.array([1e-6, 0.01, 0.3, 0.5, 0.99])
