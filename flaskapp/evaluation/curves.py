@@ -30,9 +30,6 @@ from flaskapp.evaluation.decisions import FloatArray, IntArray, check_both_kinds
 # PROMISES P16: below these an error rate would rest on a handful of accidents.
 FEWEST_ERRORS = 10
 FEWEST_PEOPLE = 500
-# DESIGN, "Score, band, threshold": what a band lets through of either kind.
-MAX_FMR = 1 / 1000
-MAX_FNMR = 1 / 100
 
 
 @dataclass(frozen=True, eq=False)

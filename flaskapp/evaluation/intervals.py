@@ -87,13 +87,13 @@ class Interval:
     method: Method = "bootstrap"
 
 
-def no_errors_bound(trials: int, level: float = LEVEL) -> float:
-    """Return the highest error rate that still often shows no error in so many trials, one or more.
+def no_errors_bound(trials: int) -> float:
+    """Return the highest error rate that shows no error in so many trials, one or more, in 5 % of cases.
 
     >>> round(no_errors_bound(3000), 5)
     0.001
     """
-    return -math.expm1(math.log(1 - level) / trials)
+    return -math.expm1(math.log(1 - LEVEL) / trials)
 
 
 def exact_interval(hits: int, trials: int) -> Interval:

@@ -4,13 +4,6 @@ from flaskapp.pairs.labels import Labels, group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 
 __all__ = [
-    "Labels",
-    "PhotoPair",
-    "group_masks",
-    "photos_of",
-    "read_labels",
-    "read_pairs",
-    "read_scores",
-    "sources_of",
+    "Labels", "PhotoPair", "group_masks", "photos_of", "read_labels", "read_pairs", "read_scores", "sources_of",
     "write_scores_csv",
-]
+]  # fmt: skip

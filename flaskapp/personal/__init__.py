@@ -17,18 +17,6 @@ from flaskapp.personal.folder import (
 from flaskapp.personal.model import Owner, load_model
 
 __all__ = [
-    "REPORT",
-    "Owner",
-    "check_out",
-    "foreign",
-    "forget",
-    "install",
-    "is_personal",
-    "load_model",
-    "new_folder",
-    "remove",
-    "stamp",
-    "standing",
-    "traces",
-    "work_folder",
-]
+    "REPORT", "Owner", "check_out", "foreign", "forget", "install", "is_personal", "load_model", "new_folder",
+    "remove", "stamp", "standing", "traces", "work_folder",
+]  # fmt: skip

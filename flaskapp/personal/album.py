@@ -153,18 +153,13 @@ def _read(content: FolderContent, person_of: Mapping[Path, str], progress: Progr
             return error.message
 
     answers = map_in_order(cut, list(person_of), min(allowed_cores(), photos_at_once()), progress)
-    names, people, faces, digests = list[str](), list[str](), list[np.ndarray](), list[str]()
-    left_out = dict(content.passed_over)
+    rows, left_out = list[tuple[str, str, np.ndarray, str]](), dict(content.passed_over)
     for (photo, person), answer in zip(person_of.items(), answers, strict=True):
         name = photo.relative_to(content.folder).as_posix()
         if isinstance(answer, str):
             left_out[name] = answer
-            continue
-        names.append(name)
-        people.append(person)
-        faces.append(answer[0])
-        digests.append(answer[1])
+        else:
+            rows.append((name, person, *answer))
+    names, people, faces, digests = zip(*rows, strict=True) if rows else ((),) * 4
     size = preprocess.CROP_SIZE
-    return Album(
-        tuple(names), tuple(people), np.array(faces, np.uint8).reshape(-1, size, size, 3), tuple(digests), left_out
-    )
+    return Album(names, people, np.array(faces, np.uint8).reshape(-1, size, size, 3), digests, left_out)

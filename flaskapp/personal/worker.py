@@ -61,7 +61,7 @@ def main() -> None:
     except FacialRecognitionError as error:
         tell(problem={"code": error.code, "detail": error.message, "hint": error.hint})
     else:
-        tell(result=_digest(result))
+        tell(result={"words": result.in_words(), "figures": result.even_figures(), "scope": vars(result.scope)})
 
 
 def _end_with_the_server() -> None:
@@ -83,11 +83,6 @@ def train(out: Path, minutes: float, faces: np.ndarray, tell: Callable[..., None
     tell(words="Splitting the photos, and changing copies of them.")
     reporter = OwnReporter(lambda _: None, learning, lambda doubt: tell(doubted=[row + 1 for row in doubt.rows]))
     return make_own_model(mine, None, out, OwnRecipe(minutes=minutes), reporter)
-
-
-def _digest(result: OwnResult) -> dict[str, Any]:
-    """Return the figures that the page shows."""
-    return {"words": result.in_words(), "figures": result.even_figures(), "scope": vars(result.scope)}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from flaskapp.quality import GRADES, Grade
 
 WEIGHTS_NAME = "siamese_model_final.h5"
 MOST_REFERENCES = 20  # photos of one person that one photo is compared with
+NUMBERS = ("scale", "offset", "threshold")  # that were fitted for several
 
 _REINSTALL = "Restore the file, or install the program again."
 _NAME_OURS = "Use weights that this program's train wrote, with their .json beside them and both unchanged."
@@ -166,15 +167,12 @@ class WeightsInfo:
             raise ValueError(f"Expected 1 to {MOST_REFERENCES} references. Received: {count}")
         if count == 1:
             return self
-        one = {"scale": 1.0, "offset": 0.0, "threshold": self.threshold, "inconclusive_band": self.inconclusive_band}
-        fitted = {1: one | {"error_counts": self.error_counts}, **self.by_references}
+        fitted = {1: {"scale": 1.0, "offset": 0.0, **vars(self)}, **self.by_references}
         numbers = sorted(fitted)
-
-        def between(*values: float) -> float:
-            return float(np.interp(np.log(count), np.log(numbers), values))
-
-        scale, offset, threshold = (between(*(fitted[n][name] for n in numbers)) for name in list(one)[:3])
-        low, high = (between(*ends) for ends in zip(*(fitted[n]["inconclusive_band"] for n in numbers), strict=True))
+        rows = ((*(fitted[n][name] for name in NUMBERS), *fitted[n]["inconclusive_band"]) for n in numbers)
+        scale, offset, threshold, low, high = (
+            float(np.interp(np.log(count), np.log(numbers), values)) for values in zip(*rows, strict=True)
+        )
         counted = max(n for n in numbers if n <= count)
         return replace(
             self,

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from flaskapp.errors import UnreachableRateError
 from flaskapp.evaluation.curves import (
     FEWEST_ERRORS,
-    MAX_FMR,
-    MAX_FNMR,
     ErrorCurve,
     allowed,
     curve_of_acquired,
@@ -24,6 +22,9 @@ from flaskapp.evaluation.curves import (
 from flaskapp.evaluation.decisions import Band, check_band
 from research.distil.calibration import check_share
 
+# DESIGN, "Score, band, threshold": what a band lets through of either kind.
+MAX_FMR = 1 / 1000
+MAX_FNMR = 1 / 100
 MAX_INCONCLUSIVE = 0.05
 # Where the network is unsure of a face, scores are near one half.
 UNSURE = (0.4, 0.6)
