@@ -148,10 +148,8 @@ class Ladder:
     def figures(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Return the figures of each row of weights, float64 (b,) each; NaN where nobody counts.
 
-        The list's share of genuine pairs is kept. Figures that need both kinds of pairs are there if both are.
-
-        Args:
-            weights: float64 (b, N), how often each pair counts, pairs in the order of ``order``.
+        Weights, float64 (b, N), say how often each pair counts, pairs in the order of ``order``; the list's share of
+        genuine pairs is kept. Figures that need both kinds of pairs are there if both are.
         """
         genuine = np.add.reduceat(weights * self._is_genuine, self._starts, axis=1)
         impostor = np.add.reduceat(weights, self._starts, axis=1) - genuine
@@ -218,11 +216,8 @@ def _below(counts: FloatArray, pairs: int) -> FloatArray:
 def _pooled_cllr(genuine: FloatArray, impostor: FloatArray) -> float:
     """Return the Cllr of the best non-decreasing map of scores; NaN of NaN.
 
-    It pools adjacent violators, whole runs at once, until the share of genuine pairs rises from pool to pool.
-
-    Args:
-        genuine: float64 (C,), share of all genuine pairs at each score, scores ascending.
-        impostor: float64 (C,), likewise.
+    It pools adjacent violators, whole runs at once, until the share of genuine pairs rises from pool to pool. The
+    arguments are the share of all pairs of a kind at each score, float64 (C,), scores ascending.
     """
     present = genuine + impostor != 0
     genuine, impostor = genuine[present], impostor[present]

@@ -31,11 +31,9 @@ class Labels:
 
 
 def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
-    """Read labels: a column ``path`` (or ``file`` or ``photo``), then one for each grouping.
+    """Read labels from a CSV: a column ``path`` (or ``file`` or ``photo``), then one for each grouping.
 
-    Args:
-        path: a CSV; its paths start where those of the pairs start.
-        by: the columns to take; all if none are named.
+    Its paths start where those of the pairs start. Of the groupings those named ``by`` are taken; else all.
 
     Raises:
         DataError: the file cannot be read, has not these columns, or a column has so many

@@ -65,12 +65,8 @@ class OwnRecipe:
 class FacePairs(keras.utils.PyDataset):
     """Balanced pairs of crops: two photos of me, or one of me and one of somebody else; changed on the fly.
 
-    Endless and seeded: item ``step`` of an epoch is always the same.
-
-    Args:
-        mine: uint8 (N, 100, 100, 3), at least two.
-        others: uint8 (M, 100, 100, 3).
-        recipe: pairs a batch, batches an epoch, and the seed of everything drawn.
+    Endless and seeded: item ``step`` of an epoch is always the same. Both kinds of crops are uint8
+    (N, 100, 100, 3), at least two of them mine.
     """
 
     def __init__(self, mine: np.ndarray, others: Any, recipe: OwnRecipe) -> None:
@@ -98,12 +94,9 @@ class FacePairs(keras.utils.PyDataset):
 
 
 class FeaturePairs(FacePairs):
-    """The same pairs by the trunk's features.
+    """The same pairs by the trunk's features of V versions of each photo, float32 (N, V, d).
 
-    Args:
-        mine: float32 (N, V, d), V versions of each photo.
-        others: float32 (M, V, d), or a stand-in from which others are drawn anew for each batch.
-        recipe: as of ``FacePairs``.
+    For others there may be a stand-in, from which they are drawn anew for each batch.
     """
 
     def photos(self, first: np.ndarray, second: np.ndarray, same: np.ndarray, rng: np.random.Generator) -> Photos:

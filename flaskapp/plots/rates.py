@@ -14,9 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, Null
 
 from flaskapp.evaluation import ErrorCurve, Evaluation, Quality, eer, error_curve
 from flaskapp.evaluation.curves import FEWEST_ERRORS
+from flaskapp.evaluation.decisions import FloatArray
 from flaskapp.plots import style
-
-FloatArray = npt.NDArray[np.float64]
 
 BINS = 50
 FEW_PAIRS = 10

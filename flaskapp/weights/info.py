@@ -22,9 +22,6 @@ WEIGHTS_NAME = "siamese_model_final.h5"
 MOST_REFERENCES = 20  # photos of one person that one photo is compared with
 NUMBERS = ("scale", "offset", "threshold")  # that were fitted for several
 
-_REINSTALL = "Restore the file, or install the program again."
-_NAME_OURS = "Use weights that this program's train wrote, with their .json beside them and both unchanged."
-
 
 @dataclass(frozen=True)
 class VerdictCounts:
@@ -200,7 +197,9 @@ def default_weights_path() -> Path:
 
 def remedy(path: Path) -> str:
     """Say what to try: only the shipped weights can be put back, others must be made by this program."""
-    return _REINSTALL if path.resolve() == default_weights_path().resolve() else _NAME_OURS
+    if path.resolve() == default_weights_path().resolve():
+        return "Restore the file, or install the program again."
+    return "Use weights that this program's train wrote, with their .json beside them and both unchanged."
 
 
 def read_info(path: Path) -> WeightsInfo:
