@@ -60,8 +60,8 @@ class Album:
         return trunk(self.faces)
 
 
-def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Album:
-    """Read one person's photos, also those in folders below; ``progress`` wraps the iteration over them.
+def read_album(folder: Path, progress: Progress = iter) -> Album:
+    """Read my photos, also those in folders below; ``progress`` wraps the iteration over them.
 
     A photo with several prominent faces is left out: nothing says which is the person's.
 
@@ -70,7 +70,7 @@ def read_album(folder: Path, person: str = ME, progress: Progress = iter) -> Alb
     """
     content = look_through(folder)
     check_photos(content)
-    return _read(content, dict.fromkeys(content.photos, person), progress, "refuse")
+    return _read(content, dict.fromkeys(content.photos, ME), progress, "refuse")
 
 
 def read_people(
