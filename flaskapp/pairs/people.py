@@ -18,16 +18,10 @@ Tell = Callable[[Mapping[str, str]], None]
 def pairs_of_people(
     folder: Path, impostors: int | None = None, seed: int = 0, tell: Tell | None = None
 ) -> list[PhotoPair]:
-    """Pair the photos of a folder that holds a folder of photos for each person.
+    """Pair the photos of a folder that holds a folder for each person: ``person/…``, at whatever depth.
 
-    Args:
-        folder: photos lie in ``person/…``, at whatever depth.
-        impostors: how many impostor pairs, each as likely as any other; None = all.
-        seed: of the draw.
-        tell: is told what lies there and is no photo, path → why.
-
-    Returns:
-        All genuine pairs in order of person, then the impostor pairs; paths relative to ``folder``.
+    All genuine pairs come first, in order of person, then so many impostor pairs, each as likely as any other; None =
+    all. Paths are relative to ``folder``. ``tell`` is told what lies there and is no photo, path → why.
 
     Raises:
         DataError: there are no photos, or one lies in no person's folder.
