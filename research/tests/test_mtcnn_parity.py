@@ -90,7 +90,8 @@ class PackagePyramid(pyramid.Pyramid):
         return pyramid.Level(resized, np.array([scale, scale]))
 
     def samples(self, squares_xyxy: np.ndarray, side: int) -> np.ndarray:
-        return np.stack([self._bilinear(square, side) for square in squares_xyxy])
+        pieces = [self._bilinear(square, side) for square in squares_xyxy]
+        return np.stack(pieces) if pieces else np.empty((0, side, side, 3), np.float32)
 
     def _bilinear(self, square_xyxy: np.ndarray, side: int) -> np.ndarray:
         photo = np.pad(self.halves[0].pixels.astype(np.float64), ((0, 1), (0, 1), (0, 0)), mode="edge")
