@@ -79,7 +79,7 @@ benchmark: .venv/.ready
 	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER)) $(if $(WRITE),--write)
 
 benchmark-live: .venv/.tools browser
-	PYTHONPATH=tests/browser .venv/bin/python -m benchmarks.live
+	PYTHONPATH=tests:tests/browser .venv/bin/python -m benchmarks.live
 
 # Photos and lists that are not ours to hand on lie in FR_SHARED, as for the tests. SETS names the
 # sets file whose reporting people are looked at, FAIRFACE a folder with val/ and LABELS its CSV;
