@@ -125,7 +125,7 @@ class OwnResult:
         before, impostors = (self.shipped.evaluation.decisions[kind].match for kind in ("genuine", "impostor"))
         decides = (
             f"What training learned decides, together with {self.photos} photos of you. The shipped weights with the "
-            f"same photos would have known you in {before}, and taken {impostors:,} strangers for you."
+            f"same photos would have known you in {before}, and taken {impostors:,} of the strangers for you."
             if self.learned
             else "Training found nothing surer than the shipped weights, so they decide, "
             f"together with {self.photos} photos of you."
