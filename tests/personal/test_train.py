@@ -424,7 +424,7 @@ class TestWords:
 
     def test_what_was_learned_stands_beside_what_there_was_before(self):
         decides = self.result(3, 6, learned=True, new=3).in_words()[2]
-        assert "learned decides" in decides and "known you in 2, and taken 7 strangers" in decides
+        assert "learned decides" in decides and "known you in 2, and taken 7 of the strangers" in decides
 
     def test_figures_are_as_if_owner_and_strangers_came_equally_often(self):
         figures = self.result(3, 1000, new=4).even_figures()
