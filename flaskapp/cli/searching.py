@@ -35,7 +35,7 @@ from flaskapp.verifier import FaceInPhoto, Verifier, face_to_json
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 from flaskapp.weights.runtime import certainties, default_runtime, surest
 
-MOST_INCONCLUSIVE, MOST_IN_FIGURE, MOST_DRAWN = 10, 60, 300
+MOST_INCONCLUSIVE, MOST_ALSO, MOST_IN_FIGURE, MOST_DRAWN = 10, 5, 60, 300
 MORE = "more; --json lists them all."
 HEAD = ("photo", "face", "verdict", "score", "quality")
 COLUMNS = ("photo", "decision", "similarity_score", "number", "faces", "also_match", "quality", "reasons", "box_xyxy")
@@ -90,7 +90,8 @@ class Found:
 
     def row(self) -> tuple[str, ...]:
         """Return its line of the table, under ``HEAD``."""
-        best, also = self.best, f", also {', '.join(map(str, self.also))}" * bool(self.also)
+        best, named, left = self.best, self.also[:MOST_ALSO], len(self.also) - MOST_ALSO
+        also = f", also {', '.join(map(str, named))}" * bool(named) + f" and {left} more" * (left > 0)
         score = f"{best.similarity_score:.4f}"
         return shown(self.photo), f"{best.number} of {self.faces}{also}", best.decision, score, str(best.quality)
 

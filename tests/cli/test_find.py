@@ -134,6 +134,11 @@ class TestTable:
         ((_, place, *_),) = rows(run("anna.jpg", "twice.png"))
         assert re.fullmatch("1 of 2, also 2|2 of 2, also 1", place)
 
+    def test_of_many_faces_that_match_a_few_are_named(self, run, hopper_pixels):
+        Image.fromarray(np.hstack([hopper_pixels] * 8)).save("crowd.png", compress_level=1)
+        ((_, place, *_),) = rows(run("anna.jpg", "crowd.png"))
+        assert re.fullmatch(r"\d of 8, also (\d, ){4}\d and 2 more", place)
+
 
 class TestReferences:
     def test_a_folder_of_one_person_is_read_and_what_cannot_serve_is_told(self, run):
