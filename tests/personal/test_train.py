@@ -285,6 +285,20 @@ class TestRecipes:
         with pytest.raises(LeakError, match=r"me/3\.png"):
             train(tmp_path / "m", base, others=join(others_album(), hidden))
 
+    def test_a_head_too_sure_of_its_owner_is_scaled_back(self, base, tmp_path, monkeypatch):
+        from flaskapp.weights.graph import read_arrays
+        from flaskapp.weights.info import read_info
+
+        heads = []
+        for excess in (1.0, 4.0):
+            monkeypatch.setattr("flaskapp.personal.train.excess_of", lambda *_, told=excess: told)
+            train(tmp_path / str(excess), base)
+            weights = tmp_path / str(excess) / "model.h5"
+            heads.append(read_arrays(weights, read_info(weights).sha256))
+        for name in ("similarity_score/kernel", "similarity_score/bias"):
+            np.testing.assert_allclose(heads[1][name], heads[0][name] / 4, rtol=1e-6)
+        np.testing.assert_array_equal(heads[1]["embedding/kernel"], heads[0]["embedding/kernel"])
+
 
 def changed(base: Path, model: Path) -> set[str]:
     """Return which arrays of a model's weights are not those that it started from."""
