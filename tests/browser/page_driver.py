@@ -272,6 +272,11 @@ class Driver:
     def find(self, selector: str, has_text: str | None = None) -> Locator:
         return self.page.locator(selector, has_text=has_text)
 
+    def boxes(self, *selectors: str) -> list[dict[str, float]]:
+        """Return where these lie on the screen, at one moment: the page may still be scrolling to its next step."""
+        box_of = "(selector) => document.querySelector(selector).getBoundingClientRect().toJSON()"
+        return cast("list[dict[str, float]]", self.page.evaluate(f"(all) => all.map({box_of})", selectors))
+
     def open(self, path: str = "/") -> Driver:
         self.page.goto(self.address + path)
         return self

@@ -85,8 +85,7 @@ def test_the_buttons_stay_where_they_are_once_the_quality_is_known(page, hopper_
 def test_outlines_lie_on_the_face(page, hopper_file, session_verifier):
     page.choose("reference", hopper_file)
     left, top, right, bottom = session_verifier.read(hopper_file.read_bytes()).face.box_xyxy
-    stage = page.find("#reference-slot [data-stage]").bounding_box()
-    box = page.find("#reference-slot .outline").bounding_box()
+    stage, box = page.boxes("#reference-slot [data-stage]", "#reference-slot .outline")
     scale = stage["width"] / 512
     assert stage["height"] / 600 == pytest.approx(scale, rel=0.01)
     assert box["x"] - stage["x"] == pytest.approx(left * scale, abs=4)
@@ -102,8 +101,7 @@ def test_a_photo_that_lies_on_its_side_says_so_and_has_its_box_where_the_face_is
     page.hand_over("#reference-slot [data-drop]", "drop", [("hopper.png", "image/png", turned.getvalue())])
     page.settled("reference")
     expect(page.find("#reference-note")).to_contain_text("lies on its side")
-    stage = page.find("#reference-slot [data-stage]").bounding_box()
-    box = page.find("#reference-slot .outline").bounding_box()
+    stage, box = page.boxes("#reference-slot [data-stage]", "#reference-slot .outline")
     scale = stage["width"] / 600
     assert stage["height"] / 512 == pytest.approx(scale, rel=0.01)
     # The middle of the face: 265, 230 in the portrait, which lies on its left side here.

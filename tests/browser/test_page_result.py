@@ -118,10 +118,9 @@ def test_the_scale_shows_score_band_and_threshold_where_they_are(page, verifier,
     verifier.score = score
     page.choose("reference", hopper_file).choose("probe", collins_file).compare()
     expect(page.find("#result")).to_be_visible()
-    drawing = page.find("#result-scale .scale-drawing").bounding_box()
 
     def place(selector: str, edge: float = 0.5) -> float:
-        box = page.find(f"#result-scale {selector}").first.bounding_box()
+        drawing, box = page.boxes("#result-scale .scale-drawing", f"#result-scale {selector}")
         return (box["x"] + edge * box["width"] - drawing["x"]) / drawing["width"]
 
     low, high = WEIGHTS.inconclusive_band
@@ -129,7 +128,7 @@ def test_the_scale_shows_score_band_and_threshold_where_they_are(page, verifier,
     assert place(".zone-non_match", edge=1) == pytest.approx(low, abs=0.01)
     assert place(".zone-match", edge=0) == pytest.approx(high, abs=0.01)
     assert place(".threshold-tick") == pytest.approx(WEIGHTS.threshold, abs=0.01)
-    number = page.find("#result-scale .marker-number").bounding_box()
+    (number,) = page.boxes("#result-scale .marker-number")
     assert number["x"] >= 0
     assert number["x"] + number["width"] <= page.page.viewport_size["width"]
     expect(page.find("#result-scale title")).to_contain_text(f"Score {score:.3f} on a scale from 0 to 1.")
