@@ -341,3 +341,13 @@ flaskapp.cli.run()
     assert done.returncode in (0, 1, 3), done.stderr
     answer = json.loads(done.stdout)
     return answer["decision"], answer["similarity_score"]
+
+
+@pytest.mark.parametrize(("own", "kept"), [({}, "4"), ({"OPENBLAS_THREAD_TIMEOUT": "20"}, "20")])
+def test_numpys_threads_are_told_to_sleep_before_numpy_is_imported(own, kept):
+    told = "import os, sys, flaskapp; print(os.environ['OPENBLAS_THREAD_TIMEOUT'], 'numpy' in sys.modules)"
+    inherited = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    done = subprocess.run(
+        [sys.executable, "-c", told], check=True, capture_output=True, text=True, env=inherited | own, cwd=ROOT
+    )
+    assert done.stdout.split() == [kept, "False"]

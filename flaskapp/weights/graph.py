@@ -90,7 +90,8 @@ class _GraphBuilder:
             return self.add("Conv", [x], scaled, bias, **attributes)
         # Seven bits, so that no processor's sum of two products overflows 16: the answer is the same on all.
         step = np.maximum(np.abs(scaled).max(axis=(1, 2, 3)), np.float32(1e-9)) / np.float32(63)
-        whole = np.rint(scaled / step[:, None, None, None]).astype(np.int8)
+        scaled /= step[:, None, None, None]
+        whole = np.rint(scaled, out=scaled).astype(np.int8)
         of_sum = step * self.steps[x]
         constants = (
             self._whole(f"{layer}_kernel", whole, step),
