@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,8 @@ def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
     try:
         with h5py.File(io.BytesIO(content)) as file:
-            layers = set(_layers_in(json.loads(file.attrs.get("model_config", "{}"))))
+            # Sought as text: to read 80,000 characters of JSON takes six milliseconds.
+            layers = set(re.findall(r'"class_name": "(flaskapp>\w+)"', file.attrs.get("model_config", "")))
             arrays = _arrays_below(file["model_weights"], content)
     except (OSError, KeyError, TypeError, ValueError):
         raise WeightsError(f"{path.name} is not a Keras weights file.", remedy(path)) from None
@@ -181,14 +182,6 @@ def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
             "Use weights and program of one version.",
         )
     return arrays
-
-
-def _layers_in(config: Any) -> Iterator[str]:
-    """Give the names of layers of our own, anywhere in a network's configuration as Keras writes it."""
-    if isinstance(config, dict) and str(config.get("class_name")).startswith("flaskapp>"):
-        yield config["class_name"]
-    for part in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        yield from _layers_in(part)
 
 
 def _arrays_below(group: Any, content: bytes) -> dict[str, np.ndarray]:
