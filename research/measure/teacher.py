@@ -1,8 +1,8 @@
 """What a teacher says of photos, as the sets file names it.
 
 ``python -m research.measure.teacher PHOTOS OUT.npz --model mobilefacenet`` finds the most central face of
-each photo below a folder, cuts it as ArcFace's networks expect it, and writes ``paths``,
-``landmarks``, ``embedding`` and ``ok``. MODEL.param and MODEL.bin are a network in ncnn's format:
+each photo below a folder, or with ``--all`` every face, cuts it as ArcFace's networks expect it, and writes
+``paths``, ``landmarks``, ``embedding`` and ``ok``. MODEL.param and MODEL.bin are a network in ncnn's format:
 ``pip install ncnn``. A file of landmarks beside the photos (as blends have it) saves the
 detection. ``--views`` adds each face mirrored and moved a little, a row each: for people to be
 excluded, whom the search for overlaps then finds in more guises.
@@ -22,7 +22,7 @@ import numpy as np
 from flaskapp.cli.options import OUTPUT_FILE
 from flaskapp.cli.progress import progress_bar
 from flaskapp.errors import PhotoError
-from flaskapp.preprocess import align_face, decode_photo, find_faces, select_face
+from flaskapp.preprocess import Photo, align_face, decode_photo, find_faces, select_face
 from flaskapp.preprocess.files import look_through, read_photo
 from research.sets.blends import LANDMARKS_FILE
 from research.sets.crops import mapping
@@ -70,19 +70,26 @@ def teacher_of(model: Path) -> Teacher:
     return load_teacher(model)
 
 
-def _answer(task: tuple[Path, np.ndarray | None, Path, bool]) -> _Answer | None:
+def _answers(task: tuple[Path, np.ndarray | None, bool, Path, bool]) -> list[_Answer | None]:
     cv2.setNumThreads(1)  # the processes are the threads
-    path, landmarks, model, more = task
+    path, landmarks, all_faces, model, more = task
     try:
         photo = decode_photo(read_photo(path))
-        if landmarks is None:
-            face = select_face(find_faces(photo), choice="centre")
-            landmarks = np.array(face.landmarks)
         # Landmarks are those of the photo's full scale; it may have been decoded at a smaller one.
         pixels = photo.at_full_scale().pixels
-        return landmarks, [teacher_of(model)(view) for view in views_of(pixels, landmarks, more)]
+        return [
+            (points, [teacher_of(model)(view) for view in views_of(pixels, points, more)])
+            for points in ([landmarks] if landmarks is not None else _landmarks(photo, all_faces))
+        ]
     except (PhotoError, ValueError):
-        return None
+        return [None]
+
+
+def _landmarks(photo: Photo, all_faces: bool) -> list[np.ndarray]:
+    """Find those of all faces, or of the most central one: there is one at least."""
+    found = find_faces(photo)
+    central = select_face(found, choice="centre")
+    return [np.array(face.landmarks) for face in (found if all_faces else [central])]
 
 
 def known_landmarks(folder: Path) -> dict[str, np.ndarray]:
@@ -114,18 +121,20 @@ def record_of(names: list[str], answers: list[_Answer | None]) -> dict[str, Any]
     "--model", required=True, type=click.Path(path_type=Path), help="MODEL.param and MODEL.bin, without suffix."
 )
 @click.option("--views", "more", is_flag=True, help="Also each face mirrored, and moved up and down.")
+@click.option("--all", "all_faces", is_flag=True, help="Every face of a photo, a row each.")
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Processes.")
-def main(photos: Path, out: Path, model: Path, more: bool, workers: int) -> None:
+def main(photos: Path, out: Path, model: Path, more: bool, all_faces: bool, workers: int) -> None:
     """Write what a teacher says of photos."""
     known = known_landmarks(photos)
     names = sorted(known) or look_through(photos).names
     if not names:
         raise click.BadParameter(f"{photos.name} holds no photos.")
-    tasks = [(photos / name, known.get(name), model, more) for name in names]
+    tasks = [(photos / name, known.get(name), all_faces, model, more) for name in names]
     bar = progress_bar("Asking the teacher", "photos")
     with mapping(workers) as mapped:
-        answers = [answer for _, answer in zip(bar(tasks), mapped(_answer, tasks), strict=True)]
-    np.savez(out, **record_of(names, answers))
+        told = [answers for _, answers in zip(bar(tasks), mapped(_answers, tasks), strict=True)]
+    answers = [answer for of_photo in told for answer in of_photo]
+    np.savez(out, **record_of([name for name, of_photo in zip(names, told, strict=True) for _ in of_photo], answers))
     click.echo(f"{len(names):,} photos, of {sum(answer is None for answer in answers):,} of them nothing to say: {out}")
 
 

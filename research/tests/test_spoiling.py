@@ -42,6 +42,16 @@ def test_training_draws_at_least_as_far_as_what_is_measured(kind):
     assert max(kind.measured) <= most
 
 
+def test_what_still_fools_the_network_is_drawn_more_often(monkeypatch, faces):
+    drawn = []
+    monkeypatch.setattr(spoiling.Kind, "draw", lambda kind, face, _: drawn.append(kind.name) or face)
+    rng = np.random.default_rng(3)
+    for _ in range(2000):
+        spoiling.spoil(faces[0], rng)
+    times = {kind.name: drawn.count(kind.name) for kind in KINDS}
+    assert min(times["motion"], times["eyes covered"]) > 1.5 * max(times["blur"], times["jpeg"])
+
+
 def test_noise_is_everybodys_own_and_a_mask_is_not():
     assert {kind.name for kind in KINDS if kind.draw_alike} >= {
         "eyes covered",

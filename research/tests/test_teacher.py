@@ -61,6 +61,18 @@ class TestAsking:
         assert np.isnan(vectors[0]).all()
         assert np.linalg.norm(vectors[1]) == pytest.approx(1, abs=1e-5)
 
+    def test_every_face_of_a_group_is_a_row(self, hopper_pixels, tmp_path):
+        (tmp_path / "photos").mkdir()
+        both = np.concatenate([hopper_pixels, hopper_pixels[:, ::-1]], axis=1)
+        Image.fromarray(both).save(tmp_path / "photos" / "both.png")
+        Image.new("RGB", (90, 90)).save(tmp_path / "photos" / "nobody.png")
+        ask(tmp_path / "photos", tmp_path / "out.npz", "--all")
+        with np.load(tmp_path / "out.npz") as record:
+            assert record["paths"].tolist() == ["both.png", "both.png", "nobody.png"]
+            assert record["ok"].tolist() == [True, True, False]
+            noses = record["landmarks"][:2, 2, 0]
+            assert noses[0] < hopper_pixels.shape[1] < noses[1]
+
     def test_landmarks_beside_the_photos_save_the_detection(self, tmp_path):
         photos = tmp_path / "blends"
         photos.mkdir()
