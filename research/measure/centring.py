@@ -1,6 +1,6 @@
 """What it is worth to take off what all faces have in common.
 
-``python -m research.measure.centring base-sets.toml``: at the cosine that lets 1 % of the stranger
+``python -m research.measure.centring sets.toml``: at the cosine that lets 1 % of the stranger
 pairs of validation people in, the share of stranger pairs of each set of unnamed people that
 pass, by the teacher's vectors as they are and less the mean of the sets named as centre. Of a
 set that is the centre only photos that have no part in the mean are counted. No network of

@@ -1,6 +1,6 @@
 """Guess which groups people of a sets file belong to, for figures of strangers who look alike.
 
-Where only some photos have labels, ``python -m research.measure.guessed_groups base-sets.toml
+Where only some photos have labels, ``python -m research.measure.guessed_groups sets.toml
 --learn celeba_89 --labels labels.csv --root celeba_89/celebA --by gender --out groups.csv`` learns
 from the teacher's embeddings of those, by a support vector machine, guesses for the people who
 report, from all photos of each, and writes a CSV for ``evaluate --labels``.

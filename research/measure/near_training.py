@@ -1,6 +1,6 @@
 """Which people of an evaluation set stand near somebody whom training learned from.
 
-``python -m research.measure.near_training base-sets.toml --teacher lfw.npz --out near.csv`` compares every
+``python -m research.measure.near_training sets.toml --teacher lfw.npz --out near.csv`` compares every
 photo of the teacher's file with every photo that a sets file trains on, and writes a CSV for
 ``evaluate --labels near.csv --by training``: ``near`` for all photos of people (the folders) one of
 whose photos is nearer than cosine 0.5, ``far`` for the rest. The figures of pairs that are far

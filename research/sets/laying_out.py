@@ -25,7 +25,7 @@ TIGHT_SIDE, TIGHT_BORDER = 150, 25
 def lay_out_sets(sets_file: Path, mirrors: Path) -> Iterator[tuple[str, int]]:
     """Write the photos of each set that has a source; yield its name and how many they are.
 
-    They are those that the teacher's file names, or where there is none, all that lie there.
+    They are those that the teacher's file names, or where there is none yet, all that lie there, each once.
 
     Args:
         sets_file: its sets' ``source`` is ``owner/name@commit``, or with ``:folder`` where paths start from there.
@@ -46,7 +46,8 @@ def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
     bare = bare / "repo" if (bare / "repo").is_dir() else bare
     if not bare.is_dir():
         raise DataError(f"Set {face_set.name}: there is no copy of {repository}.", "Bring a bare one.")
-    names = read_teacher(face_set.teacher)[0] if face_set.teacher else _photos_at(bare, f"{commit}:{folder}")
+    told = face_set.teacher
+    names = read_teacher(told)[0] if told and told.exists() else _photos_at(bare, f"{commit}:{folder}")
     top = face_set.folder.resolve()
     written = 0
     for name, photo in _blobs(bare, commit, folder, names):
@@ -65,10 +66,15 @@ def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
 
 
 def _photos_at(bare: Path, place: str) -> list[str]:
-    """List what is named as a photo below ``commit:folder``; nothing where that is not there."""
-    command = ["git", f"--git-dir={bare}", "ls-tree", "-rz", "--name-only", place]
+    """List what is named as a photo below ``commit:folder``, of equal files one; nothing where that is not there."""
+    command = ["git", f"--git-dir={bare}", "ls-tree", "-rz", place]
     listed = subprocess.run(command, capture_output=True, check=False).stdout.decode()  # noqa: S603
-    return [name for name in listed.split("\0") if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
+    once = dict[str, str]()
+    for entry in listed.split("\0")[:-1]:
+        what, name = entry.split("\t", 1)  # "mode kind content": equal files have equal contents
+        if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
+            once.setdefault(what, name)
+    return list(once.values())
 
 
 def _with_border(photo: bytes) -> Image.Image:

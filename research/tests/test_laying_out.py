@@ -71,15 +71,15 @@ def test_a_name_that_leads_out_of_the_folder_is_passed_over(photos, tmp_path):
 
 
 def test_without_a_teacher_all_photos_are_taken_and_nothing_else(photos, tmp_path):
-    """Names beyond ASCII, which git would quote, too; and where nothing is, that is told."""
+    """Names beyond ASCII, which git would quote, too, and of equal files one; where nothing is, that is told."""
     source = tmp_path / "source"
     (source / "faces").mkdir()
-    for name in ("Zoë 1.PNG", "Thumbs.db"):
+    for name in ("Zoë 1.PNG", "the same.png", "Thumbs.db"):
         (source / "faces" / name).write_bytes(b"x")
     git(source, "add", ".")
     git(source, "commit", "-qm", "others")
     git(source, "push", "-q", str(tmp_path / "mirrors" / "somebody+faces" / "repo"), "HEAD")
-    sets = '[[set]]\nname = "b"\nfolder = "b"\nsource = "somebody/faces@HEAD:faces"\n'
+    sets = '[[set]]\nname = "b"\nfolder = "b"\nteacher = "later.npz"\nsource = "somebody/faces@HEAD:faces"\n'
     (photos / "b.toml").write_text(sets)
     assert list(lay_out_sets(photos / "b.toml", tmp_path / "mirrors")) == [("b", 1)]
     assert [path.name for path in (photos / "b").iterdir()] == ["Zoë 1.PNG"]
