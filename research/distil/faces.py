@@ -27,7 +27,8 @@ class Changes:
     """How training faces differ from their photos; all are mirrored every other time and moved a little.
 
     Attributes:
-        spoiled: share of faces that are strongly spoiled in one or two ways.
+        spoiled: share of faces that are strongly spoiled in one or two ways: half of them before they are moved, as a
+            photo is poor before its face is cut out, with squares and noise that then lie askew.
         another_camera: share of faces in another camera's colours.
     """
 
@@ -36,10 +37,13 @@ class Changes:
 
     def apply(self, face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a changed copy of a face uint8 (100, 100, 3) RGB."""
+        chance = rng.random()
+        if chance < self.spoiled / 2:
+            face = spoil(face, rng)
         face = _moved(face, rng)
         if rng.random() < self.another_camera:
             face = another_camera(face, rng)
-        return spoil(face, rng) if rng.random() < self.spoiled else face
+        return spoil(face, rng) if self.spoiled / 2 <= chance < self.spoiled else face
 
 
 def _moved(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:

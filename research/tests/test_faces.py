@@ -69,3 +69,12 @@ def test_shares_say_how_many_faces_are_changed(faces):
     assert not changed(Changes(0, 0)).any()
     assert 0.25 < changed(Changes(0.35, 0)).mean() < 0.45
     assert 0.4 < changed(Changes(0, 0.5)).mean() < 0.6
+
+
+def test_half_of_the_spoiled_faces_are_spoiled_as_their_photos_would_be_before_they_are_moved(faces, monkeypatch):
+    face, untouched = faces[0], []
+    monkeypatch.setattr("research.distil.faces.spoil", lambda given, _: untouched.append(given is face) or given)
+    for seed in range(400):
+        Changes(0.5, 0).apply(face, np.random.default_rng(seed))
+    assert 160 < len(untouched) < 240
+    assert 0.4 < np.mean(untouched) < 0.6
