@@ -28,8 +28,9 @@ MAX_FNMR = 1 / 100
 MAX_INCONCLUSIVE = 0.05
 # Where the network is unsure of a face, scores are near one half.
 UNSURE = (0.4, 0.6)
-# Of strangers, and of people themselves, in any condition of spoiled photos.
-WORST_MATCH = 0.01
+# Of strangers, and of people themselves, in any condition of spoiled photos. Of strangers 2 % is asked, of other people
+# than those who choose the band.
+WORST_MATCH = 0.015
 WORST_NON_MATCH = 0.04
 
 

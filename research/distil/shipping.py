@@ -17,6 +17,7 @@ from flaskapp.allowance import allowed_cores
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import DECISIONS, Band, count_verdicts, decide_all
+from flaskapp.evaluation.quality import score_quality
 from flaskapp.model import build_embedding_network, build_siamese_network, set_score, write_weights
 from flaskapp.onnx_session import open_session
 from flaskapp.parallel import map_in_order
@@ -67,8 +68,9 @@ STRANGERS_FITTED = 120_000
 # Lines of ``Trust`` to choose from; the first of each changes nothing (notes/certainty.md).
 MATCH_LINES = (0.0, 0.0), (0.5, 0.8), (0.55, 0.8), (0.6, 0.8), (0.65, 0.8), (0.65, 0.85), (0.7, 0.85)
 NON_MATCH_LINES = (0.0, 0.0), (0.5, 0.9), (0.6, 0.9), (0.6, 0.95), (0.7, 0.95), (0.7, 1.0), (0.75, 1.0), (0.8, 1.0)
-# What listening to certainty may cost photos as they come, of their FNMR at an FMR of 1 %.
-MOST_LOST = 0.02
+# What listening to certainty may cost photos as they come, of their FNMR at an FMR of 1 and of 0.1 %.
+MOST_LOST = 0.025
+LARGEST_ECE = 0.03
 REPLICATES = 1_000
 
 
@@ -175,16 +177,16 @@ def ship(
 def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
     """Fit score, trust and band on calibration people's pairs.
 
-    The band is chosen on photos as they come, where most is decided, and they may lose little (``MOST_LOST``; no more
-    inconclusive than a band may be). Of the lines of certainty that keep to this it takes those with which strangers
-    read match in no condition more often than ``WORST_MATCH``, nor people themselves non-match more often than
-    ``WORST_NON_MATCH``; where none do, those that come nearest to both, by how many times each limit is passed; and of
-    equals those that predict best.
+    The band is chosen on photos as they come, where most is decided; then its upper end is raised until strangers read
+    match in no condition more often than ``WORST_MATCH``. The lines of certainty may cost photos as they come little
+    (``MOST_LOST``). Of those that do it takes the ones that come nearest to three limits, by how many times each is
+    passed: ``MAX_INCONCLUSIVE`` of photos as they come, ``WORST_NON_MATCH`` of people themselves in any condition, and
+    ``LARGEST_ECE`` of the score as a probability; and of equals those that predict best.
     """
     clean = pairs.as_they_come
     found: list[tuple[bool, float, float, Calibration, BandChoice]] = []
     same = pairs.same[clean]
-    missed_at_most = 0.0
+    missed_at_most = np.empty(0)
     # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two lines.
     few = pairs.same | (np.random.default_rng(0).random(len(pairs.same)) < STRANGERS_FITTED / np.sum(~pairs.same))
     for trust in itertools.starmap(Trust, itertools.product(MATCH_LINES, NON_MATCH_LINES)):
@@ -197,23 +199,31 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
             counts_for=pairs.counts_for[few],
         )
         scores = _scores(calibration, pairs)
-        choice = choose_band(scores[clean], same, *limits(same), around=UNSURE)
+        unsure = UNSURE[0], max(UNSURE[1], _safe(scores, ~pairs.same & ~clean, pairs))
+        choice = choose_band(scores[clean], same, *limits(same), around=unsure)
         missed = _missed(scores[clean], same)
         if not found:
             missed_at_most = missed * (1 + MOST_LOST)
-        low, high = choice.band
-        unsure = max(choice.inconclusive_genuine / choice.genuine, choice.inconclusive_impostor / choice.impostor)
-        passed = max(1.0, _worst(scores >= high, ~pairs.same & ~clean, pairs) / WORST_MATCH)
-        passed += max(1.0, _worst(scores < low, pairs.same & ~clean, pairs) / WORST_NON_MATCH)
-        costly = missed > missed_at_most or (bool(found) and unsure > MAX_INCONCLUSIVE)
-        found.append((costly, passed, calibration.log_loss, calibration, choice))
+        inside = max(choice.inconclusive_genuine / choice.genuine, choice.inconclusive_impostor / choice.impostor)
+        worst = _worst(scores < choice.low, pairs.same & ~clean, pairs)
+        ece = score_quality(scores, pairs.same, pairs.counts_for).ece
+        limited = (inside, MAX_INCONCLUSIVE), (worst, WORST_NON_MATCH), (ece, LARGEST_ECE)
+        passed = sum(max(1.0, reached / limit) for reached, limit in limited)
+        found.append((bool(np.any(missed > missed_at_most)), passed, calibration.log_loss, calibration, choice))
     *_, calibration, choice = min(found, key=lambda tried: tried[:3])
     return calibration, choice
 
 
-def _missed(scores: np.ndarray, same: np.ndarray) -> float:
-    """Return the FNMR where one stranger in a hundred passes."""
-    return float(np.mean(scores[same] < np.quantile(scores[~same], 0.99)))
+def _missed(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
+    """Return the FNMR where one stranger in a hundred passes, and where one in a thousand."""
+    return np.array([np.mean(scores[same] < cut) for cut in np.quantile(scores[~same], (0.99, 0.999))])
+
+
+def _safe(scores: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:
+    """Return the score that at most ``WORST_MATCH`` of the chosen pairs lie above in any condition."""
+    order = np.argsort(pairs.condition[chosen], kind="stable")
+    parts = np.split(scores[chosen][order], np.cumsum(np.bincount(pairs.condition[chosen]))[:-1])
+    return max(float(np.quantile(part, 1 - WORST_MATCH, method="higher")) for part in parts if part.size)
 
 
 def _worst(wrong: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import sigmoid
 from research.distil import shipping
+from research.distil.bands import UNSURE, choose_band, limits
 from research.distil.mixture import WAYS, Mixture, mix
 from research.distil.references import Photos
 from research.distil.spoiling import KINDS
@@ -95,6 +98,20 @@ class TestCalibrating:
         blind = sigmoid(calibration.scale * fog.distance + calibration.offset)
         assert np.mean(blind[foggy & ~fog.same] >= choice.high) > 0.5, "else this test would show nothing"
         assert calibration.trust != Trust((0, 0), (0, 0))
+
+    def test_what_certainty_does_not_know_raises_the_band(self, fog):
+        """A tenth of the strangers look alike in a condition that the network is sure of."""
+        sly = fog.condition == 1
+        alike = ~sly | fog.same | (np.arange(fog.same.size) % 10 == 0)
+        distance = np.where(alike, fog.distance, fog.distance + 2) + np.where(sly & ~fog.same, 0.4, 0)
+        sure = np.ones_like(fog.certainty)
+        pairs = replace(fog, distance=distance, certainty=sure, other=sure)
+        calibration, choice = shipping.calibrate(pairs)
+        scores = calibration.score(distance, sure, sure)
+        assert np.mean(scores[sly & ~fog.same] >= choice.high) <= shipping.WORST_MATCH
+        assert np.mean(scores[~sly & fog.same] >= choice.high) > 0.1
+        blind = choose_band(scores[~sly], fog.same[~sly], *limits(fog.same[~sly]), around=UNSURE)
+        assert np.mean(scores[sly & ~fog.same] >= blind.high) > 0.05, "else this test would show nothing"
 
     def test_verdicts_are_counted_by_grade(self, fog):
         calibration, choice = shipping.calibrate(fog)
