@@ -25,6 +25,7 @@ from flaskapp.personal.split import FEWEST_PHOTOS
 
 SETTINGS = {"FR_RATE_LIMIT": 0, "FR_LIVE_RATE_LIMIT": 0, "FR_OWN_MINUTES": 0.05}
 TRAINING_MS = 300_000
+STRANGER = Path(__file__).resolve().parents[2] / "flaskapp" / "static" / "samples" / "whitson_portrait.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_capture_train_compare_and_forget(own: Driver, started_in: Path, hopper_
 
     own.set_mode("A photo").choose("probe", hopper_file).compare()
     expect(own.find("#verdict-word")).to_have_text("Match")
-    own.choose("probe", collins_file).compare()
+    own.choose("probe", STRANGER).compare()
     expect(own.find("#verdict-word")).to_have_text("Non-match")
 
     expect(own.find("#model-note")).to_contain_text("the personal model my_model.")
