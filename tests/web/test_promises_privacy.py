@@ -13,6 +13,7 @@ import logging
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
