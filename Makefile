@@ -73,7 +73,7 @@ lock: .venv/.tools
 	$(COMPILE) --extra train --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 
 screenshots: .venv/.tools browser
-	.venv/bin/python tests/browser/screenshots.py
+	PYTHONPATH=tests .venv/bin/python tests/browser/screenshots.py
 
 benchmark: .venv/.ready
 	.venv/bin/python -m benchmarks $(if $(PEER),--peer $(PEER)) $(if $(WRITE),--write)

@@ -281,7 +281,7 @@ class TestWhatAComparisonTouches:
 @pytest.mark.slow
 @pytest.mark.needs_tensorflow
 def test_the_shipped_file_is_an_ordinary_keras_file(verifier, collins):
-    """Of two strangers who look alike: above one half, where photos as sure as these count in full."""
+    """Of two strangers whose score is neither near 0 nor near 1."""
     import keras
     import numpy as np
 
