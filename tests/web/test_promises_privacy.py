@@ -13,7 +13,6 @@ import logging
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
