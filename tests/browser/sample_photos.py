@@ -62,8 +62,11 @@ def landscape() -> Image.Image:
 
 
 def camera_film(folder: Path) -> Path:
-    """Write a film, for the camera, of a portrait that sways a little; return its path."""
-    portrait = Image.open(HOPPER).resize((410, 480))
+    """Write a film, for the camera, of a portrait that sways a little; return its path.
+
+    It is a little soft: sharp, its grain lies where a photo begins to be grainy, and each encoding decides anew.
+    """
+    portrait = Image.open(HOPPER).resize((410, 480)).filter(ImageFilter.GaussianBlur(0.7))
     film = folder / "film.mjpeg"
     with film.open("wb") as file:
         for step in np.abs(np.arange(-10, 10)):
