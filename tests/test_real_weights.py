@@ -281,7 +281,7 @@ class TestWhatAComparisonTouches:
 @pytest.mark.slow
 @pytest.mark.needs_tensorflow
 def test_the_shipped_file_is_an_ordinary_keras_file(verifier, collins):
-    """Of one pair whose score is near neither 0 nor 1; over many, rounding moves log-odds by 0.5 (notes/certainty.md)."""
+    """Of one pair, near neither 0 nor 1: over many, rounding moves log-odds by 0.5 (research/notes/certainty.md)."""
     import keras
     import numpy as np
 
