@@ -18,6 +18,8 @@ __all__ = ["KINDS", "Kind", "another_camera", "spoil"]
 
 Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
+SIZES = 0.5, 1.5  # of a face whose pixels get spoiled, beside the network's
+WAYS_AT_ONCE = 0.4, 0.4, 0.2  # how often a face is spoiled in one, in two, in three ways
 EYES_Y, MOUTH_Y = 30, 72  # where alignment puts them, of 100 (preprocess.TEMPLATE)
 
 
@@ -33,6 +35,8 @@ class Kind:
         draw_alike: whether faces that are spoiled *alike* share what is drawn (the colour of a mask,
             where the light comes from); noise is everybody's own.
         often: how many times as often as another kind it is drawn.
+        any_size: whether training does it half of the time at another size of the face: pixels of a
+            photo are seldom as large as the network's.
     """
 
     name: str
@@ -41,11 +45,22 @@ class Kind:
     measured: tuple[float, float, float]
     draw_alike: bool = False
     often: float = 1.0
+    any_size: bool = False
 
     def draw(self, face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return the face spoiled at a strength drawn by chance."""
-        least, most = np.log(self.drawn)
-        return self.change(face, float(np.exp(rng.uniform(least, most))), rng)
+        strength = _between(*self.drawn, rng)
+        if not self.any_size or rng.random() < 0.5:
+            return self.change(face, strength, rng)
+        side = round(len(face) * _between(*SIZES, rng))
+        resized = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA if side < len(face) else cv2.INTER_LINEAR)
+        spoiled = self.change(resized, strength, rng)
+        return cv2.resize(spoiled, face.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _between(least: float, most: float, rng: np.random.Generator) -> float:
+    """Draw a number, evenly by its logarithm."""
+    return float(np.exp(rng.uniform(np.log(least), np.log(most))))
 
 
 def _uint8(face: np.ndarray) -> np.ndarray:
@@ -104,6 +119,11 @@ def _desaturate(face: np.ndarray, share: float, _: np.random.Generator) -> np.nd
     return _uint8(face + share * (grey.astype(np.float32) - face))
 
 
+def _dim(face: np.ndarray, share: float, _: np.random.Generator) -> np.ndarray:
+    """Leave so much of the light, and no noise with it: a photo darkened by hand, or a thrifty camera."""
+    return _uint8(face * share)
+
+
 def _gamma(face: np.ndarray, exponent: float, _: np.random.Generator) -> np.ndarray:
     return _uint8(255 * (np.arange(256) / 255) ** exponent)[face]
 
@@ -150,18 +170,19 @@ def _side_light(face: np.ndarray, share: float, rng: np.random.Generator) -> np.
 
 
 # Motion and covered eyes, where strangers still pass after 750,000 faces and the network does not know that it errs,
-# are drawn more often.
+# are drawn more often; so is light that was taken away, after which it took blurred photos for good ones.
 KINDS = (
     Kind("blur", _blur, (1, 7), (2, 4, 6)),
     Kind("motion", _motion, (5, 19), (7, 11, 17), draw_alike=True, often=2),
-    Kind("colour noise", _colour_noise, (8, 70), (20, 40, 60)),
-    Kind("grey grain", _grain, (8, 60), (15, 30, 45)),
-    Kind("little light", _little_light, (2, 60), (20, 8, 3)),
+    Kind("colour noise", _colour_noise, (8, 70), (20, 40, 60), any_size=True),
+    Kind("grey grain", _grain, (8, 60), (15, 30, 45), any_size=True),
+    Kind("little light", _little_light, (2, 60), (20, 8, 3), any_size=True),
     Kind("mosaic", _mosaic, (8, 40), (20, 16, 12)),
     Kind("small", _small, (8, 40), (20, 16, 12)),
-    Kind("jpeg", _jpeg, (2, 35), (10, 5, 3)),
+    Kind("jpeg", _jpeg, (2, 35), (10, 5, 3), any_size=True),
     Kind("grey", _desaturate, (0.5, 1), (0.5, 0.75, 1)),
     Kind("dark", _gamma, (1.3, 5), (2, 3, 4)),
+    Kind("dim", _dim, (0.06, 0.7), (0.35, 0.18, 0.09), often=2),
     Kind("pale", _gamma, (0.2, 0.75), (0.5, 0.35, 0.25)),
     Kind("side light", _side_light, (0.4, 0.98), (0.7, 0.85, 0.95), draw_alike=True),
     Kind("eyes covered", _cover_eyes, (6, 36), (16, 22, 30), draw_alike=True, often=2),
@@ -173,8 +194,9 @@ SHARES = np.array([kind.often for kind in KINDS]) / sum(kind.often for kind in K
 
 
 def spoil(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a face uint8 (100, 100, 3) RGB spoiled in one or two ways, drawn by chance."""
-    for index in rng.choice(len(KINDS), rng.integers(1, 3), replace=False, p=SHARES):
+    """Return a face uint8 (100, 100, 3) RGB spoiled in one to three ways, drawn by chance."""
+    ways = 1 + rng.choice(len(WAYS_AT_ONCE), p=WAYS_AT_ONCE)
+    for index in rng.choice(len(KINDS), ways, replace=False, p=SHARES):
         face = KINDS[index].draw(face, rng)
     return face
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,36 @@ def test_what_still_fools_the_network_is_drawn_more_often(monkeypatch, faces):
         spoiling.spoil(faces[0], rng)
     times = {kind.name: drawn.count(kind.name) for kind in KINDS}
     assert min(times["motion"], times["eyes covered"]) > 1.5 * max(times["blur"], times["jpeg"])
+
+
+def test_a_face_is_spoiled_in_up_to_three_ways(monkeypatch, faces):
+    drawn = []
+    monkeypatch.setattr(spoiling.Kind, "draw", lambda kind, face, _: drawn.append(kind.name) or face)
+    rng, at_once = np.random.default_rng(3), []
+    for _ in range(300):
+        drawn.clear()
+        spoiling.spoil(faces[0], rng)
+        assert len(set(drawn)) == len(drawn)
+        at_once.append(len(drawn))
+    assert 1 < np.mean(at_once) < 2
+    assert set(at_once) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("name", ["colour noise", "grey grain", "little light", "jpeg"])
+def test_training_spoils_pixels_of_other_sizes_too(name, faces):
+    kind = {kind.name: kind for kind in KINDS}[name]
+    sizes = set()
+    seen = replace(kind, change=lambda face, *_: sizes.add(len(face)) or face)
+    rng = np.random.default_rng(0)
+    assert {seen.draw(faces[0], rng).shape for _ in range(200)} == {faces[0].shape}
+    assert min(sizes) < 60
+    assert max(sizes) > 130
+
+
+def test_dim_takes_light_and_nothing_else(faces):
+    kind = {kind.name: kind for kind in KINDS}["dim"]
+    changed = kind.change(faces[0], 0.25, np.random.default_rng(0))
+    np.testing.assert_allclose(changed, faces[0] / 4, atol=0.5)
 
 
 def test_noise_is_everybodys_own_and_a_mask_is_not():
