@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from page_driver import PERSONAL, Driver, RunningServer, SteeredVerifier, chromium_path, launch
 from playwright.sync_api import Browser, expect, sync_playwright
-from sample_photos import camera_film, sample_files
+from sample_photos import blurred, camera_film, encoded, sample_files, upload
 from states import OWNED_STATES, PLAIN_STATES, SCHEMES, STATES, WINDOWS, State, name_of, stop_motion
 
 from flaskapp.app import create_app
@@ -36,6 +37,13 @@ def opened() -> Iterator[tuple[Browser, str]]:
         browser = launch(playwright.chromium, path, camera_film(Path(folder)))
         yield browser, server.address
         browser.close()
+
+
+def shown_files() -> dict[str, Any]:
+    """Return what the states are shown with: blurred until the shipped weights, too, say fair and poor."""
+    strengths = {"fair": 6.4, "poor": 10}
+    strong = {name: encoded(blurred(radius), "JPEG", quality=92) for name, radius in strengths.items()}
+    return sample_files() | {name: upload(photo, f"{name}.jpg", "image/jpeg") for name, photo in strong.items()}
 
 
 def take_for_readme(browser: Browser, address: str) -> None:
@@ -69,7 +77,7 @@ def take_every_state(browser: Browser, address: str, folder: Path) -> None:
 def take_state(browser: Browser, address: str, state: State, file: Path, settings: dict[str, object]) -> None:
     """Take one state, light and dark."""
     window = Driver(browser.new_context(locale="en-GB", reduced_motion="reduce", **settings), address)
-    state(window, sample_files())
+    state(window, shown_files())
     stop_motion(window)
     for scheme in SCHEMES:
         window.page.emulate_media(color_scheme=scheme)
