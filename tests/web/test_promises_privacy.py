@@ -13,7 +13,7 @@ import logging
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from web_helpers import FakeVerifier, side_by_side
 from web_process import Server, copy_program, needs_proc
+from web_sockets import until
 
 from flaskapp import preprocess
 from flaskapp.web import comparing
@@ -117,14 +118,12 @@ CANARY_PIXELS = bytes((37 * place * place + 101 * place) % 251 for place in rang
 
 
 def with_canary_pixels(photo: bytes) -> bytes:
-    """Return a photo as PNG, much enlarged, with pixels in the middle that no other picture has.
-
-    Not along its edge: of its last two rows a decoder's work stays in a heap until something else needs the place.
-    """
+    """Return a photo as PNG, much enlarged, with pixels at one side that no other picture has."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(photo)) as image:
         large = image.convert("RGB").resize((image.width * 2, image.height * 2))
-    large.paste(Image.frombytes("RGB", (32, 1), CANARY_PIXELS), (0, large.height // 2))
+    for row in range(large.height):
+        large.paste(Image.frombytes("RGB", (32, 1), CANARY_PIXELS), (0, row))
     large.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
@@ -134,9 +133,9 @@ def spread_out(pixels: bytes) -> bytes:
     return b"".join(pixels[at : at + 3] + b"\xff" for at in range(0, len(pixels), 3))
 
 
-def canaries_in(pid: int | str) -> int:
-    """Return how often the canary's pixels lie in a process's memory."""
-    found, patterns = 0, (CANARY_PIXELS, spread_out(CANARY_PIXELS))
+def canaries_in(pid: int | str, patterns: Sequence[bytes] = (CANARY_PIXELS, spread_out(CANARY_PIXELS))) -> int:
+    """Return how often the canary's pixels, or other bytes, lie in a process's memory."""
+    found = 0
     with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8").splitlines():
             span, access, *_ = line.split()
@@ -166,7 +165,7 @@ REFUSED = {
 @pytest.mark.slow
 @needs_proc
 def test_p3_no_photo_stays_after_an_error_or_an_answer(tmp_path, hopper, collins):
-    """P3. Break: ``jobs`` not cleared in ``_embed_both``; a verifier that remembers its photos."""
+    """P3. Breaks: no ``M_PERTURB``; ``jobs`` not cleared in ``_embed_all``; a verifier that remembers its photos."""
     plain = {"hopper": hopper, "collins": collins, "nobody": camera_frame(), "both": side_by_side(hopper, collins)}
     photos = {name: with_canary_pixels(photo) for name, photo in plain.items()}
     middle = len(photos["hopper"]) // 2
@@ -182,6 +181,19 @@ def test_p3_no_photo_stays_after_an_error_or_an_answer(tmp_path, hopper, collins
             assert answer.status == 200 or case.startswith("live") or answer.json["code"] == case
             left[case] = canaries_in(server.process.pid)
     assert left == dict.fromkeys(REFUSED, 0)
+
+
+@needs_proc
+def test_p3_no_face_and_no_embedding_stays_after_an_answer(tmp_path, working, hopper, collins):
+    """P3. Breaks: no ``M_PERTURB``; an arena that grows by powers of two; ``trim_memory`` without a timer."""
+    seen, embedding = working.services.comparer.verifier.embed(hopper)
+    made = seen.aligned.tobytes(), embedding.tobytes()
+    ends = [part for whole in made for part in (whole[64:160], whole[-160:-64])]
+    with Server(copy_program(tmp_path), tmp_path) as server:
+        server.agree()
+        for _ in range(3):
+            assert server.verify(hopper, collins).status == 200
+            until(lambda: canaries_in(server.process.pid, ends) == 0)
 
 
 @needs_proc
