@@ -1,10 +1,7 @@
 """What one embedding costs, with these weights and with others, by turns in one run.
 
-``python -m benchmarks.embedding OTHER.h5`` compares them with the shipped ones; the first
-weights that this project shipped are in its history::
-
-    for end in h5 json; do git show 8ac2d34:siamese_model_final.$end > first.$end; done
-    python -m benchmarks.embedding first.h5
+``python -m benchmarks.embedding OTHER.h5`` compares them with the shipped ones. They must have the
+same layers, and their ``.json`` beside them.
 """
 
 from __future__ import annotations

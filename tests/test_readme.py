@@ -21,6 +21,7 @@ from flaskapp.web import openapi
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "research" / "README.md"])
+NOTES = sorted((ROOT / "research" / "notes").glob("*.md"))
 PROGRAM = "facial-recognition"
 FIGURES = "What the answer means"
 
@@ -104,7 +105,7 @@ def test_every_make_target_exists(target):
     assert re.search(rf"^([\w./-]+ )*{re.escape(target)}( [\w./-]+)*:", makefile, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS + NOTES, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(path):
     document = path.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)\s]+)\)", document):

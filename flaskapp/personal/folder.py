@@ -1,7 +1,7 @@
 """The folder of a personal model: how it takes its place, and how it is forgotten.
 
 It holds ``model.h5`` and ``model.json`` as any weights, ``templates.npz`` with the embeddings of the
-owner's training photos, and a report.
+owner's photos, and a report.
 
 Beside ``my_model``, training uses ``my_model.training``, ``.new`` and ``.old``. Folders of these
 names may be somebody's own, so none is removed or replaced that training has not marked.

@@ -91,9 +91,7 @@ class Runtime:
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Return the embeddings of aligned faces.
 
-        Each face runs alone, so that an embedding can never depend on its neighbours. With one
-        view of each, a batch of two gave the same bits and took 9 to 10 ms in place of 10; two
-        threads with one face each, as the verifier runs them, took 6.
+        Each face runs alone, so that an embedding can never depend on its neighbours.
 
         Args:
             faces: float32 (N, 100, 100, 3) RGB in [0, 1].

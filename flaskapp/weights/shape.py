@@ -7,8 +7,7 @@ FILTERS = (64, 128, 128, 256)
 """Of the four blocks."""
 RESIDUAL_UNITS = (0, 2, 4, 3)
 """Behind the first convolution of each block. Early layers work on large maps and cost most, late ones
-hold most of the weights; a network grown to these learned more per face and per minute
-(research/notes/next-run.md)."""
+hold most of the weights."""
 NECK_FILTERS = 512
 """Of the 1×1 convolution behind the blocks."""
 VECTOR_SIZE = 128

@@ -22,7 +22,7 @@ from flaskapp.evaluation.curves import (
 from flaskapp.evaluation.decisions import Band, check_band
 from research.distil.calibration import check_share
 
-# DESIGN, "Score, band, threshold": what a band lets through of either kind.
+# What a band lets through of either kind.
 MAX_FMR = 1 / 1000
 MAX_FNMR = 1 / 100
 MAX_INCONCLUSIVE = 0.05

@@ -27,7 +27,7 @@ class Changes:
     """How training faces differ from their photos; all are mirrored every other time and moved a little.
 
     Attributes:
-        spoiled: share of faces that are strongly spoiled in one or two ways: half of them before they are moved, as a
+        spoiled: share of faces that are strongly spoiled in one to three ways: half of them before they are moved, as a
             photo is poor before its face is cut out, with squares and noise that then lie askew.
         another_camera: share of faces in another camera's colours.
     """
@@ -104,7 +104,7 @@ def training_faces(table: FaceTable, times: dict[str, int] | None = None) -> tup
 
     Args:
         table: the photos.
-        times: how often in a pass, by ``set/path of the photo``; once where nothing is said.
+        times: how often in a pass, by ``set/file name``; once where nothing is said.
 
     Raises:
         DataError: no training photo has a teacher's embedding.

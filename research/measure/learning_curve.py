@@ -1,6 +1,6 @@
 """What more training brings: errors of validation people against faces seen, run by run.
 
-``python -m research.measure.learning_curve docs/figures/learning.csv --out docs/figures/learning.png``
+``python -m research.measure.learning_curve learning.csv --out learning.png`` in ``research/notes/figures``
 draws the lines of ``train-base``'s logs, added up over runs that went on from each other.
 """
 
@@ -15,7 +15,7 @@ import click
 from flaskapp.plots.style import GENUINE_COLOUR, IMPOSTOR_COLOUR, gridded, new_figure, quiet, save
 
 FACES_A_SECOND = 116
-"""Of one core, undisturbed (``python -m research.experiments.training`` measures it elsewhere)."""
+"""Of one core, undisturbed, when it was measured."""
 
 LINES = {"fnmr_at_fmr_0.01": ("at FMR 1 %", GENUINE_COLOUR), "fnmr_at_fmr_0.001": ("at FMR 0.1 %", IMPOSTOR_COLOUR)}
 

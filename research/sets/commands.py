@@ -83,7 +83,7 @@ def blend(sets_file: Path, out: Path, pairs: int, seed: int, workers: int) -> No
     Of each pair one new photo is the mean of both faces, the other shows the first with a part of
     the second in its place. Only photos that training may learn from are used; a set whose folder
     is DIR may stand in the file already and is passed over. Then ask the teacher about the new
-    photos: ``python -m research teacher``.
+    photos: ``python -m research.measure.teacher``.
 
     \b
     Examples:

@@ -1,1 +1,0 @@
-"""Trials of recipes, whose figures the notes tell."""
