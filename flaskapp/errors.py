@@ -51,13 +51,19 @@ photo, and what to try. No message ever holds image data.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from typing import Self
 
     from flaskapp.detection import Face
+
+PACKAGES = Path(__file__).resolve().parent.parent
+"""Where this package lies: in a checkout, or among an environment's packages."""
 
 
 class FacialRecognitionError(Exception):
@@ -201,6 +207,16 @@ class MissingExtraError(
     FacialRecognitionError, code="missing_extra", title="A part of the program is not installed", status=501
 ):
     """The command needs an optional part of the program that is not installed."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an optional part of the program, and where to run it."""
+    if not (PACKAGES / "pyproject.toml").exists():
+        return f'pip install "facial-recognition[{extra}]" in its environment'
+    environment = Path(sys.prefix)
+    python = Path(environment.name, "Scripts" if os.name == "nt" else "bin", "python")
+    pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
+    return f'{pip} install -e ".[{extra}]" in the folder of this program'
 
 
 class RequestError(FacialRecognitionError, code="request_error", status=400):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from flaskapp.errors import MissingExtraError
+from flaskapp.errors import MissingExtraError, how_to_install
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
@@ -103,8 +103,7 @@ class Output(click.Path):
             self.fail(f"{shown(path)} cannot be written: {shown(folder)} allows no writing.", param, ctx)
         if self.drawn and importlib.util.find_spec("matplotlib") is None:
             raise MissingExtraError(
-                "Pictures need matplotlib, which is not installed.",
-                'Try, in the folder of this program: pip install -e ".[plots]"',
+                "Pictures need matplotlib, which is not installed.", f"Run {how_to_install('plots')}."
             )
         return path
 

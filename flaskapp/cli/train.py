@@ -11,7 +11,7 @@ import click
 
 from flaskapp.cli.options import ANY_PATH, FILE, FOLDER, OUTPUT_FOLDER, finite, shown
 from flaskapp.cli.progress import progress_bar, report_left_out, share_bar
-from flaskapp.errors import DataError, MissingExtraError
+from flaskapp.errors import DataError, MissingExtraError, how_to_install
 
 if TYPE_CHECKING:
     from flaskapp.personal.album import Album
@@ -72,7 +72,7 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"Training needs {error.name}, which is not installed.",
-            'Try, in the folder of this program: pip install -e ".[train]"',
+            f"Run {how_to_install('train')}.",
         ) from None
     from flaskapp.personal.album import read_album
 

@@ -278,10 +278,8 @@ class TestProcesses:
         command = [sys.executable, "-c", code, "train", "--me", str(tmp_path), "--out", str(tmp_path / "model")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert done.stderr == (
-            "Error: Training needs keras, which is not installed. "
-            'Try, in the folder of this program: pip install -e ".[train]"\n'
-        )
+        assert "keras" in done.stderr
+        assert 'pip install -e ".[train]"' in done.stderr
 
     @pytest.mark.skipif(os.name != "posix", reason="a pipe as a file name is a Unix habit")
     def test_a_photo_may_come_through_a_pipe(self, program):

@@ -7,6 +7,7 @@ import re
 import pytest
 from described import check
 
+from flaskapp import errors
 from flaskapp.web import personal_model
 from flaskapp.web.personal_model import missing_extra
 
@@ -42,18 +43,18 @@ class TestWithoutTheLibraries:
         check(told, URL, "get")
 
     def test_an_installed_program_is_installed_again_with_them(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(personal_model, "PACKAGES", tmp_path)
+        monkeypatch.setattr(errors, "PACKAGES", tmp_path)
         assert 'run pip install "facial-recognition[train]"' in missing_extra().hint
 
     def test_a_checkout_gets_them_where_it_lies(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(personal_model, "PACKAGES", tmp_path)
+        monkeypatch.setattr(errors, "PACKAGES", tmp_path)
         (tmp_path / "pyproject.toml").touch()
         assert 'run pip install -e ".[train]" in the folder of this program' in missing_extra().hint
 
     def test_a_checkout_gets_them_into_the_environment_that_lies_in_it(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(personal_model, "PACKAGES", tmp_path)
+        monkeypatch.setattr(errors, "PACKAGES", tmp_path)
         (tmp_path / "pyproject.toml").touch()
-        monkeypatch.setattr(personal_model.sys, "prefix", str(tmp_path / ".venv"))
+        monkeypatch.setattr(errors.sys, "prefix", str(tmp_path / ".venv"))
         hint = missing_extra().hint
         assert re.search(r'run \.venv[/\\](bin|Scripts)[/\\]python -m pip install -e "\.\[train\]"', hint)
         assert str(tmp_path) not in hint
