@@ -233,10 +233,10 @@ class Answer:
 
 def search(asked: SimpleNamespace) -> None:
     """Look for one person as the command asks, and tell what was found, all of it or until Ctrl-C."""
-    verifier, person, places = _person(asked)
+    written = [file for file in (asked.csv_file, asked.plot) if file]
+    verifier, person, places = _person(asked, written)
     references = {Path(name).resolve() for name in person.faces}
-    photos, passed_over = _photos(places, references, asked.copy_to)
-    refuse_overwriting([file for file in (asked.csv_file, asked.plot) if file], [*photos, *references])
+    photos, passed_over = _photos(places, written, references, asked.copy_to)
     report_left_out(passed_over, "passed over", MORE)
     if not photos:
         where = ", ".join(map(shown, places))
@@ -258,7 +258,7 @@ def search(asked: SimpleNamespace) -> None:
         click.get_current_context().exit(USAGE)
 
 
-def _person(asked: SimpleNamespace) -> tuple[Verifier, Person, Sequence[Path]]:
+def _person(asked: SimpleNamespace, written: Collection[Path]) -> tuple[Verifier, Person, Sequence[Path]]:
     """Load the weights, and read the references; return where to look, too."""
     if asked.model is None:
         runtime, owner = default_runtime(), None
@@ -273,10 +273,10 @@ def _person(asked: SimpleNamespace) -> tuple[Verifier, Person, Sequence[Path]]:
     place, *places = asked.paths
     if not places:
         raise click.UsageError("Name a photo of the person, or a folder of such photos, and then where to look.")
-    return verifier, _read_person(verifier, place), places
+    return verifier, _read_person(verifier, place, written), places
 
 
-def _read_person(verifier: Verifier, place: Path) -> Person:
+def _read_person(verifier: Verifier, place: Path, written: Collection[Path]) -> Person:
     """Read one person's photos; those that cannot be used are told, and of the others the surest serve."""
 
     def read(photo: Path) -> tuple[FaceInPhoto, np.ndarray] | str:
@@ -285,7 +285,7 @@ def _read_person(verifier: Verifier, place: Path) -> Person:
         except (PhotoError, NotEnoughMemoryError) as error:
             return str(error)
 
-    photos, _ = _photos([place])
+    photos, _ = _photos([place], written)
     answers = map_in_order(read, photos, photos_at_once(), progress_bar("Reading references", "photos"))
     read_ones = [(photo, answer) for photo, answer in zip(photos, answers, strict=True) if not isinstance(answer, str)]
     left_out = {str(photo): answer for photo, answer in zip(photos, answers, strict=True) if isinstance(answer, str)}
@@ -307,9 +307,9 @@ def _read_person(verifier: Verifier, place: Path) -> Person:
 
 
 def _photos(
-    places: Iterable[Path], references: Collection[Path] = (), copies: Path | None = None
+    places: Iterable[Path], written: Collection[Path], references: Collection[Path] = (), copies: Path | None = None
 ) -> tuple[list[Path], dict[str, str]]:
-    """List the photos in files and folders, each once, and what is passed over with the reason."""
+    """List the photos in files and folders, each once, and what is passed over with the reason; none is overwritten."""
     found: dict[Path, Path] = {}
     passed_over: dict[str, str] = {}
     for place in places:
@@ -320,6 +320,7 @@ def _photos(
             passed_over |= {str(place / name): reason for name, reason in content.passed_over.items()}
         for photo in photos:
             found.setdefault(photo.resolve(), photo)
+    refuse_overwriting(written, found)
     for real, photo in found.items():
         if real in references:
             passed_over[str(photo)] = "It is one of the references."

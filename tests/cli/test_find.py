@@ -239,6 +239,15 @@ class TestOutputs:
         assert Path("found/beach.jpg").read_text() == "dear to me"
         assert Path("found/beach-2.jpg").read_bytes() == Path("holiday/day 2/beach.jpg").read_bytes()
 
+    def test_no_reference_is_written_over_be_it_of_use_or_not(self, run, hopper):
+        Path("anna").mkdir()
+        shutil.copy("anna.jpg", "anna/1.jpg")
+        Path("anna/cut.png").write_bytes(hopper[:9000])
+        before = Path("anna/cut.png").read_bytes()
+        told = run("anna", "holiday", "--plot", "anna/cut.png")
+        assert (told.exit_code, "would be overwritten" in told.stderr) == (2, True)
+        assert Path("anna/cut.png").read_bytes() == before
+
     def test_copies_are_not_searched_again(self, run):
         run("anna.jpg", ".", "--copy-to", "found")
         told = run("anna.jpg", ".", "--copy-to", "found")
