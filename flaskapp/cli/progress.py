@@ -25,10 +25,10 @@ def progress_bar(label: str, unit: str) -> Callable[[Iterable[Item]], Iterator[I
     """Return what wraps an iteration of known length and tells how far it is, units a second, and the time left."""
 
     def iterate(items: Iterable[Item]) -> Iterator[Item]:
-        count, started = 0, time.monotonic()
+        count, started = 0, time.perf_counter()
 
         def rate(_: Any) -> str:
-            return f"{count / (time.monotonic() - started):.1f} {unit}/s" if count else ""
+            return f"{count / (time.perf_counter() - started):.1f} {unit}/s" if count else ""
 
         with _bar(items, label=label, show_pos=True, item_show_func=rate) as bar:
             for item in bar:

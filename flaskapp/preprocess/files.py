@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,10 +76,10 @@ def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, str]]:
         yield folder, f"The folder cannot be read: {error.strerror}."
         return
     for entry in entries:
-        if not entry.is_dir():
+        if not os.path.isdir(entry):  # noqa: PTH112 - Path raises where the folder may be listed and not entered
             yield entry, ""
             continue
-        if entry.is_symlink():
+        if os.path.islink(entry):  # noqa: PTH114
             target = entry.resolve()
             if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
                 yield entry, "It is a link to a folder that is looked through anyway."
@@ -89,8 +90,8 @@ def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, str]]:
 
 def _reason_against(path: Path) -> str:
     """Return why a file is no photo, or nothing."""
-    if not path.is_file():
-        return "It is a link to nothing." if path.is_symlink() else "It is no file."
+    if not os.path.isfile(path):  # noqa: PTH113
+        return "It is a link to nothing." if os.path.islink(path) else "It is no file."  # noqa: PTH114
     if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(OF_MACOS):
         return ""
     try:

@@ -73,8 +73,9 @@ def face(pixels: npt.NDArray[np.uint8], text: str, caption: Sequence[str]) -> Pi
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """Return the whole HTML file."""
-    return TEMPLATES.get_template("page.html").render(title=title, subtitle=subtitle, sections=sections)
+    """Return the whole HTML file; what is no text in a file's name reads "?" there."""
+    written = TEMPLATES.get_template("page.html").render(title=title, subtitle=subtitle, sections=sections)
+    return written.encode("utf-8", "replace").decode("utf-8")
 
 
 def as_text(sections: Sequence[Section], *, titled: bool = False) -> str:

@@ -70,6 +70,10 @@ class TestPage:
         words = Page(some_page()).words
         assert {"A <b>title</b>", "Words & more", "<script>1</script>", "Pairs of <x>.csv"} <= set(words)
 
+    def test_a_name_that_is_no_text_can_be_written(self):
+        written = report.page("\udcff", "", [report.Section("", ("\udcff.jpg",))])
+        assert "?.jpg" in written.encode().decode()
+
     def test_pictures_say_what_they_show(self):
         [image] = [attributes for tag, attributes in Page(some_page()).tags if tag == "img"]
         assert image["alt"] == 'A "curve"'
