@@ -425,9 +425,10 @@ class Verifier:
             faces.append(FoundFace(number, face, score, decide(score, band), quality, crop))
         return Finding(tuple(sorted(faces, key=lambda face: -face.similarity_score)), seen)
 
-    def quality(self, photo: preprocess.Photo, face: Face) -> Quality:
-        """Say how good a photo is of a face that was found in it."""
-        return self._see(preprocess.crop_face(photo, face.landmarks), face)[1]
+    def grade(self, photo: preprocess.Photo, faces: Sequence[Face]) -> list[Quality]:
+        """Say how good a photo is of each of some faces that were found in it."""
+        crops = preprocess.crop_faces(photo, [face.landmarks for face in faces])
+        return [self._see(crop, face)[1] for crop, face in zip(crops, faces, strict=True)]
 
 
 def _faces_seen(job: Future[_Embedded]) -> tuple[Face, ...]:

@@ -371,8 +371,8 @@ class TestQuality:
 
     def test_a_face_can_be_graded_by_itself(self, graded, hopper):
         photo = preprocess.decode_photo(hopper)
-        (face,) = preprocess.find_faces(photo).faces
-        assert graded.quality(photo, face) == graded.embed(hopper)[0].quality
+        faces = preprocess.find_faces(photo).faces
+        assert graded.grade(photo, faces) == [graded.embed(hopper)[0].quality]
 
 
 def test_a_face_of_several_can_be_chosen(verify, both, hopper, collins):

@@ -101,9 +101,9 @@ class FakeVerifier:
         crop = np.zeros((100, 100, 3), np.uint8)
         return FaceInPhoto((face_at(10.0),), 1, (200, 100), crop, 0, self.qualities.get(photo, GOOD))
 
-    def quality(self, photo: Photo, face: Face) -> Quality:  # noqa: ARG002
-        self.graded.append(face)
-        return FAIR
+    def grade(self, photo: Photo, faces: Sequence[Face]) -> list[Quality]:  # noqa: ARG002
+        self.graded += faces
+        return [FAIR] * len(faces)
 
 
 class Browser:

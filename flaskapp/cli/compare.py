@@ -171,7 +171,7 @@ def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, 
     label = error.photo or ""
     faces = error.faces if isinstance(error, SeveralFacesError) else ()
     if as_json:
-        problem = {"photo": label, **_problem(error)} | ({"faces": faces_to_json(faces)} if faces else {})
+        problem = {"photo": label, **error.to_json()} | ({"faces": faces_to_json(faces)} if faces else {})
         click.echo(json.dumps({"error": problem}, indent=2))
     if label in paths:
         error.for_photo(f"{label} {shown(paths[label])}")
@@ -181,10 +181,6 @@ def _refuse(ctx: click.Context, error: FacialRecognitionError, paths: dict[str, 
         if label in paths:
             click.echo(f"For example: {_again(ctx.params, label)}", err=True)
     ctx.exit(error.exit_code)
-
-
-def _problem(error: FacialRecognitionError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _again(given: dict[str, Any], label: str) -> str:
@@ -298,10 +294,10 @@ def detect(ctx: click.Context, photos: tuple[Path, ...], as_json: bool, plot: Pa
         try:
             photo = preprocess.decode_photo(read_photo(path))
             found = preprocess.find_faces(photo)
-            qualities = [verifier.quality(photo, face) for face in found]
+            qualities = verifier.grade(photo, found.faces)
         except (PhotoError, NotEnoughMemoryError) as error:
             click.echo(f"Error: {error.for_photo(shown(path))}", err=True)
-            entries.append({"photo": str(path), "error": _problem(error)})
+            entries.append({"photo": str(path), "error": error.to_json()})
             continue
         if figure:
             from flaskapp import plots

@@ -57,9 +57,9 @@ def main() -> None:
         with writing(Path(order["out"])):
             result = train(Path(order["out"]), order["minutes"], faces, tell)
     except UnwritableError as error:
-        tell(problem={"code": "training_failed", "detail": error.message, "hint": MAKE_ROOM})
+        tell(problem=error.to_json() | {"code": "training_failed", "hint": MAKE_ROOM})
     except FacialRecognitionError as error:
-        tell(problem={"code": error.code, "detail": error.message, "hint": error.hint})
+        tell(problem=error.to_json())
     else:
         tell(result={"words": result.in_words(), "figures": result.even_figures(), "scope": vars(result.scope)})
 

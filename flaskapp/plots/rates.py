@@ -231,5 +231,4 @@ def probit(rate: FloatArray) -> FloatArray:
     >>> probit(np.array([0.025, 0.5])).round(4).tolist()
     [-1.96, 0.0]
     """
-    inverse = NormalDist().inv_cdf
-    return np.array([inverse(value) for value in rate.tolist()])
+    return np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])(rate)

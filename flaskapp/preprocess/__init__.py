@@ -92,12 +92,13 @@ def crop_faces(photo: Photo, faces: Iterable[Points]) -> list[np.ndarray]:
     Returns:
         uint8 (100, 100, 3) RGB each.
     """
-    full, crops = photo, []
+    full: Photo | None = None
+    crops = []
     for landmarks in faces:
         # A landmark at 0 is the middle of the first pixel, whatever the scale.
         middles, source = np.asarray(landmarks, dtype=np.float64) + 0.5, photo
         if photo.encoded is not None and crop_scale(middles / photo.scale_xy - 0.5) > 1:
-            source = full = full.at_full_scale()
+            source = full = full or photo.at_full_scale()
         crops.append(align_face(source.pixels, middles / source.scale_xy - 0.5))
     return crops
 

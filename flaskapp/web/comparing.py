@@ -114,8 +114,8 @@ class Comparer:
                 finally:
                     self._check()
         finally:
-            trim_memory()
             self.admitted.release()
+            trim_memory()
 
     def compare(
         self,
@@ -170,8 +170,8 @@ class Comparer:
     def _graded(self, photo: Photo, faces: tuple[Face, ...]) -> list[dict[str, Any]]:
         meant = [face for face in preprocess.prominent_faces(faces) if face.is_whole_in(photo.size_wh)]
         largest = sorted(meant, key=lambda face: face.height)[-MOST_GRADED:]
-        quality = self.verifier.quality  # of one verifier, though another may take its place meanwhile
-        qualities = [quality(photo, face).to_json() if face in largest else None for face in faces]
+        graded = iter(self.verifier.grade(photo, [face for face in faces if face in largest]))
+        qualities = [next(graded).to_json() if face in largest else None for face in faces]
         return [told | {"quality": one} for told, one in zip(faces_to_json(faces), qualities, strict=True)]
 
     def compare_frame(
@@ -188,7 +188,7 @@ class Comparer:
         with self.place():
             started = time.perf_counter()
             verifier = self._verifier_for(references)  # another may take its place meanwhile
-            weights = verifier.weights.for_references(len(references) or verifier.known_photos)
+            weights = verifier.weights.for_references(verifier.known_photos or len(references))
             found: Verification | None = None
             try:
                 found = verifier.verify(references, frame, reference_faces, probe_choice="largest")

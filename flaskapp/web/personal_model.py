@@ -18,6 +18,7 @@ import numpy as np
 
 from flaskapp import personal
 from flaskapp.errors import (
+    PACKAGES,
     ConsentRequiredError,
     FacialRecognitionError,
     MissingExtraError,
@@ -26,6 +27,7 @@ from flaskapp.errors import (
     TooFewPhotosError,
     TrainingError,
     WeightsError,
+    how_to_install,
 )
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.verifier import Verifier, default_verifier
@@ -37,7 +39,6 @@ DEFAULT_PLACE = "my_model"
 MOST_PHOTOS = 40
 
 COMMAND = (sys.executable, "-P", "-m", "flaskapp.personal.worker")
-PACKAGES = Path(__file__).resolve().parent.parent.parent
 NEEDED = ("tensorflow", "keras", "matplotlib")
 
 ENDED = {
@@ -62,14 +63,9 @@ def missing_extra() -> MissingExtraError | None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if not missing:
         return None
-    install = 'run pip install "facial-recognition[train]" in its environment (2 GB)'
-    if (PACKAGES / "pyproject.toml").exists():
-        environment = Path(sys.prefix)
-        python = Path(environment.name, "Scripts" if os.name == "nt" else "bin", "python")
-        pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
-        install = f'run {pip} install -e ".[train]" in the folder of this program (2 GB)'
     return MissingExtraError(
-        f"Training needs {missing[0]}, which is not installed.", f"Stop the server, {install}, and start it again."
+        f"Training needs {missing[0]}, which is not installed.",
+        f"Stop the server, run {how_to_install('train')} (2 GB), and start it again.",
     )
 
 
@@ -120,7 +116,7 @@ class PersonalModel:
     """
 
     def __init__(self, settings: Settings, comparer: Comparer, consents: ConsentBook) -> None:
-        self.in_use = bool(settings.model) and Path(settings.model).suffix != ".h5"
+        self.in_use = bool(settings.model) and comparer.verifier.known_photos > 0
         self.place = Path(settings.model if self.in_use else DEFAULT_PLACE).absolute()
         self._comparer, self._consents, self._minutes = comparer, consents, settings.own_minutes
         self._other = None if self.in_use else comparer.verifier

@@ -44,7 +44,10 @@ def trim_memory() -> None:
     if _tidying.acquire(blocking=False):
         timer = threading.Timer(ARENA_SECONDS, _tidy)
         timer.name, timer.daemon = "memory", True
-        timer.start()
+        try:
+            timer.start()
+        except RuntimeError:  # no room for one more thread: the next comparison tries again
+            _tidying.release()
 
 
 def _tidy() -> None:

@@ -40,10 +40,8 @@ NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 """A name as browsers send it; underscores are in no name of the DNS, but in those of containers."""
 
 
-class SettingsError(FacialRecognitionError):
+class SettingsError(FacialRecognitionError, code="bad_setting"):
     """A setting has a value that makes no sense; the server does not start."""
-
-    code = "bad_setting"
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ class SteeredVerifier:
     def read(self, photo: bytes, number: int | None = None) -> FaceInPhoto:
         return self._read_once(photo, number)[0]
 
-    def quality(self, photo: Photo, face: Face) -> Quality:
-        return self._reader.quality(photo, face)
+    def grade(self, photo: Photo, faces: Sequence[Face]) -> list[Quality]:
+        return self._reader.grade(photo, faces)
 
     def verify(
         self,
@@ -165,7 +165,7 @@ class SteeredVerifier:
         told = zip(reference_labels(len(references)), references, chosen, strict=True)
         first = tuple(self._read_as(*one) for one in told)
         new = self._read_as("probe", probe, second)
-        weights, times = self.weights.for_references(len(first) or self.known_photos), dict.fromkeys(STAGES, 1.0)
+        weights, times = self.weights.for_references(self.known_photos or len(first)), dict.fromkeys(STAGES, 1.0)
         band = weights.inconclusive_band
         decision = decide(self.score, band) if self.knows else OUT_OF_SCOPE
         counts = weights.verdict_counts(decision, (first[0].quality.grade, new.quality.grade) if first else None)

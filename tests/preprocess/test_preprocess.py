@@ -106,7 +106,7 @@ class TestCropFace:
         one, two, three = crop_faces(photo, [face.landmarks] * 3)
         assert np.array_equal(one, two)
         assert np.array_equal(one, three)
-        assert [data is not None for data in decoded] == [True, False, False]
+        assert len(decoded) == 1
 
     def test_a_large_face_needs_no_second_decoding(self, close_up, monkeypatch):
         photo = decode_photo(close_up)

@@ -54,6 +54,12 @@ def test_one_photo_or_frame_asks_for_its_owner(personal, hopper, collins):
     assert "Known by 3 photos" in personal.get("/").get_data(as_text=True)
 
 
+def test_a_frame_beside_a_photo_is_judged_by_the_owners_band(personal, hopper):
+    answers = [personal.send("/api/v1/live", {"frame": hopper, **more}).json for more in ({}, {"reference": hopper})]
+    assert answers[0]["inconclusive_band"] == answers[1]["inconclusive_band"]
+    assert answers[1]["inconclusive_band"] != list(personal.services.comparer.verifier.weights.inconclusive_band)
+
+
 def test_the_page_tells_whose_it_is_and_that_it_may_not_generalise(personal, collins):
     assert "the personal model my_model." in personal.get("/").get_data(as_text=True)
     token = personal.form_token()

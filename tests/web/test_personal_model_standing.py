@@ -31,6 +31,16 @@ def test_p25_the_model_before_is_found_where_a_crash_between_the_renames_left_it
     assert not list(tmp_path.iterdir())
 
 
+def test_a_models_folder_may_have_the_name_of_a_file_of_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_model(tmp_path / "mine.h5")
+    browser = Browser(create_app({"FR_MODEL": str(folder)}))
+    browser.agree()
+    assert browser.get(URL).json["comparing_with"].startswith("mine")
+    assert browser.delete(URL).json["removed"]
+    assert not folder.exists()
+
+
 @pytest.fixture
 def browser(tmp_path, monkeypatch, verifier) -> Browser:
     """Return a browser before a server, in an empty folder, whose trainings do not end by themselves."""
