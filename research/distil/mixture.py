@@ -138,8 +138,8 @@ def _some(person: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _spoiled(faces: np.ndarray, seed: int) -> Iterator[tuple[Kind, float, np.ndarray]]:
     for number, kind in enumerate(KINDS):
-        for strength in kind.measured:
-            seeds = [(seed, number, 0 if kind.draw_alike else photo) for photo in range(len(faces))]
+        for step, strength in enumerate(kind.measured):  # each with a direction, a place and a colour of its own
+            seeds = [(seed, number, step, 0 if kind.draw_alike else photo) for photo in range(len(faces))]
             changed = [kind.change(f, strength, np.random.default_rng(s)) for f, s in zip(faces, seeds, strict=True)]
             yield kind, strength, np.stack(changed)
 

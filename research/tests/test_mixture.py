@@ -9,11 +9,11 @@ import pytest
 
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import sigmoid
-from research.distil import shipping
+from research.distil import mixture, shipping
 from research.distil.bands import UNSURE, choose_band, limits
 from research.distil.mixture import WAYS, Mixture, mix
 from research.distil.references import Photos
-from research.distil.spoiling import KINDS
+from research.distil.spoiling import KINDS, Kind
 
 CONDITIONS = 1 + 2 * sum(len(kind.measured) for kind in KINDS) + len(KINDS)
 
@@ -70,6 +70,18 @@ def test_it_repeats(mixed):
     faces = rng.integers(0, 256, (6, 100, 100, 3))[person] * 0.8 + rng.integers(0, 50, (18, 100, 100, 3))
     again = mix(embed, faces.astype(np.uint8), person, person % 2)
     np.testing.assert_array_equal(again.distance, mixed.distance)
+
+
+def test_what_is_shared_is_drawn_anew_for_each_strength(monkeypatch):
+    drawn = []
+    kind = Kind(
+        "cover", lambda face, strength, rng: drawn.append((strength, rng.random())) or face, (1, 3), (1, 2, 3), True
+    )
+    monkeypatch.setattr(mixture, "KINDS", (kind,))
+    list(mixture._spoiled(np.zeros((4, 100, 100, 3), np.uint8), seed=1))
+    assert len(drawn) == 12
+    assert len(set(drawn)) == 3
+    assert len({place for _, place in drawn}) == 3
 
 
 @pytest.fixture(scope="module")
