@@ -30,7 +30,7 @@ MAX_INCONCLUSIVE = 0.05
 UNSURE = (0.4, 0.6)
 # Of strangers, and of people themselves, in any condition of spoiled photos. Of strangers 2 % is asked, of other people
 # than those who choose the band.
-WORST_MATCH = 0.015
+WORST_MATCH = 0.01
 WORST_NON_MATCH = 0.04
 
 

@@ -112,14 +112,16 @@ def read_start(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Read weights to start from: a snapshot, or the ``.h5`` of a Siamese network, whose normalisation is folded.
 
     Returns:
-        Arrays by ``layer/variable``, and what a snapshot says of itself.
+        Arrays by ``layer/variable``, and what a snapshot, or the JSON beside an ``.h5``, says of its training.
 
     Raises:
         DataError: the file is neither.
     """
     try:
         if path.suffix == ".h5":
-            return _read_siamese(path), {}
+            note = path.with_suffix(".json")
+            meta = json.loads(note.read_text(encoding="utf-8")).get("training", {}) if note.exists() else {}
+            return _read_siamese(path), meta
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             meta = json.loads(str(file[META])) if META in file else {}
             return {name: file[name].astype(np.float32) for name in file.files if name != META}, meta

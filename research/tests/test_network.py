@@ -113,7 +113,9 @@ def test_the_shipped_weights_are_a_start(faces):
     one_view = keras.Model(twin.get_layer("block1_conv").input, twin.get_layer("vector").output)
     expected = say(one_view, faces[:4])
 
-    arrays, _ = networks.read_start(path)
+    arrays, meta = networks.read_start(path)
+    assert meta["faces"] >= 1_388_800
+    assert {"lfw", "lfw_devtest"} <= set(meta["kept_out"])
     student = networks.build_student()
     networks.set_arrays(student, arrays)
     np.testing.assert_allclose(say(student, faces[:4]), expected, atol=2e-3 * np.abs(expected).max())
