@@ -74,13 +74,11 @@ def test_it_repeats(mixed):
 
 def test_what_is_shared_is_drawn_anew_for_each_strength(monkeypatch):
     drawn = []
-    kind = Kind(
-        "cover", lambda face, strength, rng: drawn.append((strength, rng.random())) or face, (1, 3), (1, 2, 3), True
-    )
-    monkeypatch.setattr(mixture, "KINDS", (kind,))
+    change = lambda face, strength, rng: drawn.append((strength, rng.random())) or face  # noqa: E731
+    monkeypatch.setattr(mixture, "KINDS", (Kind("cover", change, (1, 3), (1, 2, 3), draw_alike=True),))
     list(mixture._spoiled(np.zeros((4, 100, 100, 3), np.uint8), seed=1))
     assert len(drawn) == 12
-    assert len(set(drawn)) == 3
+    assert len(set(drawn)) == 3, "all faces of one strength share it"
     assert len({place for _, place in drawn}) == 3
 
 
