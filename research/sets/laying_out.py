@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -46,11 +46,16 @@ def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
     bare = bare / "repo" if (bare / "repo").is_dir() else bare
     if not bare.is_dir():
         raise DataError(f"Set {face_set.name}: there is no copy of {repository}.", "Bring a bare one.")
+    held = _files_at(bare, f"{commit}:{folder}")
     told = face_set.teacher
-    names = read_teacher(told)[0] if told and told.exists() else _photos_at(bare, f"{commit}:{folder}")
+    if told and told.exists():
+        wanted = {name: held[name] for name in read_teacher(told)[0] if name in held}
+    else:
+        once = {content: name for name, content in reversed(held.items()) if _is_photo(name)}
+        wanted = {name: content for content, name in once.items()}
     top = face_set.folder.resolve()
     written = 0
-    for name, photo in _blobs(bare, commit, folder, names):
+    for name, photo in zip(wanted, _contents(bare, wanted.values()), strict=True):
         target = top.joinpath(name).resolve()
         if photo is None or top not in target.parents:
             continue
@@ -65,16 +70,16 @@ def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
     return written
 
 
-def _photos_at(bare: Path, place: str) -> list[str]:
-    """List what is named as a photo below ``commit:folder``, of equal files one; nothing where that is not there."""
+def _files_at(bare: Path, place: str) -> dict[str, str]:
+    """Return the name that git gives the content of each file below ``commit:folder``; none where that is not there."""
     command = ["git", f"--git-dir={bare}", "ls-tree", "-rz", place]
     listed = subprocess.run(command, capture_output=True, check=False).stdout.decode()  # noqa: S603
-    once = dict[str, str]()
-    for entry in listed.split("\0")[:-1]:
-        what, name = entry.split("\t", 1)  # "mode kind content": equal files have equal contents
-        if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
-            once.setdefault(what, name)
-    return list(once.values())
+    entries = (entry.split("\t", 1) for entry in listed.split("\0")[:-1])  # "mode kind content", path
+    return {path: what.split()[2] for what, path in entries}
+
+
+def _is_photo(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
 
 
 def _with_border(photo: bytes) -> Image.Image:
@@ -84,9 +89,9 @@ def _with_border(photo: bytes) -> Image.Image:
     return Image.fromarray(np.pad(np.asarray(larger), (border, border, (0, 0)), "edge"))
 
 
-def _blobs(bare: Path, commit: str, folder: str, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield each file's content by ``git cat-file --batch``, None where the copy lacks it."""
-    asked = "".join(f"{commit}:{folder}/{name}\n" if folder else f"{commit}:{name}\n" for name in names).encode()
+def _contents(bare: Path, names: Iterable[str]) -> Iterator[bytes | None]:
+    """Yield contents by their own names, None where the copy lacks one: git would look each path up anew."""
+    asked = "".join(f"{name}\n" for name in names).encode()
     command = ["git", f"--git-dir={bare}", "cat-file", "--batch"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as git:  # noqa: S603
         asking, answers = git.stdin, git.stdout
@@ -94,10 +99,9 @@ def _blobs(bare: Path, commit: str, folder: str, names: Sequence[str]) -> Iterat
             raise OSError("git gave no pipes")
         # In a thread of its own: git would wait for its answers to be read before it takes all questions.
         threading.Thread(target=lambda: (asking.write(asked), asking.close()), daemon=True).start()
-        for name in names:
-            header = answers.readline().split()
-            if header[-1:] == [b"missing"] or len(header) != 3:
-                yield name, None
+        while header := answers.readline().split():
+            if header[-1] == b"missing":
+                yield None
                 continue
-            yield name, answers.read(int(header[2]))
+            yield answers.read(int(header[2]))
             answers.read(1)
