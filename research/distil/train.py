@@ -39,6 +39,8 @@ MOMENTUM = 0.95
 NEWTON_SCHULZ_STEPS = 4
 LARGEST_GRADIENT = 1.0
 MEASURED_AT_ONCE = 128
+# Convolutions are quicker in bfloat16 where vectors have 512 bits; where they have 256 they take ten times as long.
+BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def embedder(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         parts = []
         for start in range(0, len(faces), MEASURED_AT_ONCE):
             part = torch.from_numpy(preprocess.to_model_input(faces[start : start + MEASURED_AT_ONCE]))
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
                 parts.append(network(part, training=False).float().numpy())
         return np.concatenate(parts)
 
@@ -190,7 +192,7 @@ class Run:
         return {**asdict(self.recipe), "network": shapes}
 
     def _faces_loss(self, faces: torch.Tensor, targets: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
             vectors = self.network(faces, training=True)
         return loss_of(vectors.float(), targets, neighbours)
 
