@@ -26,7 +26,7 @@ class FaceSet:
         roles: "celeba" (by the person's number), "hashed" (by the person's name), or one role
             for all.
         role_of_folder: role of the photos in a folder of the set, before ``roles``.
-        drop: people to leave out.
+        drop: people to leave out, and single photos by their paths in the set.
         terms: what the photos may be used for, in a few words.
         measures: whether its people may calibrate and be reported on: not where a photo is
             far coarser than what people compare, or its face was picked out of a group.

@@ -222,13 +222,14 @@ def _load_set(face_set: FaceSet, numbers: dict[str, int]) -> _Part:
             "Name the folder that its paths start from.",
         )
     people = _people_of(face_set, record.names)
-    absent = sorted(set(face_set.drop) - set(people))
+    absent = sorted(set(face_set.drop) - set(people) - set(record.names))
     if absent:
         raise DataError(
-            f"Set {face_set.name}: drop names {', '.join(absent)}, whom none of its photos shows.",
-            "Write the names as the folders or the file of identities do.",
+            f"Set {face_set.name}: drop names {', '.join(absent)}, which is none of its people or photos.",
+            "Write people as the folders or the file of identities do, photos by their paths in the set.",
         )
-    dropped = np.array([person in face_set.drop for person in people], bool)
+    both = zip(record.names, people, strict=True)
+    dropped = np.array([person in face_set.drop or name in face_set.drop for name, person in both], bool)
     role = np.array([_role_of(face_set, name, person) for name, person in zip(record.names, people, strict=True)], int)
     role[dropped | ~record.usable] = LEFT_OUT
     if not face_set.trains:

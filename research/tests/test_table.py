@@ -107,9 +107,14 @@ class TestLeavingOut:
         table = load_faces([one_set(folder, names, identities="folder", drop=("anna",))])
         assert table.role.tolist() == [LEFT_OUT, TRAINING, LEFT_OUT]
 
+    def test_a_dropped_photo_is_left_out_and_no_other_of_its_person(self, folder):
+        names = ["anna/1.jpg", "bert/1.jpg", "anna/2.jpg"]
+        table = load_faces([one_set(folder, names, identities="folder", drop=("anna/2.jpg",))])
+        assert table.role.tolist() == [TRAINING, TRAINING, LEFT_OUT]
+
     def test_a_dropped_name_that_nobody_has_is_refused(self, folder):
         """A name misspelt would leave in training whom it was to keep out."""
-        with pytest.raises(DataError, match="Set people: drop names Anna, whom none of its photos shows"):
+        with pytest.raises(DataError, match="Set people: drop names Anna, which is none of its people or photos"):
             load_faces([one_set(folder, ["anna/1.jpg"], identities="folder", drop=("Anna",))])
 
     def test_photos_without_a_face_are_left_out(self, folder):
