@@ -33,7 +33,7 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 1, "inconclusive": 9, "non_match": 990, "out_of_scope": 0},
         "genuine": {"match": 90, "inconclusive": 8, "non_match": 2, "out_of_scope": 0},
     },
-    trust=Trust((0.0, 1.0), (0.5, 1.0)),
+    trust=Trust((0.0, 1.0), 8.0),
     grade_bounds=(0.3, 0.8),
     details={"terms": "For tests."},
 )

@@ -8,8 +8,9 @@ from either side, and never over it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,29 +22,32 @@ from flaskapp.evaluation.decisions import FloatArray
 class Trust:
     """How much log-odds lose where the network is less sure of the faces.
 
-    Of the product of both certainties: from the upper end of a line on all of the log-odds count, below its lower
-    end nothing, and in between the part of the way. Log-odds above 0 have one line, those below another: symmetric,
-    and with equal log-odds less certainty never moves a score away from one half. Fitted on calibration people by
-    ``research/distil/shipping.py``.
+    By the product of both certainties. Log-odds above 0 count in part: all from the upper end of a line on, nothing
+    below its lower end, and in between the part of the way: strangers who are poor alike look the more alike, the
+    poorer they are. Log-odds below 0 lose an amount that grows as certainty falls, and never pass 0: where a photo is
+    poor, one person's log-odds fall by about as much whatever they are. Symmetric, and with equal log-odds less
+    certainty never moves a score away from one half. Fitted on calibration people by ``research/distil/shipping.py``.
 
     Attributes:
-        match: (lower, upper) end, 0 ≤ lower ≤ upper ≤ 1; (0, 0) = certainty changes nothing.
-        non_match: likewise.
+        match: (lower, upper) end, 0 ≤ lower ≤ upper ≤ 1; (0, 0) = log-odds above 0 count whatever the certainty.
+        doubt: what log-odds below 0 lose at no certainty at all, 0 or more; at a certainty of 1 they lose nothing.
     """
 
     match: tuple[float, float]
-    non_match: tuple[float, float]
+    doubt: float
 
     def __post_init__(self) -> None:
-        for low, high in (self.match, self.non_match):
-            if not 0 <= low <= high <= 1:
-                raise ValueError(f"A line expects 0 ≤ lower ≤ upper end ≤ 1. Received: {low}, {high}")
+        low, high = self.match
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"A line expects 0 ≤ lower ≤ upper end ≤ 1. Received: {low}, {high}")
+        if not 0 <= self.doubt < math.inf:
+            raise ValueError(f"doubt expects a number from 0 on. Received: {self.doubt}")
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Sequence[float]]) -> Trust:
+    def from_json(cls, told: Mapping[str, Any]) -> Trust:
         """Return what ``asdict`` told."""
-        (match_low, match_high), (low, high) = told["match"], told["non_match"]
-        return cls((float(match_low), float(match_high)), (float(low), float(high)))
+        low, high = told["match"]
+        return cls((float(low), float(high)), float(told["doubt"]))
 
     def weigh(self, log_odds: npt.ArrayLike, certainty: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
         """Return the log-odds of "same person" at equal shares of both kinds of pairs.
@@ -53,16 +57,12 @@ class Trust:
             certainty: float (N,) in [0, 1], of the one face.
             other: likewise, of the other face.
 
-        >>> Trust((0.0, 0.5), (0.2, 1.0)).weigh([4.0, -4.0], [1.0, 1.0], [0.5, 0.6]).tolist()
-        [4.0, -2.0]
+        >>> Trust((0.0, 0.5), 6.0).weigh([4.0, -4.0, -1.0], 1.0, [0.25, 0.5, 0.5]).tolist()
+        [2.0, -1.0, 0.0]
         """
         odds, sure = np.asarray(log_odds, np.float64), np.multiply(certainty, other, dtype=np.float64)
-        return odds * np.where(odds > 0, *self.parts(sure))
-
-    def parts(self, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return which part of log-odds above and below 0 counts, of the product of both certainties."""
-        above, below = (np.interp(sure, line, (0.0, 1.0)) for line in (self.match, self.non_match))
-        return np.asarray(above, np.float64), np.asarray(below, np.float64)
+        above = odds * np.interp(sure, self.match, (0.0, 1.0))
+        return np.where(odds > 0, above, np.minimum(odds + self.doubt * (1 - sure), 0.0))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ class Fusion:
             other: float (M,) in [0, 1], of the photos' faces.
             trust: what log-odds count for where the network is less sure.
 
-        >>> Fusion(best=2).fuse([[-1.0], [3.0], [1.0]], [1.0, 1.0, 1.0], [1.0], Trust((0.0, 0.0), (0.0, 0.0))).tolist()
+        >>> as_they_are = Trust((0.0, 0.0), 0.0)
+        >>> Fusion(best=2).fuse([[-1.0], [3.0], [1.0]], [1.0, 1.0, 1.0], [1.0], as_they_are).tolist()
         [2.0]
         """
         odds = self.scale * np.asarray(log_odds, np.float64) + self.offset

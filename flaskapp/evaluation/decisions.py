@@ -38,6 +38,22 @@ def sigmoid(log_odds: npt.ArrayLike) -> FloatArray:
     return np.where(values >= 0, 1.0, small) / (1.0 + small)
 
 
+# Log-odds of the drawn scale's ends, about 0.001 and 0.999.
+SCALE_ENDS = 7.0
+
+
+def place_on_scale(score: float) -> float:
+    """Return where a score is drawn, 0 = the scale's left end, 1 = its right end: by its log-odds.
+
+    Evenly drawn, nearly all of it would be the band, whose ends are near 0 and 1. ``static/js/scale.js`` does the same.
+
+    >>> [place_on_scale(score) for score in (0.0, 0.5, 1.0)]
+    [0.0, 0.5, 1.0]
+    """
+    odds = math.log(score / (1 - score)) if 0 < score < 1 else math.copysign(math.inf, score - 0.5)
+    return min(max(0.5 + odds / (2 * SCALE_ENDS), 0.0), 1.0)
+
+
 def decide(score: float, band: Band) -> Decision:
     """Decide one comparison by its band (low, high).
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from flaskapp.evaluation.decisions import Band, Decision, decide
+from flaskapp.evaluation.decisions import Band, Decision, decide, place_on_scale
 from flaskapp.plots import style
 from flaskapp.words import verdict_words
 
@@ -217,26 +217,27 @@ def _points(axes: Axes, across: float, down: float) -> float:
 
 
 def draw_score_scale(axes: Axes, similarity_score: float, band: Band, threshold: float) -> None:
-    """Draw the scale from 0 to 1 with its three zones, the threshold and one score."""
+    """Draw the scale from 0 to 1, by log-odds, with its three zones, the threshold and one score."""
     low, high = band
+    left, right, middle, place = map(place_on_scale, (low, high, threshold, similarity_score))
     zones = (
-        (0.0, low, style.NON_MATCH_COLOUR, 0.3, f"non-match < {low:.3f}"),
-        (low, high, style.INCONCLUSIVE_COLOUR, 0.5, "inconclusive"),
-        (high, 1.0, style.MATCH_COLOUR, 0.3, f"match ≥ {high:.3f}"),
+        (0.0, left, style.NON_MATCH_COLOUR, 0.3, f"non-match < {low:.3f}"),
+        (left, right, style.INCONCLUSIVE_COLOUR, 0.5, "inconclusive"),
+        (right, 1.0, style.MATCH_COLOUR, 0.3, f"match ≥ {high:.3f}"),
     )
     for start, end, colour, opacity, label in zones:
         axes.add_patch(Rectangle((start, 0), end - start, 1, color=colour, alpha=opacity, linewidth=0, label=label))
-    axes.plot([threshold] * 2, [0, 1], **style.DASHED, label=f"threshold {threshold:.3f}")
-    axes.plot(
-        [similarity_score] * 2, [-0.08, 1.12], color=style.INK, linewidth=3.2, clip_on=False, solid_capstyle="round"
-    )
+    axes.plot([middle] * 2, [0, 1], **style.DASHED, label=f"threshold {threshold:.3f}")
+    axes.plot([place] * 2, [-0.08, 1.12], color=style.INK, linewidth=3.2, clip_on=False, solid_capstyle="round")
     # Near an end the words would leave the figure if they stayed centred.
-    side = "left" if similarity_score < 0.2 else "right" if similarity_score > 0.8 else "center"
+    side = "left" if place < 0.2 else "right" if place > 0.8 else "center"
     axes.annotate(
-        f"similarity score {similarity_score:.3f}", (similarity_score, 1.12), xytext=(0, 5), textcoords="offset points",
+        f"similarity score {similarity_score:.3f}", (place, 1.12), xytext=(0, 5), textcoords="offset points",
         size=style.TITLE_SIZE, weight="bold", color=style.INK, ha=side, va="bottom", annotation_clip=False,
     )  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, 1), yticks=[], xticks=np.linspace(0, 1, 6))
+    axes.set(xlim=(0, 1), ylim=(0, 1), yticks=[])
+    ticks = 0, 0.01, 0.1, 0.5, 0.9, 0.99, 1
+    axes.set_xticks([*map(place_on_scale, ticks)], [*map(str, ticks)])
     style.quiet(axes)
     axes.spines[:].set_visible(False)
     style.legend(

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from flaskapp import personal, preprocess
 from flaskapp.errors import NoModelError, SeveralFacesError
+from flaskapp.evaluation.decisions import place_on_scale
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.verifier import faces_to_json
 from flaskapp.web import access, limits, openapi
@@ -27,6 +28,7 @@ from flaskapp.words import FOR_SCRIPTS, photo_words, sentence_of
 
 pages = Blueprint("pages", __name__)
 pages.add_app_template_filter(photo_words)
+pages.add_app_template_filter(place_on_scale, "place")
 
 SAMPLES = {
     "one person": ("whitson_portrait.jpg", "whitson_at_work.jpg"),

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.optimize
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, check_both_kinds, check_pairs, sigmoid
 
-NO_MATTER = Trust((0.0, 0.0), (0.0, 0.0))
-MOST_STEPS = 100
-# Newton's method doubles its right digits at every step near the end, so the step after one
-# this small would change nothing that float64 can hold.
-SMALLEST_STEP = 1e-10
-GOLDEN, GOLDEN_STEPS, SAME = (5**0.5 - 1) / 2, 30, 1e-7
+NO_MATTER = Trust((0.0, 0.0), 0.0)
+# Of both numbers and of the loss, where looking for them ends: a score then moves less than its sixth digit.
+CLOSE, CLOSE_LOSS = 1e-7, 1e-13
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def fit_calibration(
 ) -> Calibration:
     """Fit scale and offset so that the score is the chance of "same person".
 
-    Logistic regression by Newton's method in float64. The targets are Platt's (in "Advances
+    Logistic regression in float64. The targets are Platt's (in "Advances
     in Large Margin Classifiers", MIT Press 2000, pages 61-74): (n₊ + 1)/(n₊ + 2) and
     1/(n₋ + 2) in place of 1 and 0. Distances that separate both kinds without error then
     still have a finite answer, and with many pairs nothing changes.
@@ -107,14 +105,9 @@ def fit_calibration(
     genuine, impostor = int(truths.sum()), int((~truths).sum())
     share = genuine / truths.size if genuine_share is None else genuine_share
     targets, weights = platt(truths, share, counts_for)
-    sure = np.multiply(certainty, other, dtype=np.float64)
-    scaled = (values - centre) / spread
-    if trust == NO_MATTER:
-        slope, level = _newton(scaled, targets, weights)
-    else:
-        above, below = (np.broadcast_to(part, values.shape) for part in trust.parts(sure))
-        slope, level = _bent(scaled, targets, weights, (above, below))
-    scale, offset = slope / spread, level - slope * centre / spread
+    scaled = (centre - values) / spread
+    slope, level = fit_odds(lambda s, o: trust.weigh(s * scaled + o, certainty, other), targets, weights)
+    scale, offset = -slope / spread, level + slope * centre / spread
     return Calibration(
         scale=float(scale),
         offset=float(offset),
@@ -144,68 +137,23 @@ def platt(truths: BoolArray, share: float = 0.5, counts_for: npt.ArrayLike = 1.0
     return np.where(truths, (genuine + 1) / (genuine + 2), 1 / (impostor + 2)), weights
 
 
-def _newton(distance: FloatArray, targets: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Minimise the weighted log loss of sigmoid(slope · distance + level).
-
-    The loss is convex, so a step that overshoots is halved until it descends.
-    """
-    columns = np.stack((distance, np.ones_like(distance)), axis=1)
-    answer = np.zeros(2)
-    for _ in range(MOST_STEPS):
-        scores = sigmoid(columns @ answer)
-        gradient = columns.T @ (weights * (scores - targets))
-        curvature = (columns * (weights * scores * (1 - scores))[:, None]).T @ columns
-        step: FloatArray = np.linalg.solve(curvature, gradient).astype(np.float64)
-        if np.abs(step).max() <= SMALLEST_STEP * (1 + np.abs(answer).max()):
-            return float(answer[0]), float(answer[1])
-        start = weights @ _log_loss(columns @ answer, targets)
-        while weights @ _log_loss(columns @ (answer - step), targets) > start + 1e-14 and np.abs(step).max() > 1e-12:
-            step = step / 2
-        answer = answer - step
-    raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
-
-
-def _bent(
-    distance: FloatArray, targets: FloatArray, weights: FloatArray, parts: tuple[FloatArray, FloatArray]
+def fit_odds(
+    odds_at: Callable[[float, float], FloatArray], targets: FloatArray, weights: FloatArray
 ) -> tuple[float, float]:
-    """Minimise the same, of the log-odds above 0 the one part counting and of those below the other.
+    """Return the scale and offset of log-odds, ``odds_at(scale, offset)``, at which the weighted log loss is least.
 
-    Where they cross 0 decides which counts.
+    By Nelder and Mead's simplex ("A simplex method for function minimization", 1965): certainty bends the odds.
     """
 
-    def odds_at(place: float) -> FloatArray:
-        odds = place - distance
-        return odds * np.where(odds > 0, *parts)
+    def loss(numbers: FloatArray) -> float:
+        return float(weights @ _log_loss(odds_at(*numbers), targets))
 
-    slope, place = steepest(odds_at, distance, targets, weights)
-    return -slope, slope * place
-
-
-def steepest(
-    odds_at: Callable[[float], FloatArray], places: FloatArray, targets: FloatArray, weights: FloatArray
-) -> tuple[float, float]:
-    """Minimise the weighted log loss of sigmoid(slope · odds_at(place)); return slope and place.
-
-    With the place held the loss is convex in the slope alone; the place is found by golden section, among ``places``.
-    """
-
-    def at(place: float) -> tuple[float, float]:
-        odds, slope = odds_at(place), 1.0
-        for _ in range(MOST_STEPS):
-            scores = sigmoid(slope * odds)
-            bend = float((weights * odds**2) @ (scores * (1 - scores)))
-            step = float((weights * odds) @ (scores - targets)) / max(bend, 1e-300)
-            slope, last = max(slope - step, slope / 4), slope
-            if abs(slope - last) <= SAME * slope:
-                break
-        return float(weights @ _log_loss(slope * odds, targets)), slope
-
-    low, high = (float(end) for end in np.quantile(places, (0.001, 0.999)))
-    for _ in range(GOLDEN_STEPS):
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        low, high = (low, right) if at(left)[0] < at(right)[0] else (left, high)
-    place = (low + high) / 2
-    return at(place)[1], place
+    found = scipy.optimize.minimize(
+        loss, (1.0, 0.0), method="Nelder-Mead", options={"xatol": CLOSE, "fatol": CLOSE_LOSS, "maxfev": 2_000}
+    )
+    if not found.success:
+        raise DataError("Calibration found no answer.", "Check the distances for extreme values.")
+    return float(found.x[0]), float(found.x[1])
 
 
 def _log_loss(logit: FloatArray, target: FloatArray | BoolArray) -> FloatArray:

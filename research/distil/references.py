@@ -24,12 +24,13 @@ from flaskapp.weights.runtime import SHORTEST, certainties
 from research.distil.bands import (
     UNSURE,
     WORST_MATCH,
+    WORST_NON_MATCH,
     choose_band,
     choose_threshold_within,
     limits,
     reachable_rate,
 )
-from research.distil.calibration import Calibration, platt, steepest
+from research.distil.calibration import Calibration, fit_odds, platt
 
 NUMBERS = (2, 4, 8, 12)
 TOLD = (1, 2, 4, 8)  # in the model card, all with the same people and probes
@@ -39,6 +40,7 @@ DRAWS = 3  # of each person's references
 STRANGERS = 200  # probes, for each draw
 FEWEST = 20  # trials of either kind
 AT_ONCE = 256
+SMALLEST = 1e-6  # scale of a rule
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,14 @@ def fit_fusion(trials: Trials, rule: Fusion, trust: Trust) -> Fusion:
     """
     check_both_kinds(trials.same, "Fusion")
 
-    def odds_at(place: float) -> FloatArray:
-        return replace(rule, scale=1.0, offset=place).fuse(trials.odds, trials.certainty, trials.other, trust)
+    def odds_at(scale: float, offset: float) -> FloatArray:
+        # No rule has a scale below 0: there the loss is that of nothing known, and more.
+        return replace(rule, scale=max(scale, SMALLEST), offset=offset).fuse(
+            trials.odds, trials.certainty, trials.other, trust
+        )
 
-    # A positive scale changes neither which references are the best nor which power of certainty counts.
-    scale, place = steepest(odds_at, -trials.odds.ravel(), *platt(trials.same))
-    return replace(rule, scale=scale, offset=scale * place)
+    scale, offset = fit_odds(odds_at, *platt(trials.same))
+    return replace(rule, scale=max(scale, SMALLEST), offset=offset)
 
 
 def choose_best(matrix: Matrix, trust: Trust, poor_below: float) -> tuple[int, dict[str, dict[str, float]]]:
@@ -254,7 +258,7 @@ def fit_references(
         fusion = fit_fusion(trials, rule, head.trust)
         scores = trials.scores(fusion, head.trust)
         chosen = choose_band(scores, trials.same, *limits(trials.same), around=UNSURE).band
-        ends = chosen[0], _held(chosen[1], worse, number, fusion, head.trust, band[1])
+        ends = _held(chosen, worse, number, fusion, head.trust, band)
         counts = count_verdicts(unseen.scores(fusion, head.trust), unseen.same, ends)
         by_number[str(number)] = {
             "scale": fusion.scale,
@@ -269,18 +273,24 @@ def fit_references(
     return {"best": best, "by_number": by_number, "rules": rules, "figures": figures}
 
 
-def _held(high: float, worse: list[Matrix], number: int, fusion: Fusion, trust: Trust, single: float) -> float:
-    """Raise a band's upper end until strangers' spoiled photos match nowhere more often than they may, or singly.
+def _held(band: Band, worse: list[Matrix], number: int, fusion: Fusion, trust: Trust, single: Band) -> Band:
+    """Widen a band until spoiled photos read match or non_match wrongly nowhere more often than they may, or singly.
 
     Conditions with fewer photos of a person than references are passed over.
     """
+    low, high = band
     for matrix in worse:
         many, one = matrix.trials(number), matrix.trials(1)
-        strangers, alone = many.scores(fusion, trust)[~many.same], one.scores(Fusion(), trust)[~one.same]
-        may_match = max(WORST_MATCH, float(np.mean(alone >= single)))
+        scores, alone = many.scores(fusion, trust), one.scores(Fusion(), trust)
+        strangers, themselves = scores[~many.same], scores[many.same]
+        may_match = max(WORST_MATCH, float(np.mean(alone[~one.same] >= single[1])))
         if strangers.size and np.mean(strangers >= high) > may_match:
             high = min(float(np.nextafter(np.quantile(strangers, 1 - may_match, method="higher"), 2.0)), 1.0)
-    return high
+        if themselves.size:
+            fewest = reachable_rate(themselves.size)
+            may_miss = min(max(WORST_NON_MATCH, float(np.mean(alone[one.same] < single[0])), fewest), 1.0)
+            low = min(low, float(np.quantile(themselves, may_miss, method="lower")))
+    return low, high
 
 
 def figures_of(

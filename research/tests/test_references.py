@@ -27,7 +27,7 @@ from research.distil.references import (
     spoiled_matrices,
 )
 
-TRUST = Trust((0.0, 1.0), (0.2, 0.8))
+TRUST = Trust((0.0, 1.0), 8.0)
 HEAD = Calibration(-2250.0, 33.2, 0.1, 1, 1, 0.5, TRUST)
 BAND, THRESHOLD = (0.3, 0.7), 0.5
 
@@ -188,6 +188,20 @@ def test_no_spoiled_photos_read_wrongly_more_often_than_singly(people, fitted):
         scores = many.scores(Fusion(told["scale"], told["offset"], fitted["best"]), TRUST)
         alone = np.mean(one.scores(Fusion(), TRUST)[~one.same] >= BAND[1])
         assert np.mean(scores[~many.same] >= told["inconclusive_band"][1]) <= max(references.WORST_MATCH, alone)
+
+
+def test_one_persons_spoiled_photos_read_non_match_no_more_often_than_they_may(people):
+    """A single photo never does here, so the band of several goes down until they seldom do."""
+    rng = np.random.default_rng(8)
+    clean = people.embeddings[people.some].astype(np.float64)
+    mess = clean + 1.5 * rng.permutation(clean)  # with somebody else in it, and the network is as sure
+    spoiled = replace(people, spoiled={"mess": 0.95 * mess / np.linalg.norm(mess, axis=1, keepdims=True)})
+    told = fit_references(spoiled, people, people, HEAD, (0.0, 0.7), THRESHOLD, 0.0, replicates=50)["by_number"]["2"]
+    trials = next(spoiled_matrices(spoiled, HEAD)).trials(2)
+    scores = trials.scores(Fusion(told["scale"], told["offset"]), TRUST)[trials.same]
+    may_miss = max(references.WORST_NON_MATCH, references.reachable_rate(scores.size))
+    assert np.mean(scores < told["inconclusive_band"][0]) <= may_miss
+    assert np.mean(scores < 0.4) > 2 * may_miss, "else this test would show nothing"
 
 
 def test_nothing_is_fitted_on_too_few():

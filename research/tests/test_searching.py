@@ -15,7 +15,7 @@ from research.distil.calibration import Calibration
 from research.distil.references import Photos
 from research.distil.searching import Counter, Search, add_searching, cuts_above, measure, searches
 
-CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust((0.0, 1.0), (0.2, 0.8)))
+CALIBRATION = Calibration(-3000.0, 40.0, 0.1, 1, 1, 0.5, Trust((0.0, 1.0), 8.0))
 BOUNDS = (0.7, 0.9)
 FUSIONS = {1: Fusion(), 3: Fusion(0.9, -1.0, 2)}
 

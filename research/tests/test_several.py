@@ -16,7 +16,7 @@ from research.distil.calibration import Calibration
 from research.measure import several
 from research.measure.several import listed, measure_several
 
-TRUST = Trust((0.0, 0.0), (0.0, 0.0))
+TRUST = Trust((0.0, 0.0), 0.0)
 COUNTS = {kind: dict.fromkeys(("match", "inconclusive", "non_match"), 1) for kind in ("genuine", "impostor")}
 FITTED = {"scale": 1.0, "offset": -1.0, "threshold": 0.5, "inconclusive_band": [0.4, 0.6], "error_counts": COUNTS}
 

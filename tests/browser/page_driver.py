@@ -56,7 +56,7 @@ WEIGHTS = WeightsInfo(
         "impostor": {"match": 7, "inconclusive": 193, "non_match": 9800, "out_of_scope": 0},
         "genuine": {"match": 4700, "inconclusive": 252, "non_match": 48, "out_of_scope": 0},
     },
-    trust=Trust((0.0, 1.0), (0.5, 1.0)),
+    trust=Trust((0.0, 1.0), 8.0),
     grade_bounds=(0.7, 0.9),
     details={"terms": "For tests."},
 )

@@ -19,6 +19,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from sample_photos import sample_files
 
+from flaskapp.evaluation.decisions import place_on_scale
+
 VERDICTS = {
     "match": (0.9, "Match", "alike enough to count", ("7", "4,700")),
     "non_match": (0.1, "Non-match", "too different", ("9,800", "48")),
@@ -124,10 +126,10 @@ def test_the_scale_shows_score_band_and_threshold_where_they_are(page, verifier,
         return (box["x"] + edge * box["width"] - drawing["x"]) / drawing["width"]
 
     low, high = WEIGHTS.inconclusive_band
-    assert place(".marker-head") == pytest.approx(score, abs=0.01)
-    assert place(".zone-non_match", edge=1) == pytest.approx(low, abs=0.01)
-    assert place(".zone-match", edge=0) == pytest.approx(high, abs=0.01)
-    assert place(".threshold-tick") == pytest.approx(WEIGHTS.threshold, abs=0.01)
+    assert place(".marker-head") == pytest.approx(place_on_scale(score), abs=0.01)
+    assert place(".zone-non_match", edge=1) == pytest.approx(place_on_scale(low), abs=0.01)
+    assert place(".zone-match", edge=0) == pytest.approx(place_on_scale(high), abs=0.01)
+    assert place(".threshold-tick") == pytest.approx(place_on_scale(WEIGHTS.threshold), abs=0.01)
     (number,) = page.boxes("#result-scale .marker-number")
     assert number["x"] >= 0
     assert number["x"] + number["width"] <= page.page.viewport_size["width"]

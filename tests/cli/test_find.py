@@ -82,12 +82,14 @@ class TestTable:
     def test_the_photos_that_show_her_come_first(self, run):
         told = run("anna.jpg", "holiday")
         assert told.exit_code == 0, told.output
-        found = [(Path(photo).as_posix(), *rest) for photo, *rest in rows(told)]
+        found = [(Path(photo).as_posix(), face, decision, grade) for photo, face, decision, _, grade in rows(told)]
         assert found == [
-            ("holiday/day 2/beach.jpg", "1 of 1", "match", "0.8808", "good"),
-            ("holiday/day 2/both.png", "2 of 2", "match", "0.8612", "good"),
-            ("holiday/bert.jpg", "1 of 1", "inconclusive", "0.7270", "good"),
+            ("holiday/day 2/beach.jpg", "1 of 1", "match", "good"),
+            ("holiday/day 2/both.png", "2 of 2", "match", "good"),
+            ("holiday/bert.jpg", "1 of 1", "inconclusive", "good"),
         ]
+        # Processors round differently, so the fourth digit is this machine's own.
+        assert [float(score) for *_, score, _ in rows(told)] == pytest.approx([0.8808, 0.8612, 0.7270], abs=1e-3)
 
     def test_all_photos_and_faces_are_accounted_for(self, run):
         told = run("anna.jpg", "holiday")

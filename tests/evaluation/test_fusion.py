@@ -5,7 +5,7 @@ import pytest
 
 from flaskapp.evaluation.calibration import Fusion, Trust
 
-TRUST = Trust((0.0, 1.0), (0.2, 0.8))
+TRUST = Trust((0.0, 1.0), 24.0)
 
 
 @pytest.fixture

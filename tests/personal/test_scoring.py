@@ -12,7 +12,7 @@ from flaskapp.personal.data import OwnData
 from flaskapp.personal.scoring import Network, ask, ask_by_one_photo, excess_of, tail_error, tells_better
 from flaskapp.weights.info import WeightsInfo
 
-INFO = WeightsInfo("w", "0" * 64, 0.5, (0.4, 0.6), {}, Trust((0.0, 0.0), (0.0, 0.0)), (0.0, 0.0))
+INFO = WeightsInfo("w", "0" * 64, 0.5, (0.4, 0.6), {}, Trust((0.0, 0.0), 0.0), (0.0, 0.0))
 SIZE = 4
 
 

@@ -140,7 +140,7 @@ class TestTrust:
 
     @pytest.fixture
     def weighing(self, copy) -> Runtime:
-        return Runtime(write_note(copy, trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]}))
+        return Runtime(write_note(copy, trust={"match": [0.0, 1.0], "doubt": 2.0}))
 
     @pytest.fixture(params=[1.0, 0.3], ids=["match", "non-match"])
     def pair(self, request) -> np.ndarray:
@@ -154,11 +154,11 @@ class TestTrust:
 
     def test_log_odds_count_for_less_where_the_network_is_less_sure(self, weighing, pair):
         whole = self.log_odds(weighing, pair, 1, 1)
-        half, quarter = (0.5, 0.25) if whole > 0 else (0.5, 1 / 12)
-        assert abs(whole) > 0.5, "else this test would show nothing"
-        assert self.log_odds(weighing, pair, 0.5, 1) == pytest.approx(half * whole, rel=1e-4)
-        assert self.log_odds(weighing, pair, 1, 0.5) == pytest.approx(half * whole, rel=1e-4)
-        assert self.log_odds(weighing, pair, 0.5, 0.5) == pytest.approx(quarter * whole, rel=1e-4)
+        half, quarter = (0.5 * whole, 0.25 * whole) if whole > 0 else (whole + 1, whole + 1.5)
+        assert abs(whole) > 1.9, "else this test would show nothing"
+        assert self.log_odds(weighing, pair, 0.5, 1) == pytest.approx(half, rel=1e-4)
+        assert self.log_odds(weighing, pair, 1, 0.5) == pytest.approx(half, rel=1e-4)
+        assert self.log_odds(weighing, pair, 0.5, 0.5) == pytest.approx(quarter, rel=1e-4)
         assert self.log_odds(weighing, pair, 7, 7) == pytest.approx(whole, rel=1e-4)
 
     def test_less_certainty_never_moves_a_score_away_from_the_middle(self, weighing, pair):
@@ -196,7 +196,7 @@ class TestPerson:
         return Runtime(
             write_note(
                 copy,
-                trust={"match": [0.0, 1.0], "non_match": [0.2, 0.8]},
+                trust={"match": [0.0, 1.0], "doubt": 8.0},
                 references={"best": 2, "by_number": BY_NUMBER},
             )
         )
@@ -223,8 +223,7 @@ class TestPerson:
                 head = np.abs(unit(reference) - unit(probe)) @ kernel + offset
                 one, other = runtime.certainties(np.stack([reference, probe]))
                 changed = told["scale"] * head + told["offset"]
-                low, high = (0.0, 1.0) if changed > 0 else (0.2, 0.8)
-                odds.append(changed * np.clip((one * other - low) / (high - low), 0, 1))
+                odds.append(changed * one * other if changed > 0 else min(changed + 8 * (1 - one * other), 0))
             assert score == pytest.approx(1 / (1 + np.exp(-np.mean(sorted(odds)[-2:]))), abs=1e-6)
 
     def test_the_order_of_references_changes_no_bit(self, fitted, embeddings):
@@ -381,8 +380,9 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"inconclusive_band": "ab"},
         {"threshold": "high"},
         {"trust": {"match": [0.0, 1.0]}},
-        {"trust": {"match": [-1.0, 1.0], "non_match": [0.0, 1.0]}},
-        {"trust": {"match": [0.5], "non_match": [0.0, 1.0]}},
+        {"trust": {"match": [-1.0, 1.0], "doubt": 0.0}},
+        {"trust": {"match": [0.5], "doubt": 0.0}},
+        {"trust": {"match": [0.0, 1.0], "doubt": -1.0}},
         {"grade_bounds": [0.9]},
         {"tensor_ranges": {"relu0": [0.0]}},
         {"tensor_ranges": {"relu0": [0.0, 0.0]}},
@@ -398,6 +398,7 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         "half a trust",
         "no line",
         "one end of a line",
+        "a doubt below 0",
         "one bound",
         "one end of a range",
         "a range of nothing",

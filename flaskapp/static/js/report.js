@@ -1,6 +1,6 @@
 // The result as one picture, drawn in the browser.
 
-import { scoreWords } from "./scale.js";
+import { place, scoreWords } from "./scale.js";
 
 const WIDTH = 1200;
 const HEIGHT = 980;
@@ -53,15 +53,15 @@ function drawFace(context, face, label, photo, x) {
 
 function drawScale(context, answer) {
   const [low, high] = answer.inconclusive_band;
-  const place = (value) => EDGE + value * (WIDTH - 2 * EDGE);
+  const across = (score) => EDGE + place(score) * (WIDTH - 2 * EDGE);
   const zones = [[0, low, TONES.non_match], [low, high, BAND], [high, 1, TONES.match]];
   for (const [from, to, colour] of zones) {
     context.fillStyle = colour;
-    context.fillRect(place(from), SCALE, place(to) - place(from), 24);
+    context.fillRect(across(from), SCALE, across(to) - across(from), 24);
   }
   context.fillStyle = INK;
-  context.fillRect(place(answer.threshold) - 1, SCALE - 8, 2, 40);
-  const x = place(answer.similarity_score);
+  context.fillRect(across(answer.threshold) - 1, SCALE - 8, 2, 40);
+  const x = across(answer.similarity_score);
   context.beginPath();
   context.moveTo(x, SCALE - 2);
   context.lineTo(x - 13, SCALE - 22);
