@@ -40,7 +40,7 @@ DRAWS = 3  # of each person's references
 STRANGERS = 200  # probes, for each draw
 FEWEST = 20  # trials of either kind
 AT_ONCE = 256
-SMALLEST = 1e-6  # scale of a rule
+SMALLEST = 1e-6  # scale of a rule, which must be above 0
 
 
 @dataclass(frozen=True)
@@ -192,13 +192,12 @@ def fit_fusion(trials: Trials, rule: Fusion, trust: Trust) -> Fusion:
     check_both_kinds(trials.same, "Fusion")
 
     def odds_at(scale: float, offset: float) -> FloatArray:
-        # No rule has a scale below 0: there the loss is that of nothing known, and more.
-        return replace(rule, scale=max(scale, SMALLEST), offset=offset).fuse(
-            trials.odds, trials.certainty, trials.other, trust
-        )
+        return fitted(scale, offset).fuse(trials.odds, trials.certainty, trials.other, trust)
 
-    scale, offset = fit_odds(odds_at, *platt(trials.same))
-    return replace(rule, scale=max(scale, SMALLEST), offset=offset)
+    def fitted(scale: float, offset: float) -> Fusion:
+        return replace(rule, scale=max(scale, SMALLEST), offset=offset)
+
+    return fitted(*fit_odds(odds_at, *platt(trials.same)))
 
 
 def choose_best(matrix: Matrix, trust: Trust, poor_below: float) -> tuple[int, dict[str, dict[str, float]]]:

@@ -51,6 +51,7 @@ def _lay_out(face_set: FaceSet, mirrors: Path) -> int:
     if told and told.exists():
         wanted = {name: held[name] for name in read_teacher(told)[0] if name in held}
     else:
+        # Of equal files the first: equal files have one content.
         once = {content: name for name, content in reversed(held.items()) if _is_photo(name)}
         wanted = {name: content for content, name in once.items()}
     top = face_set.folder.resolve()

@@ -72,10 +72,7 @@ class TestCalibration:
         assert (found.scale, found.offset) == (pytest.approx(-2, abs=0.05), pytest.approx(4, abs=0.1))
         blind = fit_calibration(distance, same, None)
         assert blind.log_loss > found.log_loss
-        assert json.loads(json.dumps(found.to_json()))["trust"] == {
-            "match": [0.2, 0.8],
-            "doubt": 3.0,
-        }
+        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": [0.2, 0.8], "doubt": 3.0}
 
     def test_pairs_count_as_often_as_they_are_told_to(self):
         distance, same = self.distances(600)
