@@ -170,7 +170,8 @@ def _side_light(face: np.ndarray, share: float, rng: np.random.Generator) -> np.
 
 
 # Motion and covered eyes, where strangers still pass after 750,000 faces and the network does not know that it errs,
-# are drawn more often; so is light that was taken away, after which it took blurred photos for good ones.
+# are drawn more often; so is light that was taken away, after which it took blurred photos for good ones, and JPEG, after
+# which one person's pairs read non_match most often.
 KINDS = (
     Kind("blur", _blur, (1, 7), (2, 4, 6)),
     Kind("motion", _motion, (5, 19), (7, 11, 17), draw_alike=True, often=2),
@@ -179,7 +180,7 @@ KINDS = (
     Kind("little light", _little_light, (2, 60), (20, 8, 3), any_size=True),
     Kind("mosaic", _mosaic, (8, 40), (20, 16, 12)),
     Kind("small", _small, (8, 40), (20, 16, 12)),
-    Kind("jpeg", _jpeg, (2, 35), (10, 5, 3), any_size=True),
+    Kind("jpeg", _jpeg, (2, 35), (10, 5, 3), often=2, any_size=True),
     Kind("grey", _desaturate, (0.5, 1), (0.5, 0.75, 1)),
     Kind("dark", _gamma, (1.3, 5), (2, 3, 4)),
     Kind("dim", _dim, (0.06, 0.7), (0.35, 0.18, 0.09), often=2),
