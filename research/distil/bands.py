@@ -20,13 +20,13 @@ from flaskapp.evaluation.curves import (
     pairs_needed,
 )
 from flaskapp.evaluation.decisions import Band, check_band
-from research.distil.calibration import check_share
+from research.distil.calibration import check_share, platt
 
 # What a band lets through of either kind.
 MAX_FMR = 1 / 1000
 MAX_FNMR = 1 / 100
 MAX_INCONCLUSIVE = 0.05
-# Where the network is unsure of a face, scores are near one half.
+# Where nothing is seen of a face, scores are near one half.
 UNSURE = (0.4, 0.6)
 # Of strangers, and of people themselves, in any condition of spoiled photos. Of strangers 2 % is asked, of other people
 # than those who choose the band.
@@ -161,26 +161,34 @@ def choose_band(
     )
 
 
-def choose_threshold_within(scores: npt.ArrayLike, same: npt.ArrayLike, band: Band, genuine_share: float) -> float:
-    """Choose the threshold of highest accuracy among those with ``low ≤ threshold ≤ high``.
+def choose_threshold_within(
+    scores: npt.ArrayLike, same: npt.ArrayLike, band: Band, genuine_share: float, counts_for: npt.ArrayLike = 1.0
+) -> float:
+    """Choose the threshold of highest accuracy among those with ``low ≤ threshold ≤ high``; of equal ones the highest.
 
     Args:
         scores: float (N,), higher = more alike; NaN takes no part.
         same: bool (N,), True = genuine.
         band: (low, high).
         genuine_share: share of genuine pairs where the threshold will be used.
+        counts_for: float (N,), how much each pair weighs among those of its kind.
 
     Raises:
         DataError: the pairs are of one kind only, or there are none.
     """
     low, high = check_band(band)
     check_share(genuine_share)
-    curve = curve_of_acquired(scores, same)
-    cuts = cuts_of(curve)
+    cuts = cuts_of(curve_of_acquired(scores, same))
     # The ends are themselves cuts: with them there is always something to choose from.
     cuts = np.unique(np.append(cuts[(cuts >= low) & (cuts <= high)], [low, high]))
-    indices = np.searchsorted(curve.thresholds, cuts)
-    return float(cuts[np.flatnonzero(indices == most_accurate(curve, indices, genuine_share))[-1]])
+    values, truths = np.asarray(scores, np.float64), np.asarray(same, bool)
+    acquired = np.flatnonzero(~np.isnan(values))
+    order = acquired[np.argsort(values[acquired])]
+    _, weights = platt(truths[order], genuine_share, np.broadcast_to(counts_for, values.shape)[order])
+    # What a cut loses against one below all scores: genuine pairs below it, less the impostors it keeps out.
+    lost = np.concatenate(([0.0], np.cumsum(np.where(truths[order], weights, -weights))))
+    lost = lost[np.searchsorted(values[order], cuts)]
+    return float(cuts[np.flatnonzero(np.isclose(lost, lost.min(), rtol=0, atol=1e-12))[-1]])
 
 
 def _ends(curve: ErrorCurve, max_fmr: float, max_fnmr: float) -> tuple[int, int]:

@@ -122,6 +122,21 @@ class TestThreshold:
         with pytest.raises(ValueError, match="genuine_share"):
             choose_threshold_within(scores, same, (0, 1), 1)
 
+    def test_pairs_count_for_what_they_weigh(self):
+        scores, same = random_pairs(4000)
+        # Half of the pairs with all the weight, scores of the others being wrong.
+        weight = np.tile([1.0, 0.0], 2000)
+        mixed = np.where(weight > 0, scores, 1 - scores)
+        even = choose_threshold_within(scores[::2], same[::2], (0, 1), 0.5)
+        assert choose_threshold_within(mixed, same, (0, 1), 0.5, weight) == pytest.approx(even, abs=1e-3)
+        assert choose_threshold_within(mixed, same, (0, 1), 0.5) != pytest.approx(even, abs=1e-3)
+
+    def test_pairs_without_a_score_take_no_part(self):
+        scores, same = random_pairs(4000)
+        known, weight = np.arange(4000) % 7 > 0, np.arange(4000) % 5 + 1.0
+        chosen = choose_threshold_within(np.where(known, scores, np.nan), same, (0, 1), 0.5, weight)
+        assert chosen == choose_threshold_within(scores[known], same[known], (0, 1), 0.5, weight[known])
+
     @pytest.mark.parametrize("band", [(0.1, 0.2), (0.45, 0.55), (0.8, 0.9), (0.5, 0.5)])
     def test_stays_within_the_band(self, band):
         scores, same = random_pairs()
