@@ -170,8 +170,8 @@ def _side_light(face: np.ndarray, share: float, rng: np.random.Generator) -> np.
 
 
 # Motion and covered eyes, where strangers still pass after 750,000 faces and the network does not know that it errs,
-# are drawn more often; so is light that was taken away, after which it took blurred photos for good ones, and JPEG, after
-# which one person's pairs read non_match most often.
+# are drawn more often; so is light that was taken away, after which it took blurred photos for good ones, and JPEG,
+# after which pairs of one person read non_match most often.
 KINDS = (
     Kind("blur", _blur, (1, 7), (2, 4, 6)),
     Kind("motion", _motion, (5, 19), (7, 11, 17), draw_alike=True, often=2),
