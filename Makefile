@@ -108,7 +108,7 @@ figures: .venv/.research
 	test -z "$(FAIRFACE)" || $(RESEARCH) strangers $(FAIRFACE) --without-names --labels $(LABELS) --by age \
 		--json docs/figures/3b-strangers-by-age.json
 	$(RESEARCH) worse-photos $(if $(SETS),--sets $(SETS) --role reporting,--pairs $(LFW)/pairsDevTest.txt --root $(LFW)) \
-		--photos 150 --json docs/figures/4-worse-photos.json
+		--photos 500 --json docs/figures/4-worse-photos.json
 	test -z "$(KIN)" || $(RESEARCH) relatives $(KIN) --json docs/figures/5-relatives.json
 	test -z "$(LAG)" || $(RESEARCH) ages $(LAG) $(if $(LAG_NEAR),--labels $(LAG_NEAR) --by training) \
 		--json docs/figures/5b-ages.json

@@ -111,7 +111,7 @@ class Verification:
         decision: match, non_match or inconclusive; of a personal model also out_of_scope.
         similarity_score: in [0, 1], higher = more alike; out of scope it is no answer.
         inconclusive_band: ``(low, high)``, see ``decide``.
-        threshold: what a forced two-way answer would be measured with.
+        threshold: what a forced two-way answer would be measured with; two scores below it are out of scope.
         references: the faces in the photos of the one person; none where a personal model's owner was asked for.
         probe: the face in the new photo.
         weights_id: which weights answered.

@@ -82,7 +82,7 @@ def unsigned_note(band: tuple[float, float] = BAND) -> dict[str, Any]:
             "impostor": {"match": 1, "inconclusive": 19, "non_match": 980},
         },
         "crop_geometry": CROP_GEOMETRY,
-        "trust": {"match": [0.0, 0.0], "doubt": 0.0},
+        "trust": {"match": [0.0, 0.0], "doubt": 0.0, "least": 0.0},
         "grade_bounds": [0.0, 0.0],  # whatever random weights say of a photo, it is a good one
     }
 

@@ -22,19 +22,23 @@ from flaskapp.evaluation.decisions import FloatArray
 class Trust:
     """How much log-odds lose where the network is less sure of the faces.
 
-    By the product of both certainties. Log-odds above 0 count in part: all from the upper end of a line on, nothing
-    below its lower end, and in between the part of the way: strangers who are poor alike look the more alike, the
-    poorer they are. Log-odds below 0 lose an amount that grows as certainty falls, and never pass 0: where a photo is
-    poor, one person's log-odds fall by about as much whatever they are. Symmetric, and with equal log-odds less
-    certainty never moves a score away from one half. Fitted on calibration people by ``research/distil/shipping.py``.
+    By the product of both certainties. Log-odds above 0 count in part: all of them from the upper end of a line on, and
+    less and less towards its lower end, since strangers who are poor alike look the more alike, the poorer they are.
+    Log-odds below 0 lose an amount that grows as certainty falls: where a photo is poor, those of one person's pairs
+    are lower by about as much whatever they are. Something of what a poor photo says stays all the same: above 0 at
+    least ``least`` times the product, below 0 ``least`` times its square. Symmetric, and with equal log-odds less
+    certainty never moves a score away from one half, nor over it. Fitted on calibration people by
+    ``research/distil/shipping.py``.
 
     Attributes:
         match: (lower, upper) end, 0 ≤ lower ≤ upper ≤ 1; (0, 0) = log-odds above 0 count whatever the certainty.
-        doubt: what log-odds below 0 lose at no certainty at all, 0 or more; at a certainty of 1 they lose nothing.
+        doubt: what log-odds below 0 lose at no certainty at all, the most; 0 or more. At a certainty of 1: nothing.
+        least: how much of what poor photos say stays, in [0, 1].
     """
 
     match: tuple[float, float]
     doubt: float
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.match
@@ -42,12 +46,14 @@ class Trust:
             raise ValueError(f"A line expects 0 ≤ lower ≤ upper end ≤ 1. Received: {low}, {high}")
         if not 0 <= self.doubt < math.inf:
             raise ValueError(f"doubt expects a number from 0 on. Received: {self.doubt}")
+        if not 0 <= self.least <= 1:
+            raise ValueError(f"least expects a number from 0 to 1. Received: {self.least}")
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Trust:
         """Return what ``asdict`` told."""
         low, high = told["match"]
-        return cls((float(low), float(high)), float(told["doubt"]))
+        return cls((float(low), float(high)), float(told["doubt"]), float(told["least"]))
 
     def weigh(self, log_odds: npt.ArrayLike, certainty: npt.ArrayLike, other: npt.ArrayLike) -> FloatArray:
         """Return the log-odds of "same person" at equal shares of both kinds of pairs.
@@ -57,12 +63,13 @@ class Trust:
             certainty: float (N,) in [0, 1], of the one face.
             other: likewise, of the other face.
 
-        >>> Trust((0.0, 0.5), 6.0).weigh([4.0, -4.0, -1.0], 1.0, [0.25, 0.5, 0.5]).tolist()
-        [2.0, -1.0, 0.0]
+        >>> Trust((0.5, 0.8), 6.0, 0.5).weigh([4.0, 4.0, -4.0, -2.0], 1.0, [0.8, 0.5, 0.5, 0.5]).tolist()
+        [4.0, 1.0, -1.0, -0.25]
         """
         odds, sure = np.asarray(log_odds, np.float64), np.multiply(certainty, other, dtype=np.float64)
-        above = odds * np.interp(sure, self.match, (0.0, 1.0))
-        return np.where(odds > 0, above, np.minimum(odds + self.doubt * (1 - sure), 0.0))
+        above = odds * np.maximum(np.interp(sure, self.match, (0.0, 1.0)), self.least * sure)
+        below = np.minimum(odds + self.doubt * (1 - sure), odds * self.least * sure**2)
+        return np.where(odds > 0, above, below)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ class Fusion:
     the middle as ever. The mean of the highest is the answer. Fitted by ``research/distil/references.py``.
 
     The middle is higher than what a stranger has with photos that show something. So beside such photos, poor ones
-    do not count: with one poor photo among 15, 779 of 782 photos of strangers read inconclusive, without it 1.
+    do not count: with one poor photo among 15, 779 of 782 photos of strangers read inconclusive, without it 1 (with
+    earlier weights).
 
     Attributes:
         scale: above 0.

@@ -35,7 +35,7 @@ from research.distil.bands import (
     limits,
     reachable_rate,
 )
-from research.distil.calibration import Calibration, fit_calibration
+from research.distil.calibration import NO_MATTER, Calibration, fit_calibration
 from research.distil.centring import centre_rows
 from research.distil.mixture import Embed, Mixture, mix
 from research.distil.network import build_student, random_projection, set_arrays, unfolded
@@ -65,9 +65,11 @@ AT_ONCE = 64
 # Certainties below which a photo is poor, and from which it is good, by how many of calibration people's lie below.
 POOR_AND_GOOD = (0.01, 0.1)
 STRANGERS_FITTED = 120_000
-# Lines and doubts of ``Trust`` to choose from; the first of each changes nothing (notes/certainty.md).
-MATCH_LINES = (0.0, 0.0), (0.5, 0.8), (0.55, 0.8), (0.55, 0.85), (0.6, 0.8)
-DOUBTS = 0.0, 20.0, 30.0, 45.0, 60.0, 75.0
+# ``Trust`` to choose from; the first changes nothing (notes/certainty.md).
+MATCH_LINES = (0.5, 0.8), (0.55, 0.8), (0.6, 0.8)
+DOUBTS = 20.0, 25.0, 30.0, 40.0
+LEAST = 0.4, 0.5, 0.6
+TRUSTS = NO_MATTER, *itertools.starmap(Trust, itertools.product(MATCH_LINES, DOUBTS, LEAST))
 # What listening to certainty may cost photos as they come, of their FNMR at an FMR of 1 and of 0.1 %.
 MOST_LOST = 0.025
 LARGEST_ECE = 0.03
@@ -142,13 +144,10 @@ def ship(
     ranges = tensor_ranges(arrays_of(twin), crops[_some(labelled(table, VALIDATION).rows)])
     embed = served(twin, ranges)
     pairs = _mixture(embed, table, crops, CALIBRATION, workers)
-    calibration, choice = calibrate(pairs)
+    calibration, choice, threshold = calibrate(pairs)
     set_score(siamese, -calibration.scale, calibration.offset)
-    scores = _scores(calibration, pairs)
-    clean = pairs.as_they_come
-    bounds = np.quantile(pairs.certainty[clean], POOR_AND_GOOD).tolist()
+    bounds = np.quantile(pairs.certainty[pairs.as_they_come], POOR_AND_GOOD).tolist()
     reported = _mixture(embed, table, crops, REPORTING, workers)
-    threshold = choose_threshold_within(scores[clean], pairs.same[clean], choice.band, genuine_share=0.5)
     validating = _validating(embed, table, crops)
     several = fit_references(pairs.photos, reported.photos, validating, calibration, choice.band, threshold, bounds[0])
     note: dict[str, Any] = {
@@ -174,8 +173,8 @@ def ship(
     write_weights(siamese, out, note)
 
 
-def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
-    """Fit score, trust and band on calibration people's pairs.
+def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice, float]:
+    """Fit score, trust, band and threshold on calibration people's pairs.
 
     The band is chosen on photos as they come, where most is decided; then it is widened until strangers read match in
     no condition more often than ``WORST_MATCH``, and people themselves non_match than ``WORST_NON_MATCH``. Trust may
@@ -186,9 +185,9 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
     found: list[tuple[bool, bool, float, Calibration, BandChoice]] = []
     same = pairs.same[clean]
     missed_at_most = np.empty(0)
-    # Strangers are many: a part of them, drawn evenly, says the same of two numbers and two lines.
+    # Strangers are many: a part of them, drawn evenly, says the same of two numbers and one ``Trust``.
     few = pairs.same | (np.random.default_rng(0).random(len(pairs.same)) < STRANGERS_FITTED / np.sum(~pairs.same))
-    for trust in itertools.starmap(Trust, itertools.product(MATCH_LINES, DOUBTS)):
+    for trust in TRUSTS:
         calibration = fit_calibration(
             pairs.distance[few],
             pairs.same[few],
@@ -209,7 +208,8 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice]:
         ece = score_quality(scores, pairs.same, pairs.counts_for).ece
         found.append((bool(np.any(missed > missed_at_most)), ece > LARGEST_ECE, unanswered, calibration, choice))
     *_, calibration, choice = min(found, key=lambda tried: tried[:3])
-    return calibration, choice
+    scores = _scores(calibration, pairs)
+    return calibration, choice, choose_threshold_within(scores, pairs.same, choice.band, 0.5, pairs.counts_for)
 
 
 def _missed(scores: np.ndarray, same: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ class TestCalibration:
 
     def test_where_the_network_is_unsure_it_finds_the_same_numbers_again(self):
         # Pairs that keep their odds as far as the network is sure, as ``Trust`` says.
-        generator, trust = np.random.default_rng(6), Trust((0.2, 0.8), 3.0)
+        generator, trust = np.random.default_rng(6), Trust((0.2, 0.8), 3.0, 0.1)
         distance, certainty = generator.uniform(0, 4, 300_000), generator.uniform(0.3, 1, 300_000)
         odds = trust.weigh(4 - 2 * distance, certainty, 1.0)
         same = generator.random(odds.size) < sigmoid(odds)
@@ -72,7 +72,7 @@ class TestCalibration:
         assert (found.scale, found.offset) == (pytest.approx(-2, abs=0.05), pytest.approx(4, abs=0.1))
         blind = fit_calibration(distance, same, None)
         assert blind.log_loss > found.log_loss
-        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": [0.2, 0.8], "doubt": 3.0}
+        assert json.loads(json.dumps(found.to_json()))["trust"] == {"match": [0.2, 0.8], "doubt": 3.0, "least": 0.1}
 
     def test_pairs_count_as_often_as_they_are_told_to(self):
         distance, same = self.distances(600)

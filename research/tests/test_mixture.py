@@ -9,7 +9,8 @@ import pytest
 
 from flaskapp.evaluation.decisions import sigmoid
 from research.distil import mixture, shipping
-from research.distil.bands import UNSURE, choose_band, limits
+from research.distil.bands import UNSURE, choose_band, choose_threshold_within, limits
+from research.distil.calibration import NO_MATTER
 from research.distil.mixture import WAYS, Mixture, mix
 from research.distil.references import Photos
 from research.distil.spoiling import KINDS, Kind
@@ -98,7 +99,7 @@ def fog() -> Mixture:
 
 class TestCalibrating:
     def test_strangers_in_fog_do_not_match(self, fog):
-        calibration, choice = shipping.calibrate(fog)
+        calibration, choice, _ = shipping.calibrate(fog)
         scores = calibration.score(fog.distance, fog.certainty, fog.other)
         foggy = fog.condition == 1
         assert np.mean(scores[foggy & ~fog.same] >= choice.high) <= shipping.WORST_MATCH
@@ -115,7 +116,7 @@ class TestCalibrating:
         distance = np.where(alike, fog.distance, fog.distance + 2) + np.where(sly & ~fog.same, 0.4, 0)
         sure = np.ones_like(fog.certainty)
         pairs = replace(fog, distance=distance, certainty=sure, other=sure)
-        calibration, choice = shipping.calibrate(pairs)
+        calibration, choice, _ = shipping.calibrate(pairs)
         scores = calibration.score(distance, sure, sure)
         assert np.mean(scores[sly & ~fog.same] >= choice.high) <= shipping.WORST_MATCH
         assert np.mean(scores[~sly & fog.same] >= choice.high) > 0.1
@@ -128,14 +129,26 @@ class TestCalibrating:
         unlike = sly & fog.same & (np.arange(fog.same.size) % 10 == 0)
         distance = np.where(sly & ~fog.same, fog.distance + 2, fog.distance) + np.where(unlike, 1.5, 0)
         sure = np.ones_like(fog.certainty)
-        calibration, choice = shipping.calibrate(replace(fog, distance=distance, certainty=sure, other=sure))
+        calibration, choice, _ = shipping.calibrate(replace(fog, distance=distance, certainty=sure, other=sure))
         scores = calibration.score(distance, sure, sure)
         assert np.mean(scores[sly & fog.same] < choice.low) <= shipping.WORST_NON_MATCH
         blind = choose_band(scores[~sly], fog.same[~sly], *limits(fog.same[~sly]), around=UNSURE)
         assert np.mean(scores[sly & fog.same] < blind.low) > 0.05, "else this test would show nothing"
 
+    def test_the_threshold_is_the_most_accurate_on_all_pairs_as_they_weigh(self, fog):
+        calibration, choice, threshold = shipping.calibrate(fog)
+        scores, clean = calibration.score(fog.distance, fog.certainty, fog.other), fog.as_they_come
+        weigh = fog.counts_for
+        right = [weigh[fog.same & (scores >= cut)].sum() + weigh[~fog.same & (scores < cut)].sum()
+                 for cut in (threshold, *np.linspace(*choice.band, 200))]  # fmt: skip
+        assert right[0] == pytest.approx(max(right), abs=1e-3)
+        assert threshold != choose_threshold_within(scores[clean], fog.same[clean], choice.band, 0.5)
+
+    def test_what_listening_costs_is_seen_beside_not_listening(self):
+        assert shipping.TRUSTS[0] == NO_MATTER
+
     def test_verdicts_are_counted_by_grade(self, fog):
-        calibration, choice = shipping.calibrate(fog)
+        calibration, choice, _ = shipping.calibrate(fog)
         scores = calibration.score(fog.distance, fog.certainty, fog.other)
         told = shipping.counted(scores, fog, choice.band, (0.5, 0.9))
         assert list(told["counts_by_grades"]) == ["good and good", "poor and poor"]

@@ -70,7 +70,7 @@ def test_too_few_pairs_are_no_part(pairs, monkeypatch):
 
 def test_scores_are_those_of_the_program(tmp_path):
     weights = write_weights_files(tmp_path)
-    write_note(weights, trust={"match": [0.0, 1.0], "doubt": 8.0})
+    write_note(weights, trust={"match": [0.0, 1.0], "doubt": 8.0, "least": 0.0})
     runtime, rng = Runtime(weights), np.random.default_rng(0)
     one, other = (rng.normal(0, 0.01, (5, 4096)).astype(np.float32) for _ in range(2))
     unit = [each / np.linalg.norm(each, axis=1, keepdims=True) for each in (one, other)]

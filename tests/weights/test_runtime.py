@@ -140,7 +140,7 @@ class TestTrust:
 
     @pytest.fixture
     def weighing(self, copy) -> Runtime:
-        return Runtime(write_note(copy, trust={"match": [0.0, 1.0], "doubt": 2.0}))
+        return Runtime(write_note(copy, trust={"match": [0.0, 1.0], "doubt": 2.0, "least": 0.0}))
 
     @pytest.fixture(params=[1.0, 0.3], ids=["match", "non-match"])
     def pair(self, request) -> np.ndarray:
@@ -196,7 +196,7 @@ class TestPerson:
         return Runtime(
             write_note(
                 copy,
-                trust={"match": [0.0, 1.0], "doubt": 8.0},
+                trust={"match": [0.0, 1.0], "doubt": 8.0, "least": 0.0},
                 references={"best": 2, "by_number": BY_NUMBER},
             )
         )
@@ -380,9 +380,10 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"inconclusive_band": "ab"},
         {"threshold": "high"},
         {"trust": {"match": [0.0, 1.0]}},
-        {"trust": {"match": [-1.0, 1.0], "doubt": 0.0}},
-        {"trust": {"match": [0.5], "doubt": 0.0}},
-        {"trust": {"match": [0.0, 1.0], "doubt": -1.0}},
+        {"trust": {"match": [-1.0, 1.0], "doubt": 0.0, "least": 0.0}},
+        {"trust": {"match": [0.5], "doubt": 0.0, "least": 0.0}},
+        {"trust": {"match": [0.0, 1.0], "doubt": -1.0, "least": 0.0}},
+        {"trust": {"match": [0.0, 1.0], "doubt": 0.0, "least": 1.5}},
         {"grade_bounds": [0.9]},
         {"tensor_ranges": {"relu0": [0.0]}},
         {"tensor_ranges": {"relu0": [0.0, 0.0]}},
@@ -399,6 +400,7 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         "no line",
         "one end of a line",
         "a doubt below 0",
+        "more than all that there is",
         "one bound",
         "one end of a range",
         "a range of nothing",
