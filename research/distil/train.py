@@ -27,6 +27,7 @@ from torch.nn import functional
 from flaskapp import preprocess
 from research.distil.checkpoints import load_checkpoint, save_checkpoint
 from research.distil.faces import Batches, Changes
+from research.distil.muon import Muon
 from research.distil.network import Arrays, save_snapshot, set_arrays
 from research.distil.same_run import check_same_run, describe_run
 from research.sets.table import FaceTable
@@ -36,7 +37,6 @@ __all__ = ["Recipe", "Run", "Schedule", "State", "embedder", "loss_of"]
 NEIGHBOURS = 2048
 TEMPERATURE = 0.1
 MOMENTUM = 0.95
-NEWTON_SCHULZ_STEPS = 4
 LARGEST_GRADIENT = 1.0
 MEASURED_AT_ONCE = 128
 # Convolutions are quicker in bfloat16 where vectors have 512 bits; where they have 256 they take ten times as long.
@@ -170,9 +170,7 @@ class Run:
         self.matrices = [w.detach().flatten(0, 2).T for w, kernel in zip(self.weights, kernels, strict=True) if kernel]
         self.kernels = [w for w, kernel in zip(self.weights, kernels, strict=True) if kernel]
         others = [w for w, kernel in zip(self.weights, kernels, strict=True) if not kernel]
-        self.muon = torch.optim.Muon(
-            self.matrices, schedule.rate, weight_decay=0, momentum=MOMENTUM, ns_steps=NEWTON_SCHULZ_STEPS
-        )
+        self.muon = Muon(self.matrices, schedule.rate, MOMENTUM)
         self.adam = torch.optim.AdamW(others, schedule.adam_rate, weight_decay=0)
         # Which numbers were above zero is seen again from the maps, which are kept anyway: as bytes of their own
         # processors load them one by one, and a step of the grown network takes a fifth longer.
