@@ -22,7 +22,7 @@ MOST_SHOWN = 5
 @click.argument("sets_file", metavar="SETS.toml", type=FILE)
 @click.option("--json", "json_file", type=OUTPUT_FILE, metavar="OUT.json", help="Write every finding with its path.")
 def audit(sets_file: Path, json_file: Path | None) -> None:
-    r"""Find what is wrong with training sets, by the teacher's embeddings.
+    """Find what is wrong with training sets, by the teacher's embeddings.
 
     Photos that stand under two names; photos far from the centre of their own person; people
     who must not be learned from. ``train`` leaves all of them out; people who choose and measure
@@ -78,7 +78,7 @@ def _lines(found: Audit) -> list[str]:
 @click.option("--seed", type=click.IntRange(min=0), default=2026, show_default=True, help="Of drawing and blending.")
 @click.option("--workers", type=click.IntRange(min=1), default=allowed_cores, help="Processes; one a core.")
 def blend(sets_file: Path, out: Path, pairs: int, seed: int, workers: int) -> None:
-    r"""Put pairs of training faces together: faces of nobody, for ``train`` to learn from.
+    """Put pairs of training faces together: faces of nobody, for ``train`` to learn from.
 
     Of each pair one new photo is the mean of both faces, the other shows the first with a part of
     the second in its place. Only photos that training may learn from are used; a set whose folder
