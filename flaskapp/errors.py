@@ -212,7 +212,7 @@ class MissingExtraError(
 def how_to_install(extra: str) -> str:
     """Return the command that installs an optional part of the program, and where to run it."""
     if not (PACKAGES / "pyproject.toml").exists():
-        return f'pip install "facial-recognition[{extra}]" in its environment'
+        return f'pip install ".[{extra}]" in the folder that this program was installed from'
     environment = Path(sys.prefix)
     python = Path(environment.name, "Scripts" if os.name == "nt" else "bin", "python")
     pip = f"{python} -m pip" if environment.parent == PACKAGES else "pip"
