@@ -72,15 +72,15 @@ class Counter:
 def count(kind: Literal["comparison", "detection", "frame", "consent"], times: int = 1) -> None:
     """Count a request, as so many of its kind, of the consent that stands behind it.
 
-    Photos are searched for faces as soon as they are chosen, two a comparison. Consents are counted by where
-    they come from: new tokens would be a way around the other limits.
+    Photos are searched for faces as soon as they are chosen, two a comparison. Consents are counted by a hash of
+    where they come from: new tokens would be a way around the other limits.
 
     Raises:
         RateLimitedError: there were too many within a minute.
     """
     settings = services().settings
     most = {"frame": settings.live_rate_limit, "detection": 2 * settings.rate_limit}.get(kind, settings.rate_limit)
-    who = caller_network() if kind == "consent" else g.consent.key
+    who = signed(caller_network().encode()) if kind == "consent" else g.consent.key
     wait = math.ceil(services().counter.seconds_to_wait((kind, who), most, times)) if most else 0
     if wait:
         error = RateLimitedError(f"{RateLimitedError.title}.", f"Try again in {wait} second{'s' * (wait > 1)}.")

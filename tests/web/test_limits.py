@@ -62,6 +62,12 @@ def test_of_live_pictures_only_hashes_are_remembered_and_they_go_with_the_consen
     assert {kind for kind, *_ in counter.moments} == {"consent"}
 
 
+def test_where_consents_come_from_is_counted_without_their_address(limited):
+    (kind, place), *more = limited.services.counter.moments
+    assert (kind, more) == ("consent", [])
+    assert "127.0.0.1" not in place
+
+
 def test_whoever_does_not_come_again_is_forgotten(clock):
     counter = Counter(clock)
     for number in range(100):
