@@ -1,6 +1,6 @@
 # make run     the page, on http://localhost:5000; sets everything up the first time
 # make setup   the environment that compares and trains, in .venv
-# make test    every test; adds the tests' tools to .venv
+# make test    the product's tests; adds their tools to .venv
 # make research  adds what making weights needs, PyTorch above all, to .venv
 # make test-research  its tests
 # make lint    style and types

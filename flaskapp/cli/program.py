@@ -99,8 +99,8 @@ def main() -> None:
     I would rather do this in a browser.
       facial-recognition serve
 
-    Photos are JPEG, PNG, WebP or HEIC. Nothing is uploaded and nothing is stored, except
-    where you name a file to write. COMMAND --help shows more examples.
+    Photos are JPEG, PNG, WebP or HEIC. Nothing is uploaded. Nothing is stored but files
+    that you name, the model that train makes, and LFW where train fetches it. COMMAND --help shows more examples.
     """
 
 

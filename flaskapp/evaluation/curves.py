@@ -27,7 +27,7 @@ import numpy.typing as npt
 from flaskapp.errors import DataError, UnreachableRateError
 from flaskapp.evaluation.decisions import FloatArray, IntArray, check_both_kinds, check_pairs, confusion_at
 
-# PROMISES P16: below these an error rate would rest on a handful of accidents.
+# Below these an error rate would rest on a handful of accidents.
 FEWEST_ERRORS = 10
 FEWEST_PEOPLE = 500
 
