@@ -419,9 +419,9 @@ class TestPages:
         text = browser.get("/").get_data(as_text=True)
         assert ("Inconclusive between" in text) == ("inconclusive between" in text) == middle
 
-    def test_say_of_a_personal_model_what_its_owners_photos_were_held_against(self, browser, monkeypatch):
+    def test_say_of_a_personal_model_what_its_owners_photos_were_tested_against(self, browser, monkeypatch):
         monkeypatch.setattr(FakeVerifier, "weights", replace(WEIGHTS, details={"personal": {}}))
-        assert "held against the others that the model knows" in browser.get("/").get_data(as_text=True)
+        assert "tested against the others that the model knows" in browser.get("/").get_data(as_text=True)
 
     def test_tell_which_face_was_compared(self, agreed, verifier, monkeypatch):
         faces = tuple(face_at(80.0 * place) for place in range(3))
