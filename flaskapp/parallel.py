@@ -1,15 +1,16 @@
-"""One ordered parallel map, one thing made once for all threads, and one way to write a file whole or not at all."""
+"""One ordered parallel map, one thing made once for all threads, and how a file is written whole or not at all."""
 
 from __future__ import annotations
 
 import functools
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -85,3 +86,29 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """Give a UTF-8 file to write in a path's place; an error names the path, and leaves what stood there.
+
+    What a link leads to is replaced, not the link; a pipe or a device is written as it is. Undecodable bytes of
+    names come out as they are.
+
+    Raises:
+        OSError: it cannot be written; its ``filename`` is the path.
+    """
+    real = path.resolve()
+    try:
+        if real.exists() and not real.is_file():
+            with real.open("w", encoding="utf-8", errors="surrogateescape", newline=newline) as file:
+                yield file
+            return
+        with replacing(real, real.suffix) as part:
+            with part.open("w", encoding="utf-8", errors="surrogateescape", newline=newline) as file:
+                yield file
+            if real.exists():
+                shutil.copymode(real, part)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
