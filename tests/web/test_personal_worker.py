@@ -44,7 +44,7 @@ class TestWithoutTheLibraries:
 
     def test_an_installed_program_is_installed_again_with_them(self, monkeypatch, tmp_path):
         monkeypatch.setattr(errors, "PACKAGES", tmp_path)
-        assert 'run pip install ".[train]" in the folder' in missing_extra().hint  # of this name the index has another's
+        assert 'run pip install ".[train]" in the folder' in missing_extra().hint  # the index has another of our name
 
     def test_a_checkout_gets_them_where_it_lies(self, monkeypatch, tmp_path):
         monkeypatch.setattr(errors, "PACKAGES", tmp_path)
