@@ -35,7 +35,7 @@ MINUTES = click.FloatRange(min=0, min_open=True)
 @click.option("--weights", type=FILE, metavar="FILE.h5", help="Start from other weights than the shipped ones.")
 @click.option("--minutes", type=MINUTES, callback=finite, default=5.0, help="Longest training.")
 @click.option("--epochs", type=click.IntRange(min=1), default=30, help="Most epochs.")
-@click.option("--seed", type=click.IntRange(min=0), default=2026, help="Seed of every draw.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=2026, help="Seed of every draw.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's log into the model's folder.")
 def train(
     me: Path, others: str | None, out: Path, recipe: str, weights: Path | None, tensorboard: bool, **effort: Any
@@ -86,8 +86,8 @@ def train(
 
 
 def how_to_try(model: Path) -> str:
-    """Return the command that compares with a model, as a shell reads it."""
-    return shlex.join(["facial-recognition", "compare", "REFERENCE", "PROBE", "--model", shown(model)])
+    """Return the command that asks a model about a photo, as a shell reads it."""
+    return shlex.join(["facial-recognition", "compare", "PHOTO", "--model", shown(model)])
 
 
 def _read_others(others: str | None) -> Album | None:
@@ -99,7 +99,7 @@ def _read_others(others: str | None) -> Album | None:
     if others == "lfw":
         return read_people(fetch_lfw(), progress, "centre", OTHERS_PHOTOS, OTHERS_PEOPLE)
     folder = Path(others)
-    if not folder.is_dir():
+    if not others or not folder.is_dir():
         raise DataError(f"There is no folder {shown(folder)}.", "Name a folder of people's folders, or lfw.")
     album = read_people(folder, progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
     report_left_out(album.left_out)

@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,11 @@ ENDINGS = ("old", "new", "training")
 LAST_REMOVED = {TEMPLATES: 1, NOTE: 2, RUN_NOTE: 3}
 MOST_NAMED = 3
 
+MAKE_ROOM = "Start the server in a folder with room and a right to write."
 NAME_A_MODEL = f"Name the folder that train wrote (with {NOTE} in it), or weights (.h5)."
 
 
-class UnwritableError(DataError):
+class UnwritableError(DataError, code="unwritable", title="The model cannot be written", status=507):
     """The disk does not take a model, or what a training keeps beside it."""
 
 
@@ -158,11 +160,12 @@ def check_out(out: Path) -> None:
     if out.is_symlink():
         raise DataError(f"{named(out).name} is a link to another folder.", "Name the folder that it leads to.")
     out = named(out)
-    if out.exists() and not is_personal(out) and (not out.is_dir() or any(out.iterdir())):
+    ours = is_personal(out) or (_is_ours(out) and (out / TEMPLATES).exists())  # the latter if its note is damaged
+    if out.exists() and not ours and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out.name} exists and is not a personal model.", "Name a new folder, or that of an earlier model."
         )
-    if is_personal(out) and (others := foreign(out)):
+    if ours and (others := foreign(out)):
         names = ", ".join(path.name for path in others[:MOST_NAMED])
         more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
         raise DataError(
@@ -181,18 +184,43 @@ def check_out(out: Path) -> None:
         )
 
 
-def claim(work: Path, description: dict[str, Any]) -> bool:
-    """Make a work folder this run's own; return whether an earlier, stopped run of the same kind left it.
+@contextlib.contextmanager
+def claimed(work: Path, description: dict[str, Any]) -> Iterator[bool]:
+    """Make a work folder this run's own; give whether an earlier, stopped run of the same kind left it.
 
-    What another run left there, of other photos or settings, is removed.
+    What another run left there, of other photos or settings, is removed. No other training gets in meanwhile, on
+    systems that can lock a folder.
+
+    Raises:
+        DataError: another training is at work there.
     """
-    if (work / LOG).exists() and read_note(work / RUN_NOTE) == description:
-        return True
-    remove(work)
     work.mkdir(parents=True, exist_ok=True)
-    with replacing(work / RUN_NOTE) as part:
-        part.write_text(json.dumps(description), encoding="utf-8")
-    return False
+    with _locked(work):
+        known = (work / LOG).exists() and read_note(work / RUN_NOTE) == description
+        if not known:
+            _empty(work)
+            with replacing(work / RUN_NOTE) as part:
+                part.write_text(json.dumps(description), encoding="utf-8")
+        yield known
+
+
+@contextlib.contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise DataError(
+            f"Another training is writing {work.stem}.", "Wait until it is done, or name another folder."
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def remove(folder: Path) -> None:
@@ -200,16 +228,19 @@ def remove(folder: Path) -> None:
 
     The folder goes too, unless it holds something else.
     """
-    if not folder.is_dir():
-        return
+    if folder.is_dir() and not _empty(folder):
+        folder.rmdir()
+
+
+def _empty(folder: Path) -> list[Path]:
+    """Remove what training made within a folder; return what else lies there."""
     others = foreign(folder)
     for path in sorted(set(folder.iterdir()) - set(others), key=lambda path: LAST_REMOVED.get(path.name, 0)):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    if not others:
-        folder.rmdir()
+    return others
 
 
 def install(model: Path) -> None:
@@ -238,7 +269,8 @@ def forget(model: Path) -> list[Path]:
     it was trained on were never copied; they and whatever else lies in its folder stay the owner's.
 
     Raises:
-        WeightsError: there is no personal model and no trace of one, or it is only a link to one.
+        WeightsError: there is no personal model and no trace of one, it is only a link to one, or the disk does not
+            let something go; what went all the same is named.
     """
     if model.is_symlink():
         raise WeightsError(
@@ -258,5 +290,12 @@ def forget(model: Path) -> list[Path]:
         removed += sorted(path for path in inside if not path.is_dir())
         removed += sorted((path for path in inside if path.is_dir()), reverse=True)
         removed += [] if others else [folder]
-        remove(folder)
+        try:
+            remove(folder)
+        except OSError as error:
+            gone = [path.name for path in removed if not os.path.lexists(path)]
+            raise WeightsError(
+                f"{folder.name} could not be removed: {error.strerror}. Gone: {', '.join(gone) or 'nothing'}.",
+                f"Make {folder.name} and the folder around it writable, then remove what is left.",
+            ) from None
     return removed

@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -46,8 +45,8 @@ class Owner:
             raise ValueError(f"templates expects (N, {EMBEDDING_SIZE}). Received: {self.templates.shape}")
         if not 1 <= len(self.templates) <= MOST_REFERENCES:
             raise ValueError(f"Expected 1 to {MOST_REFERENCES} templates. Received: {len(self.templates)}")
-        for verdict in DECISIONS:
-            self.verdict_counts(verdict)
+        if not np.isfinite(self.templates).all():
+            raise ValueError("templates expects finite numbers.")
 
     def verdict_counts(self, verdict: str) -> VerdictCounts:
         """Return how often a verdict was given to new photos of the owner, and to strangers'."""
@@ -78,10 +77,14 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
     if path.suffix == ".h5" and not path.is_dir():
         if not path.exists():
             raise WeightsError(f"There are no weights {path.name}.", NAME_A_MODEL)
-        return Runtime(path), None
+        runtime = Runtime(path)
+        if "personal" in runtime.info.details:  # alone it knows no owner, and its counts would be told as strangers'
+            raise WeightsError(f"{path.name} belongs to a personal model.", "Name the folder that it lies in.")
+        return runtime, None
     folder = standing(named(path))
     if not is_personal(folder):
-        raise WeightsError(f"{folder.name} is not a personal model: {_why_not(folder)}.", NAME_A_MODEL)
+        hint = TRAIN_AGAIN if (folder / TEMPLATES).exists() else NAME_A_MODEL
+        raise WeightsError(f"{folder.name} is not a personal model: {_why_not(folder)}.", hint)
     try:
         runtime = Runtime(folder / WEIGHTS)
     except WeightsError as error:
@@ -89,9 +92,13 @@ def load_model(path: Path) -> tuple[Runtime, Owner | None]:
     try:
         runtime.info = PersonalInfo(**vars(runtime.info))
         runtime.info.verdict_counts("out_of_scope")
+        note = runtime.info.details["personal"]
+        digest, counts = str(note["templates_sha256"]), note["counts"]
+        for verdict in DECISIONS:
+            told_counts(counts, verdict)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{NOTE} is damaged ({type(error).__name__}).", TRAIN_AGAIN) from None
-    return runtime, _read_owner(folder / TEMPLATES, runtime.info.details["personal"])
+    return runtime, _read_owner(folder / TEMPLATES, digest, counts)
 
 
 def _why_not(folder: Path) -> str:
@@ -102,13 +109,13 @@ def _why_not(folder: Path) -> str:
     return f"it contains no {NOTE}"
 
 
-def _read_owner(path: Path, note: dict[str, Any]) -> Owner:
+def _read_owner(path: Path, digest: str, counts: Mapping[str, Mapping[str, int]]) -> Owner:
     try:
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != note["templates_sha256"]:
+        if hashlib.sha256(content).hexdigest() != digest:
             raise WeightsError(f"{path.name} does not belong to its weights or was changed.", TRAIN_AGAIN)
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Owner(arrays["templates"].astype(np.float32), note["counts"])
+            return Owner(arrays["templates"].astype(np.float32), counts)
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror}.", TRAIN_AGAIN) from None
     except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

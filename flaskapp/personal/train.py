@@ -111,17 +111,17 @@ def make_own_model(
     photos = hashlib.sha256(digests.encode()).hexdigest()
     description = {"recipe": asdict(recipe), "base": runtime.info.sha256, "photos": photos}
     work = folders.work_folder(out)
-    with folders.writing(out):
-        if folders.claim(work, description):
+    with folders.writing(out), folders.claimed(work, description) as going_on:
+        if going_on:
             reporter.say("Going on where an earlier run was stopped.")
         keras.utils.set_random_seed(recipe.seed)
         siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
         # What it says now is known for good; by the head recipe it stays so.
-        known = _Cached(lambda faces: runtime.vectors(preprocess.to_model_input(faces)))
-        untrained, shipped = siamese.get_weights(), network_of(siamese, known, runtime.info)
+        cached = _Cached(lambda faces: runtime.vectors(preprocess.to_model_input(faces)))
+        untrained, shipped = siamese.get_weights(), network_of(siamese, cached, runtime.info)
         for album in (*data.mine.values(), *data.others.values()):
             shipped.embed(album)
-        trunk = trunk_of(siamese) if recipe.kind == "whole" else known
+        trunk = trunk_of(siamese) if recipe.kind == "whole" else cached
         log = learn(siamese, trunk, runtime.info, data, recipe, work, reporter.learning)
         if fault := collapse(log):
             folders.remove(work)  # to go on from there would end the same way

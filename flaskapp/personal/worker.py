@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from flaskapp.errors import FacialRecognitionError
-from flaskapp.personal.folder import UnwritableError, writing
+from flaskapp.personal.folder import MAKE_ROOM, UnwritableError, writing
 from flaskapp.preprocess import CROP_SIZE
 
 if TYPE_CHECKING:
     from flaskapp.personal.result import OwnResult
 
 SIZE = (CROP_SIZE, CROP_SIZE, 3)
-MAKE_ROOM = "Start the server where there is room and a right to write, or name a folder there: serve --model."
 SLOWER = 5  # niceness: whoever waits for a comparison comes first
 
 

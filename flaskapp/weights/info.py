@@ -238,6 +238,8 @@ def _range(low: float, high: float) -> tuple[float, float]:
 def _info_of(details: Mapping[str, Any]) -> WeightsInfo:
     low, high = details["inconclusive_band"]
     poor, good = details["grade_bounds"]
+    if not 0 <= poor <= good <= 1:
+        raise ValueError(f"grade_bounds expects 0 ≤ poor ≤ good ≤ 1. Received: {poor}, {good}")
     references = details.get("references", {"best": Fusion.best, "by_number": {}})
     info = WeightsInfo(
         name=str(details["name"]),

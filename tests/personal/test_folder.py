@@ -13,12 +13,13 @@ import pytest
 from click.testing import CliRunner
 from personal_models import COUNTS, ONLY_THE_VERY_PHOTO, write_model, write_run
 from PIL import Image
+from weights_files import write_weights_files
 
 from flaskapp import personal
 from flaskapp.cli.program import main
-from flaskapp.errors import WeightsError
+from flaskapp.errors import DataError, WeightsError
 from flaskapp.personal import Owner, forget, install, load_model, new_folder, work_folder
-from flaskapp.personal.folder import UnwritableError, claim, in_the_way, writing
+from flaskapp.personal.folder import UnwritableError, check_out, claimed, in_the_way, writing
 from flaskapp.verifier import OUT_OF_SCOPE, Verifier
 from flaskapp.weights.runtime import surest
 from tests.conftest import PORTRAITS
@@ -101,8 +102,8 @@ class TestScope:
         assert done.exit_code in (0, 1, 3)
         assert "similarity score" in done.output
 
-    def test_other_weights_than_a_personal_model_know_no_scope(self, model):
-        assert compare(COLLINS, COLLINS, model / "model.h5").exit_code == 0
+    def test_other_weights_than_a_personal_model_know_no_scope(self, tmp_path):
+        assert compare(COLLINS, COLLINS, write_weights_files(tmp_path)).exit_code == 0
 
     def test_nothing_is_drawn_out_of_scope(self, model, tmp_path):
         pytest.importorskip("matplotlib")
@@ -150,10 +151,10 @@ class TestIsItMe:
         assert f"compare {both} --probe-face 1 --model {model}" in asked.stderr
         assert compare(both, model, "--probe-face", "2").exit_code == 1
 
-    def test_without_a_model_it_takes_another_photo(self, model):
+    def test_without_a_model_it_takes_another_photo(self, model, tmp_path):
         alone = CliRunner().invoke(main, ["compare", str(HOPPER)])
         assert alone.exit_code == 2 and "--model" in alone.stderr
-        nobodys = compare(HOPPER, model / "model.h5")
+        nobodys = compare(HOPPER, write_weights_files(tmp_path))
         assert nobodys.exit_code == 2 and "knows nobody" in nobodys.stderr
         assert compare(HOPPER, model, "--reference-face", "1").exit_code == 2
 
@@ -209,6 +210,29 @@ class TestLoading:
         model = write_model(tmp_path / "m")
         np.savez(model / "templates.npz", templates=np.zeros((2, 4096), np.float32))
         with pytest.raises(WeightsError, match="does not belong to its weights"):
+            load_model(model)
+
+    def test_its_weights_alone_are_refused_since_their_counts_are_no_strangers(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        with pytest.raises(WeightsError, match=r"belongs to a personal model.*folder"):
+            load_model(model / "model.h5")
+
+    @pytest.mark.parametrize(
+        "note", [{"counts": {"genuine": [], "impostor": []}}, {"counts": 3, "templates_sha256": "0"}, {}, []]
+    )
+    def test_a_damaged_note_of_the_owner_is_told_of_the_note(self, tmp_path, note):
+        model = write_model(tmp_path / "m")
+        whole = json.loads((model / "model.json").read_text(encoding="utf-8"))["personal"]
+        change_note(model, personal=note if not note or "templates_sha256" in note else whole | note)
+        with pytest.raises(WeightsError, match=r"^model\.json is damaged"):
+            load_model(model)
+
+    def test_templates_that_are_no_numbers_are_refused(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        np.savez(model / "templates.npz", templates=np.full((2, 4096), np.nan, np.float32))
+        digest = hashlib.sha256((model / "templates.npz").read_bytes()).hexdigest()
+        change_note(model, personal={"templates_sha256": digest, "counts": COUNTS})
+        with pytest.raises(WeightsError, match=r"templates\.npz is damaged"):
             load_model(model)
 
     def test_weights_without_an_owner_are_no_personal_model(self, tmp_path):
@@ -315,13 +339,29 @@ class TestReplacing:
 class TestClaiming:
     def test_other_photos_or_settings_start_anew(self, tmp_path):
         work = tmp_path / "m.training"
-        assert not claim(work, {"photos": 1, "base": ""})
-        assert not claim(work, {"photos": 1, "base": ""}), "nothing was measured yet"
+
+        def goes_on(photos: int) -> bool:
+            with claimed(work, {"photos": photos, "base": ""}) as known:
+                return known
+
+        assert not goes_on(1)
+        assert not goes_on(1), "nothing was measured yet"
         (work / "log.json").touch()
-        assert claim(work, {"photos": 1, "base": ""})
+        assert goes_on(1)
         assert (work / "log.json").exists()
-        assert not claim(work, {"photos": 2, "base": ""})
+        assert not goes_on(2)
         assert [path.name for path in work.iterdir()] == ["run.json"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows locks no folders")
+    def test_a_second_training_is_refused_and_takes_nothing_from_the_first(self, tmp_path):
+        work = tmp_path / "m.training"
+        with claimed(work, {"photos": 1, "base": ""}):
+            (work / "log.json").touch()
+            with pytest.raises(DataError, match="Another training is writing m"), claimed(work, {"photos": 2}):
+                pass
+            assert (work / "log.json").exists()
+        with claimed(work, {"photos": 1, "base": ""}) as known:
+            assert known
 
 
 class TestWriting:
@@ -380,6 +420,16 @@ class TestPlaceToTrain:
         Path("me.jpg").touch()
         assert "photos exists and is not a personal model" in self.train(tmp_path, ".")
         assert Path("me.jpg").exists()
+
+    def test_a_damaged_model_makes_room_for_a_new_one(self, tmp_path):
+        model = write_model(tmp_path / "m")
+        (model / "model.json").write_text('{"name": "m"', encoding="utf-8")
+        with pytest.raises(WeightsError, match="Train it again"):
+            load_model(model)
+        check_out(model)
+        (model / "photo.jpg").touch()
+        with pytest.raises(DataError, match=r"m exists"):
+            check_out(model)
 
     def test_a_link_is_refused(self, tmp_path):
         (tmp_path / "link").symlink_to(write_model(tmp_path / "m"), target_is_directory=True)
@@ -460,6 +510,16 @@ class TestForgetting:
         with pytest.raises(WeightsError, match="nothing was removed"):
             forget(tmp_path / "m")
         assert len(list(tmp_path.iterdir())) == 2
+
+    def test_what_went_before_the_disk_refused_is_told(self, tmp_path, monkeypatch):
+        def refuse(_: Path) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        model = write_model(tmp_path / "m")
+        monkeypatch.setattr(Path, "rmdir", refuse)
+        done = CliRunner().invoke(main, ["forget", str(model)])
+        assert (done.exit_code, list(model.iterdir())) == (2, [])
+        assert all(name in done.stderr for name in ("m could not be removed", "model.h5", "templates.npz", "writable"))
 
     def test_a_link_to_a_model_is_refused_and_both_stay(self, tmp_path):
         model = write_model(tmp_path / "m")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -385,6 +386,8 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         {"trust": {"match": [0.0, 1.0], "doubt": -1.0, "least": 0.0}},
         {"trust": {"match": [0.0, 1.0], "doubt": 0.0, "least": 1.5}},
         {"grade_bounds": [0.9]},
+        {"grade_bounds": [0.9, 0.8]},
+        {"grade_bounds": [math.nan, math.nan]},
         {"tensor_ranges": {"relu0": [0.0]}},
         {"tensor_ranges": {"relu0": [0.0, 0.0]}},
         {"tensor_ranges": {"relu0": [0.5, 1.0]}},
@@ -402,6 +405,8 @@ def test_a_note_without_one_of_its_parts_is_damaged(copy, key):
         "a doubt below 0",
         "more than all that there is",
         "one bound",
+        "bounds the wrong way round",
+        "bounds that are no numbers",
         "one end of a range",
         "a range of nothing",
         "a range without 0",
