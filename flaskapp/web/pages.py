@@ -14,7 +14,7 @@ from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.verifier import faces_to_json
 from flaskapp.web import access, limits, openapi
 from flaskapp.web.guards import check_form_token, form_token
-from flaskapp.web.personal_model import MOST_PHOTOS, missing_extra
+from flaskapp.web.personal_model import MOST_PHOTOS
 from flaskapp.web.settings import services
 from flaskapp.web.uploads import (
     SMALL_BODY_BYTES,
@@ -166,7 +166,7 @@ def _shared_context() -> dict[str, Any]:
         "consented": access.current_consent() is not None,
         "limits": {"photo_mb": services().settings.max_photo_bytes // 1024**2},
         "fewest_photos": FEWEST_PHOTOS,
-        "obstacle": missing_extra(),
+        "obstacle": services().personal_model.obstacle(),
     }
 
 

@@ -29,6 +29,7 @@ from flaskapp.errors import (
     WeightsError,
     how_to_install,
 )
+from flaskapp.personal.folder import MAKE_ROOM, UnwritableError
 from flaskapp.personal.split import FEWEST_PHOTOS
 from flaskapp.verifier import Verifier, default_verifier
 from flaskapp.web.comparing import Comparer
@@ -131,6 +132,12 @@ class PersonalModel:
         """Whether there is a personal model."""
         return personal.is_personal(personal.standing(self.place))
 
+    def obstacle(self) -> FacialRecognitionError | None:
+        """Return what keeps this server from training, or None: better said before photos are chosen than after."""
+        if os.access(self.place.parent, os.W_OK):
+            return missing_extra()
+        return UnwritableError(f"{self.place.name} cannot be written: its folder allows no writing.", MAKE_ROOM)
+
     def _training_of(self, consent: str) -> Training | None:
         training = self.training
         return training if training and training.consent == consent else None
@@ -146,11 +153,11 @@ class PersonalModel:
 
         Raises:
             ConsentRequiredError: the consent has ended meanwhile.
-            MissingExtraError: the libraries that train are not installed.
+            FacialRecognitionError: there is an obstacle.
             TooFewPhotosError: there are fewer than it takes.
             TrainingError: one is under way.
         """
-        if obstacle := missing_extra():
+        if obstacle := self.obstacle():
             raise obstacle
         if len(faces) < FEWEST_PHOTOS:
             raise TooFewPhotosError(
@@ -313,7 +320,7 @@ class PersonalModel:
 
     def to_json(self, consent: str) -> dict[str, Any]:
         """Return what there is, as it may be told to whoever holds a consent."""
-        training, obstacle = self._training_of(consent), missing_extra()
+        training, obstacle = self._training_of(consent), self.obstacle()
         return {
             "model": self.place.name,
             "exists": self.stands,

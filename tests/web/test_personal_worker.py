@@ -58,3 +58,21 @@ class TestWithoutTheLibraries:
         hint = missing_extra().hint
         assert re.search(r'run \.venv[/\\](bin|Scripts)[/\\]python -m pip install -e "\.\[train\]"', hint)
         assert str(tmp_path) not in hint
+
+
+class TestWhereNothingCanBeWritten:
+    @pytest.fixture(autouse=True)
+    def refused(self, monkeypatch) -> None:
+        monkeypatch.setattr(personal_model, "NEEDED", ())
+        monkeypatch.setattr(personal_model.os, "access", lambda *_: False)
+
+    def test_the_page_says_so_before_photos_are_chosen(self, agreed):
+        text = agreed.get("/own-face").get_data(as_text=True)
+        assert text.index("my_model cannot be written") < text.index("Choose photos")
+
+    def test_the_api_says_so(self, agreed):
+        response = agreed.send(f"{URL}/training", {}, keep_model="yes")
+        assert (response.status_code, response.json["code"]) == (507, "unwritable")
+        told = agreed.get(URL)
+        assert told.json["obstacle"]["code"] == "unwritable"
+        check(told, URL, "get")

@@ -131,6 +131,12 @@ def train_without_libraries(scene: Scene) -> TestResponse:
         return train(scene, 8)
 
 
+def train_where_nothing_can_be_written(scene: Scene) -> TestResponse:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flaskapp.web.personal_model.os.access", lambda *_: False)
+        return train(scene, 8)
+
+
 def forget_something_else(scene: Scene) -> TestResponse:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scene.browser.services.personal_model, "place", Path(__file__).parent)
@@ -183,6 +189,7 @@ PROVOKED: dict[str, tuple[Callable[[Scene], TestResponse], int, str | None]] = {
         None,
     ),
     "missing_extra": (train_without_libraries, 501, None),
+    "unwritable": (train_where_nothing_can_be_written, 507, None),
     "too_slow": (
         lambda scene: scene.browser.post("/api/v1/verify", environ_base={REFUSED: SlowRequestError("It took long.")}),
         408,
