@@ -164,7 +164,7 @@ def _shown_name(host: str, port: int) -> str:
     if host not in (HOST, EVERY_ADDRESS[0]) or not is_taken("::1", port):
         return "localhost"
     print(
-        f"Another program answers on http://localhost:{port}, by IPv6. Use the address below, or set PORT to another.",
+        f"Another program answers on http://localhost:{port}, by IPv6. Use the address below, or another port.",
         file=sys.stderr,
     )
     return HOST
@@ -198,10 +198,15 @@ def main() -> None:
     """Serve where ``HOST`` and ``PORT`` say."""
     try:
         serve()
+    except KeyboardInterrupt:
+        code = 0
     except FacialRecognitionError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
-        # At once: the thread that warms up would stumble over a Python that takes itself apart, and say so.
-        os._exit(error.exit_code)
+        code = error.exit_code
+    else:
+        return
+    # At once: the thread that warms up would stumble over a Python that takes itself apart, and say so.
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@
     ├── RequestError                    something about the request
     │   ├── BadRequestError             it cannot be understood
     │   │   ├── MissingPhotoError       a photo is not there
-    │   │   ├── SeveralPhotosError      several stand where one is expected
+    │   │   ├── SeveralPhotosError      more in a field than are expected
     │   │   ├── NotAFileError           text stands where a photo is expected
     │   │   └── UnknownHostError        it is addressed to another name
     │   ├── ForbiddenError              it may not be answered
@@ -231,8 +231,8 @@ class MissingPhotoError(BadRequestError, code="missing_photo", title="A photo is
     """A photo is not there."""
 
 
-class SeveralPhotosError(BadRequestError, code="several_photos", title="Several photos where one is expected"):
-    """Several photos stand where one is expected, and none of them is chosen."""
+class SeveralPhotosError(BadRequestError, code="several_photos", title="More photos than expected"):
+    """More photos stand in a field than are expected there."""
 
 
 class NotAFileError(BadRequestError, code="not_a_file", title="Text where a photo is expected"):

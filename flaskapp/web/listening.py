@@ -119,7 +119,7 @@ def listen(app: Flask, host: str, port: int, settings: Settings) -> MultiSocketS
             begun.close()
         raise SettingsError(
             f"Cannot listen on {host}:{port}: {error.strerror}.",
-            "Set PORT to another port, or HOST to an address of this computer.",
+            "Choose another port (serve --port, or PORT), or set HOST to an address of this computer.",
         ) from None
     threads.set_thread_count(settings.threads)
     addresses = [(listener.effective_host, listener.effective_port) for listener in listeners]

@@ -102,6 +102,12 @@ def withdraw_consent() -> Response:
     return access.withdraw(make_response(redirect(url_for("pages.start"), 303)))
 
 
+@pages.get("/compare")
+def compare_again() -> Any:
+    """Lead whoever asks for an answer's address without photos back to the page."""
+    return redirect(url_for(".start"))
+
+
 @pages.post("/compare")
 def compare() -> str | tuple[str, int]:
     """Compare the photos of the form, and show the answer as a page."""

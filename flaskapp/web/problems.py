@@ -30,6 +30,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 # What errors of Flask and Werkzeug are called here, by status; all others are bad requests.
 OURS: Mapping[int | None, type[FacialRecognitionError]]
 OURS = {404: NotFoundError, 405: MethodNotAllowedError, 413: PhotoTooLargeError}
+WHERE_TO_LOOK = "The page is at /, and /api/docs tells what else there is."
 
 log = logging.getLogger("flaskapp.web")
 
@@ -50,7 +51,8 @@ def _how_to_shrink() -> str:
         allowed = f"{request.max_form_parts} fields and {MOST_FORM_BYTES // 1024} kB of text"
         how = "Send each photo as a file, as curl -F reference=@photo.jpg does; base64 does not work."
         return f"This form may have {allowed} at most. {how}"
-    return "Send less: save the photos as JPEG, or make them smaller."
+    allowed = "" if most is None else f" {most / 1024**2:.0f} MB may come at once."
+    return f"Send less: save the photos as JPEG, or make them smaller.{allowed}"
 
 
 def answer_errors(app: Flask) -> None:
@@ -83,7 +85,9 @@ def _problem(error: FacialRecognitionError) -> Response:
 
 def _answer_http(error: HTTPException) -> Response:
     kind = OURS.get(error.code, BadRequestError)
-    response = _answer(kind(f"{kind.title}.", _how_to_shrink() if kind is PhotoTooLargeError else ""))
+    hint = WHERE_TO_LOOK if error.code in (404, 405) else ""
+    hint = _how_to_shrink() if kind is PhotoTooLargeError else hint
+    response = _answer(kind(f"{kind.title}.", hint))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response

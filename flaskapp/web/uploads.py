@@ -126,7 +126,7 @@ def uploaded_photos(field: str, most: int, *, needed: bool = True) -> list[bytes
     # Of a file field in which nothing was chosen, browsers send an empty name and no bytes.
     uploads = [upload for upload in given if upload.filename or upload.stream.read(1)]
     if not uploads and needed:
-        raise MissingPhotoError(f'There is no photo in the field "{field}".', "Choose a photo.", photo=field)
+        raise MissingPhotoError("No photo was chosen here.", "Choose a photo.", photo=field)
     if len(uploads) > most:
         raise SeveralPhotosError(
             f'The field "{field}" takes {"one photo" if most == 1 else f"{most} photos"}. Received: {len(uploads)}.',
@@ -160,7 +160,7 @@ def chosen_face(photo: str) -> int | None:
         return None
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
         hint = "Faces are numbered from 1, left to right."
-        raise BadFaceNumberError("A face is chosen by a whole number, 1 or higher.", hint, photo=photo)
+        raise BadFaceNumberError("A face is chosen by its number, 1 to 9999.", hint, photo=photo)
     return int(text)
 
 

@@ -430,10 +430,16 @@ class TestPages:
         text = agreed.send("/compare", BOTH, csrf_token=agreed.form_token()).get_data(as_text=True)
         assert "Face 2 of 3 from the left" in text
 
+    def test_an_answers_address_without_photos_leads_back_to_the_page(self, browser):
+        response = browser.get("/compare")
+        assert (response.status_code, response.headers["Location"]) == (302, "/")
+
 
 class TestErrors:
     def test_are_problems_below_the_api(self, browser):
-        assert problem(browser.get("/api/nothing")) == (404, "not_found", None)
+        nothing = browser.get("/api/nothing")
+        assert problem(nothing) == (404, "not_found", None)
+        assert "/api/docs" in nothing.json["hint"]
         response = browser.get("/api/v1/verify")
         assert problem(response) == (405, "method_not_allowed", None)
         assert "POST" in response.headers["Allow"]

@@ -92,6 +92,17 @@ def start(program: Path, home: Path, **settings: str) -> subprocess.CompletedPro
     )
 
 
+def test_stopping_it_while_it_starts_is_no_error(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    codes: list[int] = []
+    monkeypatch.setattr(app, "serve", interrupted)
+    monkeypatch.setattr(app.os, "_exit", codes.append)
+    app.main()
+    assert (codes, capsys.readouterr().err) == ([0], "")
+
+
 @pytest.mark.slow
 class TestRefusing:
     @pytest.mark.parametrize(
