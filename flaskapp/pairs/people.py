@@ -24,7 +24,7 @@ def pairs_of_people(
     all. Paths are relative to ``folder``. ``tell`` is told what lies there and is no photo, path → why.
 
     Raises:
-        DataError: there are no photos, or one lies in no person's folder.
+        DataError: there are no photos or no pairs, or a photo lies in no person's folder.
     """
     content = look_through(folder)
     if tell:
@@ -37,7 +37,15 @@ def pairs_of_people(
             f"{folder.name} expects a folder of photos for each person. Received: {received}.",
             "Move each person's photos into a folder of their own.",
         )
-    return pairs_among([{photo: photo.partition("/")[0] for photo in photos}], impostors, seed)
+    person_of = {photo: photo.partition("/")[0] for photo in photos}
+    pairs = pairs_among([person_of], impostors, seed)
+    if not pairs:
+        people = len(set(person_of.values()))
+        raise DataError(
+            f"There are no pairs: {folder.name} holds {len(photos)} photos of {people} people.",
+            "Give two photos of one person; or photos of two people, with --impostors above 0.",
+        )
+    return pairs
 
 
 def pairs_among(of_sets: list[dict[str, str]], impostors: int | None, seed: int) -> list[PhotoPair]:

@@ -61,3 +61,12 @@ def test_photos_that_belong_to_nobody_are_refused(folder, tmp_path_factory):
         pairs_of_people(folder)
     with pytest.raises(DataError, match="no photos"):
         pairs_of_people(tmp_path_factory.mktemp("empty"))
+
+
+@pytest.mark.parametrize(("people", "impostors"), [(["Ann"], None), (["Ann"], 9), (["Ann", "Bob"], 0)])
+def test_people_of_whom_no_pair_can_be_made_are_refused(tmp_path, people, impostors):
+    for person in people:
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "1.jpg").touch()
+    with pytest.raises(DataError, match=rf"no pairs: .* {len(people)} photos of {len(people)} people"):
+        pairs_of_people(tmp_path, impostors)
