@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import combinations, groupby
 from pathlib import Path
@@ -14,6 +16,8 @@ from flaskapp.preprocess.files import look_through
 
 Tell = Callable[[Mapping[str, str]], None]
 
+MOST_PAIRS = 5_000_000  # a pair takes 250 bytes here, and more where it is evaluated
+
 
 def pairs_of_people(
     folder: Path, impostors: int | None = None, seed: int = 0, tell: Tell | None = None
@@ -24,7 +28,7 @@ def pairs_of_people(
     all. Paths are relative to ``folder``. ``tell`` is told what lies there and is no photo, path → why.
 
     Raises:
-        DataError: there are no photos or no pairs, or a photo lies in no person's folder.
+        DataError: there are no photos, no pairs or too many, or a photo lies in no person's folder.
     """
     content = look_through(folder)
     if tell:
@@ -38,14 +42,21 @@ def pairs_of_people(
             "Move each person's photos into a folder of their own.",
         )
     person_of = {photo: photo.partition("/")[0] for photo in photos}
-    pairs = pairs_among([person_of], impostors, seed)
+    sizes = Counter(person_of.values())
+    genuine = sum(math.comb(size, 2) for size in sizes.values())
+    every_impostor = math.comb(len(photos), 2) - genuine
+    pairs = genuine + (every_impostor if impostors is None else min(impostors, every_impostor))
     if not pairs:
-        people = len(set(person_of.values()))
         raise DataError(
-            f"There are no pairs: {folder.name} holds {len(photos)} photos of {people} people.",
+            f"There are no pairs: {folder.name} holds {len(photos)} photos of {len(sizes)} people.",
             "Give two photos of one person; or photos of two people, with --impostors above 0.",
         )
-    return pairs
+    if pairs > MOST_PAIRS:
+        raise DataError(
+            f"There are {pairs:,} pairs, {genuine:,} of them genuine. At most {MOST_PAIRS:,} fit into memory.",
+            "Draw some impostor pairs: --impostors 300000. Where the genuine ones are too many, take fewer photos.",
+        )
+    return pairs_among([person_of], impostors, seed)
 
 
 def pairs_among(of_sets: list[dict[str, str]], impostors: int | None, seed: int) -> list[PhotoPair]:

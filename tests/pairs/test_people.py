@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 
 from flaskapp.errors import DataError
+from flaskapp.pairs import people
 from flaskapp.pairs.people import pairs_of_people
 
 SIZES = {"Ann": 3, "Ann B": 2, "Bob": 1, "Cy": 4}
@@ -63,10 +64,23 @@ def test_photos_that_belong_to_nobody_are_refused(folder, tmp_path_factory):
         pairs_of_people(tmp_path_factory.mktemp("empty"))
 
 
-@pytest.mark.parametrize(("people", "impostors"), [(["Ann"], None), (["Ann"], 9), (["Ann", "Bob"], 0)])
-def test_people_of_whom_no_pair_can_be_made_are_refused(tmp_path, people, impostors):
-    for person in people:
+@pytest.mark.parametrize(("names", "impostors"), [(["Ann"], None), (["Ann"], 9), (["Ann", "Bob"], 0)])
+def test_people_of_whom_no_pair_can_be_made_are_refused(tmp_path, names, impostors):
+    for person in names:
         (tmp_path / person).mkdir()
         (tmp_path / person / "1.jpg").touch()
-    with pytest.raises(DataError, match=rf"no pairs: .* {len(people)} photos of {len(people)} people"):
+    with pytest.raises(DataError, match=rf"no pairs: .* {len(names)} photos of {len(names)} people"):
         pairs_of_people(tmp_path, impostors)
+
+
+@pytest.mark.parametrize(("most", "impostors", "said"), [(44, None, "45"), (44, 35, "45"), (9, 0, "10")])
+def test_more_pairs_than_fit_into_memory_are_refused_before_they_are_made(folder, monkeypatch, most, impostors, said):
+    monkeypatch.setattr(people, "pairs_among", None)
+    monkeypatch.setattr(people, "MOST_PAIRS", most)
+    with pytest.raises(DataError, match=rf"There are {said} pairs, 10 of them genuine.* --impostors 300000"):
+        pairs_of_people(folder, impostors)
+
+
+def test_as_many_pairs_as_fit_are_made(folder, monkeypatch):
+    monkeypatch.setattr(people, "MOST_PAIRS", 44)
+    assert len(pairs_of_people(folder, 34)) == 44
