@@ -22,6 +22,7 @@ from flaskapp.pairs.labels import group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
+from flaskapp.parallel import new_text
 from flaskapp.quality import GRADES, grades_of
 from flaskapp.report import Section, Table, rows
 from flaskapp.weights.runtime import Runtime, default_runtime
@@ -244,7 +245,8 @@ def _sections(measured: Measured) -> list[Section]:
 def write_json(path: Path, told: dict[str, Any], program: str) -> None:
     """Write figures, with the command that measured them behind their title."""
     told = {"measured": told["measured"], "command": command_line(program), **told}
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    with new_text(path) as file:
+        file.write(json.dumps(told, indent=1) + "\n")
 
 
 def command_line(program: str) -> str:
@@ -285,4 +287,5 @@ def _draw(measured: Measured, sections: list[Section], asked: SimpleNamespace, p
             failures = Table(("photo", "why"), list(measured.failures.items()))
             drawn.append(Section("Failures to acquire", (), failures))
         page = report.page(measured.title, f"Measured by {program}.", [*sections, *drawn])
-        asked.report.write_text(page, encoding="utf-8")
+        with new_text(asked.report) as file:
+            file.write(page)

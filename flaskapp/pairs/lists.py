@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Band, Sources, decide_all, sources_by
+from flaskapp.parallel import new_text
 
 COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
@@ -154,7 +155,7 @@ def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.A
         raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
     decisions = decide_all(values, band)
     known = [name for name in (*PERSON_COLUMNS, "fold") if any(getattr(pair, name) is not None for pair in pairs)]
-    with Path(path).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with new_text(Path(path), newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,23 @@ def graded(people, tmp_path_factory):
     sure = [Verifier(Runtime(weights)).embed(photo)[0].quality.certainty for photo in photos]
     write_note(weights, (0.4, 0.6), grade_bounds=[max(sure)] * 2)
     return weights
+
+
+@pytest.fixture
+def full_disk():
+    """Return what lets no file grow beyond a hundred bytes."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited():
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
 
 
 @pytest.fixture
@@ -203,6 +221,19 @@ class TestFiles:
             assert told in page
         assert "<script" not in page
         assert "http" not in page.replace("http-equiv", "")
+
+    @pytest.mark.parametrize("option", ["--json", "--scores", "--report"])
+    def test_on_a_full_disk_an_earlier_file_stays_and_the_message_names_it(
+        self, people, weights, tmp_path, full_disk, option
+    ):
+        if option == "--report":
+            pytest.importorskip("matplotlib")
+        path = tmp_path / "earlier.html"
+        path.write_text("earlier")
+        with full_disk():
+            told = run("--people", people, "--weights", weights, option, path, code=2)
+        assert str(path) in told.stderr
+        assert [file.read_text() for file in tmp_path.iterdir()] == ["earlier"]
 
     def test_the_command_that_measured_can_be_typed_again(self, peer, tmp_path):
         peer = peer.rename(tmp_path / "my scores.csv")
