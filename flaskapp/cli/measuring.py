@@ -211,16 +211,18 @@ def _figures(
 
 
 def tell(measured: Measured, asked: SimpleNamespace, program: str = "facial-recognition evaluate") -> None:
-    """Print the figures, and write what was asked for."""
+    """Write what was asked for, and print the figures, neither of which is lost where the other fails."""
     sections = _sections(measured)
-    click.echo(report.as_text(sections))
-    report_left_out(measured.failures, "failure to acquire", MORE)
-    if asked.scores:
-        write_scores_csv(asked.scores, measured.pairs, measured.scores, measured.result.band)
-    if asked.json_file:
-        write_json(asked.json_file, measured.to_json(), program)
-    if asked.plots or asked.report:
-        _draw(measured, sections, asked, program)
+    try:
+        if asked.scores:
+            write_scores_csv(asked.scores, measured.pairs, measured.scores, measured.result.band)
+        if asked.json_file:
+            write_json(asked.json_file, measured.to_json(), program)
+        if asked.plots or asked.report:
+            _draw(measured, sections, asked, program)
+    finally:
+        click.echo(report.as_text(sections))
+        report_left_out(measured.failures, "failure to acquire", MORE)
 
 
 def _sections(measured: Measured) -> list[Section]:

@@ -7,6 +7,7 @@ import json
 import shlex
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -222,6 +223,14 @@ class TestFiles:
         assert "<script" not in page
         assert "http" not in page.replace("http-equiv", "")
 
+    def test_every_file_is_written_where_nobody_reads_the_figures(self, people, weights, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr("click.echo", Mock(side_effect=BrokenPipeError))
+        files = ("--json", tmp_path / "a.json", "--scores", tmp_path / "a.csv", "--plots", tmp_path)
+        run("--people", people, "--weights", weights, *files, code=2)
+        written = ["a.csv", "a.json", "det.png", "reliability.png", "roc.png", "scores.png"]
+        assert sorted(file.name for file in tmp_path.iterdir()) == written
+
     @pytest.mark.parametrize("option", ["--json", "--scores", "--report"])
     def test_on_a_full_disk_an_earlier_file_stays_and_the_message_names_it(
         self, people, weights, tmp_path, full_disk, option
@@ -233,6 +242,7 @@ class TestFiles:
         with full_disk():
             told = run("--people", people, "--weights", weights, option, path, code=2)
         assert str(path) in told.stderr
+        assert "EER" in told.stdout
         assert [file.read_text() for file in tmp_path.iterdir()] == ["earlier"]
 
     def test_the_command_that_measured_can_be_typed_again(self, peer, tmp_path):
