@@ -40,9 +40,10 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
             values that it cannot be a grouping.
     """
     try:
-        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
-        names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        rows = list(reader)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"The labels {path.name} cannot be read: {why}.", "Give a CSV in UTF-8.") from None

@@ -34,8 +34,11 @@ COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
 PERSON_COLUMNS = ("reference_person", "probe_person")
 KNOWN_COLUMNS = (*COLUMNS, SCORE_COLUMN, *PERSON_COLUMNS, "fold")
+WRITTEN_COLUMNS = [*COLUMNS, SCORE_COLUMN, "decision"]
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 LONGEST_ECHO = 200  # characters of a list that a message repeats
+UNDECODED = "[\udc80-\udcff]"  # bytes that are no UTF-8, as they are read
+SAVE = "Save it as CSV in UTF-8, with commas."
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
 
 
@@ -72,6 +75,9 @@ class PhotoPair:
 def read_pairs(path: str | Path) -> list[PhotoPair]:
     """Read a list of pairs, in one of LFW's two formats or CSV, UTF-8, in the file's own order.
 
+    Spaces around cells are passed over, but in a list that ``write_scores_csv`` wrote. Bytes of names that are no
+    UTF-8 are kept as ``os.fsdecode`` does.
+
     Raises:
         DataError: the file is absent, of no known form, incomplete, or names a photo outside
             the root. The message names file and line, what was expected and what was received.
@@ -82,8 +88,7 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
         return list(_lfw_pairs(path.name, lines))
     if set(COLUMNS) <= _header(first):
         return [pair for pair, _ in _csv_pairs(path.name, lines)]
-    commas = ", with commas between them" if ";" in first else ""
-    raise _wrong(f"{path.name}, line 1", FIRST_LINES + commas, first)
+    raise _no_list(path.name, FIRST_LINES, first)
 
 
 def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
@@ -102,7 +107,7 @@ def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
     first, lines = _lines_of(path)
     expected = {*COLUMNS, SCORE_COLUMN}
     if not expected <= _header(first):
-        raise _wrong(f"{path.name}, line 1", f"the columns {', '.join(sorted(expected))}", first)
+        raise _no_list(path.name, f"the columns {', '.join(sorted(expected))}", first)
     pairs, scores = zip(*_csv_pairs(path.name, lines), strict=True)
     return list(pairs), np.array(scores, np.float64)
 
@@ -155,20 +160,28 @@ def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.A
         raise ValueError(f"Expected {len(pairs)} scores. Received: shape {values.shape}")
     decisions = decide_all(values, band)
     known = [name for name in (*PERSON_COLUMNS, "fold") if any(getattr(pair, name) is not None for pair in pairs)]
+    returns = "\r" in "".join(photos_of(pairs))  # before Python 3.13 these alone are not quoted
     with new_text(Path(path), newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*COLUMNS, SCORE_COLUMN, "decision", *known))
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
+        writer.writerow((*WRITTEN_COLUMNS, *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):
             shown, more = "" if np.isnan(score) else repr(score), (getattr(pair, name) for name in known)
             writer.writerow((pair.reference, pair.probe, int(pair.same), shown, decision, *more))
 
 
-def _wrong(place: str, expected: str, received: object) -> DataError:
+def _no_list(file: str, expected: str, first: str) -> DataError:
+    """Return what is said of a first line that begins no list."""
+    if re.search(f"\0|{UNDECODED}", first):
+        return DataError(f"{file} is not text in UTF-8.", SAVE)
+    return _wrong(f"{file}, line 1", expected, first, SAVE if re.search("[;\t]", first) else "")
+
+
+def _wrong(place: str, expected: str, received: object, hint: str = "") -> DataError:
     """Return what is said of a place in a list, its file's name and mostly its line."""
     told = repr(received)
     if len(told) > LONGEST_ECHO:  # a quote that is not closed takes in all that follows
         told = f"{told[:LONGEST_ECHO]} …"
-    return DataError(f"{place}: expects {expected}. Received: {told}.")
+    return DataError(f"{place}: expects {expected}. Received: {told}.", hint)
 
 
 def _pair(place: str, *fields: Any) -> PhotoPair:
@@ -179,15 +192,14 @@ def _pair(place: str, *fields: Any) -> PhotoPair:
 
 
 def _lines_of(path: Path) -> tuple[str, list[str]]:
-    """Return the first line, stripped, and all lines."""
+    """Return the first line, stripped, and all lines with their ends."""
     try:
         # A spreadsheet's CSV often opens with a byte order mark, which "utf-8-sig" takes off.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            lines = file.readlines()
         return (lines[0].strip() if lines else ""), lines
     except FileNotFoundError:
         raise DataError(f"There is no list of pairs {path.name}.", "Check the path.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path.name} is not text in UTF-8.", f"Its first line is {FIRST_LINES}.") from None
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Give the path of a file.") from None
 
@@ -207,7 +219,7 @@ def _lfw_pairs(file: str, lines: list[str]) -> Iterator[PhotoPair]:
         people, numbers = (fields[:1] * 2, fields[1:]) if same else (fields[::2], fields[1::2])
         if len(fields) != 4 - same or not _are_numbers(*numbers) or (people[0] == people[1]) != same:
             wanted = "a name and two photo numbers" if same else "a name and a photo number, twice, of two people"
-            raise _wrong(place, wanted, line)
+            raise _wrong(place, wanted, line.strip())
         photos = (f"{name}/{name}_{int(photo):04d}.jpg" for name, photo in zip(people, numbers, strict=True))
         yield _pair(place, *photos, same, fold if folds else None)
 
@@ -218,14 +230,18 @@ def _are_numbers(*fields: str) -> bool:
 
 def _csv_pairs(file: str, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]:
     """Yield each pair with its score, NaN where there is none."""
-    reader = csv.DictReader(lines, skipinitialspace=True)
+    written_here = next(csv.reader(lines[:1]))[: len(WRITTEN_COLUMNS)] == WRITTEN_COLUMNS
+    reader = csv.DictReader(lines, skipinitialspace=not written_here)
     reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
     told: dict[frozenset[str], tuple[bool, int]] = {}
     read = 0  # lines, when a row begins; a quote that is not closed may make a field longer than fields may be
     try:
         for row in reader:
             read, place = reader.line_num, f"{file}, line {reader.line_num}"
-            pair, score = _csv_pair(place, {name: (row.get(name) or "").strip() for name in KNOWN_COLUMNS})
+            cells = {name: row.get(name) or "" for name in KNOWN_COLUMNS}
+            if not written_here:
+                cells = {name: cell.strip() for name, cell in cells.items()}
+            pair, score = _csv_pair(place, cells)
             same, first = told.setdefault(frozenset((pair.reference, pair.probe)), (pair.same, read))
             if same != pair.same:
                 raise _wrong(place, f"what line {first} says of these two photos, same={int(same)}", int(pair.same))

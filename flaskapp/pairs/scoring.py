@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,8 @@ import numpy as np
 
 from flaskapp import preprocess
 from flaskapp.allowance import allowed_cores, photos_at_once
-from flaskapp.errors import PhotoError
-from flaskapp.pairs.lists import PhotoPair, photos_of
+from flaskapp.errors import DataError, PhotoError
+from flaskapp.pairs.lists import SAVE, UNDECODED, PhotoPair, photos_of
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence, read_photo
 from flaskapp.preprocess.selection import Choice
@@ -39,7 +40,10 @@ def score_pairs(
         DataError: a photo of the list does not exist; nothing has been scored then.
     """
     photos = photos_of(pairs)
-    check_presence(photos, root)
+    try:
+        check_presence(photos, root)
+    except DataError as error:
+        raise DataError(error.message, SAVE if re.search(UNDECODED, "".join(photos)) else error.hint) from None
     embeddings, failures = embed_photos(photos, root, runtime, choice, progress)
 
     def score(pair: PhotoPair) -> float:

@@ -31,6 +31,10 @@ class TestLabels:
         assert labels.columns == ("gender",)
         assert labels.of_photo == {"a.jpg": ("F",), "b.jpg": ("M",), "c, d.jpg": ("F",)}
 
+    def test_names_of_photos_may_hold_what_ends_lines_elsewhere(self, write):
+        labels = read_labels(write('path,gender\na\u2028b\x0c.jpg,F\n"c\nd.jpg",M\n'))
+        assert labels.of_photo == {"a\u2028b\x0c.jpg": ("F",), "c\nd.jpg": ("M",)}
+
     def test_a_quote_that_is_not_closed_is_told(self, write):
         with pytest.raises(DataError, match=r"The labels labels\.csv cannot be read: field larger"):
             read_labels(write('path,gender\na.jpg,"F\n' + "b.jpg,M\n" * 20000))

@@ -110,9 +110,15 @@ def test_a_list_that_contradicts_itself_is_refused(write):
         read_pairs(path)
 
 
-def test_the_separator_of_some_spreadsheets_is_named(write):
-    with pytest.raises(DataError, match="with commas between them"):
-        read_pairs(write("reference;probe;same\na.jpg;b.jpg;1\n"))
+@pytest.mark.parametrize("read", [read_pairs, read_scores])
+@pytest.mark.parametrize(
+    ("separator", "encoding"),
+    [(";", "utf-8"), ("\t", "utf-8"), (",", "utf-16"), (",", "utf-16-le"), (",", "utf-16-be")],
+)
+def test_what_some_spreadsheets_save_is_told_how_to_save_it(write, read, separator, encoding):
+    rows = "reference,probe,same,similarity_score\na.jpg,b.jpg,1,0.5\n"
+    with pytest.raises(DataError, match="as CSV in UTF-8, with commas"):
+        read(write(rows.replace(",", separator), encoding=encoding))
 
 
 def test_csv_may_know_people_and_folds(write):
@@ -205,6 +211,30 @@ class TestScoresCsv:
         path = tmp_path / "scores.csv"
         write_scores_csv(path, self.pairs, [0.9, 0.2], (0.5, 0.6))
         assert tuple(read_pairs(path)) == self.pairs
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            " Ann", "Ann ", "\tAnn", "A\u2028nn", "A\x0cnn", "A\x85nn", "A\nnn", "A\rnn", "A\r\nnn", 'A"nn', '"Ann"',
+            "A,nn", os.fsdecode(b"\xc4nn"), "\ufeffAnn",
+        ],
+    )  # fmt: skip
+    def test_photos_and_people_of_any_name_are_read_back(self, tmp_path, name):
+        path = tmp_path / "scores.csv"
+        pairs = [
+            PhotoPair(f"{name}/1.jpg", f"{name}/{name}", True, None, name, name),
+            PhotoPair(f"{name}/1.jpg", "Bob/1.jpg", False, None, name, "Bob"),
+        ]
+        write_scores_csv(path, pairs, [0.9, NAN], (0.5, 0.6))
+        assert read_pairs(path) == read_scores(path)[0] == pairs
+
+    def test_lines_are_counted_as_they_stand_in_the_file(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        write_scores_csv(path, [PhotoPair("A\u2028nn/1.jpg", "A\nnn/2.jpg", True)], [0.9], (0.5, 0.6))
+        with path.open("a", encoding="utf-8") as file:
+            file.write("a.jpg,b.jpg,maybe,,\n")
+        with pytest.raises(DataError, match="line 4: expects 1, 0, true"):
+            read_pairs(path)
 
     def test_people_and_folds_are_kept_where_they_are_known(self, tmp_path):
         path = tmp_path / "scores.csv"

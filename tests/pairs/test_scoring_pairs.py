@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,12 @@ def test_missing_photos_are_noticed_before_anything_is_embedded(root, runtime):
     with pytest.raises(DataError, match=r"3 of 7 photos in the list do not exist; the first is nobody\.jpg"):
         score_pairs(pairs, root, runtime)
     assert runtime.embedded == 0
+
+
+def test_a_list_in_another_encoding_is_told_how_to_save_it(root, runtime):
+    pairs = [PhotoPair("collins.jpg", os.fsdecode(b"M\xe9tis.jpg"), same=True)]
+    with pytest.raises(DataError, match=r"1 of 2 photos in the list do not exist.*as CSV in UTF-8, with commas"):
+        score_pairs(pairs, root, runtime)
 
 
 def test_which_of_several_faces_counts_is_the_callers_choice(root, runtime, hopper_pixels, collins_pixels):
