@@ -38,6 +38,7 @@ WRITTEN_COLUMNS = [*COLUMNS, SCORE_COLUMN, "decision"]
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
 LONGEST_ECHO = 200  # characters of a list that a message repeats
 UNDECODED = "[\udc80-\udcff]"  # bytes that are no UTF-8, as they are read
+ONCE = "Leave one of these lines out: a pair counts once."
 SAVE = "Save it as CSV in UTF-8, with commas."
 FIRST_LINES = f"the number of pairs (LFW), folds and pairs (LFW's view 2) or {','.join(COLUMNS)} (CSV)"
 
@@ -63,10 +64,8 @@ class PhotoPair:
     probe_person: str | None = None
 
     def __post_init__(self) -> None:
-        for path in (self.reference, self.probe):
-            _check_relative(path)
-        if self.reference == self.probe and not self.same:
-            raise DataError(f"An impostor pair expects two photos. Received: {self.reference!r} twice.")
+        if _shortened(self.reference) == _shortened(self.probe):
+            raise DataError(f"A pair expects two photos. Received: {self.reference!r} twice.")
         known = [person for person in (self.reference_person, self.probe_person) if person is not None]
         if len(known) == 1 or (known and (known[0] == known[1]) != self.same):
             raise DataError(f"A pair expects two people, one and the same if it is genuine. Received: {known}.")
@@ -75,12 +74,12 @@ class PhotoPair:
 def read_pairs(path: str | Path) -> list[PhotoPair]:
     """Read a list of pairs, in one of LFW's two formats or CSV, UTF-8, in the file's own order.
 
-    Spaces around cells are passed over, but in a list that ``write_scores_csv`` wrote. Bytes of names that are no
-    UTF-8 are kept as ``os.fsdecode`` does.
+    Paths come in their shortest spelling. Spaces around cells are passed over, but in a list that
+    ``write_scores_csv`` wrote. Bytes of names that are no UTF-8 are kept as ``os.fsdecode`` does.
 
     Raises:
-        DataError: the file is absent, of no known form, incomplete, or names a photo outside
-            the root. The message names file and line, what was expected and what was received.
+        DataError: the file is absent, of no known form, incomplete, pairs two photos twice, or
+            names a photo outside the root. The message names file and line, what was expected and what was received.
     """
     path = Path(path)
     first, lines = _lines_of(path)
@@ -184,11 +183,21 @@ def _wrong(place: str, expected: str, received: object, hint: str = "") -> DataE
     return DataError(f"{place}: expects {expected}. Received: {told}.", hint)
 
 
-def _pair(place: str, *fields: Any) -> PhotoPair:
+def _pair(place: str, reference: str, probe: str, *more: Any) -> PhotoPair:
     try:
-        return PhotoPair(*fields)
+        return PhotoPair(_shortened(reference), _shortened(probe), *more)
     except DataError as error:
         raise DataError(f"{place}: {error.message}", error.hint) from None
+
+
+def _check_new(told: dict[frozenset[str], tuple[bool, int]], file: str, line: int, pair: PhotoPair) -> None:
+    """Refuse two photos that an earlier line has paired; ``told`` takes what this line says of them."""
+    same, first = told.setdefault(frozenset((pair.reference, pair.probe)), (pair.same, line))
+    place = f"{file}, line {line}"
+    if same != pair.same:
+        raise _wrong(place, f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
+    if first != line:
+        raise _wrong(place, "two photos that no line has paired before", f"those of line {first}", ONCE)
 
 
 def _lines_of(path: Path) -> tuple[str, list[str]]:
@@ -207,6 +216,7 @@ def _lines_of(path: Path) -> tuple[str, list[str]]:
 def _lfw_pairs(file: str, lines: list[str]) -> Iterator[PhotoPair]:
     *folds, each = map(int, lines[0].split())
     expected = 2 * each * (folds[0] if folds else 1)
+    told: dict[frozenset[str], tuple[bool, int]] = {}
     body = [(number, line) for number, line in enumerate(lines[1:], start=2) if line.strip()]
     if len(body) != expected or not expected:
         wanted = f"{max(expected, 2)} lines of pairs after its first line {lines[0].strip()!r}"
@@ -221,7 +231,9 @@ def _lfw_pairs(file: str, lines: list[str]) -> Iterator[PhotoPair]:
             wanted = "a name and two photo numbers" if same else "a name and a photo number, twice, of two people"
             raise _wrong(place, wanted, line.strip())
         photos = (f"{name}/{name}_{int(photo):04d}.jpg" for name, photo in zip(people, numbers, strict=True))
-        yield _pair(place, *photos, same, fold if folds else None)
+        pair = _pair(place, *photos, same, fold if folds else None)
+        _check_new(told, file, number, pair)
+        yield pair
 
 
 def _are_numbers(*fields: str) -> bool:
@@ -242,9 +254,7 @@ def _csv_pairs(file: str, lines: list[str]) -> Iterator[tuple[PhotoPair, float]]
             if not written_here:
                 cells = {name: cell.strip() for name, cell in cells.items()}
             pair, score = _csv_pair(place, cells)
-            same, first = told.setdefault(frozenset((pair.reference, pair.probe)), (pair.same, read))
-            if same != pair.same:
-                raise _wrong(place, f"what line {first} says of these two photos, same={int(same)}", int(pair.same))
+            _check_new(told, file, read, pair)
             yield pair, score
     except csv.Error as error:
         raise _wrong(f"{file}, line {read + 1}", "a row of a CSV, every quote of it closed", str(error)) from None
@@ -271,8 +281,15 @@ def _csv_pair(place: str, row: dict[str, str]) -> tuple[PhotoPair, float]:
 
 
 @functools.lru_cache(maxsize=100_000)  # all pairs of some people name each photo many times
-def _check_relative(path: str) -> None:
-    """Refuse whatever could lead out of the photos' root, on any operating system."""
+def _shortened(path: str) -> str:
+    """Return the shortest spelling of a path below the photos' root.
+
+    Raises:
+        DataError: the path could lead out of the root, on whatever operating system.
+
+    >>> _shortened("./a//b/../1.jpg")
+    'a/1.jpg'
+    """
     windows = PureWindowsPath(path)
     climbs = posixpath.normpath(windows.as_posix()).split("/")[0] == ".."
     if not path or "\0" in path or "://" in path or windows.anchor or climbs:
@@ -280,3 +297,4 @@ def _check_relative(path: str) -> None:
             f"A pair expects paths below the photos' root. Received: {path!r}.",
             "Write them relative to the root, without going up.",
         )
+    return posixpath.normpath(path)

@@ -90,7 +90,12 @@ def test_a_quote_that_is_not_closed_is_told_shortly(write, rows):
         ("reference,probe,same\na.jpg,b.jpg\n", "line 2: expects a reference, a probe and same"),
         ("reference,probe,same\na.jpg,,1\n", "line 2: expects a reference, a probe and same"),
         ("reference,probe,same\na.jpg,b.jpg,1\na.jpg,b.jpg,maybe\n", "line 3: expects 1, 0, true"),
-        ("reference,probe,same\na.jpg,a.jpg,0\n", "line 2: An impostor pair expects two photos"),
+        ("1\nAnn\t1\t1\nAnn\t1\tBob\t2\n", "line 2: A pair expects two photos"),
+        ("2\nAnn\t1\t2\nAnn\t2\t1\nA\t1\tB\t1\nA\t1\tC\t1\n", "line 3: expects two photos that"),
+        ("reference,probe,same\na.jpg,a.jpg,1\n", "line 2: A pair expects two photos"),
+        ("reference,probe,same\na/1.jpg,./a/../a//1.jpg,1\n", "line 2: A pair expects two photos"),
+        ("reference,probe,same\na.jpg,b.jpg,1\n\n./b.jpg,a.jpg,1\n", "line 4: expects two photos that no line has"),
+        ("reference,probe,same\na.jpg,a.jpg,0\n", "line 2: A pair expects two photos"),
         ("reference,probe,same,fold\na.jpg,b.jpg,0,x\n", "line 2: expects a whole number under fold"),
         (f"{PEOPLE}\na.jpg,b.jpg,1,Ann,Bob\n", "line 2: A pair expects two people, one and the same if"),
         (f"{PEOPLE}\na.jpg,b.jpg,0,Ann,Ann\n", "line 2: A pair expects two people"),
@@ -119,6 +124,12 @@ def test_what_some_spreadsheets_save_is_told_how_to_save_it(write, read, separat
     rows = "reference,probe,same,similarity_score\na.jpg,b.jpg,1,0.5\n"
     with pytest.raises(DataError, match="as CSV in UTF-8, with commas"):
         read(write(rows.replace(",", separator), encoding=encoding))
+
+
+def test_one_photo_has_one_name_however_the_list_spells_it(write):
+    pairs = read_pairs(write("reference,probe,same\na/1.jpg,./b/1.jpg,0\n./a//1.jpg,a/b/../2.jpg,1\n"))
+    assert photos_of(pairs) == ["a/1.jpg", "b/1.jpg", "a/2.jpg"]
+    assert sources_of(pairs).unit == "person"
 
 
 def test_csv_may_know_people_and_folds(write):
