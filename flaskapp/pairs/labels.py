@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,29 +37,42 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
     Its paths start where those of the pairs start. Of the groupings those named ``by`` are taken; else all.
 
     Raises:
-        DataError: the file cannot be read, has not these columns, or a column has so many
-            values that it cannot be a grouping.
+        DataError: the file cannot be read, has not these columns, says two things of one photo,
+            or a column has so many values that it cannot be a grouping.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"The labels {path.name} cannot be read: {why}.", "Give a CSV in UTF-8.") from None
+    names, rows = _rows_of(path)
     place = next((name for name in PATH_COLUMNS if name in names), None)
     columns = tuple(by) or tuple(name for name in names if name not in (place, ""))
     if place is None or not columns or set(columns) - set(names):
         wanted = ", ".join(by) or "at least one for a grouping"
         raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
-    cells = {(row[place] or "").strip(): tuple((row[name] or "").strip() for name in columns) for row in rows}
-    cells.pop("", None)
-    for name, values in zip(columns, zip(*cells.values(), strict=True), strict=False):
-        if len(set(values)) > MOST_VALUES:
+    cells: dict[str, tuple[str, ...]] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        if not (photo := (row[place] or "").strip()):
+            continue
+        photo, values = posixpath.normpath(photo), tuple((row[name] or "").strip() for name in columns)
+        if cells.setdefault(photo, values) != values:
+            both = f"what line {lines[photo]} says of {photo}, {', '.join(cells[photo])}"
+            raise DataError(f"{path.name}, line {line}: expects {both}. Received: {', '.join(values)}.")
+        lines.setdefault(photo, line)
+    for name, column in zip(columns, zip(*cells.values(), strict=True), strict=False):
+        if len(set(column)) > MOST_VALUES:
             many = f"{path.name}: the column {name} has more than {MOST_VALUES} values."
             raise DataError(many, "Choose others by --by.")
     return Labels(columns, cells)
+
+
+def _rows_of(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
+    """Return the names of the columns, and each row with its line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            return names, [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"The labels {path.name} cannot be read: {why}.", "Give a CSV in UTF-8.") from None
 
 
 def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndarray]:

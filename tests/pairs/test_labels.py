@@ -69,6 +69,12 @@ class TestLabels:
         with pytest.raises(DataError, match=said):
             read_labels(write(text), by)
 
+    def test_labels_that_contradict_each_other_are_refused_with_both_lines(self, write):
+        text = "path,gender,race\na.jpg,F,x\nb.jpg,M,x\n./b.jpg,F,x\n"
+        with pytest.raises(DataError, match=r"line 4: expects what line 3 says of b.jpg, M, x. Received: F, x"):
+            read_labels(write(text))
+        assert read_labels(write(text), ["race"]).of_photo == {"a.jpg": ("x",), "b.jpg": ("x",)}
+
     def test_labels_of_other_photos_are_refused(self, write):
         with pytest.raises(DataError, match="none of the 2 photos"):
             group_masks([PhotoPair("x.jpg", "y.jpg", True)], read_labels(write(self.TEXT)))
