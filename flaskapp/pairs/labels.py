@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import DataError
-from flaskapp.pairs.lists import PhotoPair, photos_of, sides_of
+from flaskapp.pairs.lists import SAVE, PhotoPair, photos_of, sides_of
 
 PATH_COLUMNS = ("path", "file", "photo")
 MOST_VALUES = 50  # a column of more is no grouping but a name or a number
@@ -45,7 +45,8 @@ def read_labels(path: Path, by: Sequence[str] = ()) -> Labels:
     columns = tuple(by) or tuple(name for name in names if name not in (place, ""))
     if place is None or not columns or set(columns) - set(names):
         wanted = ", ".join(by) or "at least one for a grouping"
-        raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {', '.join(names)}.")
+        received, hint = ", ".join(names) or "nothing", SAVE if len(names) < 2 else ""
+        raise DataError(f"{path.name} expects the columns path (or file) and {wanted}. Received: {received}.", hint)
     cells: dict[str, tuple[str, ...]] = {}
     lines: dict[str, int] = {}
     for line, row in rows:
@@ -70,9 +71,11 @@ def _rows_of(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str | Non
             reader = csv.DictReader(file, skipinitialspace=True)
             names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             return names, [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise DataError(f"The labels {path.name} are not text in UTF-8.", SAVE) from None
+    except (OSError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"The labels {path.name} cannot be read: {why}.", "Give a CSV in UTF-8.") from None
+        raise DataError(f"The labels {path.name} cannot be read: {why}.", SAVE) from None
 
 
 def group_masks(pairs: Sequence[PhotoPair], labels: Labels) -> dict[str, np.ndarray]:

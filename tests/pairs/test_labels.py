@@ -58,7 +58,8 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("text", "by", "said"),
         [
-            ("", (), "Received: ."),
+            ("", (), "Received: nothing"),
+            ("path;gender\na.jpg;f\n", (), "as CSV in UTF-8, with commas"),
             ("file\na.jpg\n", (), "at least one for a grouping"),
             ("name,race\na.jpg,x\n", (), "expects the columns path"),
             ("path,race\na.jpg,x\n", ("age",), "path \\(or file\\) and age"),
@@ -74,6 +75,14 @@ class TestLabels:
         with pytest.raises(DataError, match=r"line 4: expects what line 3 says of b.jpg, M, x. Received: F, x"):
             read_labels(write(text))
         assert read_labels(write(text), ["race"]).of_photo == {"a.jpg": ("x",), "b.jpg": ("x",)}
+
+    @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+    def test_labels_in_another_encoding_are_told_how_to_save_them(self, tmp_path, encoding):
+        (tmp_path / "labels.csv").write_bytes("path,name\na.jpg,Zoë\n".encode(encoding))
+        with pytest.raises(DataError) as caught:
+            read_labels(tmp_path / "labels.csv")
+        assert "codec" not in str(caught.value)
+        assert "as CSV in UTF-8, with commas" in str(caught.value)
 
     def test_labels_of_other_photos_are_refused(self, write):
         with pytest.raises(DataError, match="none of the 2 photos"):
