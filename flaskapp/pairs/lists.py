@@ -36,6 +36,7 @@ PERSON_COLUMNS = ("reference_person", "probe_person")
 KNOWN_COLUMNS = (*COLUMNS, SCORE_COLUMN, *PERSON_COLUMNS, "fold")
 WRITTEN_COLUMNS = [*COLUMNS, SCORE_COLUMN, "decision"]
 YES, NO = frozenset({"1", "true", "yes"}), frozenset({"0", "false", "no"})
+LARGEST_SCORE = 1e300  # differences of larger ones overflow
 LONGEST_ECHO = 200  # characters of a list that a message repeats
 UNDECODED = "[\udc80-\udcff]"  # bytes that are no UTF-8, as they are read
 ONCE = "Leave one of these lines out: a pair counts once."
@@ -93,8 +94,8 @@ def read_pairs(path: str | Path) -> list[PhotoPair]:
 def read_scores(path: str | Path) -> tuple[list[PhotoPair], np.ndarray]:
     """Read a list of pairs with the scores that some system gave them.
 
-    It is a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any finite number,
-    higher = more alike; empty = failure to acquire.
+    It is a CSV as ``read_pairs`` takes it, with a column ``similarity_score``: any number up to
+    ±1e300, higher = more alike; empty = failure to acquire.
 
     Returns:
         The pairs, and float64 (N,), NaN = failure to acquire.
@@ -273,8 +274,9 @@ def _csv_pair(place: str, row: dict[str, str]) -> tuple[PhotoPair, float]:
         score = float(row[SCORE_COLUMN] or "nan")
     except ValueError:
         score = math.inf
-    if math.isinf(score):
-        raise _wrong(place, f"a number or nothing under {SCORE_COLUMN}", row[SCORE_COLUMN])
+    if abs(score) > LARGEST_SCORE:
+        wanted = f"a number from {-LARGEST_SCORE:g} to {LARGEST_SCORE:g}, or nothing, under {SCORE_COLUMN}"
+        raise _wrong(place, wanted, row[SCORE_COLUMN])
     people = (row[column] or None for column in PERSON_COLUMNS)
     fold = int(row["fold"]) if row["fold"] else None
     return _pair(place, row["reference"], row["probe"], row["same"].lower() in YES, fold, *people), score

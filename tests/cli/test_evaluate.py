@@ -112,6 +112,12 @@ class TestPeersScores:
         assert figures["threshold_chosen_here"]
         assert figures["threshold"] == evaluation.choose_threshold(scores, [pair.same for pair in pairs])
 
+    def test_scores_as_large_as_they_may_be_are_evaluated(self, tmp_path):
+        rows = ("a,b,1,1e300", "a,c,0,-1e300", "a,d,1,5e299", "a,e,0,0")
+        (tmp_path / "a.csv").write_text("\n".join(("reference,probe,same,similarity_score", *rows)))
+        run("--scores-from", tmp_path / "a.csv", "--json", tmp_path / "a.json")
+        assert json.loads((tmp_path / "a.json").read_text())["auc"] == 1
+
     def test_our_own_scores_give_our_own_figures(self, people, weights, tmp_path):
         run("--people", people, "--weights", weights, "--scores", tmp_path / "a.csv", "--json", tmp_path / "a.json")
         run(

@@ -157,8 +157,9 @@ def test_scores_of_a_peer_are_any_numbers(write):
             "line 1: expects the columns probe, reference, same, similarity_score",
         ),
         ("", "line 1: expects the columns"),
-        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,high\n", "line 2: expects a number or nothing"),
-        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,inf\n", "line 2: expects a number or nothing"),
+        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,high\n", "line 2: expects a number from"),
+        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,inf\n", "line 2: expects a number from"),
+        ("reference,probe,same,similarity_score\na.jpg,b.jpg,1,-1e308\n", "line 2: expects a number from"),
     ],
 )
 def test_a_bad_list_of_scores_is_refused(write, text, said):
