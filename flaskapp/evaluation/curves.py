@@ -190,9 +190,18 @@ def choose_threshold(scores: npt.ArrayLike, same: npt.ArrayLike) -> float:
 
 
 def curve_of_acquired(scores: npt.ArrayLike, same: npt.ArrayLike) -> ErrorCurve:
-    """Return the errors of the pairs that have a score."""
+    """Return the errors of the pairs that have a score.
+
+    Raises:
+        DataError: they are of one kind only, or there are none.
+    """
     values = np.asarray(scores, dtype=np.float64)
     acquired = ~np.isnan(values)
+    if values.size and not acquired.any():
+        raise DataError(
+            f"None of {values.size:,} pairs has a score: all are failures to acquire.",
+            "Give scores of genuine and of impostor pairs.",
+        )
     return error_curve(values[acquired], np.asarray(same)[acquired])
 
 

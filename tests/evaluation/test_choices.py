@@ -45,3 +45,7 @@ class TestThreshold:
     def test_both_kinds_are_needed(self, pairs):
         with pytest.raises(DataError):
             choose_threshold(*pairs)
+
+    def test_pairs_that_all_failed_are_told_from_no_pairs(self):
+        with pytest.raises(DataError, match="None of 3 pairs has a score"):
+            choose_threshold([NAN] * 3, [True, False, False])
