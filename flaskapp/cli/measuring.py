@@ -18,6 +18,7 @@ from flaskapp import evaluation, report
 from flaskapp.cli.options import is_output, refuse_overwriting
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.evaluation import Evaluation
+from flaskapp.evaluation.curves import check_folds
 from flaskapp.pairs.labels import group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 from flaskapp.pairs.people import pairs_of_people
@@ -152,6 +153,7 @@ def measure_photos(listed: Listed, asked: SimpleNamespace, written: Sequence[Pat
     plots = [asked.plots / f"{name}.png" for name in PICTURES] if asked.plots else []
     files = [file for file in (asked.scores, asked.json_file, asked.report, *plots, *written) if file]
     refuse_overwriting(files, (listed.root / photo for photo in photos_of(listed.pairs)))
+    _check_folds(listed.pairs)
     masks, bar = _masks(listed.pairs, asked), progress_bar("Reading photos", "photos")
     scores, certainties, failed = score_pairs(listed.pairs, listed.root, runtime, asked.face, bar)
     info = runtime.info
@@ -169,6 +171,7 @@ def measure_photos(listed: Listed, asked: SimpleNamespace, written: Sequence[Pat
 def measure_scores(asked: SimpleNamespace) -> Measured:
     """Read a peer's scores, and evaluate them."""
     pairs, scores = read_scores(asked.scores_from)
+    _check_folds(pairs)
     masks = _masks(pairs, asked)
     threshold, chosen_here = asked.threshold, asked.threshold is None
     if chosen_here:
@@ -192,6 +195,17 @@ def _grade_masks(grades: np.ndarray, same: np.ndarray) -> tuple[dict[str, np.nda
     }
 
 
+def _folds_of(pairs: Sequence[PhotoPair]) -> list[int] | None:
+    """Return the fold of each pair, or None where not all have one."""
+    folds = [pair.fold for pair in pairs if pair.fold is not None]
+    return folds if len(folds) == len(pairs) else None
+
+
+def _check_folds(pairs: Sequence[PhotoPair]) -> None:
+    if folds := _folds_of(pairs):
+        check_folds([pair.same for pair in pairs], folds)
+
+
 def _masks(pairs: Sequence[PhotoPair], asked: SimpleNamespace) -> dict[str, np.ndarray]:
     return group_masks(pairs, read_labels(asked.labels, asked.by)) if asked.labels else {}
 
@@ -201,8 +215,7 @@ def _figures(
 ) -> tuple[Evaluation, dict[str, Evaluation]]:
     """Return the figures of all pairs, and of each group."""
     same, sources = np.array([pair.same for pair in pairs]), sources_of(pairs)
-    folds: Any = [pair.fold for pair in pairs]
-    whole = evaluation.evaluate(scores, same, sources=sources, folds=None if None in folds else folds, **settings)
+    whole = evaluation.evaluate(scores, same, sources=sources, folds=_folds_of(pairs), **settings)
     parts = {name: np.flatnonzero(mask) for name, mask in masks.items() if mask.any()}
     return whole, {
         name: evaluation.evaluate(scores[part], same[part], sources=sources.taken(part), **settings)
@@ -228,6 +241,8 @@ def tell(measured: Measured, asked: SimpleNamespace, program: str = "facial-reco
 def _sections(measured: Measured) -> list[Section]:
     result = measured.result
     figures = [*rows.fold_rows(result), *rows.figure_rows(result)]
+    if reason := result.reasons.get("view_2"):
+        figures.insert(0, rows.Row("view 2: mean accuracy", "—", "", f"not claimed: {reason}"))
     sections = [
         Section("What was measured", (), Table(("", ""), [row[:2] for row in rows.setting_rows(result)])),
         Section("Figures", (METHOD,), Table(("", "value", "95 % interval", "counts"), figures)),

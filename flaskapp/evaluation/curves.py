@@ -256,13 +256,27 @@ def evaluate_folds(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLi
     """Measure each fold, int (N,) a number for each pair, with the most accurate threshold of all others.
 
     Raises:
-        DataError: there is one fold only, or all other folds together lack a kind of pairs.
+        DataError: there is one fold only, or all other folds together lack a kind of pairs that have a score.
     """
     values, truths, folds = np.asarray(scores, np.float64), np.asarray(same, bool), np.asarray(fold)
     if np.unique(folds).size < 2:
         raise DataError("View 2 expects two folds or more. Received: one.", "Evaluate the list without its folds.")
+    acquired = ~np.isnan(values)
+    check_folds(truths[acquired], folds[acquired])
     told = []
     for here in (folds == number for number in np.unique(folds)):
         threshold = choose_threshold(values[~here], truths[~here])
         told.append((confusion_at(values[here], truths[here], threshold).accuracy, threshold, int(here.sum())))
     return Folds(*zip(*told, strict=True))
+
+
+def check_folds(same: npt.ArrayLike, fold: npt.ArrayLike) -> None:
+    """Refuse two folds or more of which one leaves the others without a kind of pairs.
+
+    Raises:
+        DataError: it names the fold.
+    """
+    truths, folds = np.asarray(same, bool), np.asarray(fold)
+    numbers = np.unique(folds)
+    for number in numbers if numbers.size > 1 else ():
+        check_both_kinds(truths[folds != number], f"The threshold of fold {number}, which the other folds choose,")

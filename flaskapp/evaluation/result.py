@@ -153,7 +153,7 @@ def evaluate(
         failures={"genuine": int(np.sum(failed & truths)), "impostor": int(np.sum(failed & ~truths))},
         **curve_figures,
         quality=quality,
-        folds=None if folds is None or np.unique(folds).size < 2 else evaluate_folds(scores, truths, folds),
+        folds=_folds(scores, truths, folds, reasons),
         intervals={name: interval for name, interval in intervals.items() if name not in reasons},
         population=population,
         reasons=reasons,
@@ -190,6 +190,19 @@ def _curve_figures(
         except UnreachableRateError as error:
             reasons[f"fnmr_at_fmr.{key}"] = error.message
     return {"eer": eer(curve), "auc": auc(curve), "fnmr_at_fmr": rates}
+
+
+def _folds(
+    scores: npt.ArrayLike, truths: np.ndarray, folds: npt.ArrayLike | None, reasons: dict[str, str]
+) -> Folds | None:
+    """Return the figures of view 2; add to ``reasons`` why they are missing where there are folds."""
+    if folds is None or np.unique(folds).size < 2:
+        return None
+    try:
+        return evaluate_folds(scores, truths, folds)
+    except DataError as error:
+        reasons["view_2"] = error.message
+        return None
 
 
 def _quality(scores: npt.ArrayLike, truths: np.ndarray, reasons: dict[str, str]) -> Quality | None:

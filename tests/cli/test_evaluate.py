@@ -201,6 +201,25 @@ class TestViews:
         assert "view 2: mean accuracy" in told.stdout
         assert "10 folds, 40 pairs" in told.stdout
 
+    @pytest.mark.parametrize("option", ["--pairs", "--scores-from"])
+    def test_folds_that_cannot_judge_each_other_are_refused_before_any_photo_is_read(
+        self, people, weights, tmp_path, monkeypatch, option
+    ):
+        monkeypatch.setattr("flaskapp.cli.measuring.score_pairs", None)
+        rows = ("hopper/1.jpg,hopper/2.jpg,1,0,0.5", "hopper/1.jpg,collins/1.jpg,0,1,0.5")
+        (tmp_path / "a.csv").write_text("\n".join(("reference,probe,same,fold,similarity_score", *rows)))
+        photos = ("--root", people, "--weights", weights) if option == "--pairs" else ()
+        told = run(option, tmp_path / "a.csv", *photos, code=2)
+        assert "fold 0, which" in told.stderr
+
+    def test_folds_that_failures_leave_one_kind_are_told(self, people, weights, tmp_path):
+        rows = ("hopper/1.jpg,hopper/2.jpg,1,0", "hopper/1.jpg,collins/1.jpg,0,0", "hopper/1.jpg,hopper/nobody.png,1,1")
+        rows += ("hopper/2.jpg,collins/1.jpg,0,1",)
+        (tmp_path / "a.csv").write_text("\n".join(("reference,probe,same,fold", *rows)))
+        told = run("--pairs", tmp_path / "a.csv", "--root", people, "--weights", weights)
+        line = next(line for line in told.stdout.splitlines() if "view 2" in line)
+        assert "not claimed: The threshold of fold 0" in line
+
 
 class TestGroups:
     def test_rates_by_group_with_counts(self, people, weights, tmp_path):

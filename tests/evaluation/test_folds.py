@@ -10,7 +10,7 @@ from scored_pairs import random_pairs, ten_folds
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import choose_threshold, confusion_at
-from flaskapp.evaluation.curves import evaluate_folds
+from flaskapp.evaluation.curves import check_folds, evaluate_folds
 from flaskapp.pairs.lists import read_pairs
 
 
@@ -53,3 +53,10 @@ def test_failures_to_acquire_count_as_non_match_but_choose_nothing():
 def test_what_cannot_choose_is_refused(fold, same):
     with pytest.raises(DataError):
         evaluate_folds([0.1, 0.2, 0.3, 0.4], np.array(same, bool), fold)
+
+
+def test_the_fold_is_named_that_leaves_the_others_one_kind():
+    with pytest.raises(DataError, match=r"fold 4, .* 2 genuine, 0 impostor"):
+        check_folds([True, False, True, True], [4, 4, 7, 7])
+    check_folds([True, False, True, False], [4, 4, 7, 7])
+    check_folds([True, True], [4, 4])

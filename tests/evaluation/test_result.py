@@ -110,6 +110,11 @@ class TestEvaluate:
         # A list whose fold is always the same is no view 2, and everything else can be said of it.
         assert evaluate(scores, same, threshold=0.5, band=(0.5, 0.5), folds=fold * 0).folds is None
 
+    def test_folds_that_failures_leave_one_kind_take_no_other_figure_along(self):
+        found = evaluate([0.9, 0.1, NAN, 0.2], [1, 0, 1, 0], threshold=0.5, band=(0.5, 0.5), folds=[0, 0, 1, 1])
+        assert (found.folds, found.to_json()["view_2"], found.confusion.accuracy) == (None, None, 0.75)
+        assert "fold 0" in found.reasons["view_2"]
+
     def test_too_few_people_make_no_claim(self):
         scores, same = random_pairs(3000)
         found = evaluate(scores, same, threshold=0.5, band=(0.4, 0.6), sources=sources_for(same), replicates=5)
