@@ -265,8 +265,10 @@ class _Page:
         axes.imshow(pixels, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
         axes.autoscale(False)
         axes.set_axis_off()
-        axes.set_title(title, size=size, color=style.INK, loc="left", pad=5)
+        axes.set_title(title, size=size, color=style.INK, loc="left", pad=5, parse_math=False)
         return axes
 
     def write(self, left: float, middle: float, text: str, **style: Any) -> None:
-        self.figure.text(left / self.width, middle / self.height, text, **{"va": "center"} | style)
+        # Names are drawn as they are: between two $ Matplotlib would read maths.
+        place = left / self.width, middle / self.height
+        self.figure.text(*place, text, parse_math=False, **{"va": "center"} | style)

@@ -359,6 +359,15 @@ class TestStyle:
             plots.save(plots.plot_detection(gradient(), [face_at(10)]), tmp_path / folder / name)
         assert (tmp_path / "first" / name).read_bytes()[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
 
+    @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+    def test_whatever_somebody_is_called_can_be_drawn(self, tmp_path, ending):
+        name = "$x^{2$ 100 $ $"
+        faces = plots.plot_faces([(gradient(100, 100), [name])], name, [name])
+        comparison = plots.plot_comparison(view(name, quality=name), view(name), 0.8, (0.4, 0.6), 0.5)
+        for number, figure in enumerate((faces, comparison)):
+            plots.save(figure, tmp_path / f"{number}.{ending}")
+        assert texts_of(faces).count(name) == 3
+
     def test_a_png_is_the_same_to_the_byte(self, tmp_path):
         for name in ("a.png", "b.png"):
             plots.save(plots.plot_detection(gradient(), [face_at(10)]), tmp_path / name)
