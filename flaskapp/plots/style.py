@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from flaskapp.errors import DataError
+from flaskapp.parallel import new_text
 
 MATCH_COLOUR = GENUINE_COLOUR = "#0072B2"
 NON_MATCH_COLOUR = IMPOSTOR_COLOUR = "#D55E00"
@@ -40,7 +41,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as PNG, SVG or PDF, as the file's name ends.
+    """Write a figure as PNG, SVG or PDF, as the file's name ends; an earlier file stays where that fails.
 
     Raises:
         DataError: the name ends otherwise, or the file cannot be written.
@@ -53,7 +54,8 @@ def save(figure: Figure, path: str | Path) -> None:
             f"Write {path.stem}.png, for example.",
         )
     try:
-        figure.savefig(path, metadata=metadata)
+        with new_text(path) as file:
+            figure.savefig(file.buffer, format=path.suffix[1:].lower(), metadata=metadata)
     except OSError as error:
         raise DataError(f"{path.name} cannot be written: {error.strerror}.", "Choose another folder.") from None
 

@@ -380,6 +380,18 @@ class TestStyle:
         with pytest.raises(DataError, match="cannot be written"):
             plots.save(figure, tmp_path / "absent" / "a.png")
 
+    @pytest.mark.parametrize("name", ["a.png", "a.svg", "a.pdf"])
+    def test_where_the_disk_is_full_the_earlier_file_stays(self, tmp_path, monkeypatch, name):
+        def full(_, file, **__):
+            file.write(b"a part")
+            raise OSError(28, "No space left on device")
+
+        (tmp_path / name).write_text("of an earlier run")
+        monkeypatch.setattr(Figure, "savefig", full)
+        with pytest.raises(DataError, match=name):
+            plots.save(plots.plot_detection(gradient(), []), tmp_path / name)
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["of an earlier run"]
+
     def test_pyplot_with_its_global_state_is_never_imported(self):
         code = "import sys, flaskapp.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
         subprocess.run([sys.executable, "-c", code], check=True)
