@@ -7,6 +7,7 @@ colour says, a word, a number or a line style says too.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def save(figure: Figure, path: str | Path) -> None:
             f"Write {path.stem}.png, for example.",
         )
     try:
-        with new_text(path) as file:
+        with new_text(path) as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it
             figure.savefig(file.buffer, format=path.suffix[1:].lower(), metadata=metadata)
     except OSError as error:
         raise DataError(f"{path.name} cannot be written: {error.strerror}.", "Choose another folder.") from None

@@ -368,6 +368,10 @@ class TestStyle:
             plots.save(figure, tmp_path / f"{number}.{ending}")
         assert texts_of(faces).count(name) == 3
 
+    def test_signs_that_the_font_lacks_are_drawn_without_a_warning(self, tmp_path):
+        for ending in ("png", "svg", "pdf"):
+            plots.save(plots.plot_faces([], "安娜", []), tmp_path / f"a.{ending}")
+
     def test_a_png_is_the_same_to_the_byte(self, tmp_path):
         for name in ("a.png", "b.png"):
             plots.save(plots.plot_detection(gradient(), [face_at(10)]), tmp_path / name)
