@@ -67,12 +67,12 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
             click.echo(f"Error: {error.for_photo(shown(photo.relative_to(folder)))}", err=True)
         else:
             rows += [pictures] if sheet and len(rows) < MOST_ROWS else []
-    click.echo(f"{len(photos) - failed:,} photos, {9 * (len(photos) - failed):,} new ones in {shown(out)}")
     if sheet and rows:
         from flaskapp import plots
 
         plots.save(plots.plot_sheet(rows, ["original", *(name.replace("_", " ") for name in TRANSFORMATIONS)]), sheet)
         click.echo(f"Drawn: {shown(sheet)}", err=True)
+    click.echo(f"{len(photos) - failed:,} photos, {9 * (len(photos) - failed):,} new ones in {shown(out)}")
     ctx.exit(2 if failed else 0)
 
 

@@ -91,11 +91,13 @@ def compare(
     except (PhotoError, NotEnoughMemoryError) as error:
         _refuse(ctx, error, paths, as_json)
         return
-    click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, paths))
-    if plot and verification.decision == "out_of_scope":
-        click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
-    elif plot:
-        _plot(verification, known, unknown, plot)
+    try:
+        if plot and verification.decision == "out_of_scope":
+            click.echo("Nothing was drawn: an answer out of scope has no score to show.", err=True)
+        elif plot:
+            _plot(verification, known, unknown, plot)
+    finally:  # last, as its reader may have gone
+        click.echo(json.dumps(verification.to_json(), indent=2) if as_json else _describe(verification, paths))
     ctx.exit(EXIT_CODES[verification.decision])
 
 

@@ -330,7 +330,14 @@ def _photos(
 
 
 def tell(answer: Answer, asked: SimpleNamespace) -> None:
-    """Print the answer, and write what was asked for."""
+    """Write what was asked for, and print the answer: last, as its reader may have gone."""
+    try:
+        _write(answer, asked)
+    finally:
+        _print(answer, asked)
+
+
+def _print(answer: Answer, asked: SimpleNamespace) -> None:
     if asked.as_json:
         click.echo(json.dumps(answer.to_json(), indent=2))
     else:
@@ -339,6 +346,9 @@ def tell(answer: Answer, asked: SimpleNamespace) -> None:
         table += [f"  … and {left:,} more that are inconclusive; --json and --csv list them all."] * (left > 0)
         click.echo("\n".join([*table, *[""] * bool(table), *answer.sentences()]))
     report_left_out({name: error.message for name, error in answer.seen.failed.items()}, "cannot be used", MORE)
+
+
+def _write(answer: Answer, asked: SimpleNamespace) -> None:
     if asked.csv_file:
         _write_csv(answer, asked.csv_file)
     if asked.copy_to:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -76,6 +77,16 @@ def rows(told: Result) -> list[list[str]]:
 
 def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+def full(*_) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def gone(*_, err: bool = False) -> None:
+    """Stand for ``click.echo`` into a pipe that nobody reads any more."""
+    if not err:
+        raise BrokenPipeError
 
 
 class TestTable:
@@ -257,12 +268,22 @@ class TestOutputs:
         assert "beach.jpg: It lies where copies go." in told.stderr
 
     def test_half_a_copy_is_none(self, run, monkeypatch):
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
         monkeypatch.setattr(shutil, "copystat", full)
         assert run("anna.jpg", "holiday", "--copy-to", "found").exit_code == 2
         assert files(Path("found")) == set()
+
+    def test_what_was_asked_for_is_written_though_nobody_reads_the_answer(self, run, monkeypatch):
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr(click, "echo", gone)
+        words = "--csv", "out.csv", "--copy-to", "found", "--plot", "out.png"
+        assert run("anna.jpg", "holiday", *words).exit_code == 2
+        assert Path("out.csv").exists() and Path("out.png").exists()
+        assert files(Path("found")) == {"beach.jpg", "both.png"}
+
+    def test_the_answer_is_told_though_it_cannot_be_written(self, run, monkeypatch):
+        monkeypatch.setattr(searching, "_write_csv", full)
+        told = run("anna.jpg", "holiday", "--csv", "out.csv")
+        assert (told.exit_code, len(rows(told))) == (2, 3)
 
     def test_nothing_is_written_but_what_was_asked_for(self, run, monkeypatch, tmp_path):
         monkeypatch.setenv("HOME", str(tmp_path))
