@@ -27,7 +27,7 @@ from flaskapp.detection.face import SMALLEST_FACE
 from flaskapp.errors import DataError, FacialRecognitionError, NotEnoughMemoryError, PhotoError
 from flaskapp.evaluation.decisions import Band, decide
 from flaskapp.finding import Bar, Expected, Finding, FoundFace, bars_of, least_bar
-from flaskapp.parallel import map_in_order
+from flaskapp.parallel import map_in_order, new_text
 from flaskapp.preprocess.files import look_through, read_photo
 from flaskapp.quality import GRADES, Grade, grades_of
 from flaskapp.report import Section, Table
@@ -360,8 +360,7 @@ def _write(answer: Answer, asked: SimpleNamespace) -> None:
 
 
 def _write_csv(answer: Answer, path: Path) -> None:
-    # Names that are no text come out as the bytes they are.
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with new_text(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for told in (one.to_json() for one in answer.found):
@@ -389,8 +388,10 @@ def _copied(photo: Path, folder: Path) -> bool:
             with file:
                 file.write(data)
             shutil.copystat(photo, target)
-        except BaseException:
+        except BaseException as error:
             target.unlink()  # a part of a photo is none
+            if isinstance(error, OSError):
+                error.filename = str(target)
             raise
         return True
     raise AssertionError  # numbers have no end
@@ -422,7 +423,8 @@ def _draw(answer: Answer, path: Path) -> None:
     if answer.seen.failed:
         rows = [(shown(Path(name)), error.message) for name, error in answer.seen.failed.items()]
         sections.append(Section("Cannot be used", (), Table(("photo", "why"), rows)))
-    path.write_text(report.page(title, SHOWS_FACES, sections), encoding="utf-8")
+    with new_text(path) as file:
+        file.write(report.page(title, SHOWS_FACES, sections))
 
 
 def _faces(found: Iterable[Found]) -> Iterator[tuple[np.ndarray, tuple[str, ...]]]:

@@ -269,8 +269,23 @@ class TestOutputs:
 
     def test_half_a_copy_is_none(self, run, monkeypatch):
         monkeypatch.setattr(shutil, "copystat", full)
-        assert run("anna.jpg", "holiday", "--copy-to", "found").exit_code == 2
+        told = run("anna.jpg", "holiday", "--copy-to", "found")
+        assert (told.exit_code, str(Path("found/beach.jpg")) in told.stderr) == (2, True)
         assert files(Path("found")) == set()
+
+    @pytest.mark.parametrize(("option", "name"), [("--csv", "out.csv"), ("--plot", "out.html")])
+    def test_where_there_is_no_room_the_earlier_file_stays_and_is_named(self, run, option, name):
+        pytest.importorskip("matplotlib")
+        resource = pytest.importorskip("resource")
+        Path(name).write_text("of an earlier run")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        try:
+            told = run("anna.jpg", "holiday", option, name)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (told.exit_code, name in told.stderr) == (2, True)
+        assert Path(name).read_text() == "of an earlier run"
 
     def test_what_was_asked_for_is_written_though_nobody_reads_the_answer(self, run, monkeypatch):
         pytest.importorskip("matplotlib")
