@@ -263,7 +263,7 @@ def _plot(verification: Verification, references: list[bytes], probe: bytes, out
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", nargs=-1, required=True, type=FILE, metavar="PHOTO…")
+@click.argument("photos", nargs=-1, required=True, type=ANY_PATH, metavar="PHOTO…")
 @click.option("--json", "as_json", is_flag=True, help="Print the faces as JSON, one entry for each photo.")
 @click.option("--plot", type=FIGURES, metavar="DIR", help="Draw each photo's faces into DIR.")
 @click.pass_context

@@ -339,13 +339,12 @@ class TestDetect:
         assert (told["turned"], told["notes"], told["photo_size_wh"]) == (90, [words[-1].strip()], [600, 512])
 
     def test_bad_files_are_reported_and_the_others_still_listed(self, files):
-        result = run("detect", files / "empty.jpg", files / "hopper.jpg", files / "huge.jpg", files / "small.gif")
+        bad = [files / name for name in ("empty.jpg", "huge.jpg", "missing.jpg", "small.gif", ".")]
+        result = run("detect", bad[0], files / "hopper.jpg", *bad[1:])
         assert result.exit_code == 2
         assert result.stdout.startswith(f"{files / 'hopper.jpg'}: 1 face")
         errors = result.stderr.splitlines()
-        assert [error.split(": ")[:2] for error in errors] == [
-            ["Error", str(files / name)] for name in ("empty.jpg", "huge.jpg", "small.gif")
-        ]
+        assert [error.split(": ")[:2] for error in errors] == [["Error", str(photo)] for photo in bad]
 
     def test_json_has_an_entry_for_every_photo(self, files):
         result = run("detect", files / "hopper.jpg", files / "cut.jpg", files / "nobody.png", "--json")
