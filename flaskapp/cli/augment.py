@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +89,12 @@ def _write_all(photo: Path, places: list[Path], seed: int) -> list[np.ndarray]:
     pixels = decode_photo(read_photo(photo)).at_full_scale().pixels
     pictures = [pixels, *(change(pixels, seed) for change in TRANSFORMATIONS.values())]
     places[0].parent.mkdir(parents=True, exist_ok=True)
-    for place, changed in zip(places, pictures[1:], strict=True):
-        Image.fromarray(changed).save(place, quality=QUALITY)
+    new = zip(places, pictures[1:], strict=True)
+    try:  # the longest name first: where that is too long, none is written
+        for place, changed in sorted(new, key=lambda both: len(both[0].name), reverse=True):
+            Image.fromarray(changed).save(place, quality=QUALITY)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise PhotoError("The name is too long to be continued.", "Give it a shorter one.") from None
     return [resized(picture, THUMBNAIL / max(picture.shape))[0] for picture in pictures]

@@ -52,7 +52,7 @@ def is_output(param: click.Parameter) -> bool:
 
 def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
     """End, before anything is written, where a file to write is one that is read, by whatever name or link."""
-    there = {_identity(path): path for path in written if path.is_file()}
+    there = {_identity(path): path for path in written if os.path.isfile(path)}  # noqa: PTH113 - Path raises at long names
     if not there:
         return
     from flaskapp.weights.info import default_weights_path
@@ -67,7 +67,7 @@ def refuse_overwriting(written: Iterable[Path], read: Iterable[Path]) -> None:
 
 def _identity(path: Path) -> tuple[int, int] | Path:
     """Return what tells files apart: hard links and other spellings of a name have one."""
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113
         status = path.stat()
         return status.st_dev, status.st_ino
     return path.resolve()

@@ -193,3 +193,12 @@ class TestReaders:
         assert done.exit_code == 0, done.stderr
         assert all(told in done.stderr for told in self.TOLD)
         assert len(list((tmp_path / "out").rglob("*.jpg"))) == 4 * 9
+
+    def test_augment_leaves_out_a_photo_whose_name_is_too_long_to_be_continued(self, people, tmp_path):
+        shutil.copy(HOPPER, people / ("long" * 58 + ".jpg"))
+        done = CliRunner().invoke(main, ["augment", str(people), "--out", str(tmp_path / "out")])
+        assert done.exit_code == 2
+        assert [line.startswith("Error: long") for line in done.stderr.splitlines()].count(True) == 1
+        names = [path.name for path in (tmp_path / "out").rglob("*.jpg")]
+        assert len(names) == 4 * 9
+        assert not [name for name in names if name.startswith("long")]
