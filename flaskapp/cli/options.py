@@ -70,7 +70,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     if os.path.isfile(path):  # noqa: PTH113
         status = path.stat()
         return status.st_dev, status.st_ino
-    return path.resolve()
+    return Path(os.path.realpath(path))  # also of a link to itself
 
 
 class Output(click.Path):

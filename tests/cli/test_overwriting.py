@@ -107,3 +107,11 @@ def test_what_an_earlier_run_wrote_may_be_written_over(folder):
     assert run("compare", "a.jpg", "b.png", "--plot", "b.svg").exit_code != 2
     assert run("evaluate", "--pairs", "pairs.csv", "--root", ".", "--json", "told.json").exit_code == 0
     assert b"of an earlier run" not in {path.read_bytes() for path in earlier}
+
+
+def test_a_link_to_itself_overwrites_nothing(folder):
+    Path("loop.jpg").symlink_to("loop.jpg")
+    Path("a.faces.png").write_text("of an earlier run")
+    told = run("detect", "loop.jpg", "a.jpg", "--plot", ".")
+    assert (told.exit_code, "loop.jpg" in told.stderr) == (2, True)
+    assert told.stdout.startswith("a.jpg: 1 face")
