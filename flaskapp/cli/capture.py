@@ -14,7 +14,7 @@ QUALITY = 95
 
 @click.command()
 @click.option("--out", required=True, type=OUTPUT_FOLDER, metavar="DIR", help="Where the photos go.")
-@click.option("--camera", type=click.IntRange(min=0), default=0, help="Number of the camera.")
+@click.option("--camera", type=click.IntRange(0, 2**31 - 1), default=0, help="Number of the camera.")
 @click.option("--video", type=FILE, metavar="FILE", help="A film in place of the camera.")
 @click.option("--photos", type=click.IntRange(min=11), default=15, help="How many to take.")
 @click.option("--every", type=click.IntRange(min=1), default=5, help="Look at every N-th frame.")
@@ -46,9 +46,10 @@ def capture(
     from flaskapp.personal.capture import GLASSES, Guide, read_camera
 
     guide, ends, last = Guide(photos), time.monotonic() + seconds, ""
-    click.echo(f"{guide.next_step()} {GLASSES}", err=True)
     try:
         for frame in read_camera(str(video) if video else camera, every):
+            if not last:
+                click.echo(f"{guide.next_step()} {GLASSES}", err=True)
             glance = guide.show(frame)
             if glance.kept:
                 out.mkdir(parents=True, exist_ok=True)

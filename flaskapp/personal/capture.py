@@ -8,6 +8,7 @@ worth. Whether somebody wears glasses no landmark tells: that is asked for and t
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -177,16 +178,20 @@ def read_camera(source: int | str, every: int = 1) -> Iterator[np.ndarray]:
     """Yield one of so many frames, uint8 (H, W, 3) RGB, of a camera by its number, or of a video file.
 
     Raises:
-        DataError: it cannot be opened.
+        DataError: it cannot be opened, or shows no frame.
     """
+    # What OpenCV and FFmpeg print of their own says less than the error does.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    what = f"Camera {source}" if isinstance(source, int) else "The video"
     camera = cv2.VideoCapture(source)
-    if not camera.isOpened():
-        camera.release()
-        what = f"Camera {source}" if isinstance(source, int) else "The video"
-        raise DataError(f"{what} cannot be opened.", "Check that it is there, and that no other program uses it.")
     try:
+        if not camera.isOpened():
+            raise DataError(f"{what} cannot be opened.", "Check that it is there, and that no other program uses it.")
         for number in itertools.count():
             there, frame = camera.read()
+            if not there and number == 0:
+                raise DataError(f"{what} shows no frame.", "Check that it shows something in another program.")
             if not there:
                 return
             if number % every == 0:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,6 +17,7 @@ from flaskapp.detection import Face
 from flaskapp.errors import DataError
 from flaskapp.personal import capture
 from flaskapp.personal.capture import LEAST_SHARPNESS, WANTED, Guide, Look, look_at, read_camera
+from tests.conftest import ROOT
 
 
 def frame_of(pixels: np.ndarray, size: float = 1.0, gain: float = 1.0, turn: float = 0.0) -> np.ndarray:
@@ -133,6 +137,22 @@ class TestCommand:
         assert len(list(read_camera(str(film)))) == 7
         assert len(list(read_camera(str(film), every=3))) == 3
 
-    def test_without_a_camera_it_says_so(self, tmp_path):
-        with pytest.raises(DataError, match="cannot be opened"):
-            next(read_camera(str(tmp_path / "nothing.avi")))
+    @pytest.mark.parametrize("name", ["nothing.avi", "text.jpg"])
+    def test_where_there_is_nothing_to_see_that_is_said(self, tmp_path, name):
+        (tmp_path / "text.jpg").write_text("no photo")
+        with pytest.raises(DataError, match="video"):
+            next(read_camera(str(tmp_path / name)))
+
+    @pytest.mark.parametrize("words", [("--camera", "99"), ("--video", "text.jpg")])
+    def test_without_a_camera_or_a_film_it_says_so_and_nothing_else(self, tmp_path, words):
+        (tmp_path / "text.jpg").write_text("no photo")
+        command = [sys.executable, "-m", "flaskapp.cli", "capture", "--out", "photos", *words]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("Error: ")
+
+    def test_a_number_that_no_camera_can_have_is_wrong_usage(self):
+        done = CliRunner().invoke(main, ["capture", "--out", "photos", "--camera", str(2**31)])
+        assert (done.exit_code, "--camera" in done.stderr) == (2, True)
