@@ -32,7 +32,7 @@ def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[s
 
 
 @click.command(cls=ReadingCommand)
-@click.argument("photos", nargs=-1, required=True, type=PATH, metavar="[REFERENCE…] PROBE")
+@click.argument("photos", nargs=-1, type=PATH, metavar="[REFERENCE…] PROBE")
 @click.option("--probe", type=FILE, metavar="PHOTO", help="The new photo; all others are references then.")
 @click.option(
     "--reference-face",
@@ -109,12 +109,13 @@ def _told_apart(photos: Sequence[Path], probe: Path | None, model: Path | None) 
     from flaskapp.preprocess.files import check_photos, look_through
     from flaskapp.weights.info import MOST_REFERENCES
 
+    count = len(photos) + (probe is not None)
+    if count < (1 if model else 2) or (probe is None and count > 2):
+        raise click.UsageError(
+            "Name a reference and the new photo, or several references and --probe. "
+            "One photo is enough for a personal model: --model."
+        )
     if probe is None:
-        if len(photos) != 2 and not (model and len(photos) == 1):
-            raise click.UsageError(
-                "Name a reference and the new photo, or several references and --probe. "
-                "One photo is enough for a personal model: --model."
-            )
         *photos, probe = photos
         if probe.is_dir():
             raise click.UsageError(f"{shown(probe)} is a folder; the new photo is a file.")

@@ -10,6 +10,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from personal_models import write_model
 from PIL import Image
 from weights_files import write_note, write_weights_files
 
@@ -259,6 +260,14 @@ class TestReferences:
         more = json.loads(run("compare", tmp_path / "anna", "hopper.jpg", "--probe", "hopper.jpg", "--json").stdout)
         assert more["references"]["count"] == 3
 
+    def test_a_personal_model_takes_a_named_probe_alone(self, tmp_path):
+        model = write_model(tmp_path / "my_model")
+        named = run("compare", "--probe", "hopper.jpg", "--model", model, "--json")
+        plain = run("compare", "hopper.jpg", "--model", model, "--json")
+        assert named.exit_code == plain.exit_code != 2
+        told, same = (json.loads(result.stdout)["similarity_score"] for result in (named, plain))
+        assert told == same
+
     def test_odd_ones_are_named(self, use):
         use("non_match")
         told = run("compare", "hopper.jpg", "hopper.jpg", "--probe", "hopper.jpg")
@@ -299,6 +308,7 @@ class TestReferences:
             [".", "."],
             ["none", "hopper.jpg"],
             ["hopper.jpg", "--probe", "."],
+            ["--probe", "hopper.jpg"],
             ["hopper.jpg", "hopper.jpg", "--reference-face", "2:1"],
             ["hopper.jpg", "hopper.jpg", "--reference-face", "1", "--reference-face", "2"],
             ["hopper.jpg", "hopper.jpg", "--reference-face", "0"],
