@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from flaskapp.verifier import FaceInPhoto, Verification
 
 EXIT_CODES = {"match": 0, "non_match": 1, "inconclusive": 3, "out_of_scope": 4}
+HOW_TO_CHOOSE = "Write 2 for face 2 of the first reference, 3:2 for that of the third."
 
 
 def _numbers_of_faces(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return which references and which of their faces: "2" is face 2 of the first, "3:2" that of the third."""
     found = [re.fullmatch(r"(?:([1-9]\d?):)?([1-9]\d{0,3})", face) for face in value]
     if not all(found):
-        raise click.BadParameter("Write 2 for face 2 of the first reference, 3:2 for that of the third.", ctx, param)
+        raise click.BadParameter(HOW_TO_CHOOSE, ctx, param)
     return [(int(face[1] or 1), int(face[2])) for face in found if face]
 
 
@@ -133,9 +134,12 @@ def _told_apart(photos: Sequence[Path], probe: Path | None, model: Path | None) 
 
 def _faces_of(given: Sequence[tuple[int, int]], count: int) -> list[int | None]:
     """Return the face of each reference that was chosen, or None."""
-    faces = dict(given)
-    if len(faces) < len(given) or not set(faces) <= set(range(1, count + 1)):
-        raise click.BadParameter(f"Expected one face each of {count} references.", param_hint="--reference-face")
+    faces: dict[int, int] = {}
+    for number, face in given:
+        if number > count or number in faces:
+            wrong = "There is no" if number > count else "Two faces are named of"
+            raise click.BadParameter(f"{wrong} reference {number}. {HOW_TO_CHOOSE}", param_hint="--reference-face")
+        faces[number] = face
     return [faces.get(number) for number in range(1, count + 1)]
 
 

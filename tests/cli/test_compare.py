@@ -320,6 +320,10 @@ class TestReferences:
         assert (result.exit_code, result.stdout) == (2, "")
         assert "Error: " in result.stderr
 
+    def test_a_reference_that_is_not_there_is_named_with_what_to_try(self):
+        told = run("compare", "hopper.jpg", "hopper.jpg", "--reference-face", "3:1").stderr
+        assert all(words in told for words in ("no reference 3.", "Write 2"))
+
     def test_a_folder_without_photos_says_so(self, tmp_path):
         result = run("compare", tmp_path, "hopper.jpg")
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
