@@ -14,10 +14,6 @@ import click
 
 from flaskapp.errors import MissingExtraError, how_to_install
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-PATH = click.Path(exists=True, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-ANY_PATH = click.Path(path_type=Path)  # whether it is there, its reader says better
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # flaskapp.plots knows no others
 
 
@@ -73,19 +69,32 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     return Path(os.path.realpath(path))  # also of a link to itself
 
 
-class Output(click.Path):
+class NamedPath(click.Path):
+    """A path that is not empty: an unset variable of the shell would else name the folder one stands in."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(path_type=Path, **settings)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path, or end with what is wrong with it."""
+        if not os.fspath(value):
+            self.fail("The path is empty.", param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+class Output(NamedPath):
     """A file or folder to write: whether that can work is found out before the work starts.
 
     The suffixes say how the file's name may end, if any are given; what is drawn takes an extra of the package.
     """
 
     def __init__(self, *suffixes: str, drawn: bool = False, **settings: Any) -> None:
-        super().__init__(writable=True, path_type=Path, **settings)
+        super().__init__(writable=True, **settings)
         self.suffixes, self.drawn = suffixes, drawn
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path, or end with what is wrong with it, or what to install."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        path = super().convert(value, param, ctx)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{shown(path)} must end in {', '.join(self.suffixes)}.", param, ctx)
         folder = path.parent if self.file_okay else next(filter(Path.exists, (path, *path.parents)), Path())
@@ -116,6 +125,10 @@ def finite(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
+FILE = NamedPath(exists=True, dir_okay=False)
+PATH = NamedPath(exists=True)
+FOLDER = NamedPath(exists=True, file_okay=False)
+ANY_PATH = NamedPath()  # whether it is there, its reader says better
 OUTPUT_FILE = Output(dir_okay=False)
 OUTPUT_FOLDER = Output(file_okay=False)
 FIGURE = Output(*FIGURE_SUFFIXES, drawn=True, dir_okay=False)

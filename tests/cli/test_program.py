@@ -175,6 +175,13 @@ class TestOptions:
         assert "would be overwritten" in told.output
         assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes() == b"dear to me"
 
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_an_empty_path_is_refused_wherever_one_is_asked_for(self, command):
+        for param in main.commands[command].params:
+            if isinstance(param.type, click.Path):
+                with pytest.raises(click.BadParameter, match="empty"):
+                    param.type.convert("", param, None)
+
     def test_a_new_folder_may_lie_in_a_new_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         convert = options.OUTPUT_FOLDER.convert
