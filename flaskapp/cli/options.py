@@ -97,12 +97,26 @@ class Output(NamedPath):
         path = super().convert(value, param, ctx)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"{shown(path)} must end in {', '.join(self.suffixes)}.", param, ctx)
-        folder = path.parent if self.file_okay else next(filter(Path.exists, (path, *path.parents)), Path())
+        self._check_place(path, param, ctx)
+        if self.drawn and importlib.util.find_spec("matplotlib") is None:
+            raise MissingExtraError(
+                "Pictures need matplotlib, which is not installed.", f"Run {how_to_install('plots')}."
+            )
+        return path
+
+    def _check_place(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
+        """End where the path cannot be written: a new folder beside it, or in it, must be allowed."""
+        if self.file_okay and path.exists() and not path.is_file():
+            return  # a pipe or a device
+        real = Path(os.path.realpath(path))
+        folder = real.parent if self.file_okay else next(filter(os.path.lexists, (path, *path.parents)), Path())
+        if real.is_symlink():
+            self.fail(f"{shown(path)} cannot be written: it is a link to itself.", param, ctx)
         if not folder.is_dir():
             self.fail(f"{shown(path)} cannot be written: there is no folder {shown(folder)}.", param, ctx)
         try:
             allowed = os.access(folder, os.W_OK)
-            if allowed and not self.file_okay:  # /proc and others allow new folders in name only
+            if allowed:  # /proc and others allow it in name only
                 import tempfile
 
                 tempfile.TemporaryDirectory(dir=folder).cleanup()
@@ -110,11 +124,6 @@ class Output(NamedPath):
             allowed = False
         if not allowed:
             self.fail(f"{shown(path)} cannot be written: {shown(folder)} allows no writing.", param, ctx)
-        if self.drawn and importlib.util.find_spec("matplotlib") is None:
-            raise MissingExtraError(
-                "Pictures need matplotlib, which is not installed.", f"Run {how_to_install('plots')}."
-            )
-        return path
 
 
 def finite(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

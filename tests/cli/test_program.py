@@ -190,6 +190,33 @@ class TestOptions:
         with pytest.raises(click.BadParameter, match="cannot be written"):
             convert("a/b/c", None, None)
 
+    @pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+    @pytest.mark.parametrize("kind", [options.OUTPUT_FILE, options.OUTPUT_FOLDER], ids=["file", "folder"])
+    def test_links_that_cannot_be_written_are_noticed_before_the_work(self, tmp_path, monkeypatch, kind):
+        monkeypatch.chdir(tmp_path)
+        Path("loop").symlink_to("loop")
+        Path("dangling").symlink_to("no/such/folder")
+        for name in ("loop", "dangling"):
+            with pytest.raises(click.BadParameter, match=f"{name} cannot be written"):
+                kind.convert(name, None, None)
+
+    @pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no such folder")
+    @pytest.mark.parametrize("kind", [options.OUTPUT_FILE, options.OUTPUT_FOLDER], ids=["file", "folder"])
+    def test_a_folder_that_allows_writing_in_name_only_is_noticed_before_the_work(self, kind):
+        with pytest.raises(click.BadParameter, match="cannot be written"):
+            kind.convert("/proc/new", None, None)
+
+    @pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+    def test_what_can_be_written_through_a_link_may_be(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("new").symlink_to("where it goes")
+        Path("nothing").symlink_to(os.devnull)
+        reading, writing = os.pipe()
+        for name in ("new", "nothing", f"/dev/fd/{writing}"):
+            assert options.OUTPUT_FILE.convert(name, None, None) == Path(name)
+        os.close(reading)
+        os.close(writing)
+
     @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
     def test_a_folder_that_allows_no_writing_is_named(self, tmp_path):
         tmp_path.chmod(0o500)
