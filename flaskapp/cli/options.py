@@ -96,7 +96,8 @@ class Output(NamedPath):
         """Return the path, or end with what is wrong with it, or what to install."""
         path = super().convert(value, param, ctx)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
-            self.fail(f"{shown(path)} must end in {', '.join(self.suffixes)}.", param, ctx)
+            endings = " or ".join(", ".join(self.suffixes).rsplit(", ", 1))
+            self.fail(f"{shown(path)} must end in {endings}.", param, ctx)
         self._check_place(path, param, ctx)
         if self.drawn and importlib.util.find_spec("matplotlib") is None:
             raise MissingExtraError(

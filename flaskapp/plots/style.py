@@ -51,7 +51,7 @@ def save(figure: Figure, path: str | Path) -> None:
     metadata = FORMATS.get(path.suffix.lower())
     if metadata is None:
         raise DataError(
-            f"A figure expects a file name ending in {', '.join(FORMATS)}. Received: {path.name}.",
+            f"A figure expects a file name ending in {' or '.join(FORMATS)}. Received: {path.name}.",
             f"Write {path.stem}.png, for example.",
         )
     try:

@@ -182,6 +182,13 @@ class TestOptions:
                 with pytest.raises(click.BadParameter, match="empty"):
                     param.type.convert("", param, None)
 
+    @pytest.mark.parametrize(
+        ("suffixes", "said"), [((".h5",), "in .h5."), ((".png", ".svg", ".pdf"), "in .png, .svg or .pdf.")]
+    )
+    def test_how_a_name_may_end_is_said(self, suffixes, said):
+        with pytest.raises(click.BadParameter, match=re.escape(said)):
+            options.Output(*suffixes).convert("a.gif", None, None)
+
     def test_a_new_folder_may_lie_in_a_new_folder(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         convert = options.OUTPUT_FOLDER.convert

@@ -379,7 +379,7 @@ class TestStyle:
 
     def test_where_it_cannot_be_saved_is_said(self, tmp_path):
         figure = plots.plot_detection(gradient(), [])
-        with pytest.raises(DataError, match=r"ending in .png, .svg, .pdf. Received: a.gif"):
+        with pytest.raises(DataError, match=r"ending in .png or .svg or .pdf. Received: a.gif"):
             plots.save(figure, tmp_path / "a.gif")
         with pytest.raises(DataError, match="cannot be written"):
             plots.save(figure, tmp_path / "absent" / "a.png")
