@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import logging
 import math
 import os
 from collections.abc import Iterable
@@ -103,6 +104,8 @@ class Output(NamedPath):
             raise MissingExtraError(
                 "Pictures need matplotlib, which is not installed.", f"Run {how_to_install('plots')}."
             )
+        # Where it may not write at home it would tell at length where it keeps its cache.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         return path
 
     def _check_place(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:

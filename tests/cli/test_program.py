@@ -314,6 +314,17 @@ class TestProcesses:
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert not set(done.stderr.split()) & {"numpy", "cv2", "PIL", "h5py", "onnx", "onnxruntime", "flask"}
 
+    @pytest.mark.skipif(os.name != "posix", reason="homes are named otherwise elsewhere")
+    def test_a_home_that_cannot_be_written_is_no_matter_for_a_picture(self, program, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib")
+        monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, os.devnull)
+        process = start(program, "detect", PORTRAITS / "grace_hopper.jpg", "--plot", tmp_path / "boxes")
+        _, errors = process.communicate()
+        assert (process.returncode, errors) == (0, "")
+        assert (tmp_path / "boxes" / "grace_hopper.faces.png").exists()
+
     def test_training_without_the_extra_says_how_to_get_it(self, tmp_path):
         code = "import sys\nsys.modules['keras'] = None\nfrom flaskapp.cli.program import main\nmain(sys.argv[1:])"
         command = [sys.executable, "-c", code, "train", "--me", str(tmp_path), "--out", str(tmp_path / "model")]
