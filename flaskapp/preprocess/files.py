@@ -70,22 +70,23 @@ def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, str]]:
         folder: where to look.
         roots: folders that are looked through in any case; a link to somewhere else is followed and added.
     """
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        yield folder, f"The folder cannot be read: {error.strerror}."
-        return
-    for entry in entries:
-        if not os.path.isdir(entry):  # noqa: PTH112 - Path raises where the folder may be listed and not entered
-            yield entry, ""
-            continue
-        if os.path.islink(entry):  # noqa: PTH114
-            target = entry.resolve()
-            if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
-                yield entry, "It is a link to a folder that is looked through anyway."
+    waiting = [folder]  # the next one last: however deep folders lie, no call lies within another
+    while waiting:
+        path = waiting.pop()
+        if path != folder:
+            if not os.path.isdir(path):  # noqa: PTH112 - Path raises where the folder may be listed and not entered
+                yield path, ""
                 continue
-            roots.append(target)
-        yield from _walk(entry, roots)
+            if os.path.islink(path):  # noqa: PTH114
+                target = path.resolve()
+                if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
+                    yield path, "It is a link to a folder that is looked through anyway."
+                    continue
+                roots.append(target)
+        try:
+            waiting += sorted(path.iterdir(), reverse=True)
+        except OSError as error:
+            yield path, f"The folder cannot be read: {error.strerror}."
 
 
 def _reason_against(path: Path) -> str:

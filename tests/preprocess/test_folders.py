@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,19 @@ def test_links_to_folders_elsewhere_are_followed_once_and_others_told(tmp_path):
     content = look_through(album)
     assert content.names == ["anna/1.jpg", "bert/1.jpg"]
     assert content.passed_over.keys() == {"bert again", "best", "anna/up", "bert/round"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths are shorter elsewhere")
+def test_folders_may_lie_as_deep_as_they_like(tmp_path):
+    deepest = tmp_path.joinpath(*["f"] * 200)
+    deepest.mkdir(parents=True)
+    shutil.copy(HOPPER, deepest / "1.jpg")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        assert look_through(tmp_path).names == ["f/" * 200 + "1.jpg"]
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may look everywhere")
