@@ -51,6 +51,7 @@ class Person:
         templates: float32 (N, 4096), 1 to 20 embeddings.
         faces: the N faces by their photos; none of a personal model.
         odd: which of these photos do not look like the others.
+        read: these photos, and those that were read and not chosen.
         counts: of matches with a personal model's owner.
     """
 
@@ -58,6 +59,7 @@ class Person:
     templates: np.ndarray
     faces: Mapping[str, FaceInPhoto] = field(default_factory=dict)
     odd: Collection[str] = ()
+    read: Collection[Path] = ()
     counts: VerdictCounts | None = None
 
 
@@ -235,7 +237,7 @@ def search(asked: SimpleNamespace) -> None:
     """Look for one person as the command asks, and tell what was found, all of it or until Ctrl-C."""
     written = [file for file in (asked.csv_file, asked.plot) if file]
     verifier, person, places = _person(asked, written)
-    references = {Path(name).resolve() for name in person.faces}
+    references = {photo.resolve() for photo in person.read}
     photos, passed_over = _photos(places, written, references, asked.copy_to)
     report_left_out(passed_over, "passed over", MORE)
     if not photos:
@@ -303,7 +305,7 @@ def _read_person(verifier: Verifier, place: Path, written: Collection[Path]) -> 
     odd = [list(faces)[number] for number in verifier.runtime.odd_ones(templates[chosen])]
     report_left_out(dict.fromkeys(odd, "It does not look like the others. Is it the same person?"), "reference")
     name = f"{len(faces)} photos in {shown(place)}" if place.is_dir() else shown(place)
-    return Person(name, templates[chosen], faces, odd)
+    return Person(name, templates[chosen], faces, odd, [photo for photo, _ in read_ones])
 
 
 def _photos(

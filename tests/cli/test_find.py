@@ -171,6 +171,15 @@ class TestReferences:
         told = json.loads(run("anna", "holiday", "--json").stdout)
         assert [Path(one["photo"]).name for one in told["references"]] == ["eileen_collins.jpg"]
 
+    def test_one_that_was_read_and_not_chosen_is_not_found(self, run, monkeypatch):
+        monkeypatch.setattr(runtime, "MOST_REFERENCES", 1)
+        Path("anna").mkdir()
+        for photo in (HOPPER, COLLINS):
+            shutil.copy(photo, "anna")
+        told = run("anna", "anna", "holiday/bert.jpg", "--json")
+        assert [one["photo"] for one in json.loads(told.stdout)["found"]] == [str(Path("holiday/bert.jpg"))]
+        assert len(json.loads(told.stdout)["passed_over"]) == 2
+
     def test_one_that_shows_somebody_else_is_named(self, run, monkeypatch):
         monkeypatch.setattr(Runtime, "odd_ones", lambda _, references: (1,) if len(references) == 3 else ())
         Path("anna").mkdir()
