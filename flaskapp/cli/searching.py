@@ -24,7 +24,7 @@ from flaskapp.cli.exit_codes import USAGE
 from flaskapp.cli.options import FIGURE_SUFFIXES, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.detection.face import SMALLEST_FACE
-from flaskapp.errors import DataError, FacialRecognitionError, NotEnoughMemoryError, PhotoError
+from flaskapp.errors import DataError, FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, decide
 from flaskapp.finding import Bar, Expected, Finding, FoundFace, bars_of, least_bar
 from flaskapp.parallel import map_in_order, new_text
@@ -284,6 +284,8 @@ def _read_person(verifier: Verifier, place: Path, written: Collection[Path]) -> 
     def read(photo: Path) -> tuple[FaceInPhoto, np.ndarray] | str:
         try:
             return verifier.embed(photo)
+        except SeveralFacesError as error:
+            return error.message  # it advises to choose one, which find has no option for
         except (PhotoError, NotEnoughMemoryError) as error:
             return str(error)
 

@@ -198,6 +198,7 @@ class TestReferences:
         told = run(reference, "holiday")
         assert (told.exit_code, told.stdout) == (2, "")
         assert f"no photo in {Path(reference)} by which to know the person" in told.stderr
+        assert "Choose one by its number" not in told.stderr
 
     def test_a_personal_model_knows_whom_to_look_for(self, run, tmp_path):
         model = write_model(tmp_path / "my_model", scope=0.5)
