@@ -39,6 +39,8 @@ MOST_INCONCLUSIVE, MOST_ALSO, MOST_IN_FIGURE, MOST_DRAWN = 10, 5, 60, 300
 MORE = "more; --json lists them all."
 HEAD = ("photo", "face", "verdict", "score", "quality")
 COLUMNS = ("photo", "decision", "similarity_score", "number", "faces", "also_match", "quality", "reasons", "box_xyxy")
+IS_REFERENCE, IS_COPY = "It is one of the references.", "It lies where copies go."
+PASSED_OVER = {IS_REFERENCE: "the references", IS_COPY: "those that lie where copies go"}
 SHOWS_FACES = "This shows faces: hand it on only if everybody in it agrees."
 
 
@@ -242,7 +244,11 @@ def search(asked: SimpleNamespace) -> None:
     report_left_out(passed_over, "passed over", MORE)
     if not photos:
         where = ", ".join(map(shown, places))
-        raise DataError(f"There are no photos to look at in {where}.", "Photos are JPEG, PNG, WebP or HEIC.")
+        but = " and ".join(words for reason, words in PASSED_OVER.items() if reason in passed_over.values())
+        raise DataError(
+            f"There are no photos to look at in {where}{' but ' * bool(but)}{but}.",
+            "Name other photos or folders." if but else "Photos are JPEG, PNG, WebP or HEIC.",
+        )
     certainty, info = certainties(person.templates), verifier.weights
     bars = bars_of(info, [GRADES[place] for place in grades_of(certainty, info.grade_bounds)], person.counts)
     seen, stopped = Seen(), False
@@ -327,9 +333,9 @@ def _photos(
     refuse_overwriting(written, found)
     for real, photo in found.items():
         if real in references:
-            passed_over[str(photo)] = "It is one of the references."
+            passed_over[str(photo)] = IS_REFERENCE
         elif copies and real.is_relative_to(copies.resolve()):
-            passed_over[str(photo)] = "It lies where copies go."
+            passed_over[str(photo)] = IS_COPY
     return [photo for photo in found.values() if str(photo) not in passed_over], passed_over
 
 

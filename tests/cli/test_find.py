@@ -435,6 +435,15 @@ class TestUsage:
         told = run("anna.jpg", "empty")
         assert (told.exit_code, "no photos to look at in empty" in told.stderr) == (2, True)
 
+    @pytest.mark.parametrize(
+        ("words", "what"), [(["anna.jpg"], "references"), (["holiday", "--copy-to", "holiday"], "copies")]
+    )
+    def test_where_all_photos_were_passed_over_that_is_said(self, run, words, what):
+        told = run("anna.jpg", *words)
+        assert (told.exit_code, told.stdout) == (2, "")
+        assert what in told.stderr.splitlines()[-1]
+        assert "JPEG" not in told.stderr.splitlines()[-1]
+
     def test_where_no_photo_could_be_used_that_is_no_success(self, run):
         told = run("anna.jpg", "holiday/cut.jpg")
         assert (told.exit_code, "cannot be used 1" in told.stdout) == (2, True)
