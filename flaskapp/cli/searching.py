@@ -362,8 +362,9 @@ def _write(answer: Answer, asked: SimpleNamespace) -> None:
     if asked.csv_file:
         _write_csv(answer, asked.csv_file)
     if asked.copy_to:
-        copied = sum(_copied(one.photo, asked.copy_to) for one in answer.of("match"))
-        click.echo(f"Copied: {copied:,} photos into {shown(asked.copy_to)}", err=True)
+        copied = [_copied(one.photo, asked.copy_to) for one in answer.of("match")]
+        there = f"; {copied.count(False):,} already there" * (False in copied)
+        click.echo(f"Copied: {copied.count(True):,} photos into {shown(asked.copy_to)}{there}", err=True)
     if asked.plot:
         _draw(answer, asked.plot)
         click.echo(f"Drawn: {shown(asked.plot)}", err=True)

@@ -255,9 +255,10 @@ class TestOutputs:
         Path("found").mkdir()
         Path("found/beach.jpg").write_text("dear to me")
         Path("found/both.png").symlink_to("nowhere")
-        for count in (2, 0):
+        for count, there in ((2, 0), (0, 2)):
             told = run("anna.jpg", "holiday", "--copy-to", "found")
             assert f"Copied: {count} photos" in told.stderr
+            assert told.stderr.count(f"; {there} already there") == (there > 0)
             assert files(Path("found")) == {"beach.jpg", "beach-2.jpg", "both.png", "both-2.png"}
         assert Path("found/beach.jpg").read_text() == "dear to me"
         assert Path("found/beach-2.jpg").read_bytes() == Path("holiday/day 2/beach.jpg").read_bytes()
