@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flaskapp.cli.options import FIGURE, FOLDER, OUTPUT_FOLDER, ReadingCommand, refuse_overwriting, shown
+from flaskapp.cli.options import FIGURE, FOLDER, OUTPUT_FOLDER, ReadingCommand, photo_count, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.errors import DataError, PhotoError
 
@@ -73,7 +73,7 @@ def augment(ctx: click.Context, folder: Path, out: Path, sheet: Path | None, see
 
         plots.save(plots.plot_sheet(rows, ["original", *(name.replace("_", " ") for name in TRANSFORMATIONS)]), sheet)
         click.echo(f"Drawn: {shown(sheet)}", err=True)
-    click.echo(f"{len(photos) - failed:,} photos, {9 * (len(photos) - failed):,} new ones in {shown(out)}")
+    click.echo(f"{photo_count(len(photos) - failed)}, {9 * (len(photos) - failed):,} new ones in {shown(out)}")
     ctx.exit(2 if failed else 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flaskapp.cli.options import FILE, OUTPUT_FOLDER, finite, shown
+from flaskapp.cli.options import FILE, OUTPUT_FOLDER, finite, photo_count, shown
 
 QUALITY = 95
 
@@ -64,6 +64,6 @@ def capture(
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     missing = guide.missing()
-    lines = [f"{len(guide.looks)} photos in {shown(out)}", *(f"  still missing: {line}" for line in missing)]
+    lines = [f"{photo_count(len(guide.looks))} in {shown(out)}", *(f"  still missing: {line}" for line in missing)]
     click.echo("\n".join(lines))
     ctx.exit(2 if missing else 0)

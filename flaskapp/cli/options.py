@@ -24,6 +24,15 @@ def shown(path: Path) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in name)
 
 
+def photo_count(number: int) -> str:
+    """Return so many photos in words.
+
+    >>> photo_count(1), photo_count(1200)
+    ('1 photo', '1,200 photos')
+    """
+    return f"{number:,} photo{'s' * (number != 1)}"
+
+
 class ReadingCommand(click.Command):
     """A command that refuses to write over a file that it reads, or to write one file twice."""
 

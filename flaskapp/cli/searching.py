@@ -21,7 +21,7 @@ import numpy as np
 from flaskapp import report
 from flaskapp.allowance import photos_at_once
 from flaskapp.cli.exit_codes import USAGE
-from flaskapp.cli.options import FIGURE_SUFFIXES, refuse_overwriting, shown
+from flaskapp.cli.options import FIGURE_SUFFIXES, photo_count, refuse_overwriting, shown
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.detection.face import SMALLEST_FACE
 from flaskapp.errors import DataError, FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
@@ -312,7 +312,7 @@ def _read_person(verifier: Verifier, place: Path, written: Collection[Path]) -> 
     faces = {str(read_ones[number][0]): read_ones[number][1][0] for number in chosen}
     odd = [list(faces)[number] for number in verifier.runtime.odd_ones(templates[chosen])]
     report_left_out(dict.fromkeys(odd, "It does not look like the others. Is it the same person?"), "reference")
-    name = f"{len(faces)} photos in {shown(place)}" if place.is_dir() else shown(place)
+    name = f"{photo_count(len(faces))} in {shown(place)}" if place.is_dir() else shown(place)
     return Person(name, templates[chosen], faces, odd, [photo for photo, _ in read_ones])
 
 
@@ -353,7 +353,7 @@ def _print(answer: Answer, asked: SimpleNamespace) -> None:
     else:
         table = [report.as_text([Section("", (), answer.table())])] if answer.found else []
         left = len(answer.of("inconclusive")) - MOST_INCONCLUSIVE
-        table += [f"  … and {left:,} more that are inconclusive; --json and --csv list them all."] * (left > 0)
+        table += [f"  … and {left:,} more inconclusive; --json and --csv list them all."] * (left > 0)
         click.echo("\n".join([*table, *[""] * bool(table), *answer.sentences()]))
     report_left_out({name: error.message for name, error in answer.seen.failed.items()}, "cannot be used", MORE)
 
@@ -364,7 +364,7 @@ def _write(answer: Answer, asked: SimpleNamespace) -> None:
     if asked.copy_to:
         copied = [_copied(one.photo, asked.copy_to) for one in answer.of("match")]
         there = f"; {copied.count(False):,} already there" * (False in copied)
-        click.echo(f"Copied: {copied.count(True):,} photos into {shown(asked.copy_to)}{there}", err=True)
+        click.echo(f"Copied: {photo_count(copied.count(True))} into {shown(asked.copy_to)}{there}", err=True)
     if asked.plot:
         _draw(answer, asked.plot)
         click.echo(f"Drawn: {shown(asked.plot)}", err=True)
@@ -427,7 +427,7 @@ def _draw(answer: Answer, path: Path) -> None:
     for decision in ("match", "inconclusive"):
         chosen = answer.of(decision)
         faces = [report.face(pixels, " ".join(caption), caption) for pixels, caption in _faces(chosen)]
-        left = f"{len(chosen) - len(faces):,} more are not shown; --json and --csv list them all."
+        left = f"{len(chosen) - len(faces):,} more, not shown; --json and --csv list them all."
         words = [left] * (len(faces) < len(chosen))
         sections.append(Section(f"{decision.capitalize()}: {len(chosen):,}", words, faces=faces))
     sections.append(Section("What was looked at", answer.sentences()))

@@ -157,7 +157,7 @@ class Guide:
         if self.light_range < LIGHT_RANGE:
             lines.append(f"other light (brightness differs by {self.light_range:.0f} of {LIGHT_RANGE:.0f} grey levels)")
         if len(self.looks) < self.photos:
-            lines.append(f"{self.photos - len(self.looks)} photos of {self.photos}")
+            lines.append(f"{self.photos - len(self.looks)} of {self.photos} photos")
         return lines
 
     def next_step(self) -> str:

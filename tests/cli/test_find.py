@@ -140,7 +140,7 @@ class TestTable:
         monkeypatch.setattr(searching, "MOST_INCONCLUSIVE", 0)
         told = run("anna.jpg", "holiday")
         assert [row[2] for row in rows(told)[:-1]] == ["match", "match"]
-        assert "and 1 more that are inconclusive" in told.stdout
+        assert "and 1 more inconclusive" in told.stdout
 
     def test_a_second_face_that_matches_is_named(self, run, hopper_pixels):
         Image.fromarray(np.hstack([hopper_pixels, hopper_pixels])).save("twice.png", compress_level=1)
@@ -263,6 +263,13 @@ class TestOutputs:
         assert Path("found/beach.jpg").read_text() == "dear to me"
         assert Path("found/beach-2.jpg").read_bytes() == Path("holiday/day 2/beach.jpg").read_bytes()
 
+    def test_one_photo_is_called_one(self, run):
+        Path("anna").mkdir()
+        shutil.copy("anna.jpg", "anna")
+        told = run("anna", "holiday/day 2/beach.jpg", "--copy-to", "found")
+        assert "with 1 photo in anna:" in told.stdout
+        assert "Copied: 1 photo into" in told.stderr
+
     def test_no_reference_is_written_over_be_it_of_use_or_not(self, run, hopper):
         Path("anna").mkdir()
         shutil.copy("anna.jpg", "anna/1.jpg")
@@ -347,7 +354,7 @@ class TestPictures:
         run("anna.jpg", "holiday", "--plot", "out.html")
         page = Path("out.html").read_text(encoding="utf-8")
         assert page.count("<img ") == 2
-        assert "1 more are not shown" in page
+        assert "1 more, not shown" in page
 
     def test_a_contact_sheet_is_a_picture(self, run):
         pytest.importorskip("matplotlib")

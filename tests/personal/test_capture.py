@@ -103,6 +103,11 @@ class TestGuide:
         assert guide.judge(Look(-0.5, 0.2, 150, 0.1)).kept
         assert guide.missing() == [] and guide.finished
 
+    def test_says_how_many_of_all_photos_are_missing(self):
+        guide = Guide(photos=15)
+        guide.looks = [Look(0.0, 0.16, 120, 0.1)] * 14
+        assert guide.missing()[-1] == "1 of 15 photos"
+
     def test_keeps_room_for_what_is_missing(self):
         guide = Guide(photos=11)  # eight are open, eight places are left
         guide.looks = [Look(0.005 * n, 0.16, 120, 0.1) for n in range(3)]
