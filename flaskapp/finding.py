@@ -93,8 +93,9 @@ class Expected:
     def __str__(self) -> str:
         interval = " ({} to {})".format(*map(_about, self.interval)) if self.interval else ""
         measured = f" with {self.references} photo{'s' * (self.references > 1)} of a person" if self.references else ""
+        all_of_them = "the one face a stranger's" if self.faces == 1 else f"all {self.faces:,} faces strangers'"
         return (
-            f"Were all {self.faces:,} faces strangers', {_about(self.matches)}{interval} would read match, "
+            f"Were {all_of_them}, {_about(self.matches)}{interval} would read match, "
             f"going by the rates in testing{measured}."
         )
 

@@ -100,8 +100,8 @@ def new_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """
     real = path.resolve()
     try:
-        if real.exists() and not real.is_file():
-            with real.open("w", encoding="utf-8", errors="surrogateescape", newline=newline) as file:
+        if path.exists() and not path.is_file():  # by its own name: what /dev/stdout leads to may have none
+            with path.open("w", encoding="utf-8", errors="surrogateescape", newline=newline) as file:
                 yield file
             return
         with replacing(real, real.suffix) as part:

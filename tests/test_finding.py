@@ -187,6 +187,10 @@ class TestExpected:
         assert expected.interval == pytest.approx((0.5 * expected.matches, 2 * expected.matches))
         assert expected.to_json()["sentence"].startswith("Were all 250 faces strangers', 2.2 (1.1 to 4.5) would")
 
+    def test_one_face_is_told_as_one(self, tmp_path):
+        (bar,) = bars_of(read_info(note(tmp_path)), ["good"])
+        assert "the one face a stranger's, 0.01" in str(bar.expected({"good": 1}))
+
     def test_where_no_stranger_matched_there_is_a_bound(self, tmp_path):
         (bar,) = bars_of(read_info(note(tmp_path)), ["good"])
         expected = bar.expected({"poor": 100})

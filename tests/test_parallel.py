@@ -132,3 +132,12 @@ class TestNewText:
         with pytest.raises(OSError, match="No space left") as caught, new_text(Path("/dev/full")) as file:
             file.write("new")
         assert caught.value.filename == "/dev/full"
+
+    @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="names of open files")
+    def test_a_pipe_is_written_by_its_name(self):
+        reader, writer = os.pipe()
+        with new_text(Path(f"/dev/fd/{writer}")) as file:
+            file.write("new")
+        os.close(writer)
+        assert os.read(reader, 10) == b"new"
+        os.close(reader)

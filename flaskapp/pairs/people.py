@@ -48,7 +48,7 @@ def pairs_of_people(
     pairs = genuine + (every_impostor if impostors is None else min(impostors, every_impostor))
     if not pairs:
         raise DataError(
-            f"There are no pairs: {folder.name} holds {len(photos)} photos of {len(sizes)} people.",
+            f"There are no pairs in {folder.name}. Photos: {len(photos)}, people: {len(sizes)}.",
             "Give two photos of one person; or photos of two people, with --impostors above 0.",
         )
     if pairs > MOST_PAIRS:
