@@ -11,7 +11,7 @@ import click
 
 from flaskapp.cli.options import ANY_PATH, FILE, FOLDER, OUTPUT_FOLDER, finite, shown
 from flaskapp.cli.progress import progress_bar, report_left_out, share_bar
-from flaskapp.errors import DataError, MissingExtraError, how_to_install
+from flaskapp.errors import MissingExtraError, how_to_install
 
 if TYPE_CHECKING:
     from flaskapp.personal.album import Album
@@ -22,9 +22,21 @@ OTHERS_PEOPLE, OTHERS_PHOTOS = 60, 30
 MINUTES = click.FloatRange(min=0, min_open=True)
 
 
+def _folder_or_lfw(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the name as it was given, or end where there is no such folder."""
+    if value not in (None, "lfw"):
+        FOLDER.convert(value, param, ctx)
+    return value
+
+
 @click.command()
 @click.option("--me", required=True, type=FOLDER, metavar="DIR", help="Your photos: 10 to 20, of many days.")
-@click.option("--others", metavar="DIR|lfw", help="A folder for each other person, or lfw; else a stand-in serves.")
+@click.option(
+    "--others",
+    metavar="DIR|lfw",
+    callback=_folder_or_lfw,
+    help="A folder for each other person, or lfw; else a stand-in serves.",
+)
 @click.option("--out", type=OUTPUT_FOLDER, default=Path("my_model"), metavar="DIR", help="The model's folder.")
 @click.option(
     "--recipe",
@@ -76,9 +88,10 @@ def train(
         ) from None
     from flaskapp.personal.album import read_album
 
+    settings = OwnRecipe(recipe, tensorboard=tensorboard, **effort)
+    training.check_recipe(settings, others is not None)
     mine = read_album(me, progress=progress_bar("Reading your photos", "photos"))
     report_left_out(mine.left_out)
-    settings = OwnRecipe(recipe, tensorboard=tensorboard, **effort)
     reporter = training.OwnReporter(partial(click.echo, err=True), share_bar("Training"))
     result = training.train_own_face(mine, _read_others(others), out, settings, reporter, base=weights)
     click.echo(describe(result))
@@ -98,10 +111,7 @@ def _read_others(others: str | None) -> Album | None:
     progress = progress_bar("Reading others' photos", "photos")
     if others == "lfw":
         return read_people(fetch_lfw(), progress, "centre", OTHERS_PHOTOS, OTHERS_PEOPLE)
-    folder = Path(others)
-    if not others or not folder.is_dir():
-        raise DataError(f"There is no folder {shown(folder)}.", "Name a folder of people's folders, or lfw.")
-    album = read_people(folder, progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
+    album = read_people(Path(others), progress, most=OTHERS_PHOTOS, people=OTHERS_PEOPLE)
     report_left_out(album.left_out)
     return album
 

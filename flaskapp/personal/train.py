@@ -91,16 +91,8 @@ def make_own_model(
         WeightsError: the weights to start from cannot be used.
     """
     folders.check_out(out)
+    check_recipe(recipe, others is not None)
     out, base = folders.named(out), base or default_weights_path()
-    if recipe.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise MissingExtraError(
-            "TensorBoard's log needs tensorboard, which is not installed.", "Try: pip install tensorboard"
-        )
-    if others is None and recipe.kind == "whole":
-        raise DataError(
-            "The stand-in for other people has no photos, so only the head can be trained with it.",
-            "Give photos of other people with --others, or use --recipe head.",
-        )
     runtime = Runtime(base)
     data = _data(mine, others, runtime, recipe, reporter)
     for part, counts in data.counts().items():
@@ -136,6 +128,24 @@ def make_own_model(
         result = measure(data, network, shipped, log)
         _write(siamese, network, data, out, recipe, result)
         return result
+
+
+def check_recipe(recipe: OwnRecipe, has_others: bool) -> None:
+    """Refuse, before any photo is read, what the recipe asks for and is not there: TensorBoard, or others' photos.
+
+    Raises:
+        DataError: there are no photos of others, and the recipe takes them.
+        MissingExtraError: TensorBoard is not installed.
+    """
+    if recipe.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise MissingExtraError(
+            "TensorBoard's log needs tensorboard, which is not installed.", "Try: pip install tensorboard"
+        )
+    if recipe.kind == "whole" and not has_others:
+        raise DataError(
+            "The stand-in for other people has no photos, so only the head can be trained with it.",
+            "Give photos of other people with --others, or use --recipe head.",
+        )
 
 
 def _data(mine: Album, others: Album | None, base: Runtime, recipe: OwnRecipe, reporter: OwnReporter) -> OwnData:

@@ -106,3 +106,13 @@ def test_a_place_that_takes_no_folders_is_noticed_first(command):
     done = CliRunner().invoke(main, [*command, "--out", "/proc/model"])
     assert done.exit_code == 2
     assert "/proc/model cannot be written: /proc allows no writing." in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--others", "nosuch"], ["--others", ""], ["--recipe", "whole"], ["--seed", str(2**32)]]
+)
+def test_what_cannot_be_trained_is_refused_before_a_photo_is_read(album, tmp_path, monkeypatch, wrong):
+    pytest.importorskip("keras")
+    monkeypatch.setattr("flaskapp.personal.album.read_album", None)
+    done = CliRunner().invoke(main, ["train", "--me", str(album), "--out", str(tmp_path / "m"), *wrong])
+    assert (done.exit_code, (tmp_path / "m.training").exists()) == (2, False), done.stderr
