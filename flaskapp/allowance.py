@@ -12,14 +12,9 @@ from math import ceil
 from pathlib import Path
 
 OWN_GROUPS = Path("/proc/self/cgroup")
-GROUPS = Path("/sys/fs/cgroup")
-"""Where Linux says in which control groups this process is, and what they may use."""
-
-BYTES_AT_REST = 350_000_000
-"""What a server takes before the first photo, twice the samples' warm-up."""
-
-BYTES_A_PHOTO = 400_000_000
-"""Most that looking at one photo takes."""
+GROUPS = Path("/sys/fs/cgroup")  # where Linux says in which control groups this process is, and what they may use
+BYTES_AT_REST = 350_000_000  # what a server takes before the first photo, twice the samples' warm-up
+BYTES_A_PHOTO = 400_000_000  # most that looking at one photo takes
 
 
 def allowed_cores() -> int:

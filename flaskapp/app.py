@@ -43,7 +43,6 @@ from flaskapp.web.uploads import MOST_FORM_BYTES, InMemoryRequest
 
 HOST, PORT = "127.0.0.1", 5000
 EVERY_ADDRESS = ("0.0.0.0", "::", "*")  # noqa: S104 - only compared
-
 FREE_THREADS = 4  # left for pages, static files and /healthz when all others compare
 
 log = logging.getLogger("flaskapp.web")

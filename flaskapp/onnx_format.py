@@ -18,8 +18,7 @@ TYPES = {"float32": FLOAT, "uint8": 2, "int8": 3, "int32": 6}  # by NumPy's name
 INTEGER, INTEGERS = 2, 7  # AttributeProto.AttributeType
 EXTERNAL = 1  # TensorProto.DataLocation
 
-Shape = Sequence[int | str]
-"""Sizes; a text is the name of one that is open."""
+Shape = Sequence[int | str]  # sizes; a text is the name of one that is open
 
 
 def message(fields: Iterable[tuple[int, int | str | bytes]]) -> bytes:

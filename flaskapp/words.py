@@ -43,8 +43,7 @@ REASONS = {
 NO_REASON = "A sharp photo from the front, in even light, may help."
 """What helps a photo that is not good for no reason that was measured."""
 
-BOTH_GOOD = "Other photos may help."
-"""What helps two good photos that cannot be told."""
+BOTH_GOOD = "Other photos may help."  # what helps two good photos that cannot be told
 
 FOR_SCRIPTS = {
     "verdicts": VERDICTS,

@@ -10,8 +10,7 @@ import numpy as np
 from flaskapp.detection.boxes import mirror_boxes, shift_boxes, suppress, turn_back
 from flaskapp.detection.face import LANDMARKS, Face
 
-OVERLAP = 0.7
-"""Most that two kept guesses overlap; of the mtcnn package, whose networks these are."""
+OVERLAP = 0.7  # most that two kept guesses overlap; of the mtcnn package, whose networks these are
 
 BEST_FACE_SCORE = 0.88
 OTHER_FACE_SCORE = 0.95
@@ -29,17 +28,11 @@ the mouth's corners."""
 
 
 class Candidates(NamedTuple):
-    """N guesses at faces, in the photo's pixels.
+    """N guesses at faces, in the photo's pixels."""
 
-    Attributes:
-        boxes: float64 (N, 4) left, top, right, bottom.
-        scores: (N,) in [0, 1].
-        landmarks: float64 (N, 5, 2) as in ``Face``.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    landmarks: np.ndarray
+    boxes: np.ndarray  # float64 (N, 4) left, top, right, bottom
+    scores: np.ndarray  # (N,) in [0, 1]
+    landmarks: np.ndarray  # float64 (N, 5, 2) as in ``Face``
 
     @classmethod
     def from_answer(cls, squares: np.ndarray, answer: dict[str, np.ndarray], *, count_ends: bool = False) -> Candidates:

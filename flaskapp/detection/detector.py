@@ -21,8 +21,7 @@ LARGEST_IMAGE = 2048
 such as a panorama or a long screenshot, is searched at as many pixels as a square has of this side:
 by its longer side alone, faces of 230 pixels would be lost in a screenshot of 1,080×12,000."""
 
-LEAST_STRIP = 2.5
-"""A photo so many times as long as wide is a strip. Phones' photos and screens are up to 2.3."""
+LEAST_STRIP = 2.5  # A photo so many times as long as wide is a strip. Phones' photos and screens are up to 2.3
 
 SURE_SCORE = 0.99
 """Detection score from which on nobody doubts that a photo is upright: 96 of 100 upright photos
@@ -48,8 +47,7 @@ LEAST_CELL = 0.6
 """Least side, in parts of a face's height, of cells that count in finding it. Of 112 second faces made
 a third as high as the first, 0.8 loses two; 0.6 none, and moves eleven by half a per cent at most."""
 
-LEAST_PIXELS = 100_000
-"""Pixels of a photo from which on it is worth a look whether levels can be left out."""
+LEAST_PIXELS = 100_000  # pixels of a photo from which on it is worth a look whether levels can be left out
 
 LIKELY_SCORE = 0.6
 """Least score of a face that is looked at again. One view's score is worth that little: it
@@ -70,14 +68,9 @@ otherwise take half a minute and eight gigabytes."""
 
 Guesses = tuple[np.ndarray, np.ndarray]  # boxes (N, 4) in the photo's pixels, scores (N,)
 
-CLOSE_UP_SIDE = 200
-"""Shorter side to which a photo without a face is resized, to look for one that fills it."""
-
-CLOSE_UP_BORDER = 0.25
-"""Width of the border put around it, in parts of its shorter side."""
-
-LONGEST_CLOSE_UP = 1600
-"""Longer side of such a photo, so that a strip one pixel wide stays small."""
+CLOSE_UP_SIDE = 200  # shorter side to which a photo without a face is resized, to look for one that fills it
+CLOSE_UP_BORDER = 0.25  # width of the border put around it, in parts of its shorter side
+LONGEST_CLOSE_UP = 1600  # longer side of such a photo, so that a strip one pixel wide stays small
 
 
 class Detector:

@@ -25,21 +25,13 @@ Progress = Callable[[Iterable[Path]], Iterable[Path]]
 
 @dataclass(frozen=True, eq=False)
 class Album:
-    """Faces of known people, one row a photo.
+    """Faces of known people, one row a photo."""
 
-    Attributes:
-        names: N paths, relative to the folder, with ``/``.
-        people: N names of people.
-        faces: uint8 (N, 100, 100, 3) RGB, aligned.
-        digests: N SHA-256 hashes of the files.
-        left_out: photo → why it could not be used; whatever else lies there → why it is none.
-    """
-
-    names: tuple[str, ...]
-    people: tuple[str, ...]
-    faces: np.ndarray = field(repr=False)
-    digests: tuple[str, ...] = field(repr=False)
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...]  # N paths, relative to the folder, with ``/``
+    people: tuple[str, ...]  # N names of people
+    faces: np.ndarray = field(repr=False)  # uint8 (N, 100, 100, 3) RGB, aligned
+    digests: tuple[str, ...] = field(repr=False)  # N SHA-256 hashes of the files
+    left_out: Mapping[str, str] = field(default_factory=dict)  # photo, or whatever else lies there → why
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.people) == len(self.faces) == len(self.digests):

@@ -35,19 +35,12 @@ LEAST_STEP = 0.03
 
 @dataclass(frozen=True)
 class Look:
-    """How a face stands in a frame.
+    """How a face stands in a frame."""
 
-    Attributes:
-        turn: of the head; negative to the picture's left, 0 straight, about the sine of the angle.
-        closeness: distance between the eyes as a share of the frame's height.
-        brightness: mean luma of the aligned face, 0 to 255.
-        sharpness: variance of the Laplacian of the aligned face over that of its luma.
-    """
-
-    turn: float
-    closeness: float
-    brightness: float
-    sharpness: float
+    turn: float  # of the head; negative to the picture's left, 0 straight, about the sine of the angle
+    closeness: float  # distance between the eyes as a share of the frame's height
+    brightness: float  # mean luma of the aligned face, 0 to 255
+    sharpness: float  # variance of the Laplacian of the aligned face over that of its luma
 
     def unlike(self, other: Look) -> bool:
         """Say whether two frames differ enough to be two photos."""

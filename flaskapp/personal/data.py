@@ -21,21 +21,13 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, eq=False)
 class OwnData:
-    """Photos of one person and of others, or who stands in for them, by part.
+    """Photos of one person and of others, or who stands in for them, by part."""
 
-    Attributes:
-        mine: part → the person's photos.
-        others: part → everybody else's.
-        seed: of everything drawn.
-        moments: int (N,), of my photos part by part: copies and bursts have one number.
-        doubts: whether the photos show whom they should, in words; empty if nothing speaks against it.
-    """
-
-    mine: Mapping[str, Album]
-    others: Mapping[str, Album | Drawn]
-    seed: int
-    moments: np.ndarray
-    doubts: tuple[str, ...] = ()
+    mine: Mapping[str, Album]  # part → the person's photos
+    others: Mapping[str, Album | Drawn]  # part → everybody else's
+    seed: int  # of everything drawn
+    moments: np.ndarray  # int (N,), of my photos part by part: copies and bursts have one number
+    doubts: tuple[str, ...] = ()  # whether the photos show whom they should, in words, if anything speaks against it
 
     def my_versions(self, trunk: Embed) -> np.ndarray:
         """Return features of each training photo as it is and in its nine versions: float32 (N, 10, d)."""

@@ -33,29 +33,17 @@ Photos = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class OwnRecipe:
-    """The settings of one training on one's own face.
+    """The settings of one training on one's own face."""
 
-    Attributes:
-        kind: "head" or "whole".
-        minutes: at most, over all resumptions.
-        epochs: at most.
-        rate: Adam's.
-        batch_size: pairs.
-        steps: batches an epoch.
-        patience: epochs without gain on validation until the end.
-        seed: of split, order, augmentation, all.
-        tensorboard: whether to write TensorBoard's log into the model's folder.
-    """
-
-    kind: str = "head"
-    minutes: float = 5.0
-    epochs: int = 30
-    rate: float = 1e-5
-    batch_size: int = 64
-    steps: int = 20
-    patience: int = 6
-    seed: int = 2026
-    tensorboard: bool = False
+    kind: str = "head"  # "head" or "whole"
+    minutes: float = 5.0  # at most, over all resumptions
+    epochs: int = 30  # at most
+    rate: float = 1e-5  # Adam's
+    batch_size: int = 64  # pairs
+    steps: int = 20  # batches an epoch
+    patience: int = 6  # epochs without gain on validation until the end
+    seed: int = 2026  # of split, order, augmentation, all
+    tensorboard: bool = False  # whether to write TensorBoard's log into the model's folder
 
     def __post_init__(self) -> None:
         if self.kind not in ("head", "whole"):
@@ -113,26 +101,17 @@ class FeaturePairs(FacePairs):
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch in figures.
+    """One epoch in figures."""
 
-    Attributes:
-        epoch: from 0, which is before training.
-        loss: mean binary cross-entropy of the training pairs; NaN before training.
-        validation_loss: of the validation pairs, both kinds weighing the same.
-        tail_error: of the validation pairs where both normal tails weigh the same; the epoch
-            of the least one is kept. Unlike the loss it does not mind by how much a score is right.
-        auc: of the validation pairs.
-        spread: standard deviation of the validation scores; near 0 where all are the same.
-        seconds: of training so far.
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
+    epoch: int  # from 0, which is before training
+    loss: float  # mean binary cross-entropy of the training pairs; NaN before training
+    validation_loss: float  # of the validation pairs, both kinds weighing the same
+    # of the validation pairs where both normal tails weigh the same; the epoch of the least one is kept. Unlike the
+    # loss it does not mind by how much a score is right.
     tail_error: float
-    auc: float
-    spread: float
-    seconds: float
+    auc: float  # of the validation pairs
+    spread: float  # standard deviation of the validation scores; near 0 where all are the same
+    seconds: float  # of training so far
 
 
 def best_of(epochs: Sequence[Epoch]) -> int:

@@ -30,14 +30,10 @@ OWNER = "its owner"
 
 @dataclass(frozen=True, eq=False)
 class Owner:
-    """Whom a personal model knows.
+    """Whom a personal model knows."""
 
-    Attributes:
-        templates: float32 (N, 4096), embeddings of the owner's photos, 1 to 20.
-        counts: "genuine" (photos of the owner) and "impostor" (of strangers) → verdict → how many got it in testing.
-    """
-
-    templates: np.ndarray = field(repr=False)
+    templates: np.ndarray = field(repr=False)  # float32 (N, 4096), embeddings of the owner's photos, 1 to 20
+    # "genuine" (photos of the owner) and "impostor" (of strangers) → verdict → how many got it in testing.
     counts: Mapping[str, Mapping[str, int]]
 
     def __post_init__(self) -> None:

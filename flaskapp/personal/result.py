@@ -71,31 +71,18 @@ class HardPhoto(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OwnResult:
-    """What was answered to photos of the owner that what decides had not seen, and to strangers.
+    """What was answered to photos of the owner that what decides had not seen, and to strangers."""
 
-    Attributes:
-        photos: how many photos of the owner the model knows.
-        learned: whether what training learned decides; else the shipped weights do, to which all photos are new.
-        personal: of the model: each photo was held against the owner's others, a stranger's against all.
-        shipped: of the weights that it started from, with the same photos as references.
-        alone: of these weights with one reference.
-        scope: how often the model said of two photos that it knows neither.
-        verdicts: kind of pair of two photos → verdict → count.
-        hardest: the photos furthest on the wrong side.
-        log: the training's epochs.
-        doubts: whether the photos show whom they should, in words.
-    """
-
-    photos: int
-    learned: bool
-    personal: Answers
-    shipped: Answers
-    alone: Answers
-    scope: Scope
-    verdicts: dict[str, dict[str, int]]
-    hardest: Sequence[HardPhoto]
-    log: list[Epoch]
-    doubts: tuple[str, ...] = ()
+    photos: int  # how many photos of the owner the model knows
+    learned: bool  # whether what training learned decides; else the shipped weights do, to which all photos are new
+    personal: Answers  # of the model: each photo was held against the owner's others, a stranger's against all
+    shipped: Answers  # of the weights that it started from, with the same photos as references
+    alone: Answers  # of these weights with one reference
+    scope: Scope  # how often the model said of two photos that it knows neither
+    verdicts: dict[str, dict[str, int]]  # kind of pair of two photos → verdict → count
+    hardest: Sequence[HardPhoto]  # the photos furthest on the wrong side
+    log: list[Epoch]  # the training's epochs
+    doubts: tuple[str, ...] = ()  # whether the photos show whom they should, in words
 
     @property
     def kept(self) -> int:

@@ -22,23 +22,14 @@ IMPOSTORS_AT_MOST = 4_000  # enough for mean and spread, and asked after each ep
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network: its trunk, and its last layers in plain numbers.
+    """A network: its trunk, and its last layers in plain numbers."""
 
-    Attributes:
-        trunk: from crops uint8 (N, 100, 100, 3) to features float32 (N, d).
-        kernel: float32 (d, 4096), Dense.
-        bias: float32 (4096,).
-        score_kernel: float32 (4096,).
-        score_bias: float.
-        info: what is known of the weights that it started from: what log-odds count for, and from where on.
-    """
-
-    trunk: Embed
-    kernel: np.ndarray
-    bias: np.ndarray
-    score_kernel: np.ndarray
-    score_bias: float
-    info: WeightsInfo
+    trunk: Embed  # from crops uint8 (N, 100, 100, 3) to features float32 (N, d)
+    kernel: np.ndarray  # float32 (d, 4096), Dense
+    bias: np.ndarray  # float32 (4096,)
+    score_kernel: np.ndarray  # float32 (4096,)
+    score_bias: float  # float
+    info: WeightsInfo  # what is known of the weights that it started from: what log-odds count for, and from where on
 
     def embed(self, photos: Album | Drawn) -> np.ndarray:
         """Return the embeddings (N, 4096) of photos."""

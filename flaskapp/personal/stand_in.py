@@ -48,23 +48,14 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """Many people's features, of no individual.
+    """Many people's features, of no individual."""
 
-    Attributes:
-        mean: float32 (d,).
-        people: float32 (d, r), strongest directions in which people differ, times their spread.
-        people_rest: float32 (d,), spread of what these directions leave.
-        photos: float32 (d, s), likewise for photos of one person.
-        photos_rest: float32 (d,).
-        count: (people, photos) that it was computed from.
-    """
-
-    mean: np.ndarray
-    people: np.ndarray
-    people_rest: np.ndarray
-    photos: np.ndarray
-    photos_rest: np.ndarray
-    count: tuple[int, int]
+    mean: np.ndarray  # float32 (d,)
+    people: np.ndarray  # float32 (d, r), strongest directions in which people differ, times their spread
+    people_rest: np.ndarray  # float32 (d,), spread of what these directions leave
+    photos: np.ndarray  # float32 (d, s), likewise for photos of one person
+    photos_rest: np.ndarray  # float32 (d,)
+    count: tuple[int, int]  # (people, photos) that it was computed from
 
     def __post_init__(self) -> None:
         arrays = [getattr(self, name) for name in FIELDS]

@@ -46,17 +46,11 @@ WARNING = "Optimised for its owner: it may not generalise, and knows nobody else
 
 @dataclass(frozen=True)
 class OwnReporter:
-    """Who is told how a training goes; by default only a reader of printed lines.
+    """Who is told how a training goes; by default only a reader of printed lines."""
 
-    Attributes:
-        say: gets a line now and then.
-        learning: gets the share of the training's way that is gone, 0 to 1, now and then.
-        doubted: gets the photos that look like somebody else, if there are any; None = ``say`` gets them in words.
-    """
-
-    say: Callable[[str], Any] = print
-    learning: Callable[[float], Any] = lambda _: None
-    doubted: Callable[[Doubt], Any] | None = None
+    say: Callable[[str], Any] = print  # gets a line now and then
+    learning: Callable[[float], Any] = lambda _: None  # gets the share of the way that is gone, 0 to 1
+    doubted: Callable[[Doubt], Any] | None = None  # gets photos that look like somebody else; None = ``say`` does
 
 
 PRINTED = OwnReporter()

@@ -18,8 +18,7 @@ from flaskapp.evaluation.decisions import FloatArray
 from flaskapp.plots import style
 
 BINS = 50
-FEW_PAIRS = 10
-"""A bin of fewer pairs is drawn hollow: what it shows may be chance."""
+FEW_PAIRS = 10  # A bin of fewer pairs is drawn hollow: what it shows may be chance
 # A DET's customary ticks, as rates; the fewer where the axis reaches far down.
 DET_TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 FAR_DET_TICKS = (1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.4)

@@ -28,23 +28,10 @@ from flaskapp.preprocess.selection import PROMINENT_HEIGHT, Choice, prominent_fa
 from flaskapp.shortage import tell_shortage
 
 __all__ = [
-    "CROP_GEOMETRY",
-    "CROP_SIZE",
-    "MAX_BYTES",
-    "TEMPLATE",
-    "Choice",
-    "Photo",
-    "align_face",
-    "crop_face",
-    "crop_faces",
-    "crop_photo",
-    "decode_photo",
-    "find_face",
-    "find_faces",
-    "prominent_faces",
-    "select_face",
+    "CROP_GEOMETRY", "CROP_SIZE", "MAX_BYTES", "TEMPLATE", "Choice", "Photo", "align_face", "crop_face",
+    "crop_faces", "crop_photo", "decode_photo", "find_face", "find_faces", "prominent_faces", "select_face",
     "to_model_input",
-]
+]  # fmt: skip
 
 
 @tell_shortage()

@@ -11,8 +11,7 @@ import numpy as np
 
 Points = Sequence[Sequence[float]] | np.ndarray
 
-CROP_SIZE = 100
-"""Side of an aligned face in pixels."""
+CROP_SIZE = 100  # side of an aligned face in pixels
 
 TEMPLATE = ((31.7, 30.1), (68.1, 30.2), (50.0, 51.9), (33.6, 70.7), (65.5, 70.8))
 """Where an aligned face has its left eye, right eye, nose, left and right mouth corner (x, y).

@@ -26,11 +26,8 @@ from flaskapp.errors import (
 from flaskapp.preprocess.jpeg import MOST_SEGMENTS, check_jpeg, decode_jpeg
 from flaskapp.shortage import raise_if_memory_lacks, tell_shortage
 
-MAX_BYTES = 12 * 1024 * 1024
-"""Largest photo file; a 12-megapixel JPEG from a phone has 3 to 8 MB."""
-
-MAX_PIXELS = 50_000_000
-"""Largest photo; phones' finest mode makes 48 to 50 megapixels. Decoded: 150 MB."""
+MAX_BYTES = 12 * 1024 * 1024  # largest photo file; a 12-megapixel JPEG from a phone has 3 to 8 MB
+MAX_PIXELS = 50_000_000  # largest photo; phones' finest mode makes 48 to 50 megapixels. Decoded: 150 MB
 
 MAX_SIDE = 65_500
 """Longest side; what JPEG allows. A picture of one pixel's width costs eight bytes a row besides its pixels."""
@@ -42,18 +39,14 @@ MOST_PNG_BYTES = 4 * MAX_PIXELS
 """Bytes of pixels that a PNG may unpack to: 50 megapixels of 8-bit colour with transparency. Each byte costs
 4 ns, however few there are in the file; with 16 bits a colour there would be twice as many."""
 
-BYTES_A_PIXEL = 8
-"""Most that decoding takes for a pixel, whatever the format."""
-
-STRIP_PIXELS = 1_000_000
-"""Pixels that change their colours' order or number at a time."""
+BYTES_A_PIXEL = 8  # most that decoding takes for a pixel, whatever the format
+STRIP_PIXELS = 1_000_000  # pixels that change their colours' order or number at a time
 
 REDUCED_SIDE = 1920
 """A large JPEG is decoded at a half, a quarter or an eighth of its size as long as the side that
 counts in the search for faces keeps this many pixels. A phone's 12-megapixel photo is halved."""
 
-HEAD = 256
-"""Bytes at the beginning of a file that tell its format."""
+HEAD = 256  # bytes at the beginning of a file that tell its format
 
 PNG_CHANNELS = {2: 3, 4: 2, 6: 4}
 """Numbers a pixel, by PNG's colour type (ISO/IEC 15948, table 11.1); of the others one."""
@@ -81,19 +74,11 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A decoded photo.
+    """A decoded photo."""
 
-    Attributes:
-        pixels: uint8 (height, width, 3) RGB, upright; reduced if the photo is large.
-        size_wh: width and height of the upright photo at full scale. Boxes and landmarks
-            that leave the program are in these pixels.
-        encoded: the file's bytes while ``pixels`` are reduced, to look closer at a small
-            face; None when there is nothing more to see.
-    """
-
-    pixels: np.ndarray
-    size_wh: tuple[int, int]
-    encoded: bytes | None = field(default=None, repr=False)
+    pixels: np.ndarray  # uint8 (height, width, 3) RGB, upright; reduced if the photo is large
+    size_wh: tuple[int, int]  # of the upright photo at full scale: boxes that leave the program are in these pixels
+    encoded: bytes | None = field(default=None, repr=False)  # the file while ``pixels`` are reduced, to look closer
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -15,23 +15,16 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", "
 """Names that call a file a photo. One that is none, or is damaged, is a photo that cannot be used, and is
 counted as that; every other file is a photo if its content is."""
 
-OF_MACOS = "._"
-"""How macOS names the notes that it puts beside each file on foreign disks, a photo's suffix and all."""
+OF_MACOS = "._"  # how macOS names the notes that it puts beside each file on foreign disks, a photo's suffix and all
 
 
 @dataclass(frozen=True)
 class FolderContent:
-    """All that lies below a folder.
+    """All that lies below a folder."""
 
-    Attributes:
-        folder: the folder.
-        photos: in order of their paths.
-        passed_over: what is no photo, or could not be looked at: its path relative to the folder → why.
-    """
-
-    folder: Path
-    photos: tuple[Path, ...]
-    passed_over: Mapping[str, str] = field(default_factory=dict)
+    folder: Path  # the folder
+    photos: tuple[Path, ...]  # in order of their paths
+    passed_over: Mapping[str, str] = field(default_factory=dict)  # relative path of what is no photo → why
 
     @property
     def names(self) -> list[str]:

@@ -19,8 +19,7 @@ MOST_SCANNED_PIXELS = 1_000_000_000
 whole picture for it: 0.7 ms a megapixel, so this is 0.7 s. Programs write about ten scans; of
 the largest photo twenty are taken."""
 
-MOST_SEGMENTS = 20_000
-"""Parts that a file may consist of, each read by itself; photos have fewer than a thousand."""
+MOST_SEGMENTS = 20_000  # parts that a file may consist of, each read by itself; photos have fewer than a thousand
 
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 DECODED = (0xC0, 0xC1, 0xC2)

@@ -10,8 +10,7 @@ from flaskapp.errors import BadFaceNumberError, CutOffFaceError, NoFaceError, Se
 
 Choice = Literal["refuse", "centre", "largest"]
 
-PROMINENT_HEIGHT = 1 / 3
-"""Part of the largest face's height below which a face is background, not a candidate."""
+PROMINENT_HEIGHT = 1 / 3  # part of the largest face's height below which a face is background, not a candidate
 
 
 def select_face(faces: Detection, number: int | None = None, choice: Choice = "refuse") -> Face:

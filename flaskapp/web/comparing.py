@@ -77,18 +77,13 @@ class Comparer:
         verifier: compares; another can be put into its place at any time.
         under_way: most requests that are looked at or wait for it.
         check: raises if what waited for its turn may no longer be done, or its answer no longer given.
-
-    Attributes:
-        admitted: places for what is looked at or waits.
-        at_work: places for what is looked at, half as many as photos may be.
-        warm: set when the first person who compares will not have to wait.
     """
 
     def __init__(self, verifier: Verifier, under_way: int, check: Callable[[], object] = lambda: None) -> None:
         self.verifier, self._check = verifier, check
-        self.admitted = threading.BoundedSemaphore(under_way)
-        self.at_work = threading.BoundedSemaphore((photos_at_once() + 1) // 2)
-        self.warm = threading.Event()
+        self.admitted = threading.BoundedSemaphore(under_way)  # places for what is looked at or waits
+        self.at_work = threading.BoundedSemaphore((photos_at_once() + 1) // 2)  # a comparison looks at two photos
+        self.warm = threading.Event()  # set when the first person who compares will not have to wait
 
     def warm_up(self) -> None:
         """Compare two sample photos, so that the first person does not wait for what loads late."""

@@ -56,19 +56,12 @@ NOTICE = read_notice((Path(__file__).parent.parent / "templates" / "notice.txt")
 
 @dataclass(frozen=True)
 class Consent:
-    """One person's consent.
+    """One person's consent."""
 
-    Attributes:
-        notice_version: of the notice that the person saw.
-        ends: when it ends by itself, by the clock of its book.
-        key: tells consents apart, without being the token.
-        origin: tells where they come from apart, roughly; no address can be read from it.
-    """
-
-    notice_version: str
-    ends: float
-    key: str
-    origin: bytes = b""
+    notice_version: str  # of the notice that the person saw
+    ends: float  # when it ends by itself, by the clock of its book
+    key: str  # tells consents apart, without being the token
+    origin: bytes = b""  # tells where they come from apart, roughly; no address can be read from it
 
 
 def seconds_up() -> float:

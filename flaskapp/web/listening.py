@@ -188,18 +188,11 @@ def with_admission(app: Flask) -> Callable[[dict[str, Any], Any], Iterable[bytes
 
 
 class IncomingRequest(HTTPRequestParser):
-    """A request on its way, refused by its headers if they are reason enough.
+    """A request on its way, refused by its headers if they are reason enough."""
 
-    Attributes:
-        network: whose photos are on their way; None before they are let in.
-        is_refused: whether the app is to refuse it, without its body.
-        reason: by which error; None if the app sees that by itself.
-        ends: whether the connection ends with the answer.
-    """
-
-    network: str | None = None
-    reason: RequestError | None = None
-    is_refused = ends = False
+    network: str | None = None  # whose photos are on their way; None before they are let in
+    reason: RequestError | None = None  # by which error it is refused; None if the app sees that by itself
+    is_refused = ends = False  # whether the app is to refuse it, without its body; whether the connection ends then
     error: Any
     body_rcv: Any
 
@@ -243,21 +236,15 @@ class IncomingRequest(HTTPRequestParser):
 
 
 class Connection(HTTPChannel):
-    """One connection, which is waited for only so long.
-
-    Attributes:
-        network: what its address is counted by.
-        turn: since when it is the client's turn, to ask, to send on or to read; infinite while we work.
-        rest: what the rest of a refused body is thrown into.
-    """
+    """One connection, which is waited for only so long."""
 
     logger = waitress_log
     request: IncomingRequest | None = None
-    rest: Any = None
+    rest: Any = None  # what the rest of a refused body is thrown into
 
     def __init__(self, server: Listener, sock: socket.socket, addr: Any, *given: Any, **more: Any) -> None:
-        self.turn = time.monotonic()
-        self.network = network_of(addr[0])
+        self.turn = time.monotonic()  # the client's, to ask, to send on or to read, since then; infinite while we work
+        self.network = network_of(addr[0])  # what its address is counted by
         # A circle would keep photos in memory until Python looks for circles.
         self.parser_class = functools.partial(IncomingRequest, weakref.proxy(self))
         super().__init__(server, sock, addr, *given, **more)

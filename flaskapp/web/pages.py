@@ -36,8 +36,7 @@ SAMPLES = {
 }
 """The pairs of photos to try the page with; each reads clearly."""
 
-MOST_REFERENCES = 5
-"""So many photos of one person the page takes, which shows each; the API takes more."""
+MOST_REFERENCES = 5  # so many photos of one person the page takes, which shows each; the API takes more
 
 ONLY_RESEARCH = "for non-commercial research and study only (LICENSE-WEIGHTS.md)"
 

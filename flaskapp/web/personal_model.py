@@ -72,27 +72,16 @@ def missing_extra() -> MissingExtraError | None:
 
 @dataclass(eq=False)
 class Training:
-    """One training under way, or how it ended; its state changes under the lock of its ``PersonalModel`` alone.
+    """One training under way, or how it ended; its state changes under the lock of its ``PersonalModel`` alone."""
 
-    Attributes:
-        consent: key of the consent that it was started with.
-        process: what trains.
-        state: running, done, failed or cancelled.
-        share: how much of the training is gone at most, 0 to 1.
-        words: what it is doing.
-        doubted: numbers of the faces, from 1, that look like somebody else than most of them do.
-        problem: why it failed: code, detail, hint.
-        result: the figures, when it is done.
-    """
-
-    consent: str
-    process: subprocess.Popen[bytes]
-    state: str = "running"
-    share: float = 0.0
-    words: str = "Starting."
-    doubted: list[int] = field(default_factory=list)
-    problem: dict[str, str] | None = None
-    result: dict[str, Any] | None = None
+    consent: str  # key of the consent that it was started with
+    process: subprocess.Popen[bytes]  # what trains
+    state: str = "running"  # running, done, failed or cancelled
+    share: float = 0.0  # how much of the training is gone at most, 0 to 1
+    words: str = "Starting."  # what it is doing
+    doubted: list[int] = field(default_factory=list)  # numbers of the faces, from 1, that look like somebody else
+    problem: dict[str, str] | None = None  # why it failed: code, detail, hint
+    result: dict[str, Any] | None = None  # the figures, when it is done
 
     def stop(self) -> None:
         """End its process: nothing is written any more."""
@@ -108,21 +97,15 @@ class PersonalModel:
     """What there is to do with the one personal model of a server: the one that was asked for, or is trained here.
 
     The comparer is given the model to compare with.
-
-    Attributes:
-        place: its folder.
-        in_use: whether the comparer compares with it.
-        training: the one under way, or the last one.
-        command: what trains: it reads the order and the faces, and answers by lines of JSON.
     """
 
     def __init__(self, settings: Settings, comparer: Comparer, consents: ConsentBook) -> None:
-        self.in_use = bool(settings.model) and comparer.verifier.known_photos > 0
+        self.in_use = bool(settings.model) and comparer.verifier.known_photos > 0  # whether the comparer has it
         self.place = Path(settings.model if self.in_use else DEFAULT_PLACE).absolute()
         self._comparer, self._consents, self._minutes = comparer, consents, settings.own_minutes
         self._other = None if self.in_use else comparer.verifier
-        self.command: Sequence[str] = COMMAND
-        self.training: Training | None = None
+        self.command: Sequence[str] = COMMAND  # reads the order and the faces, and answers by lines of JSON
+        self.training: Training | None = None  # the one under way, or the last one
         self._stamp = personal.stamp(self.place)
         self._lock = threading.RLock()
         self._deadline = threading.Timer(0, lambda: None)

@@ -46,37 +46,19 @@ class SettingsError(FacialRecognitionError, code="bad_setting"):
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set; each is read from ``FR_`` and its name in capitals.
+    """What can be set; each is read from ``FR_`` and its name in capitals."""
 
-    Attributes:
-        model: a personal model's folder, or a ``.h5`` file, to compare with; the shipped weights
-            if empty.
-        rate_limit: comparisons a minute and consent; 0 = no limit.
-        live_rate_limit: camera frames a minute and consent; 0 = no limit.
-        allowed_hosts: names by which the server may be addressed, without port; separated
-            by commas.
-        max_photo_bytes: largest photo.
-        max_body_bytes: largest request.
-        consent_minutes: how long a consent stands.
-        threads: requests that are answered at a time; of them, all but four may compare.
-        own_face: who may train a model on their own face here, and forget it: "local" people, who
-            sit at this computer, "everyone", or nobody ("off").
-        own_minutes: that such a training may take.
-        trusted_proxy: address of a proxy in front whose ``X-Forwarded-For`` and
-            ``X-Forwarded-Proto`` are believed; none if empty.
-    """
-
-    model: str = ""
-    rate_limit: int = 60
-    live_rate_limit: int = 1200
-    allowed_hosts: tuple[str, ...] = LOCAL_NAMES
-    max_photo_bytes: int = MAX_BYTES
-    max_body_bytes: int = 26 * 1024 * 1024
-    consent_minutes: int = 60
-    threads: int = 40
-    own_face: str = "local"
-    own_minutes: float = 5.0
-    trusted_proxy: str = ""
+    model: str = ""  # a personal model's folder, or a ``.h5`` file, to compare with; the shipped weights if empty
+    rate_limit: int = 60  # comparisons a minute and consent; 0 = no limit
+    live_rate_limit: int = 1200  # camera frames a minute and consent; 0 = no limit
+    allowed_hosts: tuple[str, ...] = LOCAL_NAMES  # by which the server may be addressed, without port
+    max_photo_bytes: int = MAX_BYTES  # largest photo
+    max_body_bytes: int = 26 * 1024 * 1024  # largest request
+    consent_minutes: int = 60  # how long a consent stands
+    threads: int = 40  # requests that are answered at a time; of them, all but four may compare
+    own_face: str = "local"  # who may train and forget a personal model: who sits here, "everyone", or nobody ("off")
+    own_minutes: float = 5.0  # that such a training may take
+    trusted_proxy: str = ""  # address of a proxy whose ``X-Forwarded-For`` and ``-Proto`` are believed; none if empty
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():

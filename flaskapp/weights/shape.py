@@ -3,15 +3,11 @@
 from flaskapp.preprocess import CROP_SIZE
 
 INPUT_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
-FILTERS = (64, 128, 128, 256)
-"""Of the four blocks."""
+FILTERS = (64, 128, 128, 256)  # of the four blocks
 RESIDUAL_UNITS = (0, 2, 4, 3)
 """Behind the first convolution of each block. Early layers work on large maps and cost most, late ones
 hold most of the weights."""
-NECK_FILTERS = 512
-"""Of the 1×1 convolution behind the blocks."""
-VECTOR_SIZE = 128
-"""Of the teacher's own space, which the network learned; a vector's length says how sure it is."""
+NECK_FILTERS = 512  # of the 1×1 convolution behind the blocks
+VECTOR_SIZE = 128  # of the teacher's own space, which the network learned; a vector's length says how sure it is
 EMBEDDING_SIZE = 4096
-VIEWS = 2
-"""The face and its mirror image."""
+VIEWS = 2  # the face and its mirror image

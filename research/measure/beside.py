@@ -19,7 +19,7 @@ from flaskapp.evaluation import Sources, auc, confusion_at, eer, error_curve, fn
 from flaskapp.evaluation.decisions import FloatArray, check_both_kinds, check_pairs
 from flaskapp.evaluation.intervals import ENDS, REPLICATES, replicated
 from flaskapp.evaluation.quality import Ladder
-from flaskapp.pairs import PhotoPair, read_scores
+from flaskapp.pairs.lists import PhotoPair, read_scores
 from flaskapp.report.rows import PLAIN, name_of, value_text
 from research.sets.table import list_faces, read_sets, read_teacher
 

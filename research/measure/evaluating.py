@@ -29,7 +29,8 @@ from flaskapp.cli.measuring import (
 from flaskapp.cli.options import refuse_overwriting
 from flaskapp.cli.progress import progress_bar, report_left_out
 from flaskapp.evaluation import Interval
-from flaskapp.pairs import photos_of, read_labels, sources_of
+from flaskapp.pairs.labels import read_labels
+from flaskapp.pairs.lists import photos_of, sources_of
 from flaskapp.preprocess import crop_photo
 from flaskapp.preprocess.files import read_photo
 from flaskapp.report import Section, Table

@@ -17,7 +17,7 @@ import numpy as np
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Sources
-from flaskapp.pairs import Labels
+from flaskapp.pairs.labels import Labels
 from flaskapp.pairs.scoring import embed_photos
 from flaskapp.preprocess.files import check_presence, look_through
 from flaskapp.preprocess.selection import Choice

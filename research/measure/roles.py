@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from flaskapp.errors import DataError
-from flaskapp.pairs import PhotoPair
+from flaskapp.pairs.lists import PhotoPair
 from flaskapp.pairs.people import pairs_among
 from research.sets.table import UNKNOWN_PERSON, FaceTable
 

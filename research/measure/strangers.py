@@ -24,7 +24,7 @@ from flaskapp.evaluation import Interval, no_errors_bound, pairs_needed
 from flaskapp.evaluation.curves import FEWEST_ERRORS, FEWEST_PEOPLE
 from flaskapp.evaluation.decisions import BoolArray, FloatArray, IntArray
 from flaskapp.evaluation.intervals import ENDS, REPLICATES
-from flaskapp.pairs import Labels
+from flaskapp.pairs.labels import Labels
 from flaskapp.pairs.scoring import Progress, embed_photos
 from flaskapp.parallel import map_in_order
 from flaskapp.preprocess.files import check_presence

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from weights_files import write_note, write_weights_files
 
 from flaskapp.errors import DataError
-from flaskapp.pairs import Labels
+from flaskapp.pairs.labels import Labels
 from research.__main__ import main
 from research.measure import groups
 from research.measure.groups import ANOTHERS, CHILDREN, OWN, ages, count_verdicts, relatives

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flaskapp.errors import DataError
-from flaskapp.pairs import PhotoPair, group_masks, read_labels
+from flaskapp.pairs.labels import group_masks, read_labels
+from flaskapp.pairs.lists import PhotoPair
 
 
 class TestLabels:
