@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from flaskapp.preprocess import decode_photo
 ROOT = Path(__file__).resolve().parent.parent
 PORTRAITS = ROOT / "tests" / "portraits"
 SHARED = Path(os.environ.get("FR_SHARED", ROOT.parent / "shared"))
+
+# What ``nohup``, or a shell that starts a job behind itself, passes over, every process below it would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.name == "posix":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

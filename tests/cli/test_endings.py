@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
@@ -134,10 +133,7 @@ class TestSignals:
         """Return a comparison that waits for its second photo."""
         os.mkfifo(tmp_path / "slow.jpg")
         command = [sys.executable, "-m", "flaskapp.cli", "compare", HOPPER, tmp_path / "slow.jpg"]
-        # Under ``nohup`` a child, too, would pass over a hang-up.
-        heed = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, cwd=ROOT, **pipes, preexec_fn=heed) as process:  # noqa: PLW1509
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             with (tmp_path / "slow.jpg").open("wb"):  # it has been opened for reading, too
                 yield process
             process.kill()
