@@ -89,11 +89,11 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
 
 
 @contextmanager
-def new_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """Give a UTF-8 file to write in a path's place; an error names the path, and leaves what stood there.
+def new_file(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """Give a file to write in a path's place; an error names the path, and leaves what stood there.
 
-    What a link leads to is replaced, not the link; a pipe or a device is written as it is. Undecodable bytes of
-    names come out as they are.
+    What a link leads to is replaced, not the link; a pipe or a device is written as it is. Text is UTF-8, with
+    undecodable bytes of names as they are; ``buffer`` takes bytes.
 
     Raises:
         OSError: it cannot be written; its ``filename`` is the path.

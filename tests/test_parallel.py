@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flaskapp.parallel import in_order, map_in_order, new_text, once
+from flaskapp.parallel import in_order, map_in_order, new_file, once
 
 
 def test_answers_come_in_the_order_of_the_items():
@@ -103,11 +103,11 @@ def test_an_error_is_no_answer():
     assert (one(), one()) == (1, 1)
 
 
-class TestNewText:
+class TestNewFile:
     def test_an_error_leaves_what_stood_there_and_names_the_file(self, tmp_path):
         path = tmp_path / "figures.json"
         path.write_text("old", encoding="utf-8")
-        with pytest.raises(OSError, match="No space left") as caught, new_text(path) as file:
+        with pytest.raises(OSError, match="No space left") as caught, new_file(path) as file:
             file.write("half of the n")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         assert caught.value.filename == str(path)
@@ -116,27 +116,27 @@ class TestNewText:
     def test_who_may_read_a_file_stays_as_it_was(self, tmp_path):
         path = tmp_path / "scores.csv"
         path.touch(0o640)
-        with new_text(path) as file:
+        with new_file(path) as file:
             file.write("new")
         assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == ("new", 0o640)
 
     def test_a_link_stays_one(self, tmp_path):
         (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-        with new_text(tmp_path / "link.csv") as file:
+        with new_file(tmp_path / "link.csv") as file:
             file.write("new")
         assert (tmp_path / "link.csv").is_symlink()
         assert (tmp_path / "real.csv").read_text(encoding="utf-8") == "new"
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
     def test_a_device_is_written_as_it_is(self):
-        with pytest.raises(OSError, match="No space left") as caught, new_text(Path("/dev/full")) as file:
+        with pytest.raises(OSError, match="No space left") as caught, new_file(Path("/dev/full")) as file:
             file.write("new")
         assert caught.value.filename == "/dev/full"
 
     @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="names of open files")
     def test_a_pipe_is_written_by_its_name(self):
         reader, writer = os.pipe()
-        with new_text(Path(f"/dev/fd/{writer}")) as file:
+        with new_file(Path(f"/dev/fd/{writer}")) as file:
             file.write("new")
         os.close(writer)
         assert os.read(reader, 10) == b"new"

@@ -23,7 +23,7 @@ from flaskapp.pairs.labels import group_masks, read_labels
 from flaskapp.pairs.lists import PhotoPair, photos_of, read_pairs, read_scores, sources_of, write_scores_csv
 from flaskapp.pairs.people import pairs_of_people
 from flaskapp.pairs.scoring import score_pairs
-from flaskapp.parallel import new_text
+from flaskapp.parallel import new_file
 from flaskapp.quality import GRADES, grades_of
 from flaskapp.report import Section, Table, rows
 from flaskapp.weights.runtime import Runtime, default_runtime
@@ -262,7 +262,7 @@ def _sections(measured: Measured) -> list[Section]:
 def write_json(path: Path, told: dict[str, Any], program: str) -> None:
     """Write figures, with the command that measured them behind their title."""
     told = {"measured": told["measured"], "command": command_line(program), **told}
-    with new_text(path) as file:
+    with new_file(path) as file:
         file.write(json.dumps(told, indent=1) + "\n")
 
 
@@ -304,5 +304,5 @@ def _draw(measured: Measured, sections: list[Section], asked: SimpleNamespace, p
             failures = Table(("photo", "why"), list(measured.failures.items()))
             drawn.append(Section("Failures to acquire", (), failures))
         page = report.page(measured.title, f"Measured by {program}.", [*sections, *drawn])
-        with new_text(asked.report) as file:
+        with new_file(asked.report) as file:
             file.write(page)

@@ -27,7 +27,7 @@ from flaskapp.detection.face import SMALLEST_FACE
 from flaskapp.errors import DataError, FacialRecognitionError, NotEnoughMemoryError, PhotoError, SeveralFacesError
 from flaskapp.evaluation.decisions import Band, decide
 from flaskapp.finding import Bar, Expected, Finding, FoundFace, bars_of, least_bar
-from flaskapp.parallel import map_in_order, new_text
+from flaskapp.parallel import map_in_order, new_file
 from flaskapp.preprocess.files import look_through, read_photo
 from flaskapp.quality import GRADES, Grade, grades_of
 from flaskapp.report import Section, Table
@@ -371,7 +371,7 @@ def _write(answer: Answer, asked: SimpleNamespace) -> None:
 
 
 def _write_csv(answer: Answer, path: Path) -> None:
-    with new_text(path, newline="") as file:
+    with new_file(path, newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for told in (one.to_json() for one in answer.found):
@@ -434,7 +434,7 @@ def _draw(answer: Answer, path: Path) -> None:
     if answer.seen.failed:
         rows = [(shown(Path(name)), error.message) for name, error in answer.seen.failed.items()]
         sections.append(Section("Cannot be used", (), Table(("photo", "why"), rows)))
-    with new_text(path) as file:
+    with new_file(path) as file:
         file.write(report.page(title, SHOWS_FACES, sections))
 
 

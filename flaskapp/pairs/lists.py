@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from flaskapp.errors import DataError
 from flaskapp.evaluation import Band, Sources, decide_all, sources_by
-from flaskapp.parallel import new_text
+from flaskapp.parallel import new_file
 
 COLUMNS = ("reference", "probe", "same")
 SCORE_COLUMN = "similarity_score"
@@ -161,7 +161,7 @@ def write_scores_csv(path: str | Path, pairs: Sequence[PhotoPair], scores: npt.A
     decisions = decide_all(values, band)
     known = [name for name in (*PERSON_COLUMNS, "fold") if any(getattr(pair, name) is not None for pair in pairs)]
     returns = "\r" in "".join(photos_of(pairs))  # before Python 3.13 these alone are not quoted
-    with new_text(Path(path), newline="") as file:
+    with new_file(Path(path), newline="") as file:
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
         writer.writerow((*WRITTEN_COLUMNS, *known))
         for pair, score, decision in zip(pairs, values.tolist(), decisions, strict=True):

@@ -213,12 +213,13 @@ def _locked(work: Path) -> Iterator[None]:
 
     descriptor = os.open(work, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(
+                f"Another training is writing {work.stem}.", "Wait until it is done, or name another folder."
+            ) from None
         yield
-    except BlockingIOError:
-        raise DataError(
-            f"Another training is writing {work.stem}.", "Wait until it is done, or name another folder."
-        ) from None
     finally:
         os.close(descriptor)
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from flaskapp.errors import DataError
-from flaskapp.parallel import new_text
+from flaskapp.parallel import new_file
 
 MATCH_COLOUR = GENUINE_COLOUR = "#0072B2"
 NON_MATCH_COLOUR = IMPOSTOR_COLOUR = "#D55E00"
@@ -55,7 +55,7 @@ def save(figure: Figure, path: str | Path) -> None:
             f"Write {path.stem}.png, for example.",
         )
     try:
-        with new_text(path) as file, warnings.catch_warnings():
+        with new_file(path) as file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for it
             figure.savefig(file.buffer, format=path.suffix[1:].lower(), metadata=metadata)
     except OSError as error:

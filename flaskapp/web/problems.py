@@ -85,9 +85,8 @@ def _problem(error: FacialRecognitionError) -> Response:
 
 def _answer_http(error: HTTPException) -> Response:
     kind = OURS.get(error.code, BadRequestError)
-    hint = WHERE_TO_LOOK if error.code in (404, 405) else ""
-    hint = _how_to_shrink() if kind is PhotoTooLargeError else hint
-    response = _answer(kind(f"{kind.title}.", hint))
+    hints = {404: WHERE_TO_LOOK, 405: WHERE_TO_LOOK, 413: _how_to_shrink()}
+    response = _answer(kind(f"{kind.title}.", hints.get(error.code or 0, "")))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response

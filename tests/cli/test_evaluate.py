@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -57,23 +55,6 @@ def graded(people, tmp_path_factory):
     sure = [Verifier(Runtime(weights)).embed(photo)[0].quality.certainty for photo in photos]
     write_note(weights, (0.4, 0.6), grade_bounds=[max(sure)] * 2)
     return weights
-
-
-@pytest.fixture
-def full_disk():
-    """Return what lets no file grow beyond a hundred bytes."""
-    resource = pytest.importorskip("resource")
-
-    @contextmanager
-    def limited():
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-    return limited
 
 
 @pytest.fixture
@@ -248,9 +229,9 @@ class TestFiles:
         assert "<script" not in page
         assert "http" not in page.replace("http-equiv", "")
 
-    def test_every_file_is_written_where_nobody_reads_the_figures(self, people, weights, tmp_path, monkeypatch):
+    @pytest.mark.usefixtures("nobody_reads")
+    def test_every_file_is_written_where_nobody_reads_the_figures(self, people, weights, tmp_path):
         pytest.importorskip("matplotlib")
-        monkeypatch.setattr("click.echo", Mock(side_effect=BrokenPipeError))
         files = ("--json", tmp_path / "a.json", "--scores", tmp_path / "a.csv", "--plots", tmp_path)
         run("--people", people, "--weights", weights, *files, code=2)
         written = ["a.csv", "a.json", "det.png", "reliability.png", "roc.png", "scores.png"]

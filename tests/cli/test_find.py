@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -81,12 +80,6 @@ def files(folder: Path) -> set[str]:
 
 def full(*_) -> None:
     raise OSError(28, "No space left on device")
-
-
-def gone(*_, err: bool = False) -> None:
-    """Stand for ``click.echo`` into a pipe that nobody reads any more."""
-    if not err:
-        raise BrokenPipeError
 
 
 class TestTable:
@@ -292,22 +285,17 @@ class TestOutputs:
         assert files(Path("found")) == set()
 
     @pytest.mark.parametrize(("option", "name"), [("--csv", "out.csv"), ("--plot", "out.html")])
-    def test_where_there_is_no_room_the_earlier_file_stays_and_is_named(self, run, option, name):
+    def test_where_there_is_no_room_the_earlier_file_stays_and_is_named(self, run, full_disk, option, name):
         pytest.importorskip("matplotlib")
-        resource = pytest.importorskip("resource")
         Path(name).write_text("of an earlier run")
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-        try:
+        with full_disk():
             told = run("anna.jpg", "holiday", option, name)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert (told.exit_code, name in told.stderr) == (2, True)
         assert Path(name).read_text() == "of an earlier run"
 
-    def test_what_was_asked_for_is_written_though_nobody_reads_the_answer(self, run, monkeypatch):
+    @pytest.mark.usefixtures("nobody_reads")
+    def test_what_was_asked_for_is_written_though_nobody_reads_the_answer(self, run):
         pytest.importorskip("matplotlib")
-        monkeypatch.setattr(click, "echo", gone)
         words = "--csv", "out.csv", "--copy-to", "found", "--plot", "out.png"
         assert run("anna.jpg", "holiday", *words).exit_code == 2
         assert Path("out.csv").exists() and Path("out.png").exists()

@@ -1,4 +1,4 @@
-"""A server whose environment lacks what trains: it says so early, and how to mend it."""
+"""A server that cannot train, for want of libraries or of a place to write: it says so early, and how to mend it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,38 @@ def test_nothing_is_said_where_it_can_train(agreed, monkeypatch):
     assert "obstacle-error" not in agreed.get("/own-face").get_data(as_text=True)
 
 
+@pytest.fixture
+def unwritable(monkeypatch) -> None:
+    monkeypatch.setattr(personal_model, "NEEDED", ())
+    monkeypatch.setattr(personal_model.os, "access", lambda *_: False)
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "words", "status", "code"),
+    [
+        ("lacking", "Training needs no_such_library", 501, "missing_extra"),
+        ("unwritable", "my_model cannot be written", 507, "unwritable"),
+    ],
+)
+def test_page_and_api_say_so_before_photos_are_chosen(request, agreed, obstacle, words, status, code):
+    request.getfixturevalue(obstacle)
+    text = agreed.get("/own-face").get_data(as_text=True)
+    assert text.index(words) < text.index("Choose photos")
+    response = agreed.send(f"{URL}/training", {}, keep_model="yes")
+    assert (response.status_code, response.json["code"]) == (status, code)
+    told = agreed.get(URL)
+    assert told.json["obstacle"]["code"] == code
+    check(told, URL, "get")
+
+
 @pytest.mark.usefixtures("lacking")
 class TestWithoutTheLibraries:
     def test_the_link_says_so(self, agreed):
         assert "Not possible here yet: Training needs no_such_library" in agreed.get("/").get_data(as_text=True)
 
-    def test_the_page_says_so_before_photos_are_chosen(self, agreed):
-        text = agreed.get("/own-face").get_data(as_text=True)
-        assert text.index("Training needs no_such_library") < text.index("Choose photos")
-
-    def test_the_api_says_so(self, agreed):
-        response = agreed.send(f"{URL}/training", {}, keep_model="yes")
-        assert (response.status_code, response.json["code"]) == (501, "missing_extra")
-        assert 'pip install -e ".[train]" in the folder of this program' in response.json["hint"]
-        told = agreed.get(URL)
-        assert told.json["obstacle"]["code"] == "missing_extra"
-        check(told, URL, "get")
+    def test_the_api_says_how_to_install_them(self, agreed):
+        hint = agreed.send(f"{URL}/training", {}, keep_model="yes").json["hint"]
+        assert 'pip install -e ".[train]" in the folder of this program' in hint
 
     def test_an_installed_program_is_installed_again_with_them(self, monkeypatch, tmp_path):
         monkeypatch.setattr(errors, "PACKAGES", tmp_path)
@@ -58,21 +74,3 @@ class TestWithoutTheLibraries:
         hint = missing_extra().hint
         assert re.search(r'run \.venv[/\\](bin|Scripts)[/\\]python -m pip install -e "\.\[train\]"', hint)
         assert str(tmp_path) not in hint
-
-
-class TestWhereNothingCanBeWritten:
-    @pytest.fixture(autouse=True)
-    def refused(self, monkeypatch) -> None:
-        monkeypatch.setattr(personal_model, "NEEDED", ())
-        monkeypatch.setattr(personal_model.os, "access", lambda *_: False)
-
-    def test_the_page_says_so_before_photos_are_chosen(self, agreed):
-        text = agreed.get("/own-face").get_data(as_text=True)
-        assert text.index("my_model cannot be written") < text.index("Choose photos")
-
-    def test_the_api_says_so(self, agreed):
-        response = agreed.send(f"{URL}/training", {}, keep_model="yes")
-        assert (response.status_code, response.json["code"]) == (507, "unwritable")
-        told = agreed.get(URL)
-        assert told.json["obstacle"]["code"] == "unwritable"
-        check(told, URL, "get")
