@@ -1,4 +1,4 @@
-"""Layers of our own: a face with its mirror image, the mean of what both say, and the L1 distance."""
+"""Layers of our own: a face with its mirror image, what both say, how distinct it is, and the L1 distance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from flaskapp.weights.shape import VIEWS
+from flaskapp.weights.shape import CENTRES, SHARPNESS, SHORTEST, VIEWS
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")
@@ -43,6 +43,40 @@ class MeanOfViews(keras.layers.Layer):
         """Return the shape with one row for each face; by itself Keras may try odd batches."""
         batch, features = input_shape
         return (None if batch is None else batch // VIEWS, features)
+
+
+@keras.saving.register_keras_serializable(package="flaskapp")
+class WithDistinctness(keras.layers.Layer):
+    """Add one number to each vector: how far the face lies from the faces around it.
+
+    Two small children look alike to the network whoever they are, and so do two people of whose like it has seen few:
+    their vectors lie in a crowd. All faces have this number in common, so it makes any two alike. A face in a crowd
+    has less of it, and so is less like every other. That says what a likelihood ratio does by its denominator: how
+    alike two people are counts for less where many are.
+
+    For a vector of unit length u it is ``1 − softmax(SHARPNESS · c) · c`` with ``c = u · centresᵀ``, the cosines to
+    centres, each the mean of many people's vectors. They are the layer's only weights. With all of them zero, as in a
+    new network, every face is as distinct. The vector and its number together keep the vector's length, which says how
+    sure the network is.
+
+    Input shape: ``(batch, features)``.
+    Output shape: ``(batch, features + 1)``.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Make room for the centres."""
+        shape = (CENTRES, input_shape[-1])
+        self.centres = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="centres")
+        super().build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Return the vectors with that number behind them."""
+        length = ops.norm(inputs, axis=-1, keepdims=True)
+        unit = inputs / ops.maximum(length, SHORTEST)
+        cosines = ops.matmul(unit, ops.transpose(self.centres))
+        typical = ops.sum(ops.softmax(SHARPNESS * cosines, axis=-1) * cosines, axis=-1, keepdims=True)
+        both = ops.concatenate([unit, 1 - typical], axis=-1)
+        return both * (length / ops.norm(both, axis=-1, keepdims=True))
 
 
 @keras.saving.register_keras_serializable(package="flaskapp")

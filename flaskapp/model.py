@@ -2,7 +2,7 @@
 
 ``embedding network``: 100×100×3 and its mirror image → four convolutional blocks → a 1×1
 convolution → one 3×3 depthwise convolution over the whole map → Dense 128, the vector → mean of
-both → Dropout → Dense 4096. An embedding's length says how sure the network is.
+both → with how far it lies from others → Dropout → Dense 4096. An embedding's length says how sure the network is.
 ``Siamese network``: the same embedding network twice (shared weights), both embeddings at unit
 length, L1 distance, Dense sigmoid.
 
@@ -23,7 +23,7 @@ import numpy as np
 from keras import layers
 
 from flaskapp.errors import DataError
-from flaskapp.layers import L1Distance, MeanOfViews, WithMirrorImage
+from flaskapp.layers import L1Distance, MeanOfViews, WithDistinctness, WithMirrorImage
 from flaskapp.parallel import replacing
 from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, INPUT_SHAPE, NECK_FILTERS, RESIDUAL_UNITS, VECTOR_SIZE
 
@@ -103,7 +103,7 @@ def build_embedding_network(residual_units: Sequence[int] = RESIDUAL_UNITS) -> k
     face = keras.Input(INPUT_SHAPE, name="face")
     x = face_features(WithMirrorImage(name="with_mirror_image")(face), residual_units)
     x = layers.Dense(VECTOR_SIZE, name="vector")(x)
-    x = MeanOfViews(name="mean_of_views")(x)
+    x = WithDistinctness(name="with_distinctness")(MeanOfViews(name="mean_of_views")(x))
     x = layers.Dropout(DROPOUT_RATE, name="dropout")(x)
     return keras.Model(face, layers.Dense(EMBEDDING_SIZE, name="embedding")(x), name="embedding_network")
 
@@ -131,7 +131,7 @@ def build_siamese_network(embedding_network: keras.Model | None = None) -> keras
 
 
 def features_of(twin: keras.Model) -> keras.Model:
-    """Return the embedding network without its Dropout and Dense 4096: faces in, vectors (batch, 128) out."""
+    """Return the embedding network without its Dropout and Dense 4096: faces in, features (batch, 129) out."""
     return keras.Model(twin.input, twin.get_layer("dropout").input)
 
 

@@ -76,7 +76,7 @@ def _note(folder: Path, weights: Path, scope: float) -> None:
     (folder / "model.json").write_text(json.dumps(note), encoding="utf-8")
 
 
-def stand_in_note(sha256: str, features: int = 128) -> dict[str, object]:
+def stand_in_note(sha256: str, features: int = 129) -> dict[str, object]:
     """Return a stand-in as the JSON of weights holds it: people differ by 1 in each feature, their photos by 0.3."""
     shapes = {"mean": [features], "people": [features, 4], "photos": [features, 4]}
     arrays = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}

@@ -102,3 +102,58 @@ class TestViews:
         for batch, views in ((None, None), (5, 10)):
             assert WithMirrorImage()(keras.Input(batch_shape=(batch, 9, 8, 3))).shape == (views, 9, 8, 3)
             assert MeanOfViews()(keras.Input(batch_shape=(views, 7))).shape == (batch, 7)
+
+
+class TestDistinctness:
+    def told(self, vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        from keras import ops
+
+        from flaskapp.layers import WithDistinctness
+
+        layer = WithDistinctness()
+        layer.build(vectors.shape)
+        layer.set_weights([centres])
+        return ops.convert_to_numpy(layer(vectors))
+
+    def vectors_and_centres(self) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(7)
+        return rng.normal(size=(5, 16)).astype(np.float32), rng.normal(0, 0.2, (256, 16)).astype(np.float32)
+
+    def test_it_is_how_far_a_face_lies_from_the_centres_around_it(self):
+        vectors, centres = self.vectors_and_centres()
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosines = vectors / length @ centres.T
+        near = np.exp(20 * cosines) / np.exp(20 * cosines).sum(axis=1, keepdims=True)
+        both = np.concatenate([vectors / length, 1 - (near * cosines).sum(axis=1, keepdims=True)], axis=1)
+        expected = length * both / np.linalg.norm(both, axis=1, keepdims=True)
+        np.testing.assert_allclose(self.told(vectors, centres), expected, atol=1e-5)
+
+    def test_the_length_stays(self):
+        vectors, centres = self.vectors_and_centres()
+        lengths = np.linalg.norm(self.told(vectors, centres), axis=1)
+        np.testing.assert_allclose(lengths, np.linalg.norm(vectors, axis=1), rtol=1e-5)
+
+    def test_faces_in_a_crowd_are_less_alike_than_as_close_ones_elsewhere(self):
+        centres = np.zeros((256, 16), np.float32)
+        centres[:, 0] = 0.6
+        pair = np.array([[0.8, 0.6], [0.8, -0.6]], np.float32)
+        crowd, elsewhere = np.zeros((2, 16), np.float32), np.zeros((2, 16), np.float32)
+        crowd[:, [0, 1]], elsewhere[:, [2, 3]] = pair, pair
+        alike = [float(np.dot(*self.told(faces, centres))) for faces in (crowd, elsewhere)]
+        assert alike[0] < alike[1] - 0.1
+
+    def test_without_centres_all_faces_are_as_distinct(self):
+        vectors, centres = self.vectors_and_centres()
+        told = self.told(vectors, 0 * centres)
+        np.testing.assert_allclose(told[:, -1], np.linalg.norm(vectors, axis=1) / np.sqrt(2), rtol=1e-5)
+
+    def test_nothing_becomes_of_nothing(self):
+        vectors, centres = self.vectors_and_centres()
+        assert not self.told(0 * vectors, centres).any()
+
+    def test_its_shape_is_known_without_computing(self):
+        import keras
+
+        from flaskapp.layers import WithDistinctness
+
+        assert WithDistinctness()(keras.Input(batch_shape=(None, 7))).shape == (None, 8)

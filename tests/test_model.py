@@ -86,13 +86,16 @@ def test_a_face_and_its_mirror_image_have_one_embedding(siamese, faces, embeddin
     assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-4
 
 
-def test_features_are_the_trunks_vectors_in_the_mean_of_both_views(model, siamese, faces):
+def test_features_are_the_trunks_vectors_in_the_mean_of_both_views_and_how_distinct_they_are(model, siamese, faces):
     twin, trunk = siamese.get_layer("embedding_network"), trunk_of(model)
     for layer in trunk.layers:
         layer.set_weights(twin.get_layer(layer.name).get_weights())
     kernel, bias = twin.get_layer("vector").get_weights()
     said = [say(trunk, view) @ kernel + bias for view in (faces, faces[:, :, ::-1])]
-    np.testing.assert_allclose(say(model.features_of(twin), faces), np.mean(said, axis=0), atol=1e-4)
+    features, mean = say(model.features_of(twin), faces), np.mean(said, axis=0)
+    # A new network knows no centres: each face is as far from them, by its length.
+    np.testing.assert_allclose(features[:, :-1] * np.sqrt(2), mean, atol=1e-4)
+    np.testing.assert_allclose(features[:, -1] * np.sqrt(2), np.linalg.norm(mean, axis=1), atol=1e-4)
 
 
 def unit(embeddings: np.ndarray) -> np.ndarray:

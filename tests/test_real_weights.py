@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
@@ -26,7 +27,8 @@ from turned import STORED_AS, held
 from flaskapp.errors import NoFaceError, SeveralFacesError
 from flaskapp.verifier import Verification, Verifier, default_verifier
 from flaskapp.web import pages
-from flaskapp.weights.info import default_weights_path
+from flaskapp.weights.graph import read_arrays
+from flaskapp.weights.info import default_weights_path, read_info
 
 WEIGHTS_ARE_THERE = default_weights_path().exists()
 """For weights on their way: a checkout without them is otherwise no working program."""
@@ -296,3 +298,12 @@ def test_the_shipped_file_is_an_ordinary_keras_file(verifier, collins):
     assert log_odds[0] != log_odds[1], "the program computes in whole numbers, Keras does not"
     assert log_odds[0] == pytest.approx(log_odds[1], abs=0.6)
     assert {np.dtype(weight.dtype) for weight in network.get_weights()} == {np.dtype(np.float32)}
+
+
+def test_the_centres_are_means_of_several_people():
+    """One person's vector of unit length would have a length of one, and would be a template that nobody agreed to."""
+    path = default_weights_path()
+    centres = read_arrays(path, read_info(path).sha256)["with_distinctness/centres"]
+    lengths = np.linalg.norm(centres, axis=1)
+    assert len(np.unique(centres, axis=0)) == 256
+    assert 0.3 < lengths.min() < lengths.max() < 0.9

@@ -20,6 +20,7 @@ BAND = (0.4, 0.6)
 LAYERS = {
     "flaskapp>WithMirrorImage": {},
     "flaskapp>MeanOfViews": {},
+    "flaskapp>WithDistinctness": {},
     "flaskapp>L1Distance": {},
 }
 """The network's layers of our own, and what is said of them."""
@@ -58,7 +59,8 @@ def random_arrays(
     normalization("global_norm", 512)
     arrays["vector/kernel"] = rng.normal(0, 1 / 16, (512, 128))
     arrays["vector/bias"] = rng.normal(0, 1e-3, 128)
-    arrays["embedding/kernel"] = rng.normal(0, 1 / 64 / 50, (128, 4096))  # lengths are certainties: below 1
+    arrays["with_distinctness/centres"] = rng.normal(0, 1 / 16, (256, 128))
+    arrays["embedding/kernel"] = rng.normal(0, 1 / 64 / 50, (129, 4096))  # lengths are certainties: below 1
     arrays["embedding/bias"] = np.zeros(4096)
     arrays["similarity_score/kernel"] = np.full((4096, 1), -scale / 4096)
     arrays["similarity_score/bias"] = np.array([offset])

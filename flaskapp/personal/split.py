@@ -4,7 +4,9 @@ Two photos are alike (copies, edits, a burst) if their files are equal, if their
 differ in few bits of a difference hash (of 144 bits, mirrored or not), or if a network's
 embeddings nearly coincide. The limits were set on 807 photos of 35 people that no training saw:
 23 of 9,132 pairs of one person are alike (bursts, other cuts of one photo), of 316,089 pairs of
-two people none. What is alike stays on one side, and an audit stops a training where it does not.
+two people none; that of embeddings again on 2,513 photos of people who calibrate and are reported
+on, when ``layers.WithDistinctness`` came: 39 of 19,302 pairs, as before, and none of 904,255 of two
+people, 0.80 at most. What is alike stays on one side, and an audit stops a training where it does not.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ FEWEST_PEOPLE = 6
 
 HASH_SIDE = 12
 MOST_BITS = 0.06
-LEAST_COSINE = 0.96
+LEAST_COSINE = 0.978
 MOST_SHOWN = 5
 
 

@@ -103,7 +103,7 @@ def make_own_model(
         keras.utils.set_random_seed(recipe.seed)
         siamese = keras.models.load_model(base, custom_objects={"L1Distance": L1Distance}, compile=False)
         # What it says now is known for good; by the head recipe it stays so.
-        cached = _Cached(lambda faces: runtime.vectors(preprocess.to_model_input(faces)))
+        cached = _Cached(lambda faces: runtime.features(preprocess.to_model_input(faces)))
         untrained, shipped = siamese.get_weights(), network_of(siamese, cached, runtime.info)
         for album in (*data.mine.values(), *data.others.values()):
             shipped.embed(album)
@@ -253,7 +253,7 @@ def _write(
 
 
 def trunk_of(siamese: keras.Model) -> Embed:
-    """Return what gives the trunk's features float32 (N, 128) of crops uint8 (N, 100, 100, 3)."""
+    """Return what gives the trunk's features float32 (N, 129) of crops uint8 (N, 100, 100, 3)."""
     trunk = features_of(siamese.get_layer("embedding_network"))
     return lambda faces: np.asarray(trunk.predict(preprocess.to_model_input(faces), batch_size=32, verbose=0))
 

@@ -17,6 +17,7 @@ STAGES = {
     "flatten": "depthwise convolution over the whole map",
     "vector": "Dense: the vector",
     "mean_of_views": "mean of both, longer where it is surer",
+    "with_distinctness": "with how far it lies from others",
     "embedding": "Dropout, Dense: the embedding",
 }
 BOX_HEIGHT, STEP, MIDDLE = 0.5, 0.82, 4.6

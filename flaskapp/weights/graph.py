@@ -21,9 +21,21 @@ from flaskapp import onnx_format
 from flaskapp.errors import WeightsError
 from flaskapp.preprocess import CROP_SIZE
 from flaskapp.weights.info import remedy
-from flaskapp.weights.shape import EMBEDDING_SIZE, FILTERS, NECK_FILTERS, VECTOR_SIZE, VIEWS
+from flaskapp.weights.shape import (
+    CENTRES,
+    EMBEDDING_SIZE,
+    FEATURES,
+    FILTERS,
+    NECK_FILTERS,
+    SHARPNESS,
+    SHORTEST,
+    VECTOR_SIZE,
+    VIEWS,
+)
 
-OWN_LAYERS = frozenset({"flaskapp>L1Distance", "flaskapp>MeanOfViews", "flaskapp>WithMirrorImage"})
+OWN_LAYERS = frozenset(
+    f"flaskapp>{name}" for name in ("L1Distance", "MeanOfViews", "WithDistinctness", "WithMirrorImage")
+)
 """The network's layers of our own, as Keras writes their registered names."""
 NORM_EPSILON = 1e-3  # of Keras's BatchNormalization
 
@@ -110,7 +122,7 @@ def embedding_graph(
 ) -> tuple[bytes, dict[str, np.ndarray]]:
     """Return the embedding network as an ONNX graph: faces (N, 100, 100, 3) → embeddings (N, 4096).
 
-    It also tells the vectors (N, 128) that the embeddings are made of.
+    It also tells the features (N, 129) that the embeddings are made of.
 
     Args:
         arrays: by ``layer/variable``, as ``check_arrays`` lets them pass.
@@ -128,11 +140,12 @@ def embedding_graph(
     x = build.add("Relu", [build.convolve(x, "expand_conv", "expand_norm")])
     x = build.add("Flatten", [build.convolve(x, "global_depthwise", "global_norm", group=NECK_FILTERS)])
     x = build.add("Gemm", [x], arrays["vector/kernel"], arrays["vector/bias"])
-    vector = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
-    x = build.add("Gemm", [vector], arrays["embedding/kernel"], arrays["embedding/bias"])
+    x = build.add("ReduceMean", [build.add_told("Reshape", x, [VIEWS, -1, VECTOR_SIZE])], axes=[0], keepdims=0)
+    features = _add_distinctness(build, x)
+    x = build.add("Gemm", [features], arrays["embedding/kernel"], arrays["embedding/bias"])
     declared = (onnx_format.declared(name, array) for name, array in build.constants.items())
     face = {"face": ("faces", CROP_SIZE, CROP_SIZE, 3)}
-    answer = {x: ("faces", EMBEDDING_SIZE), vector: ("faces", VECTOR_SIZE)}
+    answer = {x: ("faces", EMBEDDING_SIZE), features: ("faces", FEATURES)}
     return onnx_format.model(build.nodes, face, answer, [*build.told, *declared]), build.constants
 
 
@@ -148,6 +161,23 @@ def _add_block(build: _GraphBuilder, x: str, name: str) -> str:
             y = build.add("Relu", [y]) if half == 1 else y
         x = build.add("Relu", [build.add("Add", [x, y])])
     return build.add("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2])
+
+
+def _add_distinctness(build: _GraphBuilder, x: str) -> str:
+    """Append ``layers.WithDistinctness``."""
+    centres = build.arrays["with_distinctness/centres"]
+
+    def length_of(x: str) -> str:
+        return build.add("ReduceL2", [x], axes=[1], keepdims=1)
+
+    length = length_of(x)
+    unit = build.add("Div", [x, build.add("Max", [length], np.array(SHORTEST, np.float32))])
+    cosines = build.add("MatMul", [unit], centres.T)
+    near = build.add("Softmax", [build.add("Mul", [cosines], np.array(SHARPNESS, np.float32))], axis=1)
+    typical = build.add_told("ReduceSum", build.add("Mul", [near, cosines]), [1])
+    distinct = build.add("Add", [build.add("Neg", [typical])], np.array(1, np.float32))
+    both = build.add("Concat", [unit, distinct], axis=1)
+    return build.add("Mul", [both, build.add("Div", [length, length_of(both)])])
 
 
 def read_arrays(path: Path, sha256: str) -> dict[str, np.ndarray]:
@@ -229,7 +259,8 @@ def _expected_shapes(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[int, .
         "global_depthwise/kernel": (3, 3, NECK_FILTERS, 1),
         "vector/kernel": (NECK_FILTERS, VECTOR_SIZE),
         "vector/bias": (VECTOR_SIZE,),
-        "embedding/kernel": (VECTOR_SIZE, EMBEDDING_SIZE),
+        "with_distinctness/centres": (CENTRES, VECTOR_SIZE),
+        "embedding/kernel": (FEATURES, EMBEDDING_SIZE),
         "embedding/bias": (EMBEDDING_SIZE,),
         "similarity_score/kernel": (EMBEDDING_SIZE, 1),
         "similarity_score/bias": (1,),

@@ -13,10 +13,9 @@ from flaskapp.preprocess import CROP_SIZE
 from flaskapp.shortage import tell_shortage
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
 from flaskapp.weights.info import MOST_REFERENCES, WeightsInfo, default_weights_path, read_info
-from flaskapp.weights.shape import EMBEDDING_SIZE, VECTOR_SIZE
+from flaskapp.weights.shape import EMBEDDING_SIZE, FEATURES, SHORTEST
 
 ROWS_AT_ONCE = 32  # embeddings: half a megabyte in float32
-SHORTEST = 1e-6  # no network gives zeros; whoever does is told so by the certainty
 
 
 def certainties(embeddings: np.ndarray) -> np.ndarray:
@@ -104,9 +103,9 @@ class Runtime:
         """
         return self._see(faces, 0, EMBEDDING_SIZE)
 
-    def vectors(self, faces: np.ndarray) -> np.ndarray:
-        """Return the float32 (N, 128) that embeddings are made of; arguments and errors as of ``embed``."""
-        return self._see(faces, 1, VECTOR_SIZE)
+    def features(self, faces: np.ndarray) -> np.ndarray:
+        """Return the float32 (N, 129) that embeddings are made of; arguments and errors as of ``embed``."""
+        return self._see(faces, 1, FEATURES)
 
     @tell_shortage()
     def _see(self, faces: np.ndarray, answer: int, size: int) -> np.ndarray:

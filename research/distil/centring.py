@@ -6,14 +6,21 @@ every face of a balanced set has in common tells nobody from anybody. Its mean i
 what the network learns, as the mean face is for Eigenfaces (Turk and Pentland, "Eigenfaces
 for Recognition", 1991), and once more, exactly, off what the network says in the end.
 research/notes/training.md has the figures.
+
+The centres from which ``layers.WithDistinctness`` tells how far a face lies are found here too.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from sklearn.cluster import KMeans
 
 from flaskapp.errors import DataError
-from research.sets.table import TRAINING, FaceTable
+from flaskapp.weights.shape import CENTRES, VECTOR_SIZE
+from research.sets.table import TRAINING, UNKNOWN_PERSON, FaceTable
+
+PEOPLE_A_CENTRE = 20  # on average, at least
+FEWEST_PEOPLE = 10  # of a centre: fewer would say something of single people
 
 
 def centre_rows(table: FaceTable) -> np.ndarray:
@@ -46,3 +53,24 @@ def centred_teacher(table: FaceTable) -> np.ndarray:
         return table.targets
     away = table.targets - table.targets[rows].mean(axis=0)
     return away / np.linalg.norm(away, axis=1, keepdims=True)
+
+
+def centres_of_people(table: FaceTable, seed: int = 0) -> np.ndarray:
+    """Return the centres of ``layers.WithDistinctness``: k-means of what the network learns of many people.
+
+    One photo counts of each training person who is named, and every training photo of the sets named as centre, which
+    show another person each. A set's many photos of few people would draw the centres to single faces.
+
+    Returns:
+        float32 (256, 128), each the mean of at least ten people's vectors of unit length, or else zeros; all zeros
+        where there are fewer than 20 people a centre.
+    """
+    targets = centred_teacher(table)
+    named = np.flatnonzero((table.role == TRAINING) & (table.person != UNKNOWN_PERSON) & ~np.isnan(targets).any(axis=1))
+    _, first = np.unique(table.person[named], return_index=True)
+    rows = np.union1d(centre_rows(table), named[first])
+    if len(rows) < CENTRES * PEOPLE_A_CENTRE:
+        return np.zeros((CENTRES, VECTOR_SIZE), np.float32)
+    found = KMeans(CENTRES, n_init=1, random_state=seed).fit(targets[rows])
+    people = np.bincount(found.labels_, minlength=CENTRES)
+    return np.where(people[:, None] < FEWEST_PEOPLE, 0, found.cluster_centers_).astype(np.float32)

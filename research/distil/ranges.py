@@ -7,6 +7,7 @@ processors that multiply whole numbers four at a time; and it is exact, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import numpy as np
 import onnx
@@ -19,16 +20,16 @@ ROUNDED = ("Concat", "Conv", "Relu", "MaxPool")
 
 
 def tensor_ranges(arrays: Mapping[str, np.ndarray], faces: np.ndarray) -> dict[str, list[float]]:
-    """Return the lowest and the highest number of each tensor of the graph that is to be rounded, 0 among them.
+    """Return the lowest and the highest number of each of the trunk's tensors that is to be rounded, 0 among them.
 
     Args:
         arrays: the network's, by ``layer/variable``.
         faces: uint8 (N, 100, 100, 3).
     """
     model, constants = embedding_graph(arrays)
-    graph = onnx.load_from_string(model).graph
-    followed = {node.input[0] for node in graph.node if node.op_type == "Relu"}
-    made_by = {node.output[0]: node for node in graph.node if node.op_type in ROUNDED}
+    maps = list(takewhile(lambda node: node.op_type != "Flatten", onnx.load_from_string(model).graph.node))
+    followed = {node.input[0] for node in maps if node.op_type == "Relu"}
+    made_by = {node.output[0]: node for node in maps if node.op_type in ROUNDED}
     names = [name for name, node in made_by.items() if node.op_type != "MaxPool" and name not in followed]
     shown = onnx.load_from_string(model)
     del shown.graph.output[:]

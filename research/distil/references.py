@@ -20,7 +20,8 @@ from flaskapp.evaluation.decisions import Band, FloatArray, check_both_kinds, co
 from flaskapp.evaluation.intervals import REPLICATES
 from flaskapp.parallel import replacing
 from flaskapp.weights.info import MOST_REFERENCES
-from flaskapp.weights.runtime import SHORTEST, certainties
+from flaskapp.weights.runtime import certainties
+from flaskapp.weights.shape import SHORTEST
 from research.distil.bands import (
     UNSURE,
     WORST_MATCH,

@@ -24,8 +24,9 @@ from flaskapp.parallel import map_in_order
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import GRADES
 from flaskapp.weights.graph import embedding_graph
-from flaskapp.weights.shape import VECTOR_SIZE
+from flaskapp.weights.shape import FEATURES
 from research.distil.bands import (
+    MOST_MATCH,
     UNSURE,
     WORST_MATCH,
     WORST_NON_MATCH,
@@ -36,7 +37,7 @@ from research.distil.bands import (
     reachable_rate,
 )
 from research.distil.calibration import NO_MATTER, Calibration, fit_calibration
-from research.distil.centring import centre_rows
+from research.distil.centring import centre_rows, centres_of_people
 from research.distil.mixture import Embed, Mixture, mix
 from research.distil.network import build_student, random_projection, set_arrays, unfolded
 from research.distil.ranges import tensor_ranges
@@ -112,7 +113,8 @@ def siamese_of(
         twin.get_layer("vector").set_weights([kernel, bias - centre])
     if not len(rows := labelled(table, VALIDATION).rows):
         raise DataError("Weights expect validation people, whose photos say how long an embedding is. Received: none.")
-    spread = random_projection(VECTOR_SIZE) / np.median(np.linalg.norm(vectors_of(rows) - centre, axis=1))
+    twin.get_layer("with_distinctness").set_weights([centres_of_people(table)])
+    spread = random_projection(FEATURES) / np.median(np.linalg.norm(vectors_of(rows) - centre, axis=1))
     twin.get_layer("embedding").set_weights([spread, np.zeros(spread.shape[1], np.float32)])
     return build_siamese_network(twin)
 
@@ -176,10 +178,11 @@ def ship(
 def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice, float]:
     """Fit score, trust, band and threshold on calibration people's pairs.
 
-    The band is chosen on photos as they come, where most is decided; then it is widened until strangers read match in
-    no condition more often than ``WORST_MATCH``, and people themselves non_match than ``WORST_NON_MATCH``. Trust may
-    cost photos as they come little (``MOST_LOST``), and the score's ECE on all pairs is to keep ``LARGEST_ECE``; of
-    what does, that is taken which leaves the fewest pairs of photos as they come without an answer.
+    The band is chosen on photos as they come, where most is decided; then it is widened until strangers read match no
+    more often than ``MOST_MATCH`` there, and than ``WORST_MATCH`` in any other condition, and people themselves
+    non_match than ``WORST_NON_MATCH``. Trust may cost photos as they come little (``MOST_LOST``), and the score's ECE
+    on all pairs is to keep ``LARGEST_ECE``; of what does, that is taken which leaves the fewest pairs of photos as they
+    come without an answer.
     """
     clean = pairs.as_they_come
     found: list[tuple[bool, bool, float, Calibration, BandChoice]] = []
@@ -197,7 +200,10 @@ def calibrate(pairs: Mixture) -> tuple[Calibration, BandChoice, float]:
             counts_for=pairs.counts_for[few],
         )
         scores = _scores(calibration, pairs)
-        wrong_match = _worst(scores, ~pairs.same & ~clean, pairs, WORST_MATCH)
+        wrong_match = max(
+            _worst(scores, ~pairs.same & clean, pairs, MOST_MATCH),
+            _worst(scores, ~pairs.same & ~clean, pairs, WORST_MATCH),
+        )
         wrong_non_match = _worst(-scores, pairs.same & ~clean, pairs, WORST_NON_MATCH)
         unsure = min(UNSURE[0], -wrong_non_match), max(UNSURE[1], wrong_match)
         choice = choose_band(scores[clean], same, *limits(same), around=unsure)

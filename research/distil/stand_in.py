@@ -41,7 +41,7 @@ def add_stand_in(weights: Path, people: Labelled, crops: np.ndarray, seed: int =
     details = json.loads(note.read_text(encoding="utf-8"))
     chosen = _drawn(people.person, np.random.default_rng(seed))
     runtime, faces = Runtime(weights), crops[people.rows[chosen]]
-    seen = map_in_order(lambda face: runtime.vectors(preprocess.to_model_input(face[None])), faces, allowed_cores())
+    seen = map_in_order(lambda face: runtime.features(preprocess.to_model_input(face[None])), faces, allowed_cores())
     features = np.concatenate(list(seen))
     stand_in = fit_stand_in(features, people.person[chosen])
     details["stand_in"] = note_of(stand_in, details["sha256"])

@@ -123,6 +123,16 @@ class TestCalibrating:
         blind = choose_band(scores[~sly], fog.same[~sly], *limits(fog.same[~sly]), around=UNSURE)
         assert np.mean(scores[sly & ~fog.same] >= blind.high) > 0.05, "else this test would show nothing"
 
+    def test_strangers_in_photos_as_they_come_seldom_match(self, fog):
+        """Both kinds lie so close that a band that leaves few unanswered would let more of them match."""
+        clean = fog.as_they_come
+        distance = np.where(clean & ~fog.same, fog.distance - 1.1, fog.distance)
+        calibration, choice, _ = shipping.calibrate(replace(fog, distance=distance))
+        scores = calibration.score(distance, fog.certainty, fog.other)
+        assert np.mean(scores[clean & ~fog.same] >= choice.high) <= shipping.MOST_MATCH
+        blind = choose_band(scores[clean], fog.same[clean], *limits(fog.same[clean]), around=UNSURE)
+        assert np.mean(scores[clean & ~fog.same] >= blind.high) > 0.01, "else this test would show nothing"
+
     def test_people_whom_certainty_does_not_excuse_lower_the_band(self, fog):
         """A tenth of one person's pairs look unlike in a condition that the network is sure of."""
         sly = fog.condition == 1

@@ -25,10 +25,10 @@ def pattern(seed: int) -> np.ndarray:
 def test_it_is_put_beside_the_weights(tmp_path, monkeypatch):
     weights = write_weights_files(tmp_path)
 
-    def vectors(_runtime, faces):
-        return faces[:, ::10, ::10].reshape(len(faces), -1)[:, :128]
+    def features(_runtime, faces):
+        return faces[:, ::10, ::10].reshape(len(faces), -1)[:, :129]
 
-    monkeypatch.setattr(Runtime, "vectors", vectors)
+    monkeypatch.setattr(Runtime, "features", features)
     person = np.repeat(np.arange(150), 3)
     crops = np.stack([pattern(number) for number in person]) // 2 + np.random.default_rng(0).integers(
         0, 100, (450, 1, 1, 1), np.uint8

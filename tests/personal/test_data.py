@@ -325,7 +325,7 @@ class TestStandIn:
 
     def test_drawn_people_differ_as_it_says_and_so_do_their_photos(self, stand_in):
         drawn = stand_in.draw(400, 6, np.random.default_rng(1))
-        assert drawn.vectors.shape == (2400, 128) and drawn.vectors.dtype == np.float32
+        assert drawn.vectors.shape == (2400, 129) and drawn.vectors.dtype == np.float32
         centres = drawn.vectors.reshape(400, 6, -1).mean(1)
         assert centres.std(0).mean() == pytest.approx(1, rel=0.1)
         assert (drawn.vectors - centres[drawn.people]).std() == pytest.approx(0.3 * np.sqrt(5 / 6), rel=0.05)

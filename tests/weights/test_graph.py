@@ -23,12 +23,12 @@ def faces() -> np.ndarray:
 
 
 def unlike_new(network):
-    """Move a network's normalisations away from where they start, and give it a score."""
+    """Move a network's normalisations and centres away from where they start, and give it a score."""
     from flaskapp.model import set_score
 
     rng = np.random.default_rng(3)
     for weight in network.weights:
-        if "_norm/" in weight.path:
+        if "_norm/" in weight.path or weight.path.endswith("/centres"):
             weight.assign(weight + np.abs(rng.normal(0, 0.2, weight.shape)).astype(np.float32))
     set_score(network, 6000.0, 2.0)
     return network
@@ -81,7 +81,7 @@ def test_the_layers_of_our_own_are_called_as_the_model_calls_them():
 
     from flaskapp import layers
 
-    ours = [layers.L1Distance, layers.MeanOfViews, layers.WithMirrorImage]
+    ours = [layers.L1Distance, layers.MeanOfViews, layers.WithDistinctness, layers.WithMirrorImage]
     assert {keras.saving.get_registered_name(layer) for layer in ours} == serving_graph.OWN_LAYERS
 
 

@@ -449,13 +449,13 @@ class TestRounded:
     def test_a_number_beyond_its_range_counts_as_its_end(self, copy, faces):
         low = Runtime(write_note(copy, tensor_ranges={"relu0": [0.0, 0.01]}))
         high = Runtime(write_note(copy, tensor_ranges={"relu0": [0.0, 12.0]}))
-        assert np.linalg.norm(low.vectors(faces)) < np.linalg.norm(high.vectors(faces))
+        assert np.linalg.norm(low.features(faces)) < np.linalg.norm(high.features(faces))
 
 
-def test_vectors_are_what_embeddings_are_made_of(loaded, faces):
-    vectors, arrays = loaded.vectors(faces), random_arrays()
-    assert (vectors.shape, vectors.dtype) == ((3, 128), np.float32)
-    expected = vectors @ arrays["embedding/kernel"] + arrays["embedding/bias"]
+def test_features_are_what_embeddings_are_made_of(loaded, faces):
+    features, arrays = loaded.features(faces), random_arrays()
+    assert (features.shape, features.dtype) == ((3, 129), np.float32)
+    expected = features @ arrays["embedding/kernel"] + arrays["embedding/bias"]
     np.testing.assert_allclose(loaded.embed(faces), expected, atol=1e-6)
 
 
@@ -501,7 +501,7 @@ def test_a_pickle_is_never_opened(copy):
     ("name", "array", "message"),
     [
         ("block2_conv/kernel", np.zeros((3, 3, 64, 127)), r"block2_conv/kernel expects \(3, 3, 64, 128\)"),
-        ("embedding/kernel", np.zeros((4096, 256)), r"embedding/kernel expects \(128, 4096\)"),
+        ("embedding/kernel", np.zeros((4096, 256)), r"embedding/kernel expects \(129, 4096\)"),
         ("similarity_score/kernel", np.zeros((4095, 1)), r"similarity_score/kernel expects \(4096, 1\)"),
         ("block1_unit1_2_conv/kernel", np.zeros(1), r"block1_unit1_2_conv/kernel expects not to be there"),
         ("lambda/code", np.zeros(1), "lambda/code expects not to be there"),
