@@ -28,7 +28,7 @@ MAX_FNMR = 1 / 100
 MAX_INCONCLUSIVE = 0.05
 # Where nothing is seen of a face, scores are near one half.
 UNSURE = (0.4, 0.6)
-# Of strangers in photos as they come.
+# Of strangers in photos as they come: what earlier weights let through in testing.
 MOST_MATCH = 0.003
 # Of strangers, and of people themselves, in any condition of spoiled photos. Of strangers 2 % is asked, of other people
 # than those who choose the band.

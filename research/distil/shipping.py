@@ -24,7 +24,7 @@ from flaskapp.parallel import map_in_order
 from flaskapp.preprocess import CROP_GEOMETRY
 from flaskapp.quality import GRADES
 from flaskapp.weights.graph import embedding_graph
-from flaskapp.weights.shape import FEATURES
+from flaskapp.weights.shape import EMBEDDING_SIZE, FEATURES
 from research.distil.bands import (
     MOST_MATCH,
     UNSURE,
@@ -39,7 +39,7 @@ from research.distil.bands import (
 from research.distil.calibration import NO_MATTER, Calibration, fit_calibration
 from research.distil.centring import centre_rows, centres_of_people
 from research.distil.mixture import Embed, Mixture, mix
-from research.distil.network import build_student, random_projection, set_arrays, unfolded
+from research.distil.network import random_projection, unfolded
 from research.distil.ranges import tensor_ranges
 from research.distil.references import Photos, fit_references
 from research.distil.searching import measure
@@ -99,23 +99,21 @@ def siamese_of(
     for layer in trained.layers:
         if layer.get_weights():
             twin.get_layer(layer.name).set_weights(layer.get_weights())
-    student = build_student(residual_units)
-    set_arrays(student, arrays)
-    say, centre = embedder(student), 0.0
 
-    def vectors_of(rows: np.ndarray) -> np.ndarray:
-        faces = crops[np.sort(rows[np.random.default_rng(0).permutation(len(rows))[:ENOUGH_PHOTOS]])]
-        return (say(faces) + say(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
+    def some(rows: np.ndarray) -> np.ndarray:
+        return crops[np.sort(rows[np.random.default_rng(0).permutation(len(rows))[:ENOUGH_PHOTOS]])]
 
     if len(rows := centre_rows(table)):
-        centre = vectors_of(rows).mean(axis=0)
+        vectors = embedder(keras.Model(twin.input, twin.get_layer("mean_of_views").output))(some(rows))
         kernel, bias = twin.get_layer("vector").get_weights()
-        twin.get_layer("vector").set_weights([kernel, bias - centre])
+        twin.get_layer("vector").set_weights([kernel, bias - vectors.mean(axis=0)])
     if not len(rows := labelled(table, VALIDATION).rows):
         raise DataError("Weights expect validation people, whose photos say how long an embedding is. Received: none.")
     twin.get_layer("with_distinctness").set_weights([centres_of_people(table)])
-    spread = random_projection(FEATURES) / np.median(np.linalg.norm(vectors_of(rows) - centre, axis=1))
-    twin.get_layer("embedding").set_weights([spread, np.zeros(spread.shape[1], np.float32)])
+    spread, nothing = random_projection(FEATURES), np.zeros(EMBEDDING_SIZE, np.float32)
+    twin.get_layer("embedding").set_weights([spread, nothing])
+    length = np.median(np.linalg.norm(embedder(twin)(some(rows)), axis=1))
+    twin.get_layer("embedding").set_weights([spread / length, nothing])
     return build_siamese_network(twin)
 
 
