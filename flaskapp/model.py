@@ -34,6 +34,7 @@ def face_features(
     x: Any,
     residual_units: Sequence[int] = RESIDUAL_UNITS,
     normalization: Callable[..., keras.layers.Layer] | None = layers.BatchNormalization,
+    convolution: Callable[..., keras.layers.Layer] = layers.Conv2D,
     pooling: Callable[..., keras.layers.Layer] = layers.MaxPooling2D,
 ) -> Any:
     """Add the convolutional part of the embedding network, the trunk, to a model.
@@ -43,7 +44,8 @@ def face_features(
             format; the weights are the same.
         residual_units: how many residual units follow the first convolution of each block.
         normalization: what stands behind each convolution; None = they have a bias in its place.
-        pooling: what ends each block; another layer may compute the same quicker.
+        convolution: what convolves; another layer may compute the same quicker.
+        pooling: what ends each block; likewise.
 
     Returns:
         float32 ``(batch, 512)``.
@@ -59,8 +61,8 @@ def face_features(
         return normalization(axis=1 if channels_first else -1, name=f"{name}_norm")(x) if normalization else x
 
     def convolve(x: Any, filters: int, name: str, kernel_size: int = 3, strides: int = 1) -> Any:
-        convolution = layers.Conv2D(filters, kernel_size, strides, padding="same", use_bias=bias, name=f"{name}_conv")
-        return normalize(convolution(x), name)
+        layer = convolution(filters, kernel_size, strides, padding="same", use_bias=bias, name=f"{name}_conv")
+        return normalize(layer(x), name)
 
     if channels_first:
         x = layers.Permute((3, 1, 2), name="channels_first")(x)

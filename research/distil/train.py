@@ -28,7 +28,7 @@ from flaskapp import preprocess
 from research.distil.checkpoints import load_checkpoint, save_checkpoint
 from research.distil.faces import Batches, Changes
 from research.distil.muon import Muon
-from research.distil.network import Arrays, save_snapshot, set_arrays
+from research.distil.network import BFLOAT16, Arrays, save_snapshot, set_arrays
 from research.distil.same_run import check_same_run, describe_run
 from research.sets.table import FaceTable
 
@@ -39,8 +39,6 @@ TEMPERATURE = 0.1
 MOMENTUM = 0.95
 LARGEST_GRADIENT = 1.0
 MEASURED_AT_ONCE = 128
-# Convolutions are quicker in bfloat16 where vectors have 512 bits; where they have 256 they take ten times as long.
-BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @dataclass(frozen=True)
@@ -173,8 +171,9 @@ class Run:
         self.muon = Muon(self.matrices, schedule.rate, MOMENTUM)
         self.adam = torch.optim.AdamW(others, schedule.adam_rate, weight_decay=0)
         # Which numbers were above zero is seen again from the maps, which are kept anyway: as bytes of their own
-        # processors load them one by one, and a step of the grown network takes a fifth longer.
-        torch._functorch.config.aggressive_recomputation = True
+        # processors load them one by one, and a step of the grown network takes a fifth longer. Winograd's
+        # convolutions would be seen again too, and take a third longer.
+        torch._functorch.config.aggressive_recomputation = BFLOAT16
         self.faces_loss = torch.compile(self._faces_loss)
         self.known = torch.from_numpy(batches.targets[np.unique(batches.rows)])
         note = describe_run(table, np.unique(batches.rows), batches.targets, self._settings())
