@@ -137,7 +137,8 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade], counts: VerdictCo
 
     The higher ones were chosen, as the band was, on people set aside for that, and all are counted on people whom
     nobody had seen: ``research/distil/searching.py``. Between two measured numbers of references a bar is linear
-    in the number's logarithm, as the band is; the counts are those of the largest number that is not larger.
+    in the number's logarithm, as the band is, where both have one for the same share of strangers; the counts are
+    those of the largest number that is not larger.
 
     Args:
         weights: what is known of them for one photo of a person.
@@ -172,14 +173,15 @@ def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
             return []
         counted = max(number for number in told if number <= count)
         next_one = min((number for number in told if number >= count), default=counted)
-        ends = np.log([counted, next_one])
+        beyond, ends = {bar["fmr"]: bar["score"] for bar in told[next_one]}, np.log([counted, next_one])
         return [
             Bar(
-                float(np.interp(np.log(count), ends, [bar["score"], beyond["score"]])),
+                float(np.interp(np.log(count), ends, [bar["score"], beyond[bar["fmr"]]])),
                 {grade: Rate(**bar["strangers"][grade]) for grade in GRADES},
                 counted if count > 1 else None,
             )
-            for bar, beyond in zip(told[counted], told[next_one], strict=False)  # of more, fewer were measured
+            for bar in told[counted]
+            if bar["fmr"] in beyond
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(

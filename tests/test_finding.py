@@ -165,17 +165,19 @@ def note(folder: Path, **changes) -> Path:
     return write_note(folder / "w.h5", counts_by_grades=by_grades, **changes)
 
 
-def bars(*scores: float, rates: tuple[float, ...] = (0.01, 0.001)) -> list[dict[str, object]]:
-    """Return what a note tells of bars for one number of references."""
+def bars(*scores: float, shares: tuple[float | None, ...] = (None, 0.001)) -> list[dict[str, object]]:
+    """Return what a note tells of bars for one number of references; one in a hundred reach the first."""
     return [
         {
+            "fmr": share,
             "score": score,
             "strangers": {
                 grade: {"match": round(rate * 10_000), "faces": 10_000, "interval": [rate / 2, 2 * rate]}
                 for grade in ("good", "fair", "poor")
             },
         }
-        for score, rate in zip(scores, rates, strict=True)
+        for score, share in zip(scores, shares, strict=True)
+        for rate in (share or 0.01,)
     ]
 
 
@@ -229,9 +231,20 @@ class TestBars:
         ]  # fmt: skip
 
     def test_of_more_photos_fewer_bars_may_have_been_measured(self, tmp_path):
-        told = {"1": bars(0.6, 0.9), "4": bars(0.6, rates=(0.01,))}
+        told = {"1": bars(0.6, 0.9), "4": bars(0.6, shares=(None,))}
         info = read_info(note(tmp_path, searching=told))
         assert [len(bars_of(info, ["good"] * count)) for count in (1, 2, 4)] == [2, 1, 1]
+
+    def test_between_measured_numbers_bars_of_the_same_share_go_together(self, tmp_path):
+        told = {
+            "1": bars(0.6, 0.97, 0.99, shares=(None, 3e-4, 1e-4)),
+            "4": bars(0.6, 0.8, 0.9, 0.95, shares=(None, 1e-3, 3e-4, 3e-5)),
+        }
+        info = read_info(note(tmp_path, searching=told))
+        found = bars_of(info, ["good"] * 2)
+        assert [bar.score for bar in found] == [0.6, pytest.approx((0.97 + 0.9) / 2)]
+        assert found[1].strangers["good"].match == 3
+        assert [bar.score for bar in bars_of(info, ["good"] * 4)] == [0.6, 0.8, 0.9, 0.95]
 
     def test_the_bar_is_raised_until_less_than_one_is_expected_also_at_the_interval_s_end(self, info):
         low, high = found = bars_of(info, ["good"] * 4)
@@ -249,9 +262,10 @@ class TestBars:
             [],
             {"one": bars(0.6, 0.9)},
             {"2": bars(0.6, 0.9)},
-            {"1": [{"score": 0.6}]},
-            {"1": [{"score": "high", "strangers": {}}]},
-            {"1": [{"score": 0.6, "strangers": {grade: {"seen": 1} for grade in STRANGERS}}]},
+            {"1": [{"fmr": None, "score": 0.6}]},
+            {"1": [{"fmr": None, "score": "high", "strangers": {}}]},
+            {"1": [{"fmr": None, "score": 0.6, "strangers": {grade: {"seen": 1} for grade in STRANGERS}}]},
+            {"1": [{key: value for key, value in bars(0.6, 0.9)[0].items() if key != "fmr"}]},
         ],
     )
     def test_a_damaged_note_is_an_error_of_the_weights(self, tmp_path, searching):

@@ -362,6 +362,7 @@ def searching_note(*bars: tuple[float, float]) -> dict[str, object]:
     return {
         "1": [
             {
+                "fmr": share,
                 "score": score,
                 "strangers": {
                     grade: {"match": round(1e6 * share), "faces": 1_000_000, "interval": [share / 2, 2 * share]}
