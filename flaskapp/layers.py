@@ -54,10 +54,10 @@ class WithDistinctness(keras.layers.Layer):
     has less of it, and so is less like every other. That says what a likelihood ratio does by its denominator: how
     alike two people are counts for less where many are.
 
-    For a vector of unit length u it is ``1 − softmax(SHARPNESS · c) · c`` with ``c = u · centresᵀ``, the cosines to
-    centres, each the mean of many people's vectors. They are the layer's only weights. With all of them zero, as in a
-    new network, every face is as distinct. The vector and its number together keep the vector's length, which says how
-    sure the network is.
+    For a vector of unit length u it is ``1 − softmax(SHARPNESS · c) · c`` with ``c = u · centresᵀ``. Each centre
+    is the mean of many people's vectors of unit length, so c says how alike the face is to them on average. The centres
+    are the layer's only weights. With all of them zero, as in a new network, every face is as distinct. The vector and
+    its number together keep the vector's length, which says how sure the network is.
 
     Input shape: ``(batch, features)``.
     Output shape: ``(batch, features + 1)``.

@@ -58,7 +58,7 @@ VIEW_SHIFTS = (-0.03, 0.03)
 """How often a likely face is looked at again, and how far those views of it are moved down, in
 parts of its square; each view is mirrored too. When a photo is moved or resized a little, its
 landmarks scatter by 2.1 % of the distance between the eyes without a look, 0.78 % after one, 0.58 %
-after two, 0.53 % after three; its embedding by 0.097, 0.049 and 0.040. A look takes 1.5 ms."""
+after two, 0.53 % after three; its embedding by 0.097, 0.049 and 0.040 (with earlier weights). A look takes 1.5 ms."""
 
 MOST_CELLS, MOST_GUESSES, MOST_LIKELY, MOST_FACES = 2000, 2000, 300, 100
 """How much is looked at, whatever a photo shows: cells of one level that may show a face, guesses

@@ -69,7 +69,8 @@ def excess_of(trained: Network, shipped: Network, data: OwnData) -> float:
     """Return how many times too sure what was trained is of my photos: by their pairs' mean log-odds, 1 or more.
 
     Few photos of mine are soon told from those learned from by any margin. Strangers drawn from the stand-in are
-    too, but real ones follow the scale: of FairFace's 22 in 5,730 read match with three such models as they were.
+    too, but real ones follow the scale: of FairFace's 22 in 5,730 read match with three such models as they were
+    (with earlier weights).
     """
 
     def mean_of_mine(network: Network) -> float:
@@ -87,7 +88,8 @@ def tells_better(trained: Network, shipped: Network, data: OwnData) -> bool:
     That is by the mean cross-entropy of the photos for validation, held against those learned from, to three
     decimals: a tie is the shipped network's. Of 13 people of CelebA, who each had 2 such photos, what was trained
     decided for two. Of their 14 new photos the shipped network missed two by the band, the trained one none, and of
-    1,576 strangers' photos they took 19 and 13 for the owner (drawn people alone had been learned from).
+    1,576 strangers' photos they took 19 and 13 for the owner (drawn people alone had been learned from, with earlier
+    weights).
     """
 
     def losses(network: Network) -> tuple[float, float]:

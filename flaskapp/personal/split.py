@@ -2,8 +2,8 @@
 
 Two photos are alike (copies, edits, a burst) if their files are equal, if their aligned faces
 differ in few bits of a difference hash (of 144 bits, mirrored or not), or if a network's
-embeddings nearly coincide. The limits were set on 807 photos of 35 people that no training saw:
-23 of 9,132 pairs of one person are alike (bursts, other cuts of one photo), of 316,089 pairs of
+embeddings nearly coincide. The limits were set, with earlier weights, on 807 photos of 35 people that no
+training saw: 23 of 9,132 pairs of one person are alike (bursts, other cuts of one photo), of 316,089 pairs of
 two people none. The cosine alone: of 2,513 photos of people who calibrate and are reported on, 39 of
 19,302 pairs of one person have it, and none of 904,255 of two people, 0.80 at most. What is alike
 stays on one side, and an audit stops a training where it does not.

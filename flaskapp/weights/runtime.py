@@ -22,7 +22,7 @@ def certainties(embeddings: np.ndarray) -> np.ndarray:
     """Return how sure the network is of each face: the length of its embedding, at most 1.
 
     What was learned by regression comes out shorter where a face does not tell: the mean of all
-    that it could be is shorter than any of it. Clean frontal photos have a median of 1.
+    that it could be is shorter than any of it. Photos of people set aside, as they come, have a median of about 1.
 
     Args:
         embeddings: float32 (N, 4096).
