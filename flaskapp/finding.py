@@ -6,6 +6,7 @@ expect in it, and may want a higher bar than that of one comparison.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -14,8 +15,8 @@ import numpy as np
 
 from flaskapp.detection import Detection, Face
 from flaskapp.errors import FacialRecognitionError, WeightsError
-from flaskapp.evaluation import no_errors_bound
 from flaskapp.evaluation.decisions import Decision
+from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.quality import GRADES, Grade, Quality
 from flaskapp.weights.info import VerdictCounts, WeightsInfo
 
@@ -68,6 +69,11 @@ class Rate(NamedTuple):
     faces: int
     interval: tuple[float, float] | None = None
 
+    @property
+    def share(self) -> float:
+        """Of those faces, how many reached it."""
+        return self.match / self.faces
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -105,7 +111,7 @@ class Expected:
 
 
 def _about(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+    return f"{number:,.0f}" if number >= 10 else np.format_float_positional(float(f"{number:.2g}"), trim="-")
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Bar:
     def expected(self, faces: Mapping[Grade, int]) -> Expected:
         """Return how many of so many faces of each grade would read match, were all of them strangers'."""
         rates = [(count, self.strangers[grade]) for grade, count in faces.items() if count]
-        matches = sum(count * rate.match / rate.faces for count, rate in rates)
+        matches = sum(count * rate.share for count, rate in rates)
         ends = [[count * end for end in rate.interval] for count, rate in rates if rate.interval]
         low, high = (float(sum(side)) for side in zip((0.0, 0.0), *ends, strict=True))
         interval = (low, high) if len(ends) == len(rates) else None
@@ -138,7 +144,7 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade], counts: VerdictCo
     The higher ones were chosen, as the band was, on people set aside for that, and all are counted on people whom
     nobody had seen: ``research/distil/searching.py``. Between two measured numbers of references a bar is linear
     in the number's logarithm, as the band is, where both have one for the same share of strangers; the counts are
-    those of the largest number that is not larger.
+    those of that one of both with which more strangers match.
 
     Args:
         weights: what is known of them for one photo of a person.
@@ -155,14 +161,28 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade], counts: VerdictCo
     first = Bar(band.inconclusive_band[1], rates, None if counts else band.counted_references)
     if higher and count > 1:  # the band's own counts know the grades of pairs alone
         first = replace(higher[0], score=first.score)
-    return (first, *higher[1:])
+    return tuple(itertools.accumulate(higher[1:], _capped, initial=first))
+
+
+def _capped(lower: Bar, higher: Bar) -> Bar:
+    """Return the higher bar with no greater rates: those of the lower one may know more, as the reference's grade."""
+
+    def least(grade: Grade) -> Rate:
+        rates = [bar.strangers[grade] for bar in (lower, higher)]
+        match, faces, interval = min(rates, key=lambda rate: (rate.share, -rate.faces))
+        ends = [rate.interval[1] for rate in rates if rate.interval]
+        return Rate(match, faces, interval and (min(interval[0], *ends), min(ends)))
+
+    return replace(higher, strangers={grade: least(grade) for grade in GRADES})
 
 
 def _rate(counts: VerdictCounts) -> Rate:
     seen, pairs = counts.impostor_with_verdict, counts.impostor_pairs
     interval = (counts.intervals or {}).get("impostor")
-    # Drawing again never shows what did not happen.
-    return Rate(seen, pairs, interval if seen else (0.0, no_errors_bound(pairs)))
+    if interval and seen:  # drawing again never shows what did not happen
+        return Rate(seen, pairs, interval)
+    exact = exact_interval(seen, pairs)
+    return Rate(seen, pairs, (exact.low, exact.high))
 
 
 def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
@@ -171,23 +191,23 @@ def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
         told = {int(number): bars for number, bars in weights.details.get("searching", {}).items()}
         if not told:
             return []
-        counted = max(number for number in told if number <= count)
-        next_one = min((number for number in told if number >= count), default=counted)
-        beyond, ends = {bar["fmr"]: bar["score"] for bar in told[next_one]}, np.log([counted, next_one])
-        return [
-            Bar(
-                float(np.interp(np.log(count), ends, [bar["score"], beyond[bar["fmr"]]])),
-                {grade: Rate(**bar["strangers"][grade]) for grade in GRADES},
-                counted if count > 1 else None,
-            )
-            for bar in told[counted]
-            if bar["fmr"] in beyond
-        ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        below = max(number for number in told if number <= count)
+        above = min((number for number in told if number >= count), default=below)
+        lower, higher = ({bar["fmr"]: bar for bar in told[number]} for number in (below, above))
+        return [_between(count, {below: bar, above: higher[share]}) for share, bar in lower.items() if share in higher]
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(
             f"What the .json of {weights.name} tells of searching is damaged ({type(error).__name__}).",
             "Use the .json that was written with the weights.",
         ) from None
+
+
+def _between(count: int, told: Mapping[int, Mapping[str, Any]]) -> Bar:
+    """Return the bar between those of two numbers of references, or of the one, with the rates of the worse."""
+    rates = {number: {grade: Rate(**bar["strangers"][grade]) for grade in GRADES} for number, bar in told.items()}
+    worse = max(rates, key=lambda number: sum(rate.share for rate in rates[number].values()))
+    score = np.interp(np.log(count), np.log(list(told)), [bar["score"] for bar in told.values()])
+    return Bar(float(score), rates[worse], worse if count > 1 else None)
 
 
 def least_bar(bars: Sequence[Bar], faces: Mapping[Grade, int]) -> Bar:

@@ -18,9 +18,10 @@ from flaskapp.detection import Detection, Detector
 from flaskapp.errors import NotEnoughMemoryError, SeveralFacesError, WeightsError
 from flaskapp.evaluation import no_errors_bound
 from flaskapp.evaluation.decisions import DECISIONS
+from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.finding import Bar, Rate, bars_of, least_bar
 from flaskapp.verifier import Verifier
-from flaskapp.weights.info import read_info
+from flaskapp.weights.info import VerdictCounts, read_info
 from flaskapp.weights.runtime import Runtime
 from tests.conftest import PORTRAITS
 
@@ -202,6 +203,17 @@ class TestExpected:
         (bar,) = bars_of(read_info(note(tmp_path)), ["good"])
         assert bar.expected({}).interval == (0, 0)
 
+    def test_more_matches_in_testing_never_tell_of_fewer(self, tmp_path):
+        info = read_info(note(tmp_path))
+        told = [bars_of(info, ["good"], VerdictCounts(10_000, seen, 10, 9))[0] for seen in range(4)]
+        most = [bar.expected({"good": 5000}).most for bar in told]
+        assert most == sorted(most)
+        assert most[1] == pytest.approx(5000 * exact_interval(1, 10_000).high)
+
+    def test_a_small_number_is_written_in_full(self):
+        bar = Bar(0.6, {"good": Rate(6, 100_000, (0.000017, 0.00014))})
+        assert "0.00006 (0.000017 to 0.00014) would" in str(bar.expected({"good": 1}))
+
     def test_rates_without_intervals_give_none(self):
         bar = Bar(0.6, {"good": Rate(12, 1200), "fair": Rate(1, 100, (0.0, 0.1)), "poor": Rate(1, 100)})
         assert bar.expected({"good": 100, "fair": 10}).interval is None
@@ -221,7 +233,7 @@ class TestBars:
     def test_of_one_photo_the_lowest_knows_its_grade(self, info):
         low, high = bars_of(info, ["good"])
         assert (low.score, low.strangers["fair"].match) == (0.6, 3)
-        assert (high.score, high.strangers["fair"]) == (0.9, Rate(10, 10_000, [0.0005, 0.002]))
+        assert (high.score, high.strangers["fair"]) == (0.9, Rate(10, 10_000, (0.0005, 0.002)))
 
     def test_between_measured_numbers_a_bar_lies_by_the_logarithm(self, info):
         assert [bar.score for bar in bars_of(info, ["good"] * 2)] == [0.6, pytest.approx(0.8)]
@@ -245,6 +257,21 @@ class TestBars:
         assert [bar.score for bar in found] == [0.6, pytest.approx((0.97 + 0.9) / 2)]
         assert found[1].strangers["good"].match == 3
         assert [bar.score for bar in bars_of(info, ["good"] * 4)] == [0.6, 0.8, 0.9, 0.95]
+
+    def test_rates_are_those_of_the_number_with_which_more_strangers_match(self, tmp_path):
+        told = {"1": bars(0.6, 0.9, shares=(None, 1e-3)), "4": bars(0.6, 0.7, shares=(None, 1e-3))}
+        for rate in told["4"][0]["strangers"].values():
+            rate["match"] *= 3
+        low, high = bars_of(read_info(note(tmp_path, searching=told)), ["good"] * 2)
+        assert (low.references, low.strangers["good"].match) == (4, 300)
+        assert (high.references, high.strangers["good"].match) == (1, 10)
+
+    def test_no_more_reach_a_higher_bar_whatever_is_known_of_the_photo_of_the_person(self, tmp_path):
+        info = read_info(note(tmp_path, searching={"1": bars(0.6, 0.9, shares=(None, 0.008))}))
+        low, high = bars_of(info, ["good"])
+        assert [high.strangers[grade][:2] for grade in STRANGERS] == [(80, 10_000), (3, 600), (0, 500)]
+        for grade in STRANGERS:
+            assert high.strangers[grade].interval[1] <= low.strangers[grade].interval[1]
 
     def test_the_bar_is_raised_until_less_than_one_is_expected_also_at_the_interval_s_end(self, info):
         low, high = found = bars_of(info, ["good"] * 4)

@@ -25,6 +25,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from turned import STORED_AS, held
 
 from flaskapp.errors import NoFaceError, SeveralFacesError
+from flaskapp.finding import bars_of
+from flaskapp.quality import GRADES
 from flaskapp.verifier import Verification, Verifier, default_verifier
 from flaskapp.web import pages
 from flaskapp.weights.graph import read_arrays
@@ -307,3 +309,27 @@ def test_the_centres_are_means_of_several_people():
     lengths = np.linalg.norm(centres, axis=1)
     assert len(np.unique(centres, axis=0)) == 256
     assert 0.3 < lengths.min() < lengths.max() < 0.9
+
+
+def share_of_strangers(count: int) -> float:
+    counts = read_info(default_weights_path()).for_references(count).verdict_counts("match")
+    return counts.impostor_with_verdict / counts.impostor_pairs
+
+
+@pytest.mark.parametrize("count", range(2, 21))
+def test_no_number_of_photos_is_told_a_lower_rate_than_those_measured_beside_it(count):
+    measured = sorted({1, *read_info(default_weights_path()).by_references})
+    beside = max(n for n in measured if n <= count), min([n for n in measured if n >= count] or measured[-1:])
+    assert share_of_strangers(count) == max(map(share_of_strangers, beside))
+
+
+@pytest.mark.parametrize("grade", GRADES)
+@pytest.mark.parametrize("count", range(1, 21))
+def test_no_more_strangers_are_told_to_reach_a_higher_bar(count, grade):
+    for lower, higher in itertools.pairwise(bars_of(read_info(default_weights_path()), [grade] * count)):
+        assert lower.score < higher.score
+        for of in GRADES:
+            (before, after) = (bar.strangers[of] for bar in (lower, higher))
+            assert after.share <= before.share
+            assert after.interval[1] <= before.interval[1]
+            assert "e-" not in str(higher.expected({of: 1}))

@@ -155,7 +155,7 @@ class WeightsInfo:
         """Return what is known of the weights where one photo is compared with ``count`` of one person.
 
         Between two fitted numbers all is linear in the number's logarithm, beyond the last as there; the counts
-        are of the largest fitted number that is not larger.
+        are of that one of both with which more strangers match.
 
         Raises:
             ValueError: the number is not 1 to 20.
@@ -170,7 +170,8 @@ class WeightsInfo:
         scale, offset, threshold, low, high = (
             float(np.interp(np.log(count), np.log(numbers), values)) for values in zip(*rows, strict=True)
         )
-        counted = max(n for n in numbers if n <= count)
+        beside = max(n for n in numbers if n <= count), min((n for n in numbers if n >= count), default=numbers[-1])
+        counted = max(beside, key=lambda number: _strangers_that_match(fitted[number]["error_counts"]))
         return replace(
             self,
             threshold=threshold,
@@ -180,6 +181,11 @@ class WeightsInfo:
             fusion=replace(self.fusion, scale=scale, offset=offset),
             counted_references=counted,
         )
+
+
+def _strangers_that_match(counts: Mapping[str, Mapping[str, int]]) -> float:
+    pairs, matches, *_ = told_counts(counts, "match")
+    return matches / max(pairs, 1)
 
 
 def told_counts(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:

@@ -252,8 +252,8 @@ class TestPerson:
         assert {(one.fusion, one.inconclusive_band) for one in last} == {(last[0].fusion, (0.2, 0.7))}
         assert fitted.info.for_references(1) is fitted.info
 
-    @pytest.mark.parametrize(("count", "of", "told"), [(2, 2, 2), (7, 2, 2), (8, 8, 8), (20, 8, 8)])
-    def test_counts_are_those_of_no_more_references(self, fitted, count, of, told):
+    @pytest.mark.parametrize(("count", "of", "told"), [(2, 2, 2), (7, 8, 8), (8, 8, 8), (20, 8, 8)])
+    def test_counts_are_those_of_the_number_beside_it_with_which_more_strangers_match(self, fitted, count, of, told):
         counts = fitted.info.for_references(count).verdict_counts("match", ("good", "good"))
         assert (counts.references, counts.impostor_with_verdict) == (of, told)
         assert f"with {of} photos of the person" in str(counts)
