@@ -184,8 +184,8 @@ class WeightsInfo:
 
 
 def _strangers_that_match(counts: Mapping[str, Mapping[str, int]]) -> float:
-    pairs, matches, *_ = told_counts(counts, "match")
-    return matches / max(pairs, 1)
+    impostor = counts.get("impostor", {})
+    return impostor.get("match", 0) / max(sum(impostor.values()), 1)
 
 
 def told_counts(counts: Mapping[str, Mapping[str, int]], verdict: str) -> tuple[int, int, int, int]:
