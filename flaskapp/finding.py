@@ -18,7 +18,7 @@ from flaskapp.errors import FacialRecognitionError, WeightsError
 from flaskapp.evaluation.decisions import Decision
 from flaskapp.evaluation.intervals import exact_interval
 from flaskapp.quality import GRADES, Grade, Quality
-from flaskapp.weights.info import VerdictCounts, WeightsInfo
+from flaskapp.weights.info import VerdictCounts, WeightsInfo, numbers_beside
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ def bars_of(weights: WeightsInfo, references: Sequence[Grade], counts: VerdictCo
 
 
 def _capped(lower: Bar, higher: Bar) -> Bar:
-    """Return the higher bar with no greater rates: those of the lower one may know more, as the reference's grade."""
+    """Return the higher bar with rates no greater than the lower one's, which may know the reference's grade."""
 
     def least(grade: Grade) -> Rate:
         rates = [bar.strangers[grade] for bar in (lower, higher)]
-        match, faces, interval = min(rates, key=lambda rate: (rate.share, -rate.faces))
+        match, faces, interval = min(rates, key=lambda rate: rate.share)
         ends = [rate.interval[1] for rate in rates if rate.interval]
         return Rate(match, faces, interval and (min(interval[0], *ends), min(ends)))
 
@@ -191,8 +191,7 @@ def _measured(weights: WeightsInfo, count: int) -> list[Bar]:
         told = {int(number): bars for number, bars in weights.details.get("searching", {}).items()}
         if not told:
             return []
-        below = max(number for number in told if number <= count)
-        above = min((number for number in told if number >= count), default=below)
+        below, above = numbers_beside(count, told)
         lower, higher = ({bar["fmr"]: bar for bar in told[number]} for number in (below, above))
         return [_between(count, {below: bar, above: higher[share]}) for share, bar in lower.items() if share in higher]
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:

@@ -30,7 +30,7 @@ from flaskapp.quality import GRADES
 from flaskapp.verifier import Verification, Verifier, default_verifier
 from flaskapp.web import pages
 from flaskapp.weights.graph import read_arrays
-from flaskapp.weights.info import default_weights_path, read_info
+from flaskapp.weights.info import default_weights_path, numbers_beside, read_info
 
 WEIGHTS_ARE_THERE = default_weights_path().exists()
 """For weights on their way: a checkout without them is otherwise no working program."""
@@ -318,8 +318,7 @@ def share_of_strangers(count: int) -> float:
 
 @pytest.mark.parametrize("count", range(2, 21))
 def test_no_number_of_photos_is_told_a_lower_rate_than_those_measured_beside_it(count):
-    measured = sorted({1, *read_info(default_weights_path()).by_references})
-    beside = max(n for n in measured if n <= count), min([n for n in measured if n >= count] or measured[-1:])
+    beside = numbers_beside(count, [1, *read_info(default_weights_path()).by_references])
     assert share_of_strangers(count) == max(map(share_of_strangers, beside))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ class WeightsInfo:
         scale, offset, threshold, low, high = (
             float(np.interp(np.log(count), np.log(numbers), values)) for values in zip(*rows, strict=True)
         )
-        beside = max(n for n in numbers if n <= count), min((n for n in numbers if n >= count), default=numbers[-1])
+        beside = numbers_beside(count, numbers)
         counted = max(beside, key=lambda number: _strangers_that_match(fitted[number]["error_counts"]))
         return replace(
             self,
@@ -181,6 +181,19 @@ class WeightsInfo:
             fusion=replace(self.fusion, scale=scale, offset=offset),
             counted_references=counted,
         )
+
+
+def numbers_beside(count: int, measured: Iterable[int]) -> tuple[int, int]:
+    """Return the measured numbers of references next to a number: the largest not above it, the least not below.
+
+    Beyond the largest both are the largest.
+
+    Raises:
+        ValueError: all measured numbers are larger, or there is none.
+    """
+    measured = sorted(measured)
+    below = max(number for number in measured if number <= count)
+    return below, min((number for number in measured if number >= count), default=below)
 
 
 def _strangers_that_match(counts: Mapping[str, Mapping[str, int]]) -> float:

@@ -18,7 +18,7 @@ from flaskapp.evaluation.decisions import DECISIONS
 from flaskapp.parallel import once
 from flaskapp.weights import info, runtime
 from flaskapp.weights.graph import check_arrays, embedding_graph, read_arrays
-from flaskapp.weights.info import VerdictCounts, WeightsInfo, read_info
+from flaskapp.weights.info import VerdictCounts, WeightsInfo, numbers_beside, read_info
 from flaskapp.weights.runtime import Runtime, weighted_l1
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,6 +257,10 @@ class TestPerson:
         counts = fitted.info.for_references(count).verdict_counts("match", ("good", "good"))
         assert (counts.references, counts.impostor_with_verdict) == (of, told)
         assert f"with {of} photos of the person" in str(counts)
+
+    @pytest.mark.parametrize(("count", "beside"), [(1, (1, 1)), (3, (2, 8)), (8, (8, 8)), (20, (8, 8))])
+    def test_the_numbers_beside_one_are_the_next_below_and_above(self, count, beside):
+        assert numbers_beside(count, [8, 1, 2]) == beside
 
     def test_counts_of_pairs_say_so_where_none_were_fitted(self, loaded):
         counts = loaded.info.for_references(5).verdict_counts("match")
